@@ -1,0 +1,235 @@
+"""The nouns of the product, as frozen values. It imports nothing of ours and decides nothing.
+
+Units stand last in a name: `latency_s` seconds, `intended_ms` milliseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+MAX_ID = 2**63 - 1
+
+
+class State(enum.IntEnum):
+    """What is known of one order. The numbers are stored in ledgers: they are never changed or used again."""
+
+    PENDING = 0
+    FAILED = 1
+    IN_DOUBT = 2
+    DELETED = 3
+    PRESUMED_DELETED = 4
+    NOT_FOUND = 5
+    REFUSED = 6
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+OPEN = frozenset({State.PENDING, State.FAILED, State.IN_DOUBT})
+"""States that a later run may change by itself. The others are final."""
+
+
+class Doubts(enum.StrEnum):
+    """What is done with an order whose attempt may or may not have been applied."""
+
+    HOLD = "hold"
+    RESEND = "resend"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an order was read: the file as the user named it, and the line of the row's first cell, from 1."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order to delete. Its identity is (account_id, order_id); a value with another id than 1..2**63-1 cannot exist."""
+
+    account_id: int
+    order_id: int
+    revert_stock: bool
+    origin: Origin
+
+    def __post_init__(self) -> None:
+        for name in ("account_id", "order_id"):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 < value <= MAX_ID:
+                raise ValueError(f"{name} is {value!r}, which is no id")
+        if type(self.revert_stock) is not bool:
+            raise ValueError(f"revert_stock is {self.revert_stock!r}, neither True nor False")
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that names no order: where it stands, the column and the cell as read, why, and what to do about it."""
+
+    origin: Origin
+    column: str
+    cell: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.column} {self.cell!r}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was known of an order before an attempt.
+
+    `attempts_in_run` counts the attempts of this run that ended in doubt (429 and not-sent are free).
+    """
+
+    attempts_in_run: int = 0
+    doubtful: bool = False
+    account_has_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One order that the ledger hands out to be sent."""
+
+    order: Order
+    past: Past
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """The durable promise to send: it stands in the ledger before a byte leaves, until an attempt takes its place."""
+
+    task: Task
+    intended_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the headers of one answer say of the rate limit; None where they say nothing.
+
+    `limit` requests per minute, `remaining` requests, `reset_s` seconds until full capacity, `retry_after_s` seconds to wait.
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_s: float | None = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The server answered: its status line was read. `message` is redacted, escaped and capped.
+
+    `json_status` is the integer "Status" of a JSON body; `cut` says that the body could not be read to its end.
+    """
+
+    status: int
+    message: str = ""
+    json_status: int | None = None
+    quota: Quota = Quota()
+    latency_s: float = 0.0
+    cut: bool = False
+
+
+class Lost(enum.StrEnum):
+    """Why there is no answer."""
+
+    CONNECT = "connect"
+    CERTIFICATE = "certificate"
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnected"
+    GARBAGE = "garbage"
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """No status line came. `sent` is True as soon as the first byte of the request may have left."""
+
+    sent: bool
+    why: Lost
+    message: str = ""
+    latency_s: float = 0.0
+
+
+Answer = Reply | NoReply
+
+
+class Again(enum.Enum):
+    """When an order that is not settled goes once more in this run."""
+
+    SOON = "soon"  # at the front of the lane, free of charge: it was certainly not processed
+    LATER = "later"  # in the lane's next pass over the doubts, after a settling delay
+
+
+class Feeds(enum.Enum):
+    """Who counts an answer."""
+
+    NOBODY = "nobody"
+    SUCCESS = "success"
+    GUARD = "guard"
+    BREAKER = "breaker"
+
+
+class Scope(enum.Enum):
+    """What a stop ends: one lane (an API key) or the whole run."""
+
+    LANE = "lane"
+    RUN = "run"
+
+
+class Why(enum.StrEnum):
+    """Why a run stops before its selection is done. core/summary.py gives each its exit code and next step."""
+
+    CREDENTIALS = "credentials"
+    NOT_UNDERSTOOD = "not_understood"
+    CERTIFICATE = "certificate"
+    NOTHING_DELETED = "nothing_deleted"
+    REFUSALS = "refusals"
+    FAILURES = "failures"
+    OUTAGE = "outage"
+    MAX_TIME = "max_time"
+    LEDGER = "ledger"
+    INTERRUPTED = "interrupted"
+    TERMINATED = "terminated"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A reason to stop, how far it reaches, and the fact that caused it (for people)."""
+
+    why: Why
+    scope: Scope = Scope.RUN
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One row of the policy table. `state` None: the order stays pending."""
+
+    state: State | None = None
+    again: Again | None = None
+    feeds: Feeds = Feeds.NOBODY
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Orders by account and state, as the ledger counts them; orders with an open intent count as in doubt."""
+
+    by_account: dict[int, dict[State, int]] = field(default_factory=dict)
+
+    def __getitem__(self, state: State) -> int:
+        return sum(states.get(state, 0) for states in self.by_account.values())
+
+    @property
+    def total(self) -> int:
+        return sum(self[state] for state in State)
+
+    @property
+    def open(self) -> int:
+        return sum(self[state] for state in OPEN)

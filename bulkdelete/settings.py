@@ -1,0 +1,95 @@
+"""Every option and every bound of the product, with its default, in one place. Values only: nothing is read or opened here."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bulkdelete.errors import UsageError
+from bulkdelete.model import Doubts
+
+API_URL = "https://api.alephcrm.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a run behaves. Times in seconds, sizes in bytes unless a name says otherwise.
+
+    Raises UsageError, naming the option, for a value that cannot mean anything.
+    """
+
+    ledger: Path
+    api_url: str = API_URL
+    ca_file: Path | None = None
+
+    # What the input's rows leave open. None: the row must say.
+    account_id: int | None = None
+    revert_stock: bool | None = None
+    allow_empty: bool = False
+
+    # Sending.
+    slots: int = 64  # requests in flight on one key; enough for 1.5 x rate x p95 latency up to 2,500 a minute at 1 s
+    connect_timeout_s: float = 10.0
+    answer_timeout_s: float = 30.0
+    attempts: int = 3  # attempts of an order in one run that may end in doubt; 429 and not-sent are free
+    doubts: Doubts | None = None  # None: hold what returns stock (a repeat may return it twice), resend the rest
+    settling_delay_s: float = 60.0  # before a doubtful order is sent again: the lost request may still be under way
+    backoff_s: float = 1.0  # added to the settling delay, doubling with every pass ...
+    backoff_max_s: float = 30.0  # ... up to this
+    patience_s: float = 12 * 3600.0  # without any progress, a lane ends resumably
+    longest_wait_s: float = 15 * 60.0  # a server that asks for a longer wait ends the lane resumably
+    grace_s: float = 20.0  # for what is in flight when a run is asked to stop
+    flush_s: float = 1.0  # for the ledger when a run is told to leave at once
+
+    # Stopping.
+    guard: int | None = 20  # orders of an account admitted before its first deletion; None: no guard
+    refusals_in_a_row: int = 50
+    max_orders: int | None = None
+    max_failures: int | None = None
+    max_failures_percent: float | None = None
+    max_time_s: float | None = None
+
+    # Bounds on what others send.
+    message_chars: int = 500
+    body_bytes: int = 64 * 1024
+    page: int = 1000  # orders read from the ledger at a time
+    free_disk_bytes: int = 16 * 1024 * 1024  # below this, plus `bytes_per_order` each, nothing is sent
+    bytes_per_order: int = 1000
+
+    def __post_init__(self) -> None:
+        for option, value, low, high in (
+            ("--account-id", self.account_id, 1, 2**63 - 1),
+            ("--slots", self.slots, 1, 512),
+            ("--timeout", self.answer_timeout_s, 0.1, 3600),
+            ("--attempts", self.attempts, 1, 100),
+            ("--patience", self.patience_s, 1, 30 * 86400),
+            ("--grace", self.grace_s, 0, 3600),
+            ("--guard", self.guard, 1, 10**9),
+            ("--max-orders", self.max_orders, 0, 2**63 - 1),
+            ("--max-failures", self.max_failures, 1, 2**63 - 1),
+            ("--max-failures", self.max_failures_percent, 0.001, 100),
+            ("--max-time", self.max_time_s, 1, 365 * 86400),
+        ):
+            if value is not None and not low <= value <= high:
+                raise UsageError(f"{option} is {value:g}: give a value from {low:g} to {high:g}")
+        parts = urlsplit(self.api_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+            raise UsageError("--api-url must be like https://api.alephcrm.com, without user, query or fragment")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise UsageError("--api-url must be https: the API key is in the URL. Plain http goes to this machine only")
+
+    @property
+    def host(self) -> str:
+        """The server's identity in a ledger: scheme, host and port, in lower case."""
+        parts = urlsplit(self.api_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
