@@ -6,7 +6,15 @@ Exit codes belong to core/summary.py.
 
 from __future__ import annotations
 
-__all__ = ["BulkDeleteError", "InputRefused", "LedgerBroken", "LedgerLocked", "LedgerRefused", "NothingSent", "UsageError"]
+__all__ = [
+    "BulkDeleteError",
+    "InputRefused",
+    "LedgerBroken",
+    "LedgerLocked",
+    "LedgerRefused",
+    "NothingSent",
+    "UsageError",
+]
 
 
 class BulkDeleteError(Exception):

@@ -69,7 +69,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that names no order: where it stands, the column and the cell as read, why, and what to do about it."""
+    """A row that names no order: where it stands, the column and the cell (escaped, cut), why, and what to do about it."""
 
     origin: Origin
     column: str
@@ -77,7 +77,7 @@ class Reject:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.origin}: {self.column} {self.cell!r}: {self.why}"
+        return f"{self.origin}: {self.column} '{self.cell}': {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +215,42 @@ class Verdict:
     again: Again | None = None
     feeds: Feeds = Feeds.NOBODY
     stop: Stop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An attempt ended, and its verdict is with the ledger."""
+
+    order: Order
+    answer: Answer
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class PaceChanged:
+    """The rate, or a pause of `wait_s` seconds that begins now. `limit_per_min` None: the server does not tell."""
+
+    rate_per_s: float
+    limit_per_min: int | None
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """All that is left is in doubt; it is sent again after `wait_s` seconds."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """The run, or a lane of it, stops."""
+
+    stop: Stop
+
+
+Event = Settled | PaceChanged | Settling | Halted
+"""What a run tells while it goes: facts for a progress display and a log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,13 @@ class Settings:
             if value is not None and not low <= value <= high:
                 raise UsageError(f"{option} is {value:g}: give a value from {low:g} to {high:g}")
         parts = urlsplit(self.api_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+            or parts.username
+        ):
             raise UsageError("--api-url must be like https://api.alephcrm.com, without user, query or fragment")
         if parts.scheme == "http" and not _is_loopback(parts.hostname):
             raise UsageError("--api-url must be https: the API key is in the URL. Plain http goes to this machine only")

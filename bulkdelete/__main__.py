@@ -1,0 +1,5 @@
+"""`python -m bulkdelete`."""
+
+from bulkdelete.cli import main
+
+main()

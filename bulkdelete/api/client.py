@@ -1,0 +1,184 @@
+"""One order, one request on the wire, one `Answer`. Whatever the server or the net does is a value, never an exception.
+
+Each request has a connection of its own: an answer that comes unasked can then be credited to no other order. It never
+retries (aiohttp would, by itself), never follows a redirect, and reads a bounded part of a body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+from aiohttp.client_exceptions import ClientConnectorCertificateError, ClientConnectorSSLError
+from yarl import URL
+
+from bulkdelete import __version__
+from bulkdelete.api.keys import ApiKey
+from bulkdelete.api.text import Redactor, json_status, message_of
+from bulkdelete.api.wire import SingleRequest
+from bulkdelete.core.quota import quota_of
+from bulkdelete.errors import UsageError
+from bulkdelete.model import Answer, Lost, NoReply, Order, Reply
+from bulkdelete.settings import Settings
+
+__all__ = ["Client"]
+
+_PATH = "/v2/orders"
+
+
+class _Failed(Exception):
+    """What aiohttp's own retry must not see: it repeats a DELETE after ClientOSError and ServerDisconnectedError, unasked."""
+
+    def __init__(self, why: Lost, message: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+class Client:
+    """Sends DELETE /v2/orders with one API key. An async context manager; make it inside the running loop."""
+
+    def __init__(self, key: ApiKey, settings: Settings) -> None:
+        self._key = key
+        self._settings = settings
+        self._url = URL(settings.api_url.rstrip("/") + _PATH)
+        self._redact = Redactor(key, settings.message_chars)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,  # the throttle is the only wait
+                force_close=True,
+                ssl=_tls(settings.ca_file),
+            ),
+            request_class=SingleRequest,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"bulkdelete/{__version__}", "Accept": "application/json"},
+            timeout=aiohttp.ClientTimeout(total=None),  # `delete` has the deadlines
+            trust_env=False,
+            auto_decompress=True,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._session.close()
+
+    async def delete(self, order: Order) -> Answer:
+        """Send one deletion and say what came of it. Only cancelling it raises.
+
+        Deadlines (Settings): `connect_timeout_s` until the request starts to leave, from then `answer_timeout_s` for all of the
+        answer.
+        """
+        url = self._url_of(order)
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        sent = False
+        rest = b""
+
+        def on_send() -> None:
+            nonlocal sent
+            sent = True
+            deadline.reschedule(loop.time() + self._settings.answer_timeout_s)
+
+        def on_rest(data: bytes) -> None:
+            nonlocal rest
+            rest = data
+
+        try:
+            async with (
+                asyncio.timeout(self._settings.connect_timeout_s) as deadline,
+                self._session.delete(
+                    url, allow_redirects=False, middlewares=(_watched(on_send, on_rest), _once)
+                ) as response,
+            ):
+                ends_s = deadline.when()
+                deadline.reschedule(None)  # the status is a fact now: a body that does not end takes it back no more
+                body, cut = await self._body(response, ends_s)
+                return self._reply(response, body or rest, cut, loop.time() - started_s)
+        except TimeoutError:
+            why, said = Lost.TIMEOUT, "no answer in time" if sent else "no connection in time"
+        except _Failed as failure:
+            why, said = failure.why, str(failure)
+        except Exception as error:  # a parser may raise anything at hostile bytes, and its order must end in a state
+            why, said = Lost.GARBAGE, type(error).__name__
+        return NoReply(sent=sent, why=why, message=self._redact(said), latency_s=loop.time() - started_s)
+
+    def _url_of(self, order: Order) -> URL:
+        """The URL of one deletion. Checked on the final URL: what a request without orderId deletes is not known."""
+        query = {
+            "API_KEY": self._key.reveal(),
+            "accountId": str(order.account_id),
+            "orderId": str(order.order_id),
+            "revertStock": "true" if order.revert_stock else "false",
+        }
+        url = self._url.with_query(query)
+        if dict(url.query) != query or len(url.query) != len(query) or url.path != self._url.path:
+            raise UsageError("the URL of a deletion does not say what it must: nothing was sent")
+        return url
+
+    async def _body(self, response: aiohttp.ClientResponse, ends_s: float | None) -> tuple[bytes, bool]:
+        """The first bytes of a body, and whether it broke off or was not there by `ends_s`, a time of the loop's."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout_at(ends_s):
+                while len(body) < self._settings.body_bytes:
+                    chunk = await response.content.read(self._settings.body_bytes - len(body))
+                    if not chunk:
+                        break
+                    body += chunk
+        except (aiohttp.ClientError, OSError, ValueError):  # OSError: TimeoutError too
+            return bytes(body), True
+        return bytes(body), False
+
+    def _reply(self, response: aiohttp.ClientResponse, body: bytes, cut: bool, latency_s: float) -> Reply:
+        text = body.decode("utf-8", errors="replace")
+        return Reply(
+            status=response.status,
+            message=self._redact(message_of(text)),
+            json_status=json_status(text),
+            quota=quota_of(response.headers),
+            latency_s=latency_s,
+            cut=cut,
+        )
+
+
+def _watched(on_send: Any, on_rest: Any) -> Any:
+    async def watch(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if not isinstance(request, SingleRequest):
+            raise TypeError("the session makes other requests than SingleRequest")
+        request.on_send, request.on_rest = on_send, on_rest
+        return await handler(request)
+
+    return watch
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Turn every failure into one that aiohttp does not retry, and say what kind it is."""
+    try:
+        return await handler(request)
+    except (ClientConnectorCertificateError, ClientConnectorSSLError) as error:
+        raise _Failed(Lost.CERTIFICATE, _reason(error)) from None
+    except aiohttp.ClientConnectorError as error:
+        raise _Failed(Lost.CONNECT, _reason(error)) from None
+    except aiohttp.ServerTimeoutError:
+        raise _Failed(Lost.TIMEOUT, "no answer in time") from None
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError):
+        raise _Failed(Lost.DISCONNECTED, "the connection broke before an answer") from None
+    except aiohttp.ClientError as error:
+        raise _Failed(Lost.GARBAGE, f"no HTTP answer ({type(error).__name__})") from None
+
+
+def _reason(error: aiohttp.ClientConnectorError | ClientConnectorCertificateError | ClientConnectorSSLError) -> str:
+    cause = error.__cause__
+    return (cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause or type(error).__name__))[
+        :200
+    ]
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"--ca-file: {ca_file} cannot be read as certificates ({error})") from None

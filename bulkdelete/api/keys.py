@@ -1,0 +1,116 @@
+"""Where an API key comes from, and how it is kept from being seen. A key is never an argument and never printed.
+
+It never logs, and it reads nothing but the sources named in `read_key`.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from bulkdelete.errors import UsageError
+
+__all__ = ["ApiKey", "read_key", "seal_process"]
+
+_LONGEST = 4096  # characters; a longer "key" is a wrong file
+_CREDENTIAL = "bulkdelete-api-key"  # its name under systemd's $CREDENTIALS_DIRECTORY
+
+
+class ApiKey:
+    """A key that shows itself only to `reveal`."""
+
+    __slots__ = ("_value", "source")
+
+    def __init__(self, value: str, source: str = "") -> None:
+        key = value.strip()
+        if not key or len(key) > _LONGEST or not key.isprintable() or " " in key:
+            raise UsageError(
+                f"the API key from {source or 'the caller'} is empty, too long, or not one line of printable characters"
+            )
+        self._value = key
+        self.source = source
+
+    def reveal(self) -> str:
+        return self._value
+
+    def disguises(self) -> tuple[str, ...]:
+        """The key in every form in which a server could echo it, the longest first."""
+        key = self._value
+        forms = {
+            key,
+            quote(key, safe=""),
+            quote(key, safe="").lower(),
+            quote_plus(key),
+            quote(key, safe="/"),
+            quote(key),
+        }
+        forms |= {quote(key, safe="!$'()*,;:@/?=-._~+")}
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            text = encode(key.encode()).decode()
+            forms |= {text, text.rstrip("=")}
+        forms |= {key.encode("unicode_escape").decode(), key.encode("utf-8").decode("latin-1")}
+        return tuple(sorted(forms, key=len, reverse=True))
+
+    def __repr__(self) -> str:
+        return "ApiKey(hidden)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("an API key is not to be pickled")
+
+
+def read_key(
+    file: str | None, environ: Mapping[str, str], stdin: Callable[[], str], prompt: Callable[[], str] | None
+) -> ApiKey:
+    """The key from the first source that is there; `prompt` None: nobody can be asked. UsageError if there is none.
+
+    --api-key-file (`-` is stdin), BULKDELETE_API_KEY_FILE, BULKDELETE_API_KEY, $CREDENTIALS_DIRECTORY/bulkdelete-api-key, a
+    hidden prompt.
+    """
+    if file == "-":
+        return ApiKey(stdin(), "stdin")
+    if file:
+        return _from_file(Path(file), "--api-key-file")
+    if named := environ.get("BULKDELETE_API_KEY_FILE"):
+        return _from_file(Path(named), "BULKDELETE_API_KEY_FILE")
+    if value := environ.get("BULKDELETE_API_KEY"):
+        return ApiKey(value, "BULKDELETE_API_KEY")
+    if (folder := environ.get("CREDENTIALS_DIRECTORY")) and (credential := Path(folder) / _CREDENTIAL).exists():
+        return _from_file(credential, "CREDENTIALS_DIRECTORY")
+    if prompt is not None:
+        return ApiKey(prompt(), "the prompt")
+    raise UsageError(
+        "no API key: put it into a file that only you can read, and name the file with --api-key-file or BULKDELETE_API_KEY_FILE"
+    )
+
+
+def _from_file(path: Path, source: str) -> ApiKey:
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) and path.is_file():
+            raise UsageError(f"{source}: {path} can be read by others. Run: chmod 600 {path}")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 2)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"{source}: {path} cannot be read ({reason})") from None
+    return ApiKey(text, f"{source} {path}")
+
+
+def seal_process() -> None:
+    """Before a key is read: nobody of the same user may read this process's environment or memory, or dump it, and TLS keys go nowhere.
+
+    After `os.environ.pop` a variable is still in /proc/PID/environ; PR_SET_DUMPABLE 0 closes that, and core dumps with it.
+    """
+    os.environ.pop("SSLKEYLOGFILE", None)  # aiohttp honours it
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        pr_set_dumpable = 4
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_dumpable, 0, 0, 0, 0)
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,0 +1,151 @@
+"""The commands: what each is called, takes and says. The work is in running.py and the rooms below."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bulkdelete import __version__
+from bulkdelete.cli.options import (
+    SECONDS,
+    confirming_options,
+    key_options,
+    output_options,
+    sending_options,
+    stopping_options,
+)
+from bulkdelete.errors import UsageError
+from bulkdelete.model import State
+
+_LEDGER = click.argument("ledger", type=click.Path(path_type=Path))
+_OUTCOMES = [state.label for state in State]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="bulkdelete")
+def program() -> None:
+    """Delete AlephCRM orders listed in CSV files: paced to the rate limit, resumable after any crash, every order accounted for.
+
+    A deletion cannot be undone. Nothing is sent before you confirm.
+    """
+
+
+@program.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@click.option("--account-id", type=int, metavar="ID", help="The account of orders whose row names none.")
+@click.option(
+    "--revert-stock/--keep-stock",
+    "revert_stock",
+    default=None,
+    help="Return the orders' quantities to stock, or not. There is no default: say it, or have a column.",
+)
+@click.option("--allow-empty", is_flag=True, help="An input without orders is fine.")
+@key_options
+@sending_options
+@stopping_options
+@confirming_options
+@click.option(
+    "--ledger",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Where the ledger lies.  [default: FILE.ledger.db]",
+)
+@output_options
+def run(files: tuple[str, ...], **options: Any) -> int:
+    """Delete the orders that FILES name. The same command again goes on.
+
+    Touches the orders that are in these files and not yet settled, and no others.
+    """
+    from bulkdelete.cli.running import run_files
+
+    return run_files(files, options)
+
+
+@program.command()
+@_LEDGER
+@click.option("--retry", metavar="refused[:STATUS]", help="Send refused orders once more.")
+@key_options
+@sending_options
+@stopping_options
+@confirming_options
+@output_options
+def resume(ledger: Path, **options: Any) -> int:
+    """Go on with the last confirmed selection of LEDGER, and no more."""
+    from bulkdelete.cli.running import run_ledger
+
+    return run_ledger(ledger, options)
+
+
+@program.command()
+@_LEDGER
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--watch", is_flag=True, help="Again every two seconds, until interrupted.")
+def status(ledger: Path, as_json: bool, watch: bool) -> None:
+    """What LEDGER says at this moment: counts, pace, doubts. Works beside a run."""
+    from bulkdelete.report.status import read_status, status_json, status_text
+
+    while True:
+        now = read_status(ledger)
+        if watch and not as_json:
+            click.clear()
+        click.echo(json.dumps(status_json(now)) if as_json else status_text(now))
+        if not watch:
+            return
+        time.sleep(2)
+
+
+@program.command()
+@_LEDGER
+@click.option("-f", "--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--outcome", "outcomes", multiple=True, type=click.Choice(_OUTCOMES), help="Only these; may be repeated.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file instead of stdout.")
+def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | None) -> None:
+    """One row an order: what happened to it, when, and where it was read."""
+    from bulkdelete.cli.files import replaced
+    from bulkdelete.report.export import Format, export
+
+    wanted = frozenset(state for state in State if state.label in outcomes)
+    if output is None:
+        export(ledger, sys.stdout, Format(form), wanted)
+        return
+    with replaced(output) as out:
+        rows = export(ledger, out, Format(form), wanted)
+    click.echo(f"{rows:,} orders written to {output}", err=True)
+
+
+@program.command()
+@click.option(
+    "--orders", type=click.Path(path_type=Path), metavar="CSV", help="Orders that exist, as `run` would read them."
+)
+@click.option("--others", type=int, default=100, show_default=True, help="As many other orders of the same accounts.")
+@click.option(
+    "--account-id", type=int, default=1, show_default=True, help="The account of orders whose row names none."
+)
+@click.option("--limit", type=int, default=30, show_default=True, help="Requests per minute, and burst.")
+@click.option("--headers", type=click.Choice(["full", "retry-after", "none"]), default="full", show_default=True)
+@click.option("--latency", type=SECONDS, default=0.05, show_default=True, help="Median of the answers' time.")
+@click.option(
+    "--native", type=int, multiple=True, metavar="ID", help="An order that cannot be deleted; may be repeated."
+)
+@click.option("--all-native", is_flag=True, help="No order can be deleted.")
+@click.option("--native-status", type=int, default=412, show_default=True)
+@click.option(
+    "--fault", "faults", multiple=True, metavar="KIND=SHARE", help="For example drop_after=0.05; may be repeated."
+)
+@click.option("--key", metavar="KEY", help="The only key that is accepted; not a real one.  [default: any]")
+@click.option("--journal", type=click.Path(path_type=Path), metavar="PATH", help="Every request, as JSON lines.")
+@click.option("--port", type=int, default=8765, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def simulate(**options: Any) -> None:
+    """The API on this machine, to try things against. Nothing real is touched."""
+    from bulkdelete.cli.simulating import serve
+
+    try:
+        serve(**options)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

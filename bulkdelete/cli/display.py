@@ -1,0 +1,110 @@
+"""What a run shows while it goes: a bar on a terminal, one heartbeat line a minute elsewhere, and its events in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from typing import Any
+
+from bulkdelete.cli.log import Level, Log
+from bulkdelete.model import Again, Event, Halted, NoReply, PaceChanged, Reply, Settled, Settling, State
+from bulkdelete.report.status import duration
+
+__all__ = ["Display"]
+
+_HEARTBEAT_S = 60.0
+_QUIET = (State.DELETED, State.NOT_FOUND)
+
+
+class Display:
+    """Made before a run with the number of orders to send; `on_event` is its ear. It never stops a run."""
+
+    def __init__(self, log: Log, to_send: int, bar: bool) -> None:
+        self._log = log
+        self._to_send = to_send
+        self._settled: Counter[State] = Counter()
+        self._rate_per_min: float | None = None
+        self._heart: asyncio.Task[None] | None = None
+        self._started_s = 0.0
+        self._progress: Any = None
+        if bar:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[said]}"),
+                TimeRemainingColumn(),
+                console=Console(file=sys.stderr),
+                refresh_per_second=4,
+            )
+            self._row = self._progress.add_task("deleting", total=to_send, said="")
+
+    def start(self) -> None:
+        """In the running loop."""
+        self._started_s = asyncio.get_running_loop().time()
+        if self._progress is not None:
+            self._progress.start()
+        else:
+            self._heart = asyncio.get_running_loop().create_task(self._beat())
+
+    def stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+        if self._heart is not None:
+            self._heart.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_HEARTBEAT_S)
+            self._log("info", "run.heartbeat", **self._heartbeat(asyncio.get_running_loop().time()))
+
+    def _heartbeat(self, now_s: float) -> dict[str, Any]:
+        done = self._settled.total()
+        per_s = done / max(1e-9, now_s - self._started_s)
+        left = max(0, self._to_send - done)
+        return {
+            "settled": done,
+            "of": self._to_send,
+            **{state.label: n for state, n in self._settled.items()},
+            "per_min": round(60 * per_s, 1),
+            "to_go": duration(left / per_s) if per_s else "unknown",
+        }
+
+    def on_event(self, event: Event) -> None:
+        match event:
+            case Settled():
+                self._settled_one(event)
+            case PaceChanged(rate_per_s=rate, limit_per_min=limit, wait_s=wait_s):
+                level: Level = "info" if wait_s >= 1 else "debug"
+                self._log(level, "pace.changed", per_min=round(60 * rate, 1), limit=limit, wait_s=round(wait_s, 1))
+            case Settling(wait_s=wait_s):
+                self._log(
+                    "info",
+                    "run.settling",
+                    wait_s=round(wait_s, 1),
+                    why="only doubts are left; they are sent again then",
+                )
+            case Halted(stop=stop):
+                self._log("warning", "run.halted", why=stop.why.value, detail=stop.detail, scope=stop.scope.value)
+
+    def _settled_one(self, event: Settled) -> None:
+        state, answer = event.verdict.state, event.answer
+        said: dict[str, Any] = {"latency_ms": round(1000 * answer.latency_s)}
+        match answer:
+            case Reply(status=status, message=message):
+                said |= {"status": status, "message": message}
+            case NoReply(sent=sent, why=why, message=message):
+                said |= {"sent": sent, "why": why.value, "message": message}
+        level: Level = "debug" if state in _QUIET or event.verdict.again is Again.SOON else "info"
+        outcome = state.label if state is not None else "unchanged"
+        order = event.order
+        self._log(level, "order.settled", account=order.account_id, order=order.order_id, outcome=outcome, **said)
+        if state is not None and event.verdict.again is None:
+            self._settled[state] += 1
+            if self._progress is not None:
+                said_now = "  ".join(f"{n:,} {s.label}" for s, n in sorted(self._settled.items()))
+                self._progress.update(self._row, completed=self._settled.total(), said=said_now)

@@ -1,0 +1,88 @@
+"""The log: one event, rendered for people or as JSON. It never prints locals, and a log that cannot be written stops no run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import structlog
+
+from bulkdelete.cli.files import appended
+from bulkdelete.errors import UsageError
+
+__all__ = ["Log"]
+
+Level = Literal["debug", "info", "warning"]
+_RANK = {"debug": 10, "info": 20, "warning": 30}
+
+
+class _Stream:
+    """Whatever stderr is at the moment: a progress bar puts its own in place. Silent once nobody listens."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
+class _File:
+    """A log file. If the disk is full the log has a hole, and the run goes on: the ledger is the record."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
+
+
+class Log:
+    """`log(level, event, **fields)` goes to stderr from the asked level on, and whole to the log file."""
+
+    def __init__(self, form: str, color: str, verbosity: int, file: Path | None) -> None:
+        people = form == "console" or (form == "auto" and sys.stderr.isatty())
+        colors = color == "always" or (color == "auto" and sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+        console = structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=18, sort_keys=False
+        )
+        self._least = 20 - 10 * min(max(verbosity, -2), 1)
+        self._stderr = _logger(console if people else _json(), _Stream())
+        self._file = None
+        if file is not None:
+            try:
+                self._file = _logger(_json(), _File(appended(file)))
+            except OSError as error:
+                raise UsageError(f"--log-file: {file} cannot be written ({error.strerror})") from None
+
+    def __call__(self, level: Level, event: str, **fields: Any) -> None:
+        if _RANK[level] >= self._least:
+            self._stderr.log(_RANK[level], event, **fields)
+        if self._file is not None:
+            self._file.log(_RANK[level], event, **fields)
+
+
+def _json() -> structlog.processors.JSONRenderer:
+    return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+
+
+def _logger(renderer: Any, stream: Any) -> Any:
+    return structlog.wrap_logger(
+        structlog.WriteLogger(stream),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+    )

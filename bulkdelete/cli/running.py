@@ -1,0 +1,199 @@
+"""`run` and `resume`: propose, ask, confirm, delete, say how it ended. Every question stands between two calls of job.py."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bulkdelete import job
+from bulkdelete.api.keys import ApiKey, read_key, seal_process
+from bulkdelete.cli import show
+from bulkdelete.cli.display import Display
+from bulkdelete.cli.log import Log
+from bulkdelete.core.summary import Summary
+from bulkdelete.errors import NothingSent, UsageError
+from bulkdelete.intake import Source
+from bulkdelete.ledger import Retry
+from bulkdelete.model import Doubts, Scope, Stop, Why
+from bulkdelete.pipeline import Halter
+from bulkdelete.settings import API_URL, Settings
+
+__all__ = ["run_files", "run_ledger"]
+
+
+def run_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
+    """The command `run`. Returns its exit code."""
+    ledger = options.pop("ledger")
+    if ledger is None:
+        if len(files) > 1:
+            raise UsageError("several files share one ledger: name it with --ledger")
+        ledger = Path(files[0]).with_name(Path(files[0]).name + ".ledger.db")
+    settings = _settings(ledger, options)
+    return _run(settings, options, lambda: job.propose([Source(file) for file in files], settings))
+
+
+def run_ledger(ledger: Path, options: dict[str, Any]) -> int:
+    """The command `resume`. Returns its exit code."""
+    settings = _settings(ledger, options)
+    retry = _retry(options["retry"])
+    return _run(settings, options, lambda: job.reopen(settings, retry))
+
+
+def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]) -> int:
+    log = Log(options["log_format"], options["color"], options["verbose"] - options["quiet"], options["log_file"])
+    asks = sys.stdin.isatty() and sys.stderr.isatty()
+    unasked = options["yes"] or options["expect"] is not None
+    key = _key(options["api_key_file"], asks)
+    halter: Halter | None = None
+    with asyncio.Runner() as runner:
+        proposal: job.Proposal = runner.run(propose())
+        try:
+            facts = proposal.facts
+            if options["quiet"] < 2 or facts.rejected:
+                click.echo(show.proposal_text(facts, settings), err=True)
+            job.check(proposal)
+            if options["expect"] is not None and options["expect"] != facts.orders:
+                raise NothingSent(
+                    f"the input names {facts.orders} orders, --expect says {options['expect']}. Nothing was sent"
+                )
+            if facts.to_send and not unasked:
+                _ask(show.question(facts, settings), facts.to_send, asks)
+            if facts.to_send and key is None:
+                key = read_key(None, {}, str, _prompt)
+            armed = runner.run(job.confirm(proposal))
+            if facts.to_send and key is not None:
+                halter = runner.run(_halter())
+                summary = runner.run(_delete(armed, key, halter, log, options))
+            else:
+                summary = runner.run(job.conclude(armed))
+            _tell(summary, settings, options)
+            if halter is not None and halter.leaving.is_set():
+                _leave_at_once(summary.exit_code)
+            return summary.exit_code
+        finally:
+            runner.run(job.close(proposal))
+
+
+async def _halter() -> Halter:
+    return Halter()
+
+
+async def _delete(armed: job.Job, key: ApiKey, halter: Halter, log: Log, options: dict[str, Any]) -> Summary:
+    settings, to_send = armed.settings, armed.facts.to_send
+    bar = sys.stderr.isatty() if options["progress"] is None else bool(options["progress"])
+    display = Display(log, to_send, bar and options["quiet"] == 0 and sys.stderr.isatty())
+    halter.on_event = display.on_event
+    _hear_signals(halter)
+    log("info", "run.started", ledger=str(settings.ledger), host=settings.host, orders=to_send, key_from=key.source)
+    display.start()
+    try:
+        summary = await job.delete(armed, key, halter, display.on_event)
+    finally:
+        display.stop()
+    log("info", "run.ended", exit_code=summary.exit_code, requests=summary.requests, answered_429=summary.limited)
+    return summary
+
+
+def _hear_signals(halter: Halter) -> None:
+    """The first signal drains, the second leaves at once. SIGHUP is as SIGTERM, unless nohup had it ignored."""
+    loop = asyncio.get_running_loop()
+    whys = {signal.SIGINT: Why.INTERRUPTED, signal.SIGTERM: Why.TERMINATED, signal.SIGHUP: Why.TERMINATED}
+
+    def hear(number: signal.Signals) -> None:
+        stop = Stop(whys[number], Scope.RUN, number.name)
+        (halter.now if halter.draining.is_set() else halter.drain)(stop)
+
+    for number in whys:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, hear, number)
+
+
+def _leave_at_once(code: int) -> None:
+    """A second signal: wait for no thread. The ledger's lock dies with the process, and its journal is whole."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None:
+    command = show.go_on(settings, options)
+    text = (
+        json.dumps(show.summary_json(summary, settings, command), ensure_ascii=False)
+        if options["as_json"]
+        else show.summary_text(summary, settings, command)
+    )
+    with suppress(OSError):  # a closed stdout changes nothing that was done
+        click.echo(text)
+
+
+def _ask(question: str, number: int, asks: bool) -> None:
+    if not asks:
+        raise NothingSent(
+            "nobody can be asked here: say --yes, or --expect N with the number of orders. Nothing was sent"
+        )
+    click.echo(question, err=True)
+    sys.stderr.write("> ")
+    sys.stderr.flush()
+    typed = sys.stdin.readline().strip().replace(",", "")
+    if typed != str(number):
+        raise NothingSent("not confirmed, so nothing was sent")
+
+
+def _key(file: str | None, asks: bool) -> ApiKey | None:
+    """The key, from the first source that is there; None: it will be asked for, once there is something to send."""
+    seal_process()
+    if asks and file is None and not any(os.environ.get(name) for name in _SOURCES):
+        return None
+    return read_key(file, os.environ, sys.stdin.readline, None)
+
+
+_SOURCES = ("BULKDELETE_API_KEY_FILE", "BULKDELETE_API_KEY", "CREDENTIALS_DIRECTORY")
+
+
+def _prompt() -> str:
+    return str(click.prompt("API key", hide_input=True, err=True))
+
+
+def _settings(ledger: Path, options: dict[str, Any]) -> Settings:
+    """The settings that were given; what was not keeps its default."""
+    given: dict[str, Any] = {
+        "api_url": options["api_url"] or API_URL,
+        "ca_file": options["ca_file"],
+        "account_id": options.get("account_id"),
+        "revert_stock": options.get("revert_stock"),
+        "allow_empty": options.get("allow_empty", False),
+        "slots": options["slots"],
+        "answer_timeout_s": options["timeout"],
+        "attempts": options["attempts"],
+        "doubts": Doubts(options["doubts"]) if options["doubts"] else None,
+        "patience_s": options["patience"],
+        "grace_s": options["grace"],
+        "max_orders": options["max_orders"],
+        "max_time_s": options["max_time"],
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if options["guard"] is not None:
+        given["guard"] = None if options["guard"] == "off" else options["guard"]
+    if options["max_failures"] is not None:
+        kind, n = options["max_failures"]
+        given |= {"max_failures_percent": n} if kind == "percent" else {"max_failures": int(n)}
+    return Settings(ledger=ledger, **given)
+
+
+def _retry(text: str | None) -> Retry | None:
+    if text is None:
+        return None
+    what, _, status = text.partition(":")
+    if what != "refused" or (status and not (status.isascii() and status.isdigit() and len(status) == 3)):
+        raise UsageError(f"--retry {text}: write refused, or refused:412")
+    return Retry(int(status) if status else None)

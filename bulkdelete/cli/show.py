@@ -1,0 +1,118 @@
+"""A proposal and a summary in words, and as the fields of JSON."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from bulkdelete.core.summary import NEXT, Summary
+from bulkdelete.ledger import Facts
+from bulkdelete.model import State
+from bulkdelete.report.status import duration
+from bulkdelete.settings import Settings
+
+__all__ = ["go_on", "proposal_text", "summary_json", "summary_text"]
+
+
+def proposal_text(facts: Facts, settings: Settings) -> str:
+    """What would be sent, and what is left out and why."""
+    lines = []
+    for tally in facts.inputs:
+        lines.append(
+            f"{tally.path}: {_n(tally.data_rows, 'row')}, {_n(tally.orders, 'order')} in column {tally.column or '(none)'}"
+        )
+        lines += [f"  accepted {n:,} x {form}" for form, n in tally.notices]
+    if facts.duplicated:
+        lines.append(f"{_n(facts.duplicated, 'row')} repeat an order and are left out:")
+        lines += [f"  {origin}: {order_id}" for origin, order_id in facts.duplicates]
+        lines += _more(facts.duplicated, len(facts.duplicates))
+    if facts.rejected:
+        lines.append(f"{_n(facts.rejected, 'row')} rejected:")
+        lines += [f"  {reject}" for reject in facts.rejects]
+        lines += _more(facts.rejected, len(facts.rejects))
+    parts = [
+        (facts.new, "+{} new"),
+        (facts.waiting, "{} waiting"),
+        (facts.doubtful, "{} in doubt"),
+        (facts.settled, "{} settled"),
+        (facts.left_alone, "{} of earlier inputs left alone"),
+    ]
+    known = ", ".join(text.format(f"{n:,}") for n, text in parts if n)
+    lines.append(f"ledger {settings.ledger}: {known or 'no orders'}")
+    return "\n".join(lines)
+
+
+def question(facts: Facts, settings: Settings) -> str:
+    """What a person confirms."""
+    accounts = ", ".join(str(account) for account in facts.accounts[:5]) + (", ..." if len(facts.accounts) > 5 else "")
+    columns = ", ".join(sorted({tally.column for tally in facts.inputs if tally.column}))
+    ids = ", ".join(str(order.order_id) for order in facts.first)
+    stock = "their stock is returned" if all(order.revert_stock for order in facts.first) else "stock is kept"
+    if len({order.revert_stock for order in facts.first}) > 1:
+        stock = "stock as each row says"
+    source = f", ids from column {columns}" if columns else ""
+    return (
+        f"{_n(facts.to_send, 'order')} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}"
+        f"{', ...' if facts.to_send > len(facts.first) else ''}\nThis cannot be undone. Type {facts.to_send} to go on"
+    )
+
+
+def summary_text(summary: Summary, settings: Settings, command: str | None) -> str:
+    """How a run ended, and what to do next."""
+    counts = summary.counts
+    lines = [f"{_n(counts.total, 'order')} selected:"] if counts.total else ["no orders selected"]
+    width = max((len(f"{counts[state]:,}") for state in State), default=1)
+    lines += [f"  {counts[state]:>{width},} {state.label}" for state in State if counts[state]]
+    if summary.left_alone:
+        lines.append(f"{_n(summary.left_alone, 'open order')} of earlier inputs left alone")
+    lines.append(
+        f"{_n(summary.requests, 'request')} in {duration(summary.seconds)}, {summary.limited:,} answered 429; ledger {settings.ledger}"
+    )
+    for account in summary.unproven:
+        lines.append(
+            f"Nothing of account {account} was ever deleted by this ledger: is it the right account and column?"
+        )
+    for stop in summary.stops:
+        lines.append(f"Stopped: {stop.detail or stop.why.value}. {NEXT[stop.why]}")
+    if counts[State.IN_DOUBT] and not summary.stops:
+        lines.append(
+            f"{_n(counts[State.IN_DOUBT], 'order')} may or may not be deleted. Look at them there; then: {command} --doubts resend"
+        )
+    elif command is not None and summary.exit_code not in (0, 1):
+        lines.append(f"Go on with: {command}")
+    return "\n".join(lines)
+
+
+def summary_json(summary: Summary, settings: Settings, command: str | None) -> dict[str, Any]:
+    """The same facts for programs."""
+    return {
+        "ledger": str(settings.ledger),
+        "exit_code": summary.exit_code,
+        "outcomes": {state.label: summary.counts[state] for state in State},
+        "left_alone": summary.left_alone,
+        "accounts_without_deletion": list(summary.unproven),
+        "requests": summary.requests,
+        "answered_429": summary.limited,
+        "seconds": round(summary.seconds, 3),
+        "stops": [{"why": stop.why.value, "detail": stop.detail, "next": NEXT[stop.why]} for stop in summary.stops],
+        "go_on": command,
+    }
+
+
+def go_on(settings: Settings, options: dict[str, Any]) -> str:
+    """The command that goes on with this ledger. It names where the key is, never the key."""
+    words = ["bulkdelete", "resume", str(settings.ledger)]
+    for option in ("api_key_file", "api_url", "ca_file", "doubts", "slots"):
+        value = options.get(option)
+        if value is not None and value != "-":
+            words += [f"--{option.replace('_', '-')}", str(value.absolute() if isinstance(value, Path) else value)]
+    return shlex.join(words)
+
+
+def _n(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _more(total: int, shown: int) -> list[str]:
+    return [f"  ... and {total - shown:,} more"] if total > shown else []

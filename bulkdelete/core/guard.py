@@ -1,0 +1,122 @@
+"""Every reason to stop that comes from what was seen. It never waits and never sends.
+
+The guard exists since a deletion cannot be undone and a CSV can be wrong as a whole: a wrong account or column, or a list of
+marketplace orders, shows as an account in which nothing is ever deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bulkdelete.model import Counts, Feeds, Past, Scope, State, Stop, Verdict, Why
+
+__all__ = [
+    "Limits",
+    "Quiet",
+    "Seen",
+    "admit",
+    "admits",
+    "judge",
+    "judge_failures",
+    "judge_quiet",
+    "seen_before",
+    "withdrawn",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop. Orders, orders, orders of the run, seconds, seconds; None: no limit."""
+
+    unproven: int | None
+    refusals_in_a_row: int | None
+    failures: int | None
+    patience_s: float
+    longest_wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One account, over the ledger's life: whether anything was ever deleted, and the orders answered without; and what is under way."""
+
+    has_deleted: bool = False
+    answered: int = 0
+    in_flight: int = 0
+    refused_in_a_row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A lane without progress: for how long, how long it still has to wait, and whether doubtful answers closed it."""
+
+    quiet_s: float
+    wait_s: float
+    closed_by_doubt: bool
+
+
+def seen_before(account: int, ever: Counts) -> Seen:
+    """What earlier runs of this ledger saw of an account."""
+    states = ever.by_account.get(account, {})
+    answered = sum(states.get(state, 0) for state in (State.NOT_FOUND, State.REFUSED))
+    return Seen(has_deleted=states.get(State.DELETED, 0) > 0, answered=answered)
+
+
+def admits(account: int, seen: Seen, limits: Limits) -> bool | Stop:
+    """Whether one more order of this account may be sent now; a Stop if none ever may, with what was seen so far."""
+    if limits.unproven is None or seen.has_deleted:
+        return True
+    if seen.answered >= limits.unproven:
+        return _nothing_deleted(account, seen)
+    return seen.answered + seen.in_flight < limits.unproven
+
+
+def admit(seen: Seen) -> Seen:
+    """One more order of this account is under way."""
+    return replace(seen, in_flight=seen.in_flight + 1)
+
+
+def withdrawn(seen: Seen) -> Seen:
+    """An order that was under way did not leave after all."""
+    return replace(seen, in_flight=seen.in_flight - 1)
+
+
+def judge(account: int, seen: Seen, past: Past, verdict: Verdict, limits: Limits) -> tuple[Seen, Stop | None]:
+    """What an attempt's verdict adds to what was seen of its account, and the stop that follows. Repeats of doubts count for nothing."""
+    seen = withdrawn(seen)
+    if verdict.state is State.DELETED:
+        return replace(seen, has_deleted=True, refused_in_a_row=0), verdict.stop
+    if past.doubtful or verdict.feeds is not Feeds.GUARD:
+        return seen, verdict.stop
+    refused = seen.refused_in_a_row + 1 if verdict.state is State.REFUSED else 0
+    seen = replace(seen, answered=seen.answered + 1, refused_in_a_row=refused)
+    if verdict.stop is not None:
+        return seen, verdict.stop
+    if limits.unproven is not None and not seen.has_deleted and seen.answered >= limits.unproven:
+        return seen, _nothing_deleted(account, seen)
+    if limits.refusals_in_a_row is not None and refused >= limits.refusals_in_a_row:
+        return seen, Stop(Why.REFUSALS, Scope.RUN, f"{refused} orders of account {account} were refused in a row")
+    return seen, None
+
+
+def judge_failures(failures: int, limits: Limits) -> Stop | None:
+    """The stop that `--max-failures` asks for. `failures`: orders of this run that ended refused, failed or in doubt."""
+    if limits.failures is not None and failures >= limits.failures:
+        return Stop(Why.FAILURES, Scope.RUN, f"{failures} orders of this run were refused or are in doubt")
+    return None
+
+
+def judge_quiet(quiet: Quiet, limits: Limits) -> Stop | None:
+    """The stop of a lane that gets nowhere. It is resumable: nothing is wrong with the orders."""
+    if quiet.closed_by_doubt:
+        detail = "the server keeps failing, and an order sent to try it again would be in doubt"
+        return Stop(Why.OUTAGE, Scope.LANE, detail)
+    if quiet.wait_s > limits.longest_wait_s:
+        return Stop(Why.OUTAGE, Scope.LANE, f"the server asks to wait {quiet.wait_s:.0f} s")
+    if quiet.quiet_s > limits.patience_s:
+        return Stop(Why.OUTAGE, Scope.LANE, f"no progress for {quiet.quiet_s:.0f} s")
+    return None
+
+
+def _nothing_deleted(account: int, seen: Seen) -> Stop:
+    detail = f"{seen.answered} orders of account {account} were answered and not one was deleted"
+    return Stop(Why.NOTHING_DELETED, Scope.RUN, detail)

@@ -1,0 +1,94 @@
+"""From counts and stops to the exit code, the conservation check and what to do next. One place for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bulkdelete import errors
+from bulkdelete.model import Counts, State, Stop, Why
+
+__all__ = ["EXIT_OF_ERROR", "NEXT", "Summary", "conserved", "exit_code", "unproven_accounts"]
+
+EXIT_OF_WHY: dict[Why, int] = {
+    Why.LEDGER: 6,
+    Why.CREDENTIALS: 4,
+    Why.NOT_UNDERSTOOD: 5,
+    Why.CERTIFICATE: 5,
+    Why.NOTHING_DELETED: 5,
+    Why.REFUSALS: 5,
+    Why.FAILURES: 5,
+    Why.INTERRUPTED: 130,
+    Why.TERMINATED: 143,
+    Why.OUTAGE: 75,
+    Why.MAX_TIME: 75,
+}
+
+EXIT_OF_ERROR: dict[type[errors.BulkDeleteError], int] = {
+    errors.UsageError: 2,
+    errors.InputRefused: 3,
+    errors.NothingSent: 3,
+    errors.LedgerRefused: 6,
+    errors.LedgerBroken: 6,
+    errors.LedgerLocked: 75,
+}
+
+_FIRST_THAT_HOLDS = (2, 3, 6, 4, 5, 130, 143, 75, 1, 0)
+
+NEXT: dict[Why, str] = {
+    Why.LEDGER: "The ledger could not be written. Mend the disk or the folder, then run the command below: what was under way is in doubt.",
+    Why.CREDENTIALS: "The server refused this API key for this account. Check both, then run the command below: nothing is lost.",
+    Why.NOT_UNDERSTOOD: "The server gave an answer this program does not understand. Look at it before you go on.",
+    Why.CERTIFICATE: "The server's certificate does not hold. Check --api-url and --ca-file; do not go on before you know why.",
+    Why.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the messages; --guard off goes on all the same.",
+    Why.REFUSALS: "The server refuses one order after another. Look at the messages before you go on.",
+    Why.FAILURES: "The limit of --max-failures is reached. Look at what failed before you go on.",
+    Why.INTERRUPTED: "Stopped as asked. The command below goes on.",
+    Why.TERMINATED: "Stopped as asked. The command below goes on.",
+    Why.OUTAGE: "The server is not answering usefully. The command below goes on where this stopped.",
+    Why.MAX_TIME: "The time is up. The command below goes on where this stopped.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run ended. `counts`: the selection, by account and state; `left_alone`: open orders of the ledger outside it.
+
+    `requests`: requests that may have left; `limited`: answers 429; `seconds`: first admission to last answer.
+    """
+
+    counts: Counts
+    stops: tuple[Stop, ...]
+    unproven: tuple[int, ...]
+    left_alone: int
+    requests: int
+    limited: int
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        return exit_code(self.counts, self.stops, self.unproven)
+
+
+def exit_code(counts: Counts, stops: Iterable[Stop], unproven: Iterable[int]) -> int:
+    """The exit code of a run over these counts of its selection: the first that holds."""
+    codes = {EXIT_OF_WHY[stop.why] for stop in stops}
+    unfinished = sum(counts[state] for state in (State.PENDING, State.FAILED, State.IN_DOUBT, State.REFUSED))
+    codes.add(1 if unfinished or tuple(unproven) else 0)
+    return next(code for code in _FIRST_THAT_HOLDS if code in codes)
+
+
+def unproven_accounts(selected: Counts, ever: Counts) -> tuple[int, ...]:
+    """Accounts of the selection with orders that are gone or refused, and of which this ledger never saw one deleted."""
+    answered = (State.NOT_FOUND, State.REFUSED)
+    return tuple(
+        account
+        for account, states in sorted(selected.by_account.items())
+        if any(states.get(state, 0) for state in answered)
+        and not ever.by_account.get(account, {}).get(State.DELETED, 0)
+    )
+
+
+def conserved(data_rows: int, orders: int, duplicates: int, rejects: int, skipped: int = 0) -> bool:
+    """Whether every data row of an input is accounted for."""
+    return data_rows == orders + duplicates + rejects + skipped

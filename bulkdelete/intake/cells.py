@@ -1,0 +1,124 @@
+"""The meaning of one cell's text: an id, a flag, or why it is neither. Pure; it never guesses: one meaning or none.
+
+`int()` never sees what the patterns did not: int("1_000") and int("١٢") would name another order.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from bulkdelete.model import MAX_ID
+
+SHOWN_CHARS = 80
+
+BLANKS = " \t\u00a0\u202f\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
+"""Stripped silently around a cell. Never a newline: it says that a quote is open."""
+
+_QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
+
+FLAGS = {
+    "true": True, "verdadero": True, "1": True, "sí": True, "si": True, "yes": True,
+    "false": False, "falso": False, "0": False, "no": False,
+}  # fmt: skip
+
+OPEN_QUOTE = "a quote is open: the cell runs over the end of its line. Close the quote, or put the cell on one line"
+
+_PLAIN = re.compile(r"[1-9][0-9]{0,17}")  # every one of these is an id: below 10**18
+_WHOLE = re.compile(r"(0*)([1-9][0-9]*)(?:([.,])0{1,2})?")
+_ZERO = re.compile(r"[+-]?0+(?:[.,]0*)?")
+_SCIENTIFIC = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+")
+_GROUPED = re.compile(r"[0-9]+(?:[., \u00a0\u202f'’][0-9]+)+")
+_NEGATIVE = re.compile(r"[-\u2212][0-9.,]+")
+_UNDERSCORE = re.compile(r"[0-9_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    """An id, and the unusual forms it was accepted from: `'123`, `="123"`, `00123`, `123.0`, `123,00`."""
+
+    value: int
+    forms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoValue:
+    """Why a cell means nothing, and what to do about it."""
+
+    why: str
+
+
+def bare(text: str) -> str:
+    """The text without blanks and pairs of quotes around it."""
+    text = text.strip(BLANKS)
+    while len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+        text = text[1:-1].strip(BLANKS)
+    return text
+
+
+def read_id(text: str) -> Id | NoValue:
+    """An order id or account id, digit for digit as the cell has it."""
+    if _PLAIN.fullmatch(text):
+        return Id(int(text))
+    if "\n" in text or "\r" in text:
+        return NoValue(OPEN_QUOTE)
+    cell, forms = bare(text), []
+    if len(cell) > 3 and cell.startswith('="') and cell.endswith('"'):
+        cell = cell[2:-1].strip(BLANKS)
+        forms.append('="123"')
+    elif cell.startswith("'"):
+        cell = cell[1:].strip(BLANKS)
+        forms.append("'123")
+    whole = _WHOLE.fullmatch(cell)
+    if whole is None:
+        return NoValue(_why_no_id(cell))
+    zeros, digits, mark = whole.groups()
+    if len(digits) > len(str(MAX_ID)) or int(digits) > MAX_ID:
+        return NoValue(f"above {MAX_ID}, the largest id there is. Check the column")
+    if zeros:
+        forms.append("00123")
+    if mark:
+        forms.append("123.0" if mark == "." else "123,00")
+    return Id(int(digits), tuple(forms))
+
+
+def _why_no_id(cell: str) -> str:
+    if not cell:
+        return "empty, in a row that has other cells. Fill in the id or take the row out"
+    if _ZERO.fullmatch(cell):
+        return "0 is no id. Correct the cell or take the row out"
+    if _SCIENTIFIC.fullmatch(cell):
+        return "scientific notation, the digits are gone: format the column as text and export again"
+    if _GROUPED.fullmatch(cell):
+        return "the digits are ambiguous (thousands or decimals?): export without thousands separators"
+    if _NEGATIVE.fullmatch(cell):
+        return "negative: an id is above 0. Check the column"
+    if any(char.isdigit() and not char.isascii() for char in cell):
+        return "digits other than 0-9: write the id with the digits 0-9"
+    if "_" in cell and _UNDERSCORE.fullmatch(cell):
+        return "an underscore among the digits: write the id with digits only"
+    return "no id: an id has the digits 0-9 only. Correct the cell or take the row out"
+
+
+def read_flag(text: str) -> bool | NoValue:
+    """Whether the stock is returned."""
+    flag = FLAGS.get(text)
+    if flag is None:
+        if "\n" in text or "\r" in text:
+            return NoValue(OPEN_QUOTE)
+        flag = FLAGS.get(unicodedata.normalize("NFC", bare(text).casefold()))
+    return NoValue("neither yes nor no: write true or false") if flag is None else flag
+
+
+def escaped(text: str) -> str:
+    """The text without anything a terminal would act on: control and bidi characters as \\x1b, \\u202e."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def shown(text: str) -> str:
+    """A cell for people: escaped, and at most SHOWN_CHARS long."""
+    text = escaped(text[: SHOWN_CHARS + 1])
+    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"

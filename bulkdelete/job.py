@@ -1,0 +1,208 @@
+"""The library's door: propose, confirm, delete. Each phase ends in a value, and whatever asks a person stands between two calls.
+
+proposal = await propose([Source("orders.csv")], settings)     # read, checked and staged; the ledger is locked
+try:
+    job = await confirm(proposal)                              # the selection is armed, durably
+    summary = await delete(job, key, Halter())                 # paced, accounted for, resumable
+finally:
+    await close(proposal)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from bulkdelete.api.client import Client
+from bulkdelete.api.keys import ApiKey
+from bulkdelete.core.guard import Limits
+from bulkdelete.core.summary import Summary, unproven_accounts
+from bulkdelete.errors import LedgerBroken, NothingSent
+from bulkdelete.ledger import Facts, Ledger, Retry, Staging, Tally, place
+from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.model import Counts, Event, Order, Reject, Scope, Stop, Why
+from bulkdelete.pipeline import Halter, Lane, Run, run
+from bulkdelete.settings import Settings
+from bulkdelete.throttle import Throttle
+
+__all__ = ["Job", "Proposal", "Readable", "check", "close", "conclude", "confirm", "delete", "propose", "reopen"]
+
+
+class Readable(Protocol):
+    """One input. `intake.Source` is one; the numbers hold once `read` has come to its end."""
+
+    path: str
+    data_rows: int
+    sha256: str
+    notices: Counter[str]
+    column: str
+
+    def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What would be done. Nothing is armed; `close` it, whatever happens."""
+
+    facts: Facts
+    settings: Settings
+    _ledger: Ledger
+    _staging: Staging | None
+    _retry: Retry | None
+    _exits: AsyncExitStack
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A confirmed selection, ready to be sent."""
+
+    facts: Facts
+    settings: Settings
+    _ledger: Ledger
+
+
+async def propose(sources: Sequence[Readable], settings: Settings) -> Proposal:
+    """Lock the ledger, read every input to its end, and say what a run would do. Offline; nothing is armed.
+
+    Raises UsageError, InputRefused, LedgerLocked, LedgerRefused.
+    """
+    async with AsyncExitStack() as exits:
+        ledger = await _opened(settings, exits)
+        staging = await exits.enter_async_context(ledger.staging())
+        tallies = []
+        for index, source in enumerate(sources):
+            await staging.add(index, source.read(settings.account_id, settings.revert_stock))
+            notices = tuple(sorted(source.notices.items()))
+            tallies.append(Tally(source.path, source.sha256, source.column, source.data_rows, 0, 0, 0, notices=notices))
+        facts = await staging.facts(tuple(tallies), settings.doubts)
+        return Proposal(facts, settings, ledger, staging, None, exits.pop_all())
+
+
+async def reopen(settings: Settings, retry: Retry | None = None) -> Proposal:
+    """Say what going on with the last confirmed selection would do. NothingSent if nothing was ever confirmed."""
+    async with AsyncExitStack() as exits:
+        if not place.check_file(settings.ledger):
+            raise NothingSent(f"{settings.ledger}: nothing was ever confirmed here. Start with: bulkdelete run FILES")
+        ledger = await _opened(settings, exits)
+        facts = await ledger.selected(settings.doubts, retry)
+        return Proposal(facts, settings, ledger, None, retry, exits.pop_all())
+
+
+async def _opened(settings: Settings, exits: AsyncExitStack) -> SqliteLedger:
+    ledger = await SqliteLedger.open(settings.ledger, settings.host)
+    exits.push_async_callback(ledger.close)
+    return ledger
+
+
+def check(proposal: Proposal) -> None:
+    """Raise NothingSent if this proposal must not be confirmed, saying what to do."""
+    facts, settings = proposal.facts, proposal.settings
+    if facts.rejected:
+        raise NothingSent(
+            f"{facts.rejected} rows are rejected, so nothing was sent. Mend them, or take them out, and run again"
+        )
+    if proposal._staging is not None and not facts.orders and not settings.allow_empty:
+        raise NothingSent("the input names no order, so nothing was sent. If that is meant, say --allow-empty")
+    if settings.max_orders is not None and facts.to_send > settings.max_orders:
+        raise NothingSent(
+            f"{facts.to_send} orders would be sent, more than --max-orders {settings.max_orders}. Nothing was sent"
+        )
+    place.check_disk(settings.ledger, settings.free_disk_bytes + settings.bytes_per_order * facts.to_send)
+
+
+async def confirm(proposal: Proposal) -> Job:
+    """Arm the selection: from here on its open orders may be sent, now or by a later `resume`. Raises what `check` raises."""
+    check(proposal)
+    if proposal._staging is not None:
+        await proposal._staging.confirm()
+    if proposal._retry is not None:
+        await proposal._ledger.retry(proposal._retry)
+    return Job(proposal.facts, proposal.settings, proposal._ledger)
+
+
+async def delete(
+    job: Job,
+    key: ApiKey,
+    halter: Halter,
+    on_event: Callable[[Event], None] = lambda _: None,
+    jitter: Callable[[], float] = random.random,
+) -> Summary:
+    """Send what is open, and say how it ended. Stops come through `halter`; what a server does is no exception."""
+    settings, ledger = job.settings, job._ledger
+    ever = await ledger.counts(selected=False)
+    shared = Run(settings, _limits(job), halter, on_event, jitter)
+    timer = None
+    if settings.max_time_s is not None:
+        stop = Stop(Why.MAX_TIME, Scope.RUN, f"--max-time {settings.max_time_s:g} s")
+        timer = asyncio.get_running_loop().call_later(settings.max_time_s, halter.drain, stop)
+    await ledger.begin(_options(settings))
+    lanes: list[Lane] = []
+    try:
+        async with Client(key, settings) as client:
+            lanes.append(Lane(client, Throttle(), ledger, shared, ever))
+            await run(lanes, halter)
+    finally:
+        if timer is not None:
+            timer.cancel()
+    return await _summary(job, shared, lanes)
+
+
+async def conclude(job: Job) -> Summary:
+    """How a confirmed selection stands of which nothing is to be sent."""
+    return await _summary(job, Run(job.settings, _limits(job), Halter(), lambda _: None, lambda: 0.0), [])
+
+
+async def close(proposal: Proposal) -> None:
+    """Let go of the ledger. What was not confirmed leaves no trace."""
+    await proposal._exits.aclose()
+
+
+def _limits(job: Job) -> Limits:
+    settings = job.settings
+    failures = [settings.max_failures] if settings.max_failures is not None else []
+    if settings.max_failures_percent is not None:
+        failures.append(max(1, math.ceil(job.facts.to_send * settings.max_failures_percent / 100)))
+    return Limits(
+        unproven=settings.guard,
+        refusals_in_a_row=settings.refusals_in_a_row if settings.guard is not None else None,
+        failures=min(failures, default=None),
+        patience_s=settings.patience_s,
+        longest_wait_s=settings.longest_wait_s,
+    )
+
+
+async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
+    halter, ledger = shared.halter, job._ledger
+    stops = tuple(stop for each in (halter, *(lane.halter for lane in lanes)) for stop in each.stops)
+    counts = ever = Counts()
+    try:
+        async with asyncio.timeout(job.settings.flush_s if halter.leaving.is_set() else None):
+            await ledger.flush()
+            if lanes:
+                await ledger.end(stops)
+            counts, ever = await ledger.counts(selected=True), await ledger.counts(selected=False)
+    except LedgerBroken as error:
+        if all(stop.why is not Why.LEDGER for stop in stops):
+            stops += (Stop(Why.LEDGER, Scope.RUN, str(error)),)
+    except TimeoutError:
+        pass  # told to leave at once: the ledger has what was committed, and open intents for the rest
+    return Summary(
+        counts=counts,
+        stops=stops,
+        unproven=unproven_accounts(counts, ever),
+        left_alone=job.facts.left_alone,
+        requests=shared.requests,
+        limited=shared.limited,
+        seconds=0.0 if shared.first_s is None else shared.last_s - shared.first_s,
+    )
+
+
+def _options(settings: Settings) -> str:
+    """The settings of a run, for the ledger. No key is among them."""
+    return ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value is not None)

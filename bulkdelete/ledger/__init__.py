@@ -1,0 +1,121 @@
+"""The ledger: what happened to every order, durable before it matters. This file is the interface; sqlite.py is the one inside.
+
+The laws: an intent is durable before its request may leave. One transaction takes the intent away, appends the attempt and
+moves the order and the counts. A settled order is handed out again by nobody. What was not confirmed arms nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from bulkdelete.model import Answer, Counts, Doubts, Intent, Order, Origin, Reject, Stop, Task, Verdict
+
+__all__ = ["Facts", "Ledger", "Passing", "Retry", "Staging", "Tally"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One input, row by row: data_rows = orders + duplicates + rejects + skipped. `duplicates` of an earlier input count here."""
+
+    path: str
+    sha256: str
+    column: str
+    data_rows: int
+    orders: int
+    duplicates: int
+    rejects: int
+    skipped: int = 0
+    notices: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a proposal would do; nothing of it is armed yet. Counts of distinct orders unless a name says otherwise.
+
+    orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that `--doubts` lets go again.
+    `left_alone`: open orders of the ledger that these inputs do not name. `rejects` and `duplicates` hold the first few.
+    """
+
+    inputs: tuple[Tally, ...]
+    orders: int
+    new: int
+    waiting: int
+    doubtful: int
+    settled: int
+    to_send: int
+    left_alone: int
+    rejected: int
+    rejects: tuple[Reject, ...]
+    duplicated: int
+    duplicates: tuple[tuple[Origin, int], ...]
+    accounts: tuple[int, ...]
+    first: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """Which orders of the selection a pass hands out: those never sent or free to go, or those in doubt.
+
+    A doubt is handed out only if its rule is to resend and it has been in doubt less than `attempts_max` times in this run.
+    """
+
+    in_doubt: bool
+    doubts: Doubts | None = None
+    attempts_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Refused orders that a person asks to send once more; `status` None: whatever refused them."""
+
+    status: int | None = None
+
+
+class Staging(Protocol):
+    """The scratch space of one proposal. Leaving it without `confirm` leaves the ledger as it was."""
+
+    async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None: ...
+    async def facts(self, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts: ...
+    async def confirm(self) -> None: ...
+
+
+class Ledger(Protocol):
+    """One run's ledger. A failed commit raises LedgerBroken in the next call, and in every later one."""
+
+    def staging(self) -> AbstractAsyncContextManager[Staging]: ...
+
+    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Facts:
+        """What a run would do with the last confirmed selection. NothingSent if nothing was ever confirmed."""
+
+    async def retry(self, retry: Retry) -> None:
+        """Make refused orders of the selection pending again: a person asked for it."""
+
+    async def begin(self, options: str) -> None:
+        """Open a run: from here on, intents may be made."""
+
+    async def pending(self, passing: Passing, after: tuple[int, int], n: int) -> list[Task]:
+        """The next `n` orders of the selection after (account, id), in that order, that this pass hands out."""
+
+    async def intend(self, task: Task) -> Intent:
+        """Returns when the intent is durable; so is every settlement handed over before it."""
+
+    def settle(self, intent: Intent, answer: Answer, verdict: Verdict) -> None:
+        """Hand over what an attempt ended in. No await: between learning a fact and this call nothing may happen."""
+
+    def withdraw(self, intent: Intent) -> None:
+        """The request of this intent did not leave: nothing happened."""
+
+    async def flush(self) -> None:
+        """Returns when all that was handed over is durable."""
+
+    async def counts(self, selected: bool) -> Counts:
+        """The selection's orders, or all orders of the ledger. Raises LedgerBroken if they disagree with a scan."""
+
+    async def end(self, stops: tuple[Stop, ...]) -> None:
+        """Note how the run ended."""
+
+    async def close(self) -> None:
+        """At rest the ledger is one file. May be called at any time, and twice."""

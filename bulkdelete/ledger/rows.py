@@ -1,0 +1,192 @@
+"""What is written into a ledger's rows, and what is read from them: each function is one step inside a transaction.
+
+It checks the laws on both sides: a row whose CRC does not fit is neither read nor changed, an order that is settled or not
+selected gets no intent, and a settlement without its intent is an error of ours that must stop the run.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from typing import Any
+
+from bulkdelete.errors import LedgerBroken
+from bulkdelete.ledger import Passing, Retry
+from bulkdelete.ledger.schema import INTENT_COLUMNS, ORDER_COLUMNS, crc
+from bulkdelete.model import OPEN, Answer, Counts, Intent, NoReply, Order, Origin, Past, Reply, State, Task, Verdict
+
+_OPEN_STATES = ", ".join(str(state.value) for state in sorted(OPEN))
+
+
+class Transaction:
+    """BEGIN IMMEDIATE ... COMMIT. After an error it rolls back, and nothing of it happened."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self._db.execute("COMMIT")
+            return
+        with suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
+
+
+def check_counts(db: sqlite3.Connection) -> None:
+    scan = db.execute(
+        "SELECT account_id, selected, state, count(*) FROM orders GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    ).fetchall()
+    kept = db.execute("SELECT * FROM counts WHERE orders <> 0 ORDER BY 1, 2, 3").fetchall()
+    if scan != kept:
+        raise LedgerBroken("the kept counts disagree with the orders")
+
+
+def recount(db: sqlite3.Connection) -> None:
+    """Make the counts from the orders; only where many rows changed at once."""
+    db.execute("DELETE FROM counts")
+    db.execute("INSERT INTO counts SELECT account_id, selected, state, count(*) FROM orders GROUP BY 1, 2, 3")
+
+
+def counts_of(db: sqlite3.Connection, selected: bool) -> Counts:
+    """Orders by account and state; an order with an open intent counts as in doubt."""
+    by_account: dict[int, dict[State, int]] = {}
+
+    def add(account: int, state: int, n: int) -> None:
+        states = by_account.setdefault(account, {})
+        states[State(state)] = states.get(State(state), 0) + n
+
+    for account, state, n in db.execute(
+        "SELECT account_id, state, sum(orders) FROM counts WHERE selected >= ? GROUP BY 1, 2", (selected,)
+    ):
+        add(account, state, n)
+    for account, state in db.execute(
+        "SELECT account_id, state FROM intents JOIN orders USING (account_id, order_id) WHERE selected >= ?",
+        (selected,),
+    ):
+        add(account, state, -1)
+        add(account, State.IN_DOUBT, 1)
+    return Counts({account: {s: n for s, n in states.items() if n} for account, states in by_account.items()})
+
+
+def pending(db: sqlite3.Connection, passing: Passing, after: tuple[int, int], n: int, run_id: int) -> list[Task]:
+    states = f"({State.IN_DOUBT.value})" if passing.in_doubt else f"({State.PENDING.value}, {State.FAILED.value})"
+    tried = f"""(SELECT count(*) FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id
+                 AND a.run_id = :run AND a.outcome = {State.IN_DOUBT.value})"""
+    rows = db.execute(
+        f"""SELECT {", ".join("o." + name for name in ORDER_COLUMNS.split(", "))}, o.crc, i.path,
+              {tried if passing.in_doubt else "0"} AS tried
+            FROM orders o JOIN inputs i USING (input_id)
+            WHERE (o.account_id, o.order_id) > (:account, :order) AND o.selected = 1 AND o.state IN {states}
+              AND (NOT :in_doubt OR (tried < :max AND (:doubts = 'resend' OR (:doubts IS NULL AND NOT o.revert_stock))))
+            ORDER BY o.account_id, o.order_id LIMIT :n""",
+        {
+            "run": run_id,
+            "account": after[0],
+            "order": after[1],
+            "in_doubt": passing.in_doubt,
+            "max": passing.attempts_max,
+            "doubts": passing.doubts,
+            "n": n,
+        },
+    ).fetchall()
+    return [_task(row) for row in rows]
+
+
+def _task(row: tuple[Any, ...]) -> Task:
+    *columns, kept_crc, path, tried = row
+    if kept_crc != crc(*columns):
+        raise LedgerBroken(f"damaged: the row of order {columns[1]} has changed")
+    order = Order(columns[0], columns[1], bool(columns[2]), Origin(path, columns[8]))
+    return Task(order, Past(attempts_in_run=tried, doubtful=bool(columns[5])))
+
+
+def intend(db: sqlite3.Connection, intent: Intent, run_id: int) -> None:
+    """One intent for an order that is selected and open, or LedgerBroken: a settled order is never sent again."""
+    order = intent.task.order
+    made = db.execute(
+        f"""INSERT INTO intents SELECT account_id, order_id, ?3, ?4, crc(account_id, order_id, ?3, ?4) FROM orders
+            WHERE account_id = ?1 AND order_id = ?2 AND selected = 1 AND revert_stock = ?5 AND state IN ({_OPEN_STATES})""",
+        (order.account_id, order.order_id, run_id, intent.intended_ms, int(order.revert_stock)),
+    ).rowcount
+    if made != 1:
+        raise LedgerBroken(f"order {order.order_id} of account {order.account_id} is not open in this selection")
+
+
+def take_intent(db: sqlite3.Connection, order: Order) -> None:
+    key = (order.account_id, order.order_id)
+    if db.execute("DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount != 1:
+        raise LedgerBroken(f"order {order.order_id} of account {order.account_id} has no open intent")
+
+
+def settle(db: sqlite3.Connection, intent: Intent, answer: Answer, verdict: Verdict, now_ms: int, run_id: int) -> None:
+    order = intent.task.order
+    take_intent(db, order)
+    sent, status, message = _said(answer)
+    _append(
+        db, order.account_id, order.order_id, run_id, intent.intended_ms, now_ms, sent, status, verdict.state, message,
+        round(answer.latency_s * 1000), now_ms,
+    )  # fmt: skip
+
+
+def _said(answer: Answer) -> tuple[int, int | None, str]:
+    match answer:
+        case Reply(status=status, message=message):
+            return 1, status, message
+        case NoReply(sent=sent, why=why, message=message):
+            return int(sent), None, f"{why.value}: {message}" if message else why.value
+
+
+def _append(
+    db: sqlite3.Connection, account_id: int, order_id: int, run_id: int, intended_ms: int, answered_ms: int | None,
+    sent: int | None, status: int | None, outcome: State | None, message: str, latency_ms: int | None, now_ms: int,
+) -> None:  # fmt: skip
+    """Append one attempt, and move its order and the counts along."""
+    row = db.execute(
+        f"SELECT {ORDER_COLUMNS}, crc FROM orders WHERE account_id = ? AND order_id = ?", (account_id, order_id)
+    ).fetchone()
+    if row is None or row[-1] != crc(*row[:-1]):
+        raise LedgerBroken(f"damaged: the row of order {order_id} has changed")
+    _, _, revert_stock, was, selected, doubtful, attempts, input_id, line, first_ms, _, _ = row
+    state = was if outcome is None else outcome.value
+    doubtful = 1 if state == State.IN_DOUBT else doubtful
+    n = attempts + 1
+    attempt = (
+        account_id, order_id, n, run_id, intended_ms, answered_ms, sent, status,
+        None if outcome is None else outcome.value, message, latency_ms,
+    )  # fmt: skip
+    db.execute("INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*attempt, crc(*attempt)))
+    order = (account_id, order_id, revert_stock, state, selected, doubtful, n, input_id, line, first_ms, now_ms)
+    db.execute(
+        "UPDATE orders SET state = ?, doubtful = ?, attempts = ?, changed_ms = ?, crc = ? WHERE account_id = ? AND order_id = ?",
+        (state, doubtful, n, now_ms, crc(*order), account_id, order_id),
+    )
+    if state != was:
+        for which, by in ((was, -1), (state, 1)):
+            db.execute(
+                "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET orders = orders + excluded.orders",
+                (account_id, selected, which, by),
+            )
+
+
+def lost(db: sqlite3.Connection, now_ms: int) -> None:
+    """Intents that a run left behind: their requests may have left, and nobody heard the answers."""
+    for account_id, order_id, run_id, intended_ms in db.execute(f"SELECT {INTENT_COLUMNS} FROM intents").fetchall():
+        message = "lost: the run ended before the answer"
+        _append(db, account_id, order_id, run_id, intended_ms, None, None, None, State.IN_DOUBT, message, None, now_ms)
+    db.execute("DELETE FROM intents")
+
+
+def retry(db: sqlite3.Connection, asked: Retry) -> None:
+    """Refused orders of the selection become pending again."""
+    db.execute(
+        f"""UPDATE orders SET state = 0, crc = crc(account_id, order_id, revert_stock, 0, selected, doubtful,
+            attempts, input_id, line, first_ms, changed_ms)
+            WHERE selected = 1 AND state = {State.REFUSED.value} AND (?1 IS NULL OR ?1 = (
+              SELECT a.status FROM attempts a WHERE a.account_id = orders.account_id
+                AND a.order_id = orders.order_id AND a.n = orders.attempts))""",
+        (asked.status,),
+    )
+    recount(db)

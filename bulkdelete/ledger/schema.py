@@ -1,0 +1,101 @@
+"""The ledger's tables, views and migrations, as SQL. Numbered, and never changed once released: a new one is added.
+
+Times are integer milliseconds since the epoch (UTC), states the small integers of model.State; the views render both.
+Every row that a decision hangs on carries a CRC32 over its other columns: `integrity_check` misses most bit flips.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from bulkdelete.model import State
+
+APPLICATION_ID: Final = 0x42444C31  # "BDL1"
+
+ORDER_COLUMNS = (
+    "account_id, order_id, revert_stock, state, selected, doubtful, attempts, input_id, line, first_ms, changed_ms"
+)
+ATTEMPT_COLUMNS = (
+    "account_id, order_id, n, run_id, intended_ms, answered_ms, sent, status, outcome, message, latency_ms"
+)
+INTENT_COLUMNS = "account_id, order_id, run_id, intended_ms"
+
+
+def crc(*columns: object) -> int:
+    """CRC32 of a row's columns, in their order. Integers, text and None only: their `repr` is the same everywhere."""
+    return zlib.crc32(repr(columns).encode("utf-8", "surrogatepass"))
+
+
+_STATES = ", ".join(f"({state.value}, '{state.label}')" for state in State)
+
+_TABLES = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE states (state INTEGER PRIMARY KEY, outcome TEXT NOT NULL UNIQUE);
+INSERT INTO states VALUES {_STATES};
+CREATE TABLE inputs (
+  input_id INTEGER PRIMARY KEY, path TEXT NOT NULL, sha256 TEXT NOT NULL, confirmed_ms INTEGER NOT NULL,
+  data_rows INTEGER NOT NULL, orders INTEGER NOT NULL, duplicates INTEGER NOT NULL, rejects INTEGER NOT NULL,
+  skipped INTEGER NOT NULL);
+CREATE TABLE runs (
+  run_id INTEGER PRIMARY KEY, version TEXT NOT NULL, options TEXT NOT NULL, started_ms INTEGER NOT NULL,
+  stopped_ms INTEGER, why TEXT);
+CREATE TABLE orders (
+  account_id INTEGER NOT NULL, order_id INTEGER NOT NULL, revert_stock INTEGER NOT NULL,
+  state INTEGER NOT NULL REFERENCES states, selected INTEGER NOT NULL, doubtful INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, input_id INTEGER NOT NULL, line INTEGER NOT NULL,
+  first_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL, crc INTEGER NOT NULL,
+  PRIMARY KEY (account_id, order_id)) WITHOUT ROWID;
+CREATE TABLE intents (
+  account_id INTEGER NOT NULL, order_id INTEGER NOT NULL, run_id INTEGER NOT NULL, intended_ms INTEGER NOT NULL,
+  crc INTEGER NOT NULL, PRIMARY KEY (account_id, order_id)) WITHOUT ROWID;
+CREATE TABLE attempts (
+  account_id INTEGER NOT NULL, order_id INTEGER NOT NULL, n INTEGER NOT NULL, run_id INTEGER NOT NULL,
+  intended_ms INTEGER NOT NULL, answered_ms INTEGER, sent INTEGER, status INTEGER, outcome INTEGER REFERENCES states,
+  message TEXT NOT NULL, latency_ms INTEGER, crc INTEGER NOT NULL,
+  PRIMARY KEY (account_id, order_id, n)) WITHOUT ROWID;
+CREATE TABLE counts (
+  account_id INTEGER NOT NULL, selected INTEGER NOT NULL, state INTEGER NOT NULL REFERENCES states,
+  orders INTEGER NOT NULL, PRIMARY KEY (account_id, selected, state)) WITHOUT ROWID;
+"""
+
+_VIEWS = """
+CREATE VIEW results AS
+  SELECT o.account_id, o.order_id,
+    CASE WHEN i.order_id IS NULL THEN s.outcome ELSE 'in_doubt' END AS outcome,
+    a.status AS http_status, coalesce(a.message, '') AS message, o.attempts,
+    CASE o.revert_stock WHEN 1 THEN 'true' ELSE 'false' END AS revert_stock,
+    n.path AS file, o.line,
+    strftime('%Y-%m-%dT%H:%M:%fZ', o.first_ms / 1000.0, 'unixepoch') AS first_seen,
+    strftime('%Y-%m-%dT%H:%M:%fZ', o.changed_ms / 1000.0, 'unixepoch') AS changed
+  FROM orders o JOIN states s USING (state) JOIN inputs n USING (input_id)
+    LEFT JOIN intents i ON i.account_id = o.account_id AND i.order_id = o.order_id
+    LEFT JOIN attempts a ON a.account_id = o.account_id AND a.order_id = o.order_id AND a.n = o.attempts;
+CREATE VIEW failures AS SELECT * FROM results WHERE outcome IN ('refused', 'failed');
+CREATE VIEW in_doubt AS SELECT * FROM results WHERE outcome = 'in_doubt';
+CREATE VIEW summary AS
+  SELECT s.outcome, sum(c.orders) AS orders FROM (
+    SELECT state, orders FROM counts
+    UNION ALL SELECT 2, 1 FROM intents
+    UNION ALL SELECT o.state, -1 FROM intents JOIN orders o USING (account_id, order_id)) c
+  JOIN states s USING (state) GROUP BY s.state HAVING sum(c.orders) <> 0;
+CREATE VIEW timeline AS
+  SELECT strftime('%Y-%m-%dT%H:%M:%fZ', a.intended_ms / 1000.0, 'unixepoch') AS intended,
+    strftime('%Y-%m-%dT%H:%M:%fZ', a.answered_ms / 1000.0, 'unixepoch') AS answered,
+    a.run_id, a.account_id, a.order_id, a.n AS attempt, a.sent, a.status AS http_status,
+    s.outcome, a.message, a.latency_ms
+  FROM attempts a LEFT JOIN states s ON s.state = a.outcome ORDER BY a.intended_ms, a.account_id, a.order_id, a.n;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_TABLES + _VIEWS,)
+"""MIGRATIONS[n] brings a ledger from version n to n + 1. The version is `PRAGMA user_version`."""
+
+VERSION = len(MIGRATIONS)
+
+SCRATCH = """
+CREATE TABLE scratch.read (
+  seq INTEGER PRIMARY KEY, account_id INTEGER NOT NULL, order_id INTEGER NOT NULL, revert_stock INTEGER NOT NULL,
+  input INTEGER NOT NULL, line INTEGER NOT NULL);
+CREATE TABLE scratch.rejects (input INTEGER NOT NULL, line INTEGER NOT NULL, name TEXT NOT NULL, cell TEXT NOT NULL, why TEXT NOT NULL);
+"""
+"""The staging area of one proposal: a file of its own that is thrown away."""

@@ -1,0 +1,250 @@
+"""Staging: the whole input, read and checked against the ledger before anything is asked or sent.
+
+It lives in a scratch file on the ledger's disk, attached to the ledger's connection. Confirming is one transaction of the
+ledger; leaving without it throws the file away, and nothing happened.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from bulkdelete.core.summary import conserved
+from bulkdelete.errors import NothingSent
+from bulkdelete.ledger import Facts, Retry, Tally, place
+from bulkdelete.ledger.rows import Transaction, recount
+from bulkdelete.ledger.schema import SCRATCH
+from bulkdelete.model import Doubts, Order, Origin, Reject, State
+
+__all__ = ["Scratch", "selected_facts"]
+
+_SHOWN = 20  # rejects and duplicates that a proposal lists
+_BATCH = 10_000  # rows handed to SQLite at a time
+
+_RESENDS = "(:doubts = 'resend' OR (:doubts IS NULL AND NOT {revert_stock}))"
+
+# One row an order: the first of its rows (min(seq) is the only minimum, so SQLite takes the bare columns from its row), how many
+# there are, and why it cannot be taken.
+_GROUP = """
+CREATE TABLE scratch.staged AS
+  SELECT account_id, order_id, revert_stock, input, line, min(seq) AS seq, count(*) AS copies,
+    CASE WHEN total(revert_stock) NOT IN (0, count(*)) THEN 'this order stands with two values of revertStock. Keep one' END AS why
+  FROM scratch.read GROUP BY account_id, order_id ORDER BY account_id, order_id
+"""
+_TWO_ACCOUNTS = """
+UPDATE scratch.staged SET why = 'this order stands under two accounts. Keep one'
+  WHERE why IS NULL AND order_id IN (SELECT order_id FROM scratch.staged GROUP BY order_id HAVING count(*) > 1)
+"""
+_OTHER_ACCOUNT = """
+UPDATE scratch.staged SET why = 'this ledger knows the order under another account. Use another ledger'
+  WHERE why IS NULL AND EXISTS (
+    SELECT 1 FROM (SELECT DISTINCT account_id FROM counts) a
+      JOIN orders o ON o.account_id = a.account_id AND o.order_id = staged.order_id WHERE a.account_id <> staged.account_id)
+"""
+_OTHER_STOCK = """
+UPDATE scratch.staged SET why = 'this order was already sent with the other revertStock. Take the row out'
+  WHERE why IS NULL AND EXISTS (
+    SELECT 1 FROM orders o WHERE o.account_id = staged.account_id AND o.order_id = staged.order_id
+      AND o.attempts > 0 AND o.revert_stock <> staged.revert_stock)
+"""
+_REJECT = """
+INSERT INTO scratch.rejects SELECT r.input, r.line, 'order', CAST(r.order_id AS TEXT), s.why
+  FROM scratch.staged s JOIN scratch.read r USING (account_id, order_id) WHERE s.why IS NOT NULL ORDER BY r.seq
+"""
+
+_ARM = """
+INSERT INTO orders
+  SELECT account_id, order_id, revert_stock, 0, 1, 0, 0, :input + input, line, :now, :now,
+    crc(account_id, order_id, revert_stock, 0, 1, 0, 0, :input + input, line, :now, :now)
+  FROM scratch.staged WHERE why IS NULL ORDER BY account_id, order_id
+ON CONFLICT (account_id, order_id) DO UPDATE SET selected = 1, revert_stock = excluded.revert_stock,
+    crc = crc(account_id, order_id, excluded.revert_stock, state, 1, doubtful, attempts, input_id, line, first_ms, changed_ms)
+  WHERE selected = 0 OR revert_stock <> excluded.revert_stock
+"""
+_DISARM = """
+UPDATE orders SET selected = 0,
+    crc = crc(account_id, order_id, revert_stock, state, 0, doubtful, attempts, input_id, line, first_ms, changed_ms)
+  WHERE selected = 1 AND NOT EXISTS (
+    SELECT 1 FROM scratch.staged s WHERE s.why IS NULL AND s.account_id = orders.account_id AND s.order_id = orders.order_id)
+"""
+
+
+class Scratch:
+    """The staging area of one proposal: attach, add every input, look at the facts once, confirm or not, detach."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seq = itertools.count()
+        self._tallies: tuple[Tally, ...] = ()
+
+    def attach(self, db: sqlite3.Connection) -> None:
+        place.create(self._path)
+        db.execute("ATTACH ? AS scratch", (str(self._path),))
+        db.execute("PRAGMA scratch.journal_mode = OFF")
+        db.execute("PRAGMA scratch.synchronous = OFF")
+        for statement in SCRATCH.split(";\n"):
+            db.execute(statement)
+
+    def detach(self, db: sqlite3.Connection | None) -> None:
+        """Throw it away. May be called twice."""
+        if db is not None and any(name == "scratch" for _, name, _ in db.execute("PRAGMA database_list")):
+            db.execute("DETACH scratch")
+        self._path.unlink(missing_ok=True)
+
+    def add(self, db: sqlite3.Connection, input_index: int, rows: Iterable[Order | Reject]) -> None:
+        """Read an input to its end. Memory does not grow with it. Raises whatever reading it raises."""
+        db.execute("BEGIN")
+        rest = iter(rows)
+        while batch := list(itertools.islice(rest, _BATCH)):
+            db.executemany(
+                "INSERT INTO scratch.read VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (next(self._seq), row.account_id, row.order_id, row.revert_stock, input_index, row.origin.line)
+                    for row in batch
+                    if isinstance(row, Order)
+                ],
+            )
+            db.executemany(
+                "INSERT INTO scratch.rejects VALUES (?, ?, ?, ?, ?)",
+                [
+                    (input_index, row.origin.line, row.column, row.cell, row.why)
+                    for row in batch
+                    if isinstance(row, Reject)
+                ],
+            )
+        db.execute("COMMIT")
+
+    def facts(self, db: sqlite3.Connection, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
+        """What a run of all that was added would do. `tallies` bring the readers' numbers; orders and duplicates are counted here."""
+        for statement in (_GROUP, "CREATE UNIQUE INDEX scratch.staged_key ON staged (account_id, order_id)"):
+            db.execute(statement)
+        for statement in (_TWO_ACCOUNTS, _OTHER_ACCOUNT, _OTHER_STOCK, _REJECT):
+            db.execute(statement)
+        self._tallies = tuple(self._counted(db, index, tally) for index, tally in enumerate(tallies))
+        orders, new, waiting, doubtful, settled, resends = db.execute(
+            f"""SELECT count(*), total(o.state IS NULL), total(o.state IN (0, 1)), total(o.state = 2), total(o.state > 2),
+                  total(o.state = 2 AND {_RESENDS.format(revert_stock="o.revert_stock")})
+                FROM scratch.staged s LEFT JOIN orders o USING (account_id, order_id) WHERE s.why IS NULL""",
+            {"doubts": doubts},
+        ).fetchone()
+        left_alone = db.execute(
+            """SELECT count(*) FROM orders o WHERE o.state IN (0, 1, 2) AND NOT EXISTS (
+                 SELECT 1 FROM scratch.staged s WHERE s.account_id = o.account_id AND s.order_id = o.order_id)"""
+        ).fetchone()[0]
+        duplicates = db.execute(
+            "SELECT r.input, r.line, r.order_id FROM scratch.read r JOIN scratch.staged s USING (account_id, order_id)"
+            " WHERE s.copies > 1 AND s.why IS NULL AND r.seq <> s.seq ORDER BY r.seq LIMIT ?",
+            (_SHOWN,),
+        ).fetchall()
+        rejects = db.execute("SELECT * FROM scratch.rejects ORDER BY input, line LIMIT ?", (_SHOWN,)).fetchall()
+        first = db.execute(
+            "SELECT account_id, order_id, revert_stock, input, line FROM scratch.staged WHERE why IS NULL"
+            " ORDER BY account_id, order_id LIMIT 3"
+        ).fetchall()
+        accounts = db.execute(
+            "SELECT DISTINCT account_id FROM scratch.staged WHERE why IS NULL ORDER BY 1 LIMIT 100"
+        ).fetchall()
+        path = [tally.path for tally in tallies]
+        return Facts(
+            inputs=self._tallies,
+            orders=orders,
+            new=int(new),
+            waiting=int(waiting),
+            doubtful=int(doubtful),
+            settled=int(settled),
+            to_send=int(new + waiting + resends),
+            left_alone=left_alone,
+            rejected=sum(tally.rejects for tally in self._tallies),
+            rejects=tuple(Reject(Origin(path[i], line), name, cell, why) for i, line, name, cell, why in rejects),
+            duplicated=sum(tally.duplicates for tally in self._tallies),
+            duplicates=tuple((Origin(path[i], line), order_id) for i, line, order_id in duplicates),
+            accounts=tuple(account for (account,) in accounts),
+            first=tuple(Order(a, o, bool(r), Origin(path[i], line)) for a, o, r, i, line in first),
+        )
+
+    def _counted(self, db: sqlite3.Connection, index: int, tally: Tally) -> Tally:
+        """The tally with the ledger's own numbers. NothingSent if a row of the input is not accounted for."""
+        read = db.execute("SELECT count(*) FROM scratch.read WHERE input = ?", (index,)).fetchone()[0]
+        orders = db.execute("SELECT count(*) FROM scratch.staged WHERE input = ? AND why IS NULL", (index,)).fetchone()[
+            0
+        ]
+        clashing = db.execute(
+            "SELECT count(*) FROM scratch.read r JOIN scratch.staged s USING (account_id, order_id)"
+            " WHERE r.input = ? AND s.why IS NOT NULL",
+            (index,),
+        ).fetchone()[0]
+        rejects = db.execute("SELECT count(*) FROM scratch.rejects WHERE input = ?", (index,)).fetchone()[0]
+        duplicates = read - orders - clashing
+        if not conserved(tally.data_rows, orders, duplicates, rejects, tally.skipped):
+            raise NothingSent(
+                f"{tally.path}: {tally.data_rows} rows were read, but not all are accounted for. Please report this"
+            )
+        return Tally(
+            tally.path,
+            tally.sha256,
+            tally.column,
+            tally.data_rows,
+            orders,
+            duplicates,
+            rejects,
+            tally.skipped,
+            tally.notices,
+        )
+
+    def confirm(self, db: sqlite3.Connection, now_ms: int) -> None:
+        """Make what was added the ledger's selection, in one transaction."""
+        with Transaction(db):
+            first_input = db.execute("SELECT coalesce(max(input_id), 0) + 1 FROM inputs").fetchone()[0]
+            for index, tally in enumerate(self._tallies):
+                db.execute(
+                    "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        first_input + index, tally.path, tally.sha256, now_ms, tally.data_rows, tally.orders, tally.duplicates,
+                        tally.rejects, tally.skipped,
+                    ),
+                )  # fmt: skip
+            db.execute(_DISARM)
+            db.execute(_ARM, {"input": first_input, "now": now_ms})
+            recount(db)
+
+
+def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry | None) -> Facts:
+    """The facts of the last confirmed selection."""
+    retried = "0"
+    if retry is not None:
+        retried = f"""(state = {State.REFUSED.value} AND (:status IS NULL OR :status = (
+            SELECT a.status FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id AND a.n = o.attempts)))"""
+    values = {"doubts": doubts, "status": retry.status if retry else None}
+    goes = f"(state IN (0, 1) OR (state = 2 AND {_RESENDS.format(revert_stock='revert_stock')}) OR {retried})"
+    orders, waiting, doubtful, settled, to_send = db.execute(
+        f"""SELECT count(*), total(state IN (0, 1)), total(state = 2), total(state > 2), total({goes})
+            FROM orders o WHERE selected = 1""",
+        values,
+    ).fetchone()
+    left_alone = db.execute("SELECT count(*) FROM orders WHERE selected = 0 AND state IN (0, 1, 2)").fetchone()[0]
+    first = db.execute(
+        f"""SELECT account_id, order_id, revert_stock, path, line FROM orders o JOIN inputs USING (input_id)
+            WHERE selected = 1 AND {goes} ORDER BY account_id, order_id LIMIT 3""",
+        values,
+    ).fetchall()
+    accounts = db.execute(
+        "SELECT DISTINCT account_id FROM counts WHERE selected = 1 AND orders > 0 ORDER BY 1 LIMIT 100"
+    ).fetchall()
+    return Facts(
+        inputs=(),
+        orders=orders,
+        new=0,
+        waiting=int(waiting),
+        doubtful=int(doubtful),
+        settled=int(settled),
+        to_send=int(to_send),
+        left_alone=left_alone,
+        rejected=0,
+        rejects=(),
+        duplicated=0,
+        duplicates=(),
+        accounts=tuple(account for (account,) in accounts),
+        first=tuple(Order(a, o, bool(r), Origin(path, line)) for a, o, r, path, line in first),
+    )

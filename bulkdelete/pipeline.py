@@ -1,0 +1,334 @@
+"""The product's sentence. An order is taken from the ledger, waits for its token, has its intent made durable, is sent once, and
+what came of it goes back to the ledger before anything else happens.
+
+Only this file cancels a task. A cancelled attempt records nothing: its open intent is the record, and the order is in doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from bulkdelete.core import guard
+from bulkdelete.core.guard import Limits, Seen
+from bulkdelete.core.pace import Call
+from bulkdelete.core.policy import decide, doubts_of, resend_delay_s
+from bulkdelete.errors import LedgerBroken
+from bulkdelete.ledger import Ledger, Passing
+from bulkdelete.model import (
+    Again,
+    Answer,
+    Counts,
+    Doubts,
+    Event,
+    Halted,
+    Intent,
+    Order,
+    PaceChanged,
+    Reply,
+    Scope,
+    Settled,
+    Settling,
+    State,
+    Stop,
+    Task,
+    Verdict,
+    Why,
+)
+from bulkdelete.settings import Settings
+from bulkdelete.throttle import Throttle
+
+__all__ = ["Halter", "Lane", "Run", "Sender", "run"]
+
+
+async def run(lanes: list[Lane], halter: Halter) -> None:
+    """Send what the selection has open, each lane at its own pace, until nothing is left or something stops it."""
+    async with asyncio.TaskGroup() as group:
+        for lane in lanes:
+            halter.lanes.append(lane.halter)
+            group.create_task(lane.drive())
+
+
+async def attempt(task: Task, call: Call, lane: Lane) -> None:
+    """One order, one attempt, at most one request."""
+    intent = await lane.ledger.intend(task)  # durable from here on
+    if not lane.may_send(call):
+        lane.hold_back(task, intent, call)
+        return
+    answer = await lane.client.delete(task.order)
+    lane.settle(task, intent, call, answer)  # no await between an answer and its ledger
+
+
+class Sender(Protocol):
+    """Sends one order's deletion, at most once on the wire, and says what came of it."""
+
+    async def delete(self, order: Order) -> Answer: ...
+
+
+class Halter:
+    """The one door for every reason to stop: signals, the guard, time, a broken ledger.
+
+    `drain`: nothing more is admitted, what is in flight may land. `now`: what is in flight is left in doubt.
+    """
+
+    def __init__(self, on_event: Callable[[Event], None] = lambda _: None) -> None:
+        self.on_event = on_event
+        self.stops: list[Stop] = []
+        self.draining = asyncio.Event()
+        self.leaving = asyncio.Event()
+        self.lanes: list[Halter] = []
+
+    def drain(self, stop: Stop) -> None:
+        self._note(stop)
+        for halter in (self, *self.lanes):
+            halter.draining.set()
+
+    def now(self, stop: Stop) -> None:
+        self.drain(stop)
+        for halter in (self, *self.lanes):
+            halter.leaving.set()
+
+    def _note(self, stop: Stop) -> None:
+        if all(known.why is not stop.why for known in self.stops):
+            self.stops.append(stop)
+            self.on_event(Halted(stop))
+
+
+@dataclass(slots=True)
+class Run:
+    """What the lanes of one run share, and what it counts. Times are the loop's, in seconds."""
+
+    settings: Settings
+    limits: Limits
+    halter: Halter
+    on_event: Callable[[Event], None]
+    jitter: Callable[[], float]  # 0..1
+    requests: int = 0
+    limited: int = 0
+    failures: int = 0
+    first_s: float | None = None
+    last_s: float = 0.0
+
+
+class Lane:
+    """One API key's way through the selection: its orders in the order of (account, id), its throttle, its slots."""
+
+    def __init__(self, client: Sender, throttle: Throttle, ledger: Ledger, run: Run, ever: Counts) -> None:
+        self.client = client
+        self.throttle = throttle
+        self.ledger = ledger
+        self.run = run
+        self.halter = Halter(run.on_event)
+        self.seen: dict[int, Seen] = {}
+        self.in_flight: set[asyncio.Task[None]] = set()
+        self._ever = ever
+        self._again: deque[Task] = deque()  # at most `slots`: each was in flight
+        self._page: deque[Task] = deque()
+        self._passing = Passing(in_doubt=False)
+        self._passes = 0
+        self._after = (0, 0)
+        self._read_to_end = False
+        self._landed = asyncio.Event()
+        self._clock = asyncio.get_running_loop().time
+        self._doubt_at_s = self._clock()  # an earlier run's doubts may be as young as this run
+        self._asked_s = 0.0
+        self._crash: BaseException | None = None
+
+    # Feeding.
+
+    async def drive(self) -> None:
+        """Feed until nothing is left or a stop comes; then let land what is in flight."""
+        feeder = asyncio.ensure_future(self._feed())
+        draining = asyncio.ensure_future(self.halter.draining.wait())
+        try:
+            if self.run.halter.draining.is_set():
+                self.halter.draining.set()
+            await asyncio.wait((feeder, draining), return_when=asyncio.FIRST_COMPLETED)
+            if feeder.done():
+                feeder.result()
+        except LedgerBroken as error:
+            self.run.halter.now(Stop(Why.LEDGER, Scope.RUN, str(error)))
+        finally:
+            await _cancelled(feeder, draining)
+            await self._land()
+        if self._crash is not None:
+            raise self._crash
+
+    async def _feed(self) -> None:
+        while (task := await self._next()) is not None:
+            if not await self._admitted(task.order.account_id):
+                return
+            while len(self.in_flight) >= self.run.settings.slots:
+                await self._landing()
+            call = await self.throttle.take()
+            self._launch(task, call)
+
+    async def _next(self) -> Task | None:
+        """The next order to send; None when nothing is left and nothing in flight can bring any back."""
+        while True:
+            if self._again:
+                return self._again.popleft()
+            if self._page:
+                return self._page.popleft()
+            if not self._read_to_end:
+                await self._turn_page()
+            elif self.in_flight:
+                await self._landing()
+            elif not await self._begin_pass():
+                return None
+
+    async def _turn_page(self) -> None:
+        tasks = await self.ledger.pending(self._passing, self._after, self.run.settings.page)
+        self._page.extend(tasks)
+        self._read_to_end = not tasks
+        if tasks:
+            self._after = (tasks[-1].order.account_id, tasks[-1].order.order_id)
+
+    async def _begin_pass(self) -> bool:
+        """Whether some doubts may be sent again; if so, when they have settled. Nothing is in flight here."""
+        settings = self.run.settings
+        if settings.doubts is Doubts.HOLD:
+            return False
+        self._passing = Passing(in_doubt=True, doubts=settings.doubts, attempts_max=settings.attempts)
+        self._after, self._read_to_end = (0, 0), False
+        await self._turn_page()
+        if not self._page:
+            return False
+        self._passes += 1
+        delay_s = resend_delay_s(
+            self._passes,
+            self._asked_s,
+            self.run.jitter(),
+            settling_s=settings.settling_delay_s,
+            backoff_s=settings.backoff_s,
+            longest_s=settings.backoff_max_s,
+        )
+        wait_s = max(0.0, self._doubt_at_s + delay_s - self._clock())
+        self.run.on_event(Settling(wait_s))
+        await asyncio.sleep(wait_s)
+        self._asked_s = 0.0
+        return True
+
+    async def _admitted(self, account_id: int) -> bool:
+        """Wait until the guard admits one more order of this account; False if it never will."""
+        while True:
+            match guard.admits(account_id, self._seen(account_id), self.run.limits):
+                case True:
+                    return True
+                case False:
+                    await self._landing()
+                case Stop() as stop:
+                    self._stop(stop)
+                    return False
+
+    def _launch(self, task: Task, call: Call) -> None:
+        account_id = task.order.account_id
+        self.seen[account_id] = guard.admit(self._seen(account_id))
+        flight = asyncio.get_running_loop().create_task(attempt(task, call, self))
+        self.in_flight.add(flight)
+        flight.add_done_callback(self._has_landed)
+
+    # One attempt's steps. None of them awaits.
+
+    def may_send(self, call: Call) -> bool:
+        """Asked after the intent's commit: neither a stop nor a pause has come meanwhile."""
+        return not self.halter.draining.is_set() and self.throttle.may_leave(call)
+
+    def hold_back(self, task: Task, intent: Intent, call: Call) -> None:
+        """Nothing left: the intent goes, the order stays what it was."""
+        self.throttle.give_back(call)
+        self.seen[task.order.account_id] = guard.withdrawn(self._seen(task.order.account_id))
+        self.ledger.withdraw(intent)
+        self._again.appendleft(task)
+
+    def settle(self, task: Task, intent: Intent, call: Call, answer: Answer) -> None:
+        """From an answer to everything that follows from it."""
+        order, settings, limits = task.order, self.run.settings, self.run.limits
+        seen = self._seen(order.account_id)
+        past = replace(task.past, account_has_deleted=seen.has_deleted)
+        rule = doubts_of(order, settings.doubts)
+        verdict = decide(answer, past, rule, settings.attempts)
+        self.ledger.settle(intent, answer, verdict)
+        held = verdict.state is State.IN_DOUBT and rule is Doubts.HOLD
+        before = self.throttle.pace
+        self.throttle.observe(call, answer, verdict.feeds, held)
+        self.seen[order.account_id], stop = guard.judge(order.account_id, seen, past, verdict, limits)
+        self._count(answer, verdict)
+        if verdict.again is Again.SOON:
+            self._again.appendleft(task)
+        self.run.on_event(Settled(order, answer, verdict))
+        self._tell_pace(before.epoch, before.rate_per_s)
+        for reason in (
+            stop,
+            guard.judge_failures(self.run.failures, limits),
+            guard.judge_quiet(self.throttle.quiet(), limits),
+        ):
+            if reason is not None:
+                self._stop(reason)
+
+    def _count(self, answer: Answer, verdict: Verdict) -> None:
+        run, now_s = self.run, self._clock()
+        run.requests += isinstance(answer, Reply) or answer.sent
+        run.limited += isinstance(answer, Reply) and answer.status == 429
+        run.failures += verdict.state in (State.REFUSED, State.FAILED, State.IN_DOUBT)
+        run.first_s = now_s - answer.latency_s if run.first_s is None else run.first_s
+        run.last_s = now_s
+        if verdict.state is State.IN_DOUBT:
+            self._doubt_at_s = now_s
+            if isinstance(answer, Reply):
+                self._asked_s = max(self._asked_s, answer.quota.retry_after_s or 0.0)
+
+    def _tell_pace(self, epoch: int, rate_per_s: float) -> None:
+        pace = self.throttle.pace
+        if pace.epoch != epoch or pace.rate_per_s != rate_per_s:
+            limit = round(pace.limit) if pace.mirrored else None
+            self.run.on_event(PaceChanged(pace.rate_per_s, limit, max(0.0, self.throttle.quiet().wait_s)))
+
+    def _stop(self, stop: Stop) -> None:
+        if stop.scope is Scope.LANE:
+            self.halter.drain(stop)
+        else:
+            self.run.halter.drain(stop)
+
+    # Landing.
+
+    def _seen(self, account_id: int) -> Seen:
+        return self.seen.get(account_id) or guard.seen_before(account_id, self._ever)
+
+    async def _landing(self) -> None:
+        """Wait until one more attempt has ended."""
+        self._landed.clear()
+        await self._landed.wait()
+
+    def _has_landed(self, flight: asyncio.Task[None]) -> None:
+        self.in_flight.discard(flight)
+        self._landed.set()
+        if flight.cancelled() or (error := flight.exception()) is None:
+            return
+        if isinstance(error, LedgerBroken):
+            self.run.halter.now(Stop(Why.LEDGER, Scope.RUN, str(error)))
+        else:
+            self._crash = self._crash or error
+            self.halter.draining.set()
+            self.halter.leaving.set()
+
+    async def _land(self) -> None:
+        """What is in flight may land within the grace; then, or at a second signal, it is left in doubt."""
+        leaving = asyncio.ensure_future(self.halter.leaving.wait())
+        try:
+            async with asyncio.timeout(self.run.settings.grace_s):
+                while self.in_flight and not leaving.done():
+                    await asyncio.wait((leaving, *self.in_flight), return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            pass
+        finally:
+            await _cancelled(leaving, *self.in_flight)
+
+
+async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

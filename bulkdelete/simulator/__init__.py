@@ -1,0 +1,25 @@
+"""The AlephCRM API on loopback: rate limit, orders, stock and faults, for trials and tests. Nothing real is ever
+reached from here.
+"""
+
+from bulkdelete.simulator.bucket import OtherClient
+from bulkdelete.simulator.config import HeaderMode, Latency, Simulation
+from bulkdelete.simulator.faults import Fault, Kind, Wait
+from bulkdelete.simulator.gcra import Decision, Gcra, Rounding
+from bulkdelete.simulator.journal import Entry
+from bulkdelete.simulator.server import Simulator
+
+__all__ = [
+    "Decision",
+    "Entry",
+    "Fault",
+    "Gcra",
+    "HeaderMode",
+    "Kind",
+    "Latency",
+    "OtherClient",
+    "Rounding",
+    "Simulation",
+    "Simulator",
+    "Wait",
+]

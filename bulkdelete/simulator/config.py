@@ -1,0 +1,60 @@
+"""What a simulation is made of, as values. Keys are in it, so it does not print them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bulkdelete.simulator.bucket import OtherClient
+from bulkdelete.simulator.faults import Fault
+from bulkdelete.simulator.gcra import Rounding
+
+
+class HeaderMode(enum.StrEnum):
+    """What answers say of the quota: everything on each, only `Retry-After` on a 429, or nothing."""
+
+    FULL = "full"
+    RETRY_AFTER = "retry-after"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A log-normal time per request, held within `min_s` and `max_s`; `before` is its share before the act. A median of
+    0 is no wait.
+    """
+
+    median_s: float = 0.0
+    sigma: float = 0.5
+    min_s: float = 0.0
+    max_s: float = 30.0
+    before: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """One simulated API. The same values and the same arrivals give the same answers, byte for byte."""
+
+    seed: int = 0
+
+    # The rate limit, for each key.
+    limit: int = 30  # the bucket's size
+    per_minute: float | None = None  # the refill; None: as the limit
+    rounding: Rounding = Rounding.UP
+    headers: HeaderMode = HeaderMode.FULL
+    schedule: tuple[tuple[float, int], ...] = ()  # (seconds after the first request, the new limit)
+    other_client: OtherClient | None = None  # on every key
+
+    # Who may do what. keys None: any key that is not empty; a key's accounts None: all of them.
+    keys: Mapping[str, Set[int] | None] | None = field(default=None, repr=False)
+    orders: Iterable[tuple[int, int, int]] | None = ()  # (account id, order id, quantity); None: every order exists
+    native: Iterable[int] = ()  # order ids that cannot be deleted
+    native_status: int = 412  # which status says so is not known
+    stock_atomic: bool = True  # whether delete and stock revert are one is not known either
+
+    latency: Latency = Latency()
+    faults: tuple[Fault, ...] = ()
+    journal_path: Path | None = None
+    epoch_s: int = 1_893_456_000  # the Date of the first answer (2030-01-01): the wall clock is never read

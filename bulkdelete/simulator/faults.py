@@ -1,0 +1,137 @@
+"""Which faults there are, which request each one strikes, and whether the order is deleted all the same.
+
+Chosen with a seeded generator; their bytes are made in spoil.py. A request that the rate limit refuses is never struck,
+and counts for no `nth`: a fault is not used up on a 429.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bulkdelete.simulator.shop import Act
+
+
+class Kind(enum.StrEnum):
+    """What goes wrong. Where ACTS has no word on a kind, the order is not touched."""
+
+    DROP_BEFORE = "drop_before"
+    DROP_AFTER = "drop_after"
+    DROP_BETWEEN = (
+        "drop_between"  # after the delete, before the stock revert; nothing done where both are one transaction
+    )
+    RESET_BEFORE = "reset_before"
+    RESET_AFTER = "reset_after"
+    HANG_BEFORE = "hang_before"
+    HANG_AFTER = "hang_after"
+    BODY_304_LENGTH = "body_304_length"
+    BODY_304_LENGTH_LATER = "body_304_length_later"
+    BODY_304_CHUNKED = "body_304_chunked"
+    BODY_304_CLOSE = "body_304_close"
+    BODY_304_NEWLINES = "body_304_newlines"
+    PLAIN_304 = "plain_304"
+    TOO_MANY_429 = "too_many_429"  # with the `wait` header of the fault
+    TEXT_500 = "text_500"
+    HTML_502 = "html_502"
+    HTML_404 = "html_404"
+    UNAVAILABLE_503 = "unavailable_503"
+    REDIRECT_301 = "redirect_301"
+    REDIRECT_303 = "redirect_303"
+    STATUS = "status"  # the `status` of the fault, as JSON
+    KEY_ECHO = "key_echo"
+    STRAY_204 = "stray_204"
+    STRAY_204_LATER = "stray_204_later"
+    GARBAGE = "garbage"
+    TRUNCATED_HEAD = "truncated_head"
+    TRUNCATED_BODY = "truncated_body"
+    HUGE_HEAD = "huge_head"
+    HUGE_BODY = "huge_body"
+    GZIP_BOMB = "gzip_bomb"
+    INTERIM_1XX = "interim_1xx"
+    DRIP = "drip"
+
+
+# These carry the order's true answer, so they always act. So do the kinds whose name says when they strike.
+TRUE_ANSWER = frozenset({Kind.STRAY_204, Kind.STRAY_204_LATER, Kind.HUGE_HEAD, Kind.INTERIM_1XX, Kind.DRIP})
+AFTER = frozenset({Kind.DROP_AFTER, Kind.RESET_AFTER, Kind.HANG_AFTER})
+BEFORE = frozenset({Kind.DROP_BEFORE, Kind.RESET_BEFORE, Kind.HANG_BEFORE})
+FIXED = TRUE_ANSWER | AFTER | BEFORE | {Kind.DROP_BETWEEN}
+
+ACTS = {
+    **dict.fromkeys(TRUE_ANSWER | AFTER | {Kind.GARBAGE, Kind.TRUNCATED_HEAD}, Act.WHOLE),
+    Kind.DROP_BETWEEN: Act.HALF,
+}
+
+
+class Wait(enum.StrEnum):
+    """What an injected 429 says of the time to wait."""
+
+    ZERO = "zero"  # legal: an older redis-cell truncates
+    ABSENT = "absent"
+    DATE = "date"
+    NEGATIVE = "negative"
+    GARBAGE = "garbage"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault and whom it strikes: an order, the `nth` request that the limit lets through (from 1), or any with a
+    probability.
+
+    `times` bounds it: 1 by default, unlimited with a probability; with `nth` it is that many requests from the nth on.
+    `acts` overrides whether the order is deleted, for the kinds where both are possible. `gap_s`: between pieces (a
+    drip's bytes, a late body). `after_s`: what a Retry-After says.
+    """
+
+    kind: Kind | str
+    order_id: int | None = None
+    nth: int | None = None
+    probability: float = 0.0
+    times: int | None = None
+    acts: bool | None = None
+    status: int = 500
+    wait: Wait = Wait.ABSENT
+    after_s: int = 2
+    gap_s: float = 0.05
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", Kind(self.kind))
+        if (self.order_id is not None) + (self.nth is not None) + (self.probability > 0) != 1:
+            raise ValueError(f"{self.kind}: exactly one of order_id, nth and probability says whom it strikes")
+        if self.acts is not None and self.kind in FIXED:
+            raise ValueError(f"{self.kind}: the kind says whether the order is deleted, `acts` cannot")
+
+    @property
+    def act(self) -> Act:
+        if self.acts is not None:
+            return Act.WHOLE if self.acts else Act.NONE
+        return ACTS.get(Kind(self.kind), Act.NONE)
+
+
+class Faults:
+    """The configured faults and what is left of each. The first one that matches a request strikes it."""
+
+    def __init__(self, faults: Iterable[Fault], seed: int) -> None:
+        self._faults = tuple(faults)
+        self._used = [0] * len(self._faults)
+        self._admitted = 0
+        self._random = random.Random(f"{seed}/faults")  # noqa: S311  # a repeatable test rig, no secret
+
+    def strike(self, order_id: int | None) -> Fault | None:
+        """The fault of the next request that the limit let through."""
+        self._admitted += 1
+        struck: int | None = None
+        for n, fault in enumerate(self._faults):
+            # One draw per fault and request, even when another fault wins: adding one does not move the others.
+            drawn = fault.probability > 0 and self._random.random() < fault.probability
+            meant = drawn or (fault.order_id is not None and fault.order_id == order_id)
+            meant = meant or (fault.nth is not None and fault.nth <= self._admitted)
+            bound = fault.times if fault.times is not None else None if fault.probability > 0 else 1
+            if struck is None and meant and (bound is None or self._used[n] < bound):
+                struck = n
+        if struck is None:
+            return None
+        self._used[struck] += 1
+        return self._faults[struck]

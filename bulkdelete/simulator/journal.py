@@ -1,0 +1,64 @@
+"""The server's own word on every request: what came, what it did, what it answered. Never a key: they are numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+Kind = Literal["delete", "no-order-id", "redirected", "unrouted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request. `n` counts arrivals from 1, `t_s` is the loop's clock then; the entries stand in the order of the
+    acts.
+
+    `kind` "no-order-id" is the request that must never exist; "redirected" is one that followed a redirect. `key_index`
+    is the key's place in the configuration (or of its first use, where any is accepted), None for a key nobody knows.
+    `status` is what was answered, whether or not it arrived; None: no status was. Ids and `revert_stock` are None where
+    the request had none that parse.
+    """
+
+    n: int
+    t_s: float
+    method: str
+    kind: Kind
+    key_index: int | None
+    account_id: int | None
+    order_id: int | None
+    revert_stock: bool | None
+    action: Literal["deleted", "none"]
+    status: int | None
+    fault: str | None
+    had_order_id: bool
+
+
+class Journal:
+    """The entries in memory and, if there is a `path`, appended there as JSON lines."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+        self.entries: list[Entry] = []
+        self.statuses: Counter[int | None] = Counter()
+
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.statuses[entry.status] += 1
+        if self._path is None:
+            return
+        if self._file is None:
+            self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w")
+        self._file.write(json.dumps(dataclasses.asdict(entry)) + "\n")
+        # Handed to the kernel before the answer leaves: a client or server that is killed loses no line.
+        self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

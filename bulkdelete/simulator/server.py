@@ -1,0 +1,266 @@
+"""The API itself: who may, how often, which order, what goes wrong. It owns the requests' way and the connections.
+
+Its only clock is the running loop's, so it also works where time jumps. It never writes a key anywhere but into the
+answers that are meant to carry it, and never calls out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections import Counter
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Literal
+
+from aiohttp import web
+
+from bulkdelete.simulator.bucket import Bucket
+from bulkdelete.simulator.call import Call, read
+from bulkdelete.simulator.config import HeaderMode, Simulation
+from bulkdelete.simulator.connections import Connections
+from bulkdelete.simulator.faults import Fault, Faults, Kind
+from bulkdelete.simulator.gcra import Decision, Gcra
+from bulkdelete.simulator.journal import Entry, Journal
+from bulkdelete.simulator.shop import Act, Shop
+from bulkdelete.simulator.spoil import Scene, plain, spoil, with_headers
+from bulkdelete.simulator.wire import HTML, Answer, Headers, Performance, Script, refusal
+
+CLOSE_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What is settled on arrival: a refusal or the fault that strikes, and what the headers say of the quota."""
+
+    refused: Answer | None
+    fault: Fault | None
+    quota: Headers
+
+
+class Simulator:
+    """One API on loopback. `start` listens; or give `server` to a loop's own `create_server`. `close` ends either."""
+
+    def __init__(self, config: Simulation) -> None:
+        self.config = config
+        self.journal_file = Journal(config.journal_path)
+        self.faults_applied: Counter[Kind] = Counter()
+        self._shop = Shop(config.orders, frozenset(config.native), config.native_status, config.stock_atomic)
+        self._faults = Faults(config.faults, config.seed)
+        self._random = random.Random(f"{config.seed}/latency")  # noqa: S311  # a repeatable test rig, no secret
+        self._key_indexes = {key: n for n, key in enumerate(config.keys or ())}
+        self._limit: tuple[int, float | None] = (config.limit, config.per_minute)
+        self._buckets: dict[int, Bucket] = {}
+        self._first_s: float | None = None
+        self._arrived = 0
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._server: Connections | None = None
+        self._listener: asyncio.Server | None = None
+
+    # What a test or a person asks afterwards.
+
+    @property
+    def journal(self) -> list[Entry]:
+        return self.journal_file.entries
+
+    @property
+    def stock(self) -> dict[int, int]:
+        """The quantity returned to available stock, by account."""
+        return dict(self._shop.stock)
+
+    def deleted_ids(self) -> set[int]:
+        return {order_id for _, order_id in self._shop.deleted}
+
+    def deleted_orders(self) -> set[tuple[int, int]]:
+        """(account id, order id)."""
+        return set(self._shop.deleted)
+
+    def remaining_orders(self) -> set[tuple[int, int]]:
+        """(account id, order id); empty where the configuration lets every order exist."""
+        return set(self._shop.orders)
+
+    def count(self, status: int | None) -> int:
+        """How many requests were answered so; None: those that got no status."""
+        return self.journal_file.statuses[status]
+
+    @property
+    def other_allowed(self) -> int:
+        return sum(bucket.other_allowed for bucket in self._buckets.values())
+
+    @property
+    def other_rejected(self) -> int:
+        return sum(bucket.other_rejected for bucket in self._buckets.values())
+
+    # Its life.
+
+    @property
+    def server(self) -> web.Server:
+        """The protocol factory, made in the running loop."""
+        return self._made()
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listen, and return the port."""
+        self._listener = await asyncio.get_running_loop().create_server(self._made(), host, port)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Drop every connection and request in work; what was not yet acted on is journalled as such."""
+        if self._listener is not None:
+            self._listener.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._server is not None:
+            self._server.abort()
+            await self._server.shutdown(CLOSE_TIMEOUT_S)
+        if self._listener is not None:
+            await self._listener.wait_closed()
+        self.journal_file.close()
+
+    def set_limit(self, limit: int, per_minute: float | None = None) -> None:
+        """Change the rate limit of every key from now on."""
+        self._limit = (limit, per_minute)
+        for bucket in self._buckets.values():
+            bucket.set_limit(limit, per_minute)
+
+    # The way of one request.
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Gate on arrival, act, journal, answer. No await stands between an act and its entry in the journal."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        now_s = asyncio.get_running_loop().time()
+        self._first_s = now_s if self._first_s is None else self._first_s
+        self._arrived += 1
+        n = self._arrived
+        call = read(request)
+        before_s, after_s = self._latency_s()
+        gate = self._gate(call, request, now_s)
+        try:
+            if before_s > 0:
+                await asyncio.sleep(before_s)
+        except asyncio.CancelledError:
+            self._write(n, now_s, call, False, None, "closed")
+            raise
+
+        answer, deleted = (gate.refused, False) if gate.refused else self._act(call, gate.fault)
+        script, fault = self._script(answer, gate, call, request)
+        self._write(n, now_s, call, deleted, script.status, fault)
+        if after_s > 0:
+            await asyncio.sleep(after_s)
+        return Performance(script, self._made().gone)
+
+    def _gate(self, call: Call, request: web.BaseRequest, now_s: float) -> Gate:
+        """The checks in front of the shop, in their order: route, key, quota. The quota is per key, so it comes before
+        the account.
+        """
+        index = self._key_index(call.key)
+        if call.kind == "unrouted":
+            # Servers of this kind repeat the whole URI, so the key.
+            text = f"<html><body>No HTTP resource was found that matches '{request.raw_path}'.</body></html>\n"
+            return Gate(Answer(404, text.encode(errors="replace"), HTML), None, self._quota(self._look(index, now_s)))
+        if index is None:
+            return Gate(refusal(401, "Invalid API_KEY"), None, self._quota(self._look(None, now_s)))
+        if call.kind == "redirected":
+            return Gate(Answer(200, b"{}"), None, self._quota(self._look(index, now_s)))
+        bucket = self._bucket(index, now_s)
+        decision = bucket.throttle(now_s)
+        if not decision.allowed:
+            return Gate(refusal(429, "Too many requests"), None, self._quota(decision))
+        fault = self._faults.strike(call.order_id) if call.had_order_id else None
+        if fault is not None and fault.kind is Kind.TOO_MANY_429:
+            bucket.refund()
+            decision = bucket.throttle(now_s, 0)
+        return Gate(None, fault, self._quota(decision))
+
+    def _act(self, call: Call, fault: Fault | None) -> tuple[Answer, bool]:
+        accounts = self.config.keys[call.key] if self.config.keys is not None else None
+        if accounts is not None and call.account_id is not None and call.account_id not in accounts:
+            return refusal(403, f"Account {call.account_id} does not belong to this key"), False
+        if not call.valid or call.account_id is None or call.order_id is None:
+            return refusal(400, "The request is invalid"), False
+        act = Act.WHOLE if fault is None else fault.act
+        return self._shop.delete(call.account_id, call.order_id, bool(call.revert_stock), act)
+
+    def _script(self, answer: Answer, gate: Gate, call: Call, request: web.BaseRequest) -> tuple[Script, str | None]:
+        epoch_s = self.config.epoch_s + math.floor(asyncio.get_running_loop().time() - (self._first_s or 0.0))
+        common: Headers = (("Date", formatdate(epoch_s, usegmt=True)), *gate.quota)
+        if not request.keep_alive:
+            common += (("Connection", "close"),)
+        answer = with_headers(answer, common)
+        if gate.fault is None:
+            return plain(answer), None
+        kind = Kind(gate.fault.kind)
+        self.faults_applied[kind] += 1
+        return spoil(gate.fault, Scene(answer, common, call.key, call.query, epoch_s)), kind.value
+
+    def _write(self, n: int, t_s: float, call: Call, deleted: bool, status: int | None, fault: str | None) -> None:
+        action: Literal["deleted", "none"] = "deleted" if deleted else "none"
+        self.journal_file.add(
+            Entry(
+                n=n,
+                t_s=t_s,
+                method=call.method,
+                kind=call.kind,
+                key_index=self._key_indexes.get(call.key),
+                account_id=call.account_id,
+                order_id=call.order_id,
+                revert_stock=call.revert_stock,
+                action=action,
+                status=status,
+                fault=fault,
+                had_order_id=call.had_order_id,
+            )
+        )
+
+    def _key_index(self, key: str) -> int | None:
+        if self.config.keys is None and key:
+            return self._key_indexes.setdefault(key, len(self._key_indexes))
+        return self._key_indexes.get(key)
+
+    def _bucket(self, index: int, now_s: float) -> Bucket:
+        bucket = self._buckets.get(index)
+        if bucket is None:
+            start_s = now_s if self._first_s is None else self._first_s
+            config = self.config
+            bucket = Bucket(start_s, *self._limit, config.rounding, config.schedule, config.other_client)
+            self._buckets[index] = bucket
+        return bucket
+
+    def _look(self, index: int | None, now_s: float) -> Decision:
+        """The quota without taking of it: a key that is not known has a full bucket of its own."""
+        if index is None:
+            return Gcra(*self._limit, self.config.rounding).throttle(now_s, 0)
+        return self._bucket(index, now_s).throttle(now_s, 0)
+
+    def _quota(self, decision: Decision) -> Headers:
+        match self.config.headers:
+            case HeaderMode.FULL:
+                return (
+                    ("x-ratelimit-limit", str(decision.limit)),
+                    ("x-ratelimit-remaining", str(decision.remaining)),
+                    ("x-ratelimit-reset", str(decision.reset)),
+                    ("x-ratelimit-retryafter", str(decision.retry_after)),
+                )
+            case HeaderMode.RETRY_AFTER if not decision.allowed:
+                return (("Retry-After", str(decision.retry_after)),)
+            case _:
+                return ()
+
+    def _latency_s(self) -> tuple[float, float]:
+        """Seconds before and after the act."""
+        latency = self.config.latency
+        if latency.median_s <= 0:
+            return 0.0, 0.0
+        drawn_s = latency.median_s * math.exp(self._random.gauss(0.0, latency.sigma))
+        total_s = min(max(drawn_s, latency.min_s), latency.max_s)
+        return total_s * latency.before, total_s * (1 - latency.before)
+
+    def _made(self) -> Connections:
+        if self._server is None:
+            self._server = Connections(self.handle)
+        return self._server

@@ -1,0 +1,64 @@
+"""The orders behind the API, their stock, which cannot be deleted. It never sees a key, a clock or a byte."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable
+
+from bulkdelete.simulator.wire import Answer, refusal
+
+
+class Act(enum.Enum):
+    """How far a deletion gets before its fault strikes."""
+
+    WHOLE = enum.auto()
+    NONE = enum.auto()
+    HALF = enum.auto()  # the order is deleted and its stock is not returned; a rollback where both are one transaction
+
+
+class Shop:
+    """`orders` are (account id, order id, quantity). None: every order id exists once, in every account, with quantity
+    1.
+    """
+
+    def __init__(
+        self,
+        orders: Iterable[tuple[int, int, int]] | None,
+        native: frozenset[int] = frozenset(),
+        native_status: int = 412,
+        stock_atomic: bool = True,
+    ) -> None:
+        self._orders = None if orders is None else {(account, order): n for account, order, n in orders}
+        self._native = native
+        self._native_status = native_status
+        self._stock_atomic = stock_atomic
+        self.deleted: set[tuple[int, int]] = set()
+        self.stock: Counter[int] = Counter()
+
+    @property
+    def orders(self) -> dict[tuple[int, int], int]:
+        """What is left, by (account id, order id). Empty where every id exists: there is no list then."""
+        return dict(self._orders or {})
+
+    def delete(self, account_id: int, order_id: int, revert: bool, act: Act = Act.WHOLE) -> tuple[Answer, bool]:
+        """The answer as it would be without a fault, and whether the order was deleted by this call."""
+        if order_id in self._native:
+            return refusal(self._native_status, f"Order {order_id} belongs to a native integration"), False
+        place = (account_id, order_id)
+        quantity = self._quantity(place)
+        if quantity is None:
+            return refusal(404, f"Order {order_id} not found"), False
+        if act is Act.NONE or (act is Act.HALF and self._stock_atomic):
+            return Answer(204), False
+        if self._orders is not None:
+            del self._orders[place]
+        self.deleted.add(place)
+        if revert and act is Act.WHOLE:
+            self.stock[account_id] += quantity
+        return Answer(204), True
+
+    def _quantity(self, place: tuple[int, int]) -> int | None:
+        if self._orders is not None:
+            return self._orders.get(place)
+        return None if place in self.deleted else 1

@@ -1,0 +1,127 @@
+"""What goes on the wire: an answer as bytes, a script of pieces with its end, and the playing of it.
+
+Every answer is written by hand, the good ones too: the faults need bytes no HTTP library would write, and a library's
+Date header would read the wall clock. It decides nothing, and never logs: an answer may carry the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import http
+import json
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+Headers = tuple[tuple[str, str], ...]
+JSON = "application/json; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A well-formed HTTP answer. A 204, 304 or 1xx has no body, whatever `body` says."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: Headers = ()
+
+    def plus(self, *headers: tuple[str, str]) -> Answer:
+        return Answer(self.status, self.body, self.content_type, (*self.headers, *headers))
+
+
+def refusal(status: int, message: str, headers: Headers = ()) -> Answer:
+    """The API's own form of saying no: {"Status": integer, "Message": string}."""
+    return Answer(
+        status, json.dumps({"Status": status, "Message": message}, ensure_ascii=False).encode(), headers=headers
+    )
+
+
+def head(status: int, headers: Headers) -> bytes:
+    """Status line and headers, up to and with the empty line."""
+    try:
+        reason = http.HTTPStatus(status).phrase
+    except ValueError:
+        reason = "Unknown"
+    lines = (f"{name}: {value}\r\n" for name, value in headers)
+    return f"HTTP/1.1 {status} {reason}\r\n{''.join(lines)}\r\n".encode(errors="replace")
+
+
+def encode(answer: Answer) -> bytes:
+    if answer.status in (204, 304) or answer.status < 200:
+        return head(answer.status, answer.headers)
+    framing = (("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body))))
+    return head(answer.status, answer.headers + framing) + answer.body
+
+
+class End(enum.Enum):
+    """What becomes of the connection after the last piece."""
+
+    KEEP = enum.auto()  # as the client asked
+    CLOSE = enum.auto()
+    RESET = enum.auto()
+    HANG = enum.auto()  # no further byte until the client goes
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Pieces, each in a segment of its own, `gap_s` seconds apart. `status` is what a client can learn of them, None:
+    nothing.
+    """
+
+    pieces: tuple[bytes, ...]
+    status: int | None
+    end: End = End.KEEP
+    gap_s: float = 0.0
+
+
+class Performance(web.StreamResponse):
+    """Plays a script in the place of a response. `gone` gives the future that is done when the client has left."""
+
+    def __init__(self, script: Script, gone: Callable[[web.BaseRequest], asyncio.Future[None]]) -> None:
+        super().__init__(status=script.status or 200)
+        self._script = script
+        self._gone = gone
+        self._keep: bool = False
+
+    @property
+    def keep_alive(self) -> bool | None:
+        return self._keep
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        for n, piece in enumerate(self._script.pieces):
+            if n:
+                await asyncio.sleep(self._script.gap_s)
+            transport = request.transport
+            if transport is None or transport.is_closing():
+                return None
+            transport.write(piece)
+        match self._script.end:
+            case End.KEEP:
+                self._keep = request.keep_alive
+            case End.RESET:
+                reset(request.transport)
+            case End.HANG:
+                await self._gone(request)
+            case End.CLOSE:
+                pass  # keep_alive is False: the protocol flushes, then closes
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing: the script holds every byte."""
+
+
+def reset(transport: asyncio.Transport | None) -> None:
+    """End a connection with RST where there is a socket (SO_LINGER 0), else by dropping it."""
+    if transport is None:
+        return
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -1,0 +1,6 @@
+"""An event loop with virtual time and TCP in memory: a day passes at once, a seed repeats the same run."""
+
+from tests.virtual.loop import CallbackError, Deadlock, Killed, VirtualLoop, current_loop, run
+from tests.virtual.net import Listener, VirtualTransport
+
+__all__ = ["CallbackError", "Deadlock", "Killed", "Listener", "VirtualLoop", "VirtualTransport", "current_loop", "run"]
