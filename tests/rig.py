@@ -1,0 +1,128 @@
+"""The real program on a virtual clock: pipeline, client, parser and SQLite, against the simulator over an in-memory transport."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bulkdelete import job
+from bulkdelete.api.keys import ApiKey
+from bulkdelete.core.summary import Summary
+from bulkdelete.ledger import Facts, Retry
+from bulkdelete.model import Event, Order, Origin, Reject, State
+from bulkdelete.pipeline import Halter
+from bulkdelete.settings import Settings
+from bulkdelete.simulator import Entry, Simulation, Simulator
+from tests.virtual import run
+
+ACCOUNT = 7
+KEY = "k+/=&%é-0123456789"
+PORT = 8765
+
+
+@dataclass
+class Rows:
+    """An input without a file."""
+
+    orders: Sequence[int | tuple[int, int] | tuple[int, int, bool]]
+    path: str = "orders.csv"
+    data_rows: int = 0
+    sha256: str = ""
+    column: str = "orderId"
+    notices: Counter[str] = field(default_factory=Counter)
+
+    def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]:
+        self.data_rows = len(self.orders)
+        for line, row in enumerate(self.orders, 2):
+            account, order, revert = (*((account_id, row) if isinstance(row, int) else row), revert_stock)[:3]
+            yield Order(account or ACCOUNT, order, bool(revert), Origin(self.path, line))
+
+
+@dataclass
+class Outcome:
+    """What one run left behind. `seconds`: from the first request to the last."""
+
+    summary: Summary
+    facts: Facts
+    events: list[Event]
+    simulator: Simulator
+    journal: list[Entry]
+    seconds: float
+
+    def states(self) -> dict[str, int]:
+        return {state.label: n for state in State if (n := self.summary.counts[state])}
+
+
+def settings_of(ledger: Path, **options: Any) -> Settings:
+    given: dict[str, Any] = {"api_url": f"http://127.0.0.1:{PORT}", "account_id": ACCOUNT, "revert_stock": False}
+    return Settings(ledger=ledger, **(given | options))
+
+
+def simulation_of(orders: Sequence[int], **options: Any) -> Simulation:
+    given: dict[str, Any] = {"orders": [(ACCOUNT, order, 1) for order in orders], "keys": {KEY: {ACCOUNT}}}
+    return Simulation(**(given | options))
+
+
+async def go(
+    simulator: Simulator,
+    settings: Settings,
+    orders: Sequence[Any] | None,
+    *,
+    retry: Retry | None = None,
+    meanwhile: Callable[[Halter, Simulator], Coroutine[Any, Any, None]] | None = None,
+    key: str = KEY,
+) -> Outcome:
+    """One run of `orders` (None: resume) against a simulator that listens."""
+    first = len(simulator.journal)
+    events: list[Event] = []
+    proposal = await (job.reopen(settings, retry) if orders is None else job.propose([Rows(orders)], settings))
+    try:
+        armed = await job.confirm(proposal)
+        halter = Halter(events.append)
+        other = None if meanwhile is None else asyncio.ensure_future(meanwhile(halter, simulator))
+        summary = await job.delete(armed, ApiKey(key), halter, events.append, jitter=lambda: 0.5)
+        if other is not None:
+            other.cancel()
+            await asyncio.gather(other, return_exceptions=True)
+    finally:
+        await job.close(proposal)
+    journal = sorted(simulator.journal[first:], key=lambda entry: entry.n)
+    seconds = journal[-1].t_s - journal[0].t_s if journal else 0.0
+    return Outcome(summary, armed.facts, events, simulator, journal, seconds)
+
+
+def trial(
+    simulation: Simulation,
+    settings: Settings,
+    orders: Sequence[Any] | None,
+    *,
+    loop: dict[str, Any] | None = None,
+    **more: Any,
+) -> Outcome:
+    """`go` on a loop of its own, with a simulator of its own."""
+
+    async def main() -> Outcome:
+        simulator = Simulator(simulation)
+        await simulator.start(port=PORT)
+        try:
+            return await go(simulator, settings, orders, **more)
+        finally:
+            await simulator.close()
+
+    return run(main(), **(loop or {}))
+
+
+def virtual(main: Callable[[], Coroutine[Any, Any, Any]], **loop: Any) -> Any:
+    return run(main(), **loop)
+
+
+def shuffled(n: int, seed: int = 0) -> list[int]:
+    """`n` order ids, neither in order nor in a row."""
+    ids = [1000 + 3 * k for k in range(n)]
+    random.Random(seed).shuffle(ids)
+    return ids
