@@ -74,16 +74,10 @@ class Settings:
         ):
             if value is not None and not low <= value <= high:
                 raise UsageError(f"{option} is {value:g}: give a value from {low:g} to {high:g}")
-        parts = urlsplit(self.api_url)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.query
-            or parts.fragment
-            or parts.username
-        ):
+        host = _plain_host(self.api_url)
+        if host is None:
             raise UsageError("--api-url must be like https://api.alephcrm.com, without user, query or fragment")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if urlsplit(self.api_url).scheme == "http" and not _is_loopback(host):
             raise UsageError("--api-url must be https: the API key is in the URL. Plain http goes to this machine only")
 
     @property
@@ -92,6 +86,16 @@ class Settings:
         parts = urlsplit(self.api_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def _plain_host(url: str) -> str | None:
+    """The host of a URL that is a scheme, a host, maybe a port and a path, and nothing else."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and (parts.port is None or parts.port > 0)
+    except ValueError:  # brackets without an address in them, a port that is none
+        return None
+    return parts.hostname if known and not any(c in "@?#\\" or c.isspace() for c in url) else None
 
 
 def _is_loopback(host: str) -> bool:

@@ -90,7 +90,7 @@ class Throttle:
             await asyncio.wait((token, change), return_when=asyncio.FIRST_COMPLETED)
             if token.done():
                 token.result()  # what it raised, if it did
-            return token.done()
+            return token.done() and not self._changed.is_set()  # both at once: a pause may have begun
         finally:
             token.cancel()
             change.cancel()

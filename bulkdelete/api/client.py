@@ -7,7 +7,9 @@ retries (aiohttp would, by itself), never follows a redirect, and reads a bounde
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
+import zlib
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,7 +58,7 @@ class Client:
             headers={"User-Agent": f"bulkdelete/{__version__}", "Accept": "application/json"},
             timeout=aiohttp.ClientTimeout(total=None),  # `delete` has the deadlines
             trust_env=False,
-            auto_decompress=True,
+            auto_decompress=False,  # a coding that aiohttp does not know (br) would cost the status; `_plain` does it
         )
 
     async def __aenter__(self) -> Self:
@@ -96,7 +98,10 @@ class Client:
                 ends_s = deadline.when()
                 deadline.reschedule(None)  # the status is a fact now: a body that does not end takes it back no more
                 body, cut = await self._body(response, ends_s)
-                return self._reply(response, body or rest, cut, loop.time() - started_s)
+                body, readable = _plain(
+                    body or rest, response.headers.get("Content-Encoding", ""), self._settings.body_bytes
+                )
+                return self._reply(response, body, cut or not readable, loop.time() - started_s)
         except TimeoutError:
             why, said = Lost.TIMEOUT, "no answer in time" if sent else "no connection in time"
         except _Failed as failure:
@@ -128,7 +133,7 @@ class Client:
                     if not chunk:
                         break
                     body += chunk
-        except (aiohttp.ClientError, OSError, ValueError):  # OSError: TimeoutError too
+        except Exception:  # the status is a fact whatever a parser raises at the body; TimeoutError too
             return bytes(body), True
         return bytes(body), False
 
@@ -175,6 +180,16 @@ def _reason(error: aiohttp.ClientConnectorError | ClientConnectorCertificateErro
     return (cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause or type(error).__name__))[
         :200
     ]
+
+
+def _plain(body: bytes, coding: str, most: int) -> tuple[bytes, bool]:
+    """The first `most` bytes of a body without its content coding, and whether it could be read."""
+    if not body or coding.strip().lower() in ("", "identity"):
+        return body, True
+    for wbits in (47, -15):  # zlib and gzip tell themselves; a bare deflate has no head
+        with contextlib.suppress(zlib.error):
+            return zlib.decompressobj(wbits).decompress(body, most), True
+    return b"", False
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -31,6 +31,9 @@ class SingleRequest(ClientRequest):
         transport = conn.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the connection was closed before anything was sent")
+        if conn.protocol is None or conn.protocol.should_close:
+            # It holds bytes already, and aiohttp would take them for this order's answer: a 204 there is a false `deleted`.
+            raise ConnectionResetError("the server spoke before it was asked")
         inner = cast(asyncio.Protocol, transport.get_protocol())
         transport.set_protocol(HeadFirst(inner, self.on_rest or (lambda _: None)))
         if self.on_send is not None:

@@ -59,7 +59,7 @@ def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]
         try:
             facts = proposal.facts
             if options["quiet"] < 2 or facts.rejected:
-                click.echo(show.proposal_text(facts, settings), err=True)
+                _talk(show.proposal_text(facts, settings))
             job.check(proposal)
             if options["expect"] is not None and options["expect"] != facts.orders:
                 raise NothingSent(
@@ -136,14 +136,18 @@ def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None
         click.echo(text)
 
 
+def _talk(text: str) -> None:
+    with suppress(OSError):  # nobody may be listening any more
+        click.echo(text, err=True)
+
+
 def _ask(question: str, number: int, asks: bool) -> None:
     if not asks:
         raise NothingSent(
             "nobody can be asked here: say --yes, or --expect N with the number of orders. Nothing was sent"
         )
     click.echo(question, err=True)
-    sys.stderr.write("> ")
-    sys.stderr.flush()
+    click.echo("> ", err=True, nl=False)
     typed = sys.stdin.readline().strip().replace(",", "")
     if typed != str(number):
         raise NothingSent("not confirmed, so nothing was sent")

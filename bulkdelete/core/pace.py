@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 
 from bulkdelete.model import Answer, Feeds, NoReply, Quota, Reply
 
-__all__ = ["Bounds", "Call", "Pace", "Tuning", "heard", "sent", "start", "tuning", "unsent"]
+__all__ = ["UNBOUNDED", "Bounds", "Call", "Pace", "Tuning", "heard", "sent", "start", "tuning", "unsent"]
+
+UNBOUNDED = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Bounds:
     blind_double_s: float = 3.0
     blind_grow_s: float = 5.0
     blind_grow: float = 1.05
+    blind_least_per_s: float = 1 / 60  # a row of 429s must not bring the rate down to nothing
     backoff_s: float = 1.0  # after a 429 without a time, and between scouts; doubles ...
     backoff_max_s: float = 60.0  # ... up to this
     failures_in_a_row: int = 10  # close the lane
@@ -138,16 +141,16 @@ def tuning(pace: Pace, now_s: float) -> Tuning:
     pace = _refilled(pace, now_s)
     tokens = pace.tokens - _reserve(pace)
     bucket = max(1.0, pace.limit - _reserve(pace))
-    not_before_s = pace.until_s
-    if tokens < 1.0 - bucket:  # a debt that the bucket cannot hold
-        not_before_s = max(not_before_s, now_s + (1.0 - bucket - tokens) / pace.rate_per_s)
-        tokens = 1.0 - bucket
+    tokens = min(tokens, bucket)
+    bucket = max(bucket, 1.0 - tokens)  # wide enough for a debt to be paid in it
     if pace.cold:
         in_flight_max = pace.in_flight + (0 if pace.in_flight_now else 1)
-    else:
+    elif pace.mirrored:
         rtt_s = (pace.rtt_s or 0.0) + 2 * pace.rtt_dev_s
-        in_flight_max = int(max(3.0, 2 * rtt_s * pace.rate_per_s, pace.tokens / 2 if pace.mirrored else 0.0))
-    return Tuning(pace.rate_per_s, bucket, min(tokens, bucket), not_before_s, in_flight_max)
+        in_flight_max = int(max(3.0, 2 * rtt_s * pace.rate_per_s, pace.tokens / 2))
+    else:
+        in_flight_max = UNBOUNDED  # the slots bound it
+    return Tuning(pace.rate_per_s, bucket, tokens, pace.until_s, in_flight_max)
 
 
 def _reserve(pace: Pace) -> float:
@@ -190,13 +193,14 @@ def _learned(pace: Pace, call: Call, quota: Quota, now_s: float, bounds: Bounds)
     others = call.overlap + pace.calls - call.serial - 1
     rate = quota.limit / bounds.window_s
     if not pace.mirrored or pace.limit != quota.limit:
-        tokens = max(0.0, float(quota.remaining - others))
+        tokens = min(float(quota.limit), max(0.0, float(quota.remaining - others)))
         return replace(pace, mirrored=True, limit=float(quota.limit), rate_per_s=rate, tokens=tokens)
     low = quota.remaining - others
     high = quota.remaining + 1 + rate * (now_s - call.at_s)
     tokens = pace.tokens
     tokens += bounds.clamp_gain * (min(max(tokens, low), high) - tokens)
-    pull = bounds.pull_gain / (1 + others) * ((low + high) / 2 - tokens)
+    likely = quota.remaining + (rate * (now_s - call.at_s) - others) / 2  # `remaining` is rounded down: err on that side
+    pull = bounds.pull_gain / (1 + others) * (likely - tokens)
     if pull < 0 or others <= 2:
         tokens += pull
     return replace(pace, tokens=min(pace.limit, tokens))
@@ -231,12 +235,14 @@ def _limited(pace: Pace, call: Call, quota: Quota, now_s: float, bounds: Bounds)
     if call.epoch != pace.epoch:  # an echo
         return replace(pace, until_s=max(pace.until_s, now_s + (asked_s or 0.0)))
     if pace.mirrored:
-        pause_s = max(asked_s or 0.0, 1 / pace.rate_per_s)
-        return _paused(pace, now_s + pause_s, pause_s, extra=pace.extra + 1.0)
+        one_s = 1 / pace.rate_per_s
+        row = max(one_s, min(bounds.backoff_max_s, pace.pause_s * 2))  # nobody says how long: ever more rarely
+        return _paused(pace, now_s + (max(asked_s, one_s) if asked_s else row), row, extra=pace.extra + 1.0)
     row = min(bounds.backoff_max_s, pace.pause_s * 2 if pace.pause_s else bounds.backoff_s)
-    rate = pace.rate_per_s if pace.cold else pace.rate_per_s / 2
+    rate = pace.rate_per_s if pace.cold else max(bounds.blind_least_per_s, pace.rate_per_s / 2)
     pace = replace(pace, rate_per_s=rate, limit=_blind_bucket(rate), ramping=False, grow_at_s=float("inf"))
-    return _paused(pace, now_s + (row if asked_s is None else asked_s), row, extra=pace.extra)
+    # A server that asks for 0 s is believed once: the next scout that fails waits for its row like any other.
+    return _paused(pace, now_s + (row if asked_s is None else max(asked_s, pace.pause_s)), row, extra=pace.extra)
 
 
 def _failed(pace: Pace, call: Call, asked_s: float, doubtful: bool, now_s: float, bounds: Bounds) -> Pace:
@@ -247,7 +253,7 @@ def _failed(pace: Pace, call: Call, asked_s: float, doubtful: bool, now_s: float
     pace = replace(pace, failures=pace.failures + 1, doubtful=pace.doubtful or doubtful)
     if pace.failures < bounds.failures_in_a_row:
         return pace
-    pause_s = min(bounds.backoff_max_s, pace.pause_s * 2 if pace.closed else bounds.backoff_s)
+    pause_s = min(bounds.backoff_max_s, max(bounds.backoff_s, pace.pause_s * 2 if pace.closed else 0.0))
     return replace(_paused(pace, now_s + pause_s, pause_s, extra=pace.extra), closed=True)
 
 

@@ -1,7 +1,7 @@
 """The ledger's tables, views and migrations, as SQL. Numbered, and never changed once released: a new one is added.
 
 Times are integer milliseconds since the epoch (UTC), states the small integers of model.State; the views render both.
-Every row that a decision hangs on carries a CRC32 over its other columns: `integrity_check` misses most bit flips.
+Every row of orders, attempts, intents, inputs and runs carries a CRC32 over its other columns: `integrity_check` misses most bit flips.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ ATTEMPT_COLUMNS = (
     "account_id, order_id, n, run_id, intended_ms, answered_ms, sent, status, outcome, message, latency_ms"
 )
 INTENT_COLUMNS = "account_id, order_id, run_id, intended_ms"
+INPUT_COLUMNS = "input_id, path, sha256, confirmed_ms, data_rows, orders, duplicates, rejects, skipped"
+RUN_COLUMNS = "run_id, version, options, started_ms, stopped_ms, why"
 
 
 def crc(*columns: object) -> int:
@@ -36,10 +38,10 @@ INSERT INTO states VALUES {_STATES};
 CREATE TABLE inputs (
   input_id INTEGER PRIMARY KEY, path TEXT NOT NULL, sha256 TEXT NOT NULL, confirmed_ms INTEGER NOT NULL,
   data_rows INTEGER NOT NULL, orders INTEGER NOT NULL, duplicates INTEGER NOT NULL, rejects INTEGER NOT NULL,
-  skipped INTEGER NOT NULL);
+  skipped INTEGER NOT NULL, crc INTEGER NOT NULL);
 CREATE TABLE runs (
   run_id INTEGER PRIMARY KEY, version TEXT NOT NULL, options TEXT NOT NULL, started_ms INTEGER NOT NULL,
-  stopped_ms INTEGER, why TEXT);
+  stopped_ms INTEGER, why TEXT, crc INTEGER NOT NULL);
 CREATE TABLE orders (
   account_id INTEGER NOT NULL, order_id INTEGER NOT NULL, revert_stock INTEGER NOT NULL,
   state INTEGER NOT NULL REFERENCES states, selected INTEGER NOT NULL, doubtful INTEGER NOT NULL,

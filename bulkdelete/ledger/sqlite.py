@@ -14,20 +14,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from bulkdelete import __version__
-from bulkdelete.errors import LedgerBroken, LedgerRefused, NothingSent
+from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerLocked, LedgerRefused, NothingSent
 from bulkdelete.ledger import Facts, Passing, Retry, Staging, Tally, place, rows, staging
 from bulkdelete.ledger.schema import (
     APPLICATION_ID,
     ATTEMPT_COLUMNS,
+    INPUT_COLUMNS,
     INTENT_COLUMNS,
     MIGRATIONS,
     ORDER_COLUMNS,
+    RUN_COLUMNS,
     VERSION,
     crc,
 )
@@ -37,6 +39,18 @@ __all__ = ["SqliteLedger", "connect_read_only"]
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
+
+_NOT_THE_FILE = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)  # primary result codes that accuse the disk, the folder or the machine
+_READER_WAIT_MS = 200  # a clean end waits so long for a reader to go, twice; an export may read for minutes
 
 
 @dataclass(slots=True)
@@ -59,6 +73,7 @@ class SqliteLedger:
         self._line: deque[_Waiting] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._broken: LedgerBroken | None = None
+        self._closed = False
         self._run_id = 0
 
     @classmethod
@@ -100,8 +115,8 @@ class SqliteLedger:
                 place.create(new)
                 self._db = _connect(new)
                 _create(self._db, self.host)
-        except sqlite3.DatabaseError as error:
-            raise LedgerRefused(f"{self.path}: {_damage(error)}") from None
+        except (sqlite3.Error, UnicodeError) as error:  # sqlite3 cannot always decode what it says of a damaged file
+            raise _refusal(self.path, error) from None
 
     def _inspect(self) -> None:
         db = self.db
@@ -137,15 +152,20 @@ class SqliteLedger:
         self._prepare()
 
     async def close(self) -> None:
+        if self._closed:
+            return
         if self._worker is not None and self._broken is None:
             await asyncio.wait((self._worker,))
         await self._alone(self._close)
         self._thread.shutdown(wait=False)
+        self._closed = True
+        self._broken = self._broken or LedgerBroken(f"{self.path}: the ledger is closed")
 
     def _close(self) -> None:
         if self._db is not None:
             with suppress(sqlite3.Error):
                 if self.existed and self._broken is None:
+                    self._db.execute(f"PRAGMA busy_timeout = {_READER_WAIT_MS}")
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                     self._db.execute("PRAGMA journal_mode = DELETE")  # answers "wal" while a reader is there: fine
             with suppress(sqlite3.Error):
@@ -183,7 +203,7 @@ class SqliteLedger:
             self._line.clear()
             try:
                 results = await self._alone(lambda batch=batch: self._committed(batch))  # type: ignore[misc]
-            except (sqlite3.Error, OSError, LedgerBroken) as error:
+            except Exception as error:  # whatever it is: nothing of the batch is in the ledger
                 self._broken = LedgerBroken(f"{self.path}: {error}")
                 self._broken.__cause__ = error
                 for waiting in (*batch, *self._line):
@@ -214,7 +234,8 @@ class SqliteLedger:
 
     async def begin(self, options: str) -> None:
         row = (__version__, options, self._now_ms())
-        insert = "INSERT INTO runs (version, options, started_ms) VALUES (?, ?, ?) RETURNING run_id"
+        insert = """INSERT INTO runs SELECT run_id, ?1, ?2, ?3, NULL, NULL, crc(run_id, ?1, ?2, ?3, NULL, NULL)
+            FROM (SELECT coalesce(max(run_id), 0) + 1 AS run_id FROM runs) RETURNING run_id"""
         self._run_id = await self._do(lambda db: db.execute(insert, row).fetchone()[0])
 
     async def pending(self, passing: Passing, after: tuple[int, int], n: int) -> list[Task]:
@@ -247,7 +268,9 @@ class SqliteLedger:
     async def end(self, stops: tuple[Stop, ...]) -> None:
         why = "; ".join(f"{stop.why.value}: {stop.detail}" if stop.detail else stop.why.value for stop in stops)
         row = (self._now_ms(), why or "finished", self._run_id)
-        await self._do(lambda db: db.execute("UPDATE runs SET stopped_ms = ?, why = ? WHERE run_id = ?", row).rowcount)
+        update = """UPDATE runs SET stopped_ms = ?1, why = ?2, crc = crc(run_id, version, options, started_ms, ?1, ?2)
+            WHERE run_id = ?3"""
+        await self._do(lambda db: db.execute(update, row).rowcount)
 
 
 class _SqliteStaging:
@@ -257,26 +280,35 @@ class _SqliteStaging:
         self._ledger = ledger
         self._scratch = staging.Scratch(place.scratch_names(ledger.path)[0])
 
+    async def _step(self, operation: Operation[T]) -> T:
+        def step() -> T:
+            try:
+                return operation(self._ledger.db)
+            except sqlite3.Error as error:  # a full disk, for one: nothing is armed
+                raise _refusal(self._ledger.path, error) from error
+
+        return await self._ledger._alone(step)
+
     async def __aenter__(self) -> Self:
-        await self._ledger._alone(lambda: self._scratch.attach(self._ledger.db))
+        await self._step(self._scratch.attach)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         await self._ledger._alone(lambda: self._scratch.detach(self._ledger._db))
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
-        await self._ledger._alone(lambda: self._scratch.add(self._ledger.db, input_index, rows))
+        await self._step(lambda db: self._scratch.add(db, input_index, rows))
 
     async def facts(self, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
-        return await self._ledger._alone(lambda: self._scratch.facts(self._ledger.db, tallies, doubts))
+        return await self._step(lambda db: self._scratch.facts(db, tallies, doubts))
 
     async def confirm(self) -> None:
-        def confirm() -> None:
-            self._scratch.confirm(self._ledger.db, self._ledger._now_ms())
-            self._scratch.detach(self._ledger.db)
+        def confirm(db: sqlite3.Connection) -> None:
+            self._scratch.confirm(db, self._ledger._now_ms())
+            self._scratch.detach(db)
             self._ledger._born()
 
-        await self._ledger._alone(confirm)
+        await self._step(confirm)
 
 
 # The connection.
@@ -307,7 +339,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         db.execute("SELECT count(*) FROM meta").fetchone()
     except sqlite3.Error as error:
         db.close()
-        raise LedgerRefused(f"{path}: {_damage(error)}") from None
+        raise _refusal(path, error) from None
     return db
 
 
@@ -316,7 +348,9 @@ def _pragma(db: sqlite3.Connection, name: str, value: str, answer: object = None
     db.execute(f"PRAGMA {name} = {value}")
     got = db.execute(f"PRAGMA {name}").fetchone()[0]
     if got != (value if answer is None else answer):
-        raise sqlite3.OperationalError(f"PRAGMA {name} stays {got}")
+        error = sqlite3.OperationalError(f"PRAGMA {name} stays {got}")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
 
 
 def _create(db: sqlite3.Connection, host: str) -> None:
@@ -336,20 +370,42 @@ def _migrate(db: sqlite3.Connection) -> None:
             db.execute(f"PRAGMA user_version = {version + 1}")
 
 
-def _damage(error: Exception) -> str:
-    if isinstance(error, sqlite3.OperationalError):
-        return f"cannot be used ({error}). Check the folder and the disk, or name another ledger with --ledger"
-    return f"damaged ({error}). Keep the file, and start again from a copy or with another ledger"
+def _refusal(path: Path, error: Exception) -> BulkDeleteError:
+    said = " ".join(str(error).split())  # it may quote a table's definition, in lines
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code == sqlite3.SQLITE_BUSY:
+        return LedgerLocked(f"{path}: somebody is reading this ledger (an export, a database tool). Wait for it to end")
+    if code in _NOT_THE_FILE:
+        return LedgerRefused(
+            f"{path}: cannot be used ({said}). Check the folder and the disk, or name another ledger with --ledger"
+        )
+    return LedgerRefused(f"{path}: damaged ({said}). Keep the file, and start again from a copy or with another ledger")
+
+
+def _shape(db: sqlite3.Connection) -> set[tuple[Any, ...]]:
+    """The tables, the views and the names of the states: what every other row is read through."""
+    return {
+        *db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"),
+        *db.execute("SELECT state, outcome FROM states ORDER BY state"),
+    }
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
     """Refuse a ledger that has been changed by anything but us: pages, rows, counts. 2 s per million orders."""
     verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
-        raise LedgerRefused(
-            f"{path}: damaged ({verdict}). Keep the file, and start again from a copy or with another ledger"
-        )
-    for table, columns in (("orders", ORDER_COLUMNS), ("intents", INTENT_COLUMNS), ("attempts", ATTEMPT_COLUMNS)):
+        raise _refusal(path, sqlite3.DatabaseError(verdict))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as ours:
+        _migrate(ours)
+        if not _shape(ours) <= _shape(db):
+            raise LedgerRefused(f"{path}: damaged (its tables or views have changed). Keep the file, and use a copy")
+    for table, columns in (
+        ("orders", ORDER_COLUMNS),
+        ("intents", INTENT_COLUMNS),
+        ("attempts", ATTEMPT_COLUMNS),
+        ("inputs", INPUT_COLUMNS),
+        ("runs", RUN_COLUMNS),
+    ):
         bad = db.execute(f"SELECT count(*) FROM {table} WHERE crc IS NOT crc({columns})").fetchone()[0]
         if bad:
             raise LedgerRefused(f"{path}: damaged ({bad} rows of {table} have changed). Keep the file, and use a copy")

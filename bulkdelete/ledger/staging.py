@@ -7,6 +7,7 @@ ledger; leaving without it throws the file away, and nothing happened.
 from __future__ import annotations
 
 import itertools
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +16,7 @@ from bulkdelete.core.summary import conserved
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger import Facts, Retry, Tally, place
 from bulkdelete.ledger.rows import Transaction, recount
-from bulkdelete.ledger.schema import SCRATCH
+from bulkdelete.ledger.schema import SCRATCH, crc
 from bulkdelete.model import Doubts, Order, Origin, Reject, State
 
 __all__ = ["Scratch", "selected_facts"]
@@ -81,7 +82,7 @@ class Scratch:
 
     def attach(self, db: sqlite3.Connection) -> None:
         place.create(self._path)
-        db.execute("ATTACH ? AS scratch", (str(self._path),))
+        db.execute("ATTACH ? AS scratch", (self._path.as_uri(),))
         db.execute("PRAGMA scratch.journal_mode = OFF")
         db.execute("PRAGMA scratch.synchronous = OFF")
         for statement in SCRATCH.split(";\n"):
@@ -89,32 +90,35 @@ class Scratch:
 
     def detach(self, db: sqlite3.Connection | None) -> None:
         """Throw it away. May be called twice."""
-        if db is not None and any(name == "scratch" for _, name, _ in db.execute("PRAGMA database_list")):
+        attached = "SELECT 1 FROM pragma_database_list WHERE name = 'scratch'"  # its file's name need not be UTF-8
+        if db is not None and db.execute(attached).fetchone():
             db.execute("DETACH scratch")
         self._path.unlink(missing_ok=True)
 
     def add(self, db: sqlite3.Connection, input_index: int, rows: Iterable[Order | Reject]) -> None:
         """Read an input to its end. Memory does not grow with it. Raises whatever reading it raises."""
         db.execute("BEGIN")
-        rest = iter(rows)
-        while batch := list(itertools.islice(rest, _BATCH)):
-            db.executemany(
-                "INSERT INTO scratch.read VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (next(self._seq), row.account_id, row.order_id, row.revert_stock, input_index, row.origin.line)
-                    for row in batch
-                    if isinstance(row, Order)
-                ],
-            )
-            db.executemany(
-                "INSERT INTO scratch.rejects VALUES (?, ?, ?, ?, ?)",
-                [
-                    (input_index, row.origin.line, row.column, row.cell, row.why)
-                    for row in batch
-                    if isinstance(row, Reject)
-                ],
-            )
-        db.execute("COMMIT")
+        try:
+            rest = iter(rows)
+            while batch := list(itertools.islice(rest, _BATCH)):
+                self._insert(db, input_index, batch)
+        finally:  # half an input is thrown away with the file, but no file can be detached inside a transaction
+            if db.in_transaction:
+                db.execute("COMMIT")
+
+    def _insert(self, db: sqlite3.Connection, input_index: int, batch: list[Order | Reject]) -> None:
+        db.executemany(
+            "INSERT INTO scratch.read VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (next(self._seq), row.account_id, row.order_id, row.revert_stock, input_index, row.origin.line)
+                for row in batch
+                if isinstance(row, Order)
+            ],
+        )
+        db.executemany(
+            "INSERT INTO scratch.rejects VALUES (?, ?, ?, ?, ?)",
+            [(input_index, row.origin.line, row.column, row.cell, row.why) for row in batch if isinstance(row, Reject)],
+        )
 
     def facts(self, db: sqlite3.Connection, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
         """What a run of all that was added would do. `tallies` bring the readers' numbers; orders and duplicates are counted here."""
@@ -198,13 +202,12 @@ class Scratch:
         with Transaction(db):
             first_input = db.execute("SELECT coalesce(max(input_id), 0) + 1 FROM inputs").fetchone()[0]
             for index, tally in enumerate(self._tallies):
-                db.execute(
-                    "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        first_input + index, tally.path, tally.sha256, now_ms, tally.data_rows, tally.orders, tally.duplicates,
-                        tally.rejects, tally.skipped,
-                    ),
+                path = os.fsencode(tally.path).decode("utf-8", "backslashreplace")  # a file's name need not be UTF-8
+                row = (
+                    first_input + index, path, tally.sha256, now_ms, tally.data_rows, tally.orders, tally.duplicates,
+                    tally.rejects, tally.skipped,
                 )  # fmt: skip
+                db.execute("INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, crc(*row)))
             db.execute(_DISARM)
             db.execute(_ARM, {"input": first_input, "now": now_ms})
             recount(db)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.ledger import place
+from bulkdelete.ledger.rows import counts_of
 from bulkdelete.ledger.sqlite import connect_read_only
+from bulkdelete.model import State
 
 __all__ = ["Status", "read_status", "status_json", "status_text"]
 
@@ -59,11 +61,8 @@ def read_status(path: Path) -> Status:
 
 def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
     outcomes = dict(db.execute("SELECT outcome, orders FROM summary").fetchall())
-    selected = dict(
-        db.execute(
-            "SELECT outcome, sum(orders) FROM counts JOIN states USING (state) WHERE selected = 1 GROUP BY state HAVING sum(orders)"
-        )
-    )
+    counts = counts_of(db, selected=True)
+    selected = {state.label: n for state in State if (n := counts[state])}
     requests, limited, last_ms = db.execute(
         "SELECT total(sent IS NOT 0), total(status IS 429), max(answered_ms) FROM attempts"
     ).fetchone()
@@ -85,7 +84,7 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
         host=db.execute("SELECT value FROM meta WHERE key = 'host'").fetchone()[0],
         running=running,
         outcomes={name: int(n) for name, n in outcomes.items()},
-        selected={name: int(n) for name, n in selected.items()},
+        selected=selected,
         in_flight=db.execute("SELECT count(*) FROM intents").fetchone()[0] if running else None,
         requests=int(requests),
         limited=int(limited),
