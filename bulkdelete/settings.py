@@ -85,7 +85,8 @@ class Settings:
         """The server's identity in a ledger: scheme, host and port, in lower case."""
         parts = urlsplit(self.api_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        return f"{parts.scheme}://{parts.hostname}:{port}"
+        name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{parts.scheme}://{name}:{port}"
 
 
 def _plain_host(url: str) -> str | None:

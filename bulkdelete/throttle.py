@@ -35,7 +35,7 @@ class Throttle:
             now_s = self._clock()
             tuning = pacing.tuning(self.pace, now_s)
             if self.pace.in_flight >= tuning.in_flight_max:
-                await self._changed.wait()
+                await self._changes_within(1 / tuning.rate_per_s)  # the cap grows with the tokens
             elif now_s < tuning.not_before_s:
                 await self._changes_within(tuning.not_before_s - now_s)
             else:

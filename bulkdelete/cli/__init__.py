@@ -33,7 +33,7 @@ def main() -> NoReturn:
         _say(f"bulkdelete: {error.format_message()}" + _hint(error))
     except (click.Abort, KeyboardInterrupt):
         code = 130
-        _say("bulkdelete: interrupted; nothing was sent")
+        _say("bulkdelete: interrupted")
     except BrokenPipeError:
         code = 0
     except OSError as error:

@@ -148,7 +148,11 @@ def _ask(question: str, number: int, asks: bool) -> None:
         )
     click.echo(question, err=True)
     click.echo("> ", err=True, nl=False)
-    typed = sys.stdin.readline().strip().replace(",", "")
+    try:
+        typed = sys.stdin.readline().strip().replace(",", "")
+    except KeyboardInterrupt:
+        _talk("\nnothing was sent")
+        raise
     if typed != str(number):
         raise NothingSent("not confirmed, so nothing was sent")
 

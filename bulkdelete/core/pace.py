@@ -199,7 +199,8 @@ def _learned(pace: Pace, call: Call, quota: Quota, now_s: float, bounds: Bounds)
     high = quota.remaining + 1 + rate * (now_s - call.at_s)
     tokens = pace.tokens
     tokens += bounds.clamp_gain * (min(max(tokens, low), high) - tokens)
-    likely = quota.remaining + (rate * (now_s - call.at_s) - others) / 2  # `remaining` is rounded down: err on that side
+    # `remaining` is rounded down: err on that side.
+    likely = quota.remaining + (rate * (now_s - call.at_s) - others) / 2
     pull = bounds.pull_gain / (1 + others) * (likely - tokens)
     if pull < 0 or others <= 2:
         tokens += pull
@@ -253,7 +254,7 @@ def _failed(pace: Pace, call: Call, asked_s: float, doubtful: bool, now_s: float
     pace = replace(pace, failures=pace.failures + 1, doubtful=pace.doubtful or doubtful)
     if pace.failures < bounds.failures_in_a_row:
         return pace
-    pause_s = min(bounds.backoff_max_s, max(bounds.backoff_s, pace.pause_s * 2 if pace.closed else 0.0))
+    pause_s = min(bounds.backoff_max_s, pace.pause_s * 2 if pace.closed else bounds.backoff_s)
     return replace(_paused(pace, now_s + pause_s, pause_s, extra=pace.extra), closed=True)
 
 

@@ -35,9 +35,8 @@ def quota_of(headers: Mapping[str, str]) -> Quota:
 
 def _number(text: str | None) -> float | None:
     """A number >= 0; None for -1 ("not limited") and for anything that is no number."""
-    if text is None or not _NUMBER.fullmatch(text.strip()):
-        return None
-    return float(text)
+    digits = (text or "").strip(" \t")  # what HTTP calls white space; str.strip() takes away more than float() does
+    return float(digits) if _NUMBER.fullmatch(digits) else None
 
 
 def _retry_after_s(text: str | None, date: str | None) -> float | None:

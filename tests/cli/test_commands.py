@@ -82,9 +82,16 @@ def arguments(server: Server, file: Path, *more: str) -> list[str]:
     return [*PROGRAM, "run", str(file), "--account-id", "1", "--keep-stock", "--api-url", server.url, *more]
 
 
-def call(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    options = {"env": environment(), "timeout": 60} | options
-    return subprocess.run(list(words), capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
+def call(*words: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(words),
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        cwd=cwd,
+        env=env or environment(),
+        timeout=60,
+    )
 
 
 def outcomes(ledger: Path) -> dict[int, str]:

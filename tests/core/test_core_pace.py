@@ -1,0 +1,577 @@
+"""The pace, step by step and at random: what it may never do, whatever a server answers and in whatever order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkdelete.core import pace as pacing
+from bulkdelete.core.pace import Bounds, Call, Pace, Tuning
+from bulkdelete.core.policy import decide
+from bulkdelete.model import Answer, Doubts, Lost, NoReply, Past, Quota, Reply, State
+
+BOUNDS = Bounds()
+START_S = 1000.0
+SOON_S = 1e-6
+
+
+@dataclass
+class World:
+    """A pace, its clock, and the calls that are out."""
+
+    now_s: float = START_S
+    out: list[Call] = field(default_factory=list)
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pace = pacing.start(self.now_s, BOUNDS)
+
+    @property
+    def tuning(self) -> Tuning:
+        return pacing.tuning(self.pace, self.now_s)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the throttle would let a call leave now."""
+        tuning = self.tuning
+        may = self.now_s >= tuning.not_before_s and self.pace.in_flight < tuning.in_flight_max
+        return may and tuning.tokens >= 1 - 1e-9
+
+    def send(self) -> Call:
+        self.pace, call = pacing.sent(self.pace, self.now_s)
+        self.out.append(call)
+        return call
+
+    def hear(self, call: Call, answer: Answer, hold: bool = False) -> None:
+        rule = Doubts.HOLD if hold else Doubts.RESEND
+        verdict = decide(answer, Past(), rule, 3)
+        self.out.remove(call)
+        held = hold and verdict.state is State.IN_DOUBT
+        self.pace = pacing.heard(self.pace, call, answer, verdict.feeds, held, self.now_s, BOUNDS)
+
+    def unsend(self, call: Call) -> None:
+        self.out.remove(call)
+        self.pace = pacing.unsent(self.pace, call, self.now_s)
+
+    def wait_until_allowed(self, longest_s: float = 1e6) -> float:
+        """Let time pass until a call may leave, and say how long it took."""
+        started_s = self.now_s
+        while not self.allowed:
+            tuning = self.tuning
+            assert self.pace.in_flight < tuning.in_flight_max, "time alone opens nothing here"
+            missing_s = max(0.0, 1 - tuning.tokens) / tuning.rate_per_s
+            self.now_s = max(tuning.not_before_s, self.now_s + missing_s, self.now_s + SOON_S)
+            assert self.now_s - started_s < longest_s
+        return self.now_s - started_s
+
+
+def ok(limit: int | None = None, remaining: int | None = None, **more: Any) -> Reply:
+    return Reply(204, quota=Quota(limit=limit, remaining=remaining, **more))
+
+
+def limited(retry_after_s: float | None = None, limit: int | None = None) -> Reply:
+    remaining = None if limit is None else 0
+    return Reply(429, quota=Quota(limit=limit, remaining=remaining, retry_after_s=retry_after_s))
+
+
+def asked_of(answer: Answer) -> float:
+    return (answer.quota.retry_after_s or 0.0) if isinstance(answer, Reply) else 0.0
+
+
+def warm(limit: int | None = None, remaining: int | None = None) -> World:
+    """A world whose scout came back well."""
+    world = World()
+    call = world.send()
+    world.now_s += 0.25
+    world.hear(call, ok(limit, remaining))
+    return world
+
+
+quotas = st.builds(
+    Quota,
+    limit=st.none() | st.sampled_from((1, 2, 30, 300, 10**9 - 1)),
+    remaining=st.none() | st.integers(0, 40) | st.just(10**9 - 1),
+    reset_s=st.none() | st.sampled_from((0.0, 2.0, 60.0)),
+    retry_after_s=st.none() | st.sampled_from((0.0, 1.0, 2.5, 100.0)),
+)
+answers: st.SearchStrategy[Answer] = st.one_of(
+    st.builds(Reply, status=st.sampled_from((204, 204, 204, 412, 429, 429, 500, 503)), quota=quotas),
+    st.builds(NoReply, sent=st.booleans(), why=st.just(Lost.TIMEOUT)),
+)
+# Times in sixteenths of a second: sums and differences of them are exact.
+steps = st.one_of(
+    st.tuples(st.just("send"), st.integers(1, 4), st.booleans()),
+    st.tuples(st.just("hear"), st.integers(0, 63), answers),
+    st.tuples(st.just("hear"), st.integers(0, 63), answers),
+    st.tuples(st.just("unsend"), st.integers(0, 63), st.none()),
+    st.tuples(st.just("tick"), st.sampled_from((0, 1, 4, 16, 160, 16000)), st.none()),
+)
+stories = st.lists(steps, max_size=60)
+Step = tuple[str, int, Any]
+
+
+def play(world: World, step: Step, obedient: bool) -> Answer | None:
+    """One step. `obedient`: a call leaves only when the tuning lets it."""
+    kind, n, what = step
+    if kind == "tick":
+        world.now_s += n / 16
+    elif kind == "send":
+        for _ in range(n):
+            if not obedient or world.allowed:
+                world.send()
+    elif world.out:
+        call = world.out[n % len(world.out)]
+        if kind == "unsend":
+            world.unsend(call)
+        else:
+            world.hear(call, what)
+            assert isinstance(what, Reply | NoReply)
+            return what
+    return None
+
+
+@given(stories, st.booleans())
+def test_the_numbers_stay_sound(story: Sequence[Step], obedient: bool) -> None:
+    """Never more tokens than the bucket holds, no count below zero, and a tuning that a token bucket can be made of."""
+    world = World()
+    for step in story:
+        play(world, step, obedient)
+        pace, tuning = world.pace, world.tuning
+        assert pace.tokens <= pace.limit
+        assert 1 <= pace.limit < math.inf
+        assert pace.in_flight == len(world.out)
+        assert pace.in_flight_now == sum(call.epoch == pace.epoch for call in world.out)
+        assert 1 / 61 < tuning.rate_per_s < math.inf
+        assert tuning.tokens <= tuning.bucket
+        assert 1 <= tuning.bucket < math.inf
+        assert tuning.in_flight_max >= 1
+        assert pace.extra >= 0
+        assert pace.rtt_s is None or pace.rtt_s >= 0
+
+
+@given(stories, st.booleans())
+def test_no_answer_shortens_a_pause(story: Sequence[Step], obedient: bool) -> None:
+    """Whatever comes back, in whatever order, nothing may leave sooner than was said before; and a wait asked for is kept."""
+    world = World()
+    for step in story:
+        until_s = world.pace.until_s
+        answer = play(world, step, obedient)
+        assert world.pace.until_s >= until_s
+        if answer is not None and asked_of(answer):
+            if isinstance(answer, Reply) and answer.status in (429, 500, 503):
+                assert world.tuning.not_before_s >= world.now_s + asked_of(answer)
+            else:
+                assert world.pace.until_s == until_s  # what was served asks for nothing
+
+
+@given(stories)
+def test_one_scout_alone(story: Sequence[Step]) -> None:
+    """From a pause to the first useful answer after it, at most one call of the epoch is out."""
+    world = World()
+    for step in story:
+        play(world, step, obedient=True)
+        if world.pace.cold:
+            assert world.pace.in_flight_now <= 1
+            if world.pace.in_flight_now:
+                assert not world.allowed
+
+
+@given(stories)
+def test_time_alone_always_brings_the_next_call(story: Sequence[Step]) -> None:
+    """Nothing starves: once all answers are in, a call may leave within its pause and the time of a token and the reserve."""
+    world = World()
+    for step in story:
+        play(world, step, obedient=True)
+    for call in list(world.out):
+        world.hear(call, NoReply(False, Lost.CONNECT))
+    pause_s = max(0.0, world.pace.until_s - world.now_s)
+    tuning = world.tuning
+    longest_s = pause_s + max(0.0, 1 - tuning.tokens) / tuning.rate_per_s + 0.001
+    assert world.wait_until_allowed() <= longest_s
+
+
+@given(stories, st.sampled_from((-1000.0, 4096.0, 2.0**20)))
+def test_only_differences_of_time_count(story: Sequence[Step], shift_s: float) -> None:
+    """A monotonic clock starts anywhere: the same story at another time gives the same tuning."""
+    here, there = World(), World(now_s=START_S + shift_s)
+    for step in story:
+        play(here, step, obedient=False)
+        play(there, step, obedient=False)
+        mine, theirs = here.tuning, there.tuning
+        assert theirs.rate_per_s == pytest.approx(mine.rate_per_s, rel=1e-6)
+        assert theirs.tokens == pytest.approx(mine.tokens, rel=1e-6, abs=1e-3)
+        assert theirs.bucket == pytest.approx(mine.bucket, rel=1e-6)
+        assert theirs.not_before_s - shift_s == pytest.approx(mine.not_before_s, abs=1e-3)
+        assert here.pace.epoch == there.pace.epoch
+
+
+@given(stories, answers)
+def test_an_echo_neither_opens_nor_closes(story: Sequence[Step], answer: Answer) -> None:
+    """What comes back from before a pause leaves it as it is, and lengthens it by no more than it asks for itself."""
+    world = World()
+    for step in story:
+        play(world, step, obedient=False)
+    call = world.send()
+    world.now_s += 0.25
+    world.hear(world.send(), limited(3.0))
+    before = world.pace
+    world.now_s += 0.25
+    world.hear(call, answer)
+    after = world.pace
+    assert (after.epoch, after.cold, after.closed, after.failures) == (
+        before.epoch,
+        before.cold,
+        before.closed,
+        before.failures,
+    )
+    limited_or_failing = not isinstance(answer, Reply) or answer.status in (429, 500, 503)
+    asked_s = asked_of(answer) if limited_or_failing else 0.0
+    assert after.until_s == max(before.until_s, world.now_s + asked_s)
+
+
+@given(st.lists(st.sampled_from(("send", "unsend", "ok", "refused", "failed")), max_size=40))
+def test_a_clock_that_stands_still_makes_no_tokens(story: Sequence[str]) -> None:
+    """Any number of steps in the same instant: without a word of the server's bucket, no second request leaves in it."""
+    world, left = World(), 0
+    told = {"ok": ok(), "refused": limited(), "failed": Reply(500)}
+    for kind in story:
+        if kind == "send" and world.allowed:
+            world.send()
+            left += 1
+        elif kind == "unsend" and world.out:
+            world.unsend(world.out[0])
+            left -= 1
+        elif kind in told and world.out:
+            world.hear(world.out[0], told[kind])
+        assert left <= 1
+
+
+# The first answer and the limit.
+
+
+def test_the_first_request_goes_alone() -> None:
+    """The scout may leave at once, and nothing else before its answer."""
+    world = World()
+    assert world.allowed
+    call = world.send()
+    world.now_s += 3600
+    assert world.tuning.in_flight_max == 1
+    world.hear(call, ok())
+    assert world.tuning.in_flight_max > 1
+    assert world.allowed
+
+
+def test_the_first_answer_brings_the_bucket() -> None:
+    """limit 30, remaining 29: 0.5 a second from now on, and most of the 29 at once."""
+    world = warm(limit=30, remaining=29)
+    assert world.tuning.rate_per_s == 0.5
+    assert 20 <= world.tuning.tokens <= 29
+    assert world.tuning.bucket <= 30
+    assert world.tuning.in_flight_max > 3
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 30, 600, 3000])
+def test_a_bucket_of_any_size_moves(limit: int) -> None:
+    """Whatever is held back, one call may leave when the bucket is full, and the next after at most the reserve and itself."""
+    world = warm(limit=limit, remaining=limit - 1)
+    world.now_s += 61.0
+    assert world.allowed
+    world.pace = replace(world.pace, extra=100.0, rtt_dev_s=50.0)  # as after a bad hour
+    world.now_s += 61.0
+    assert world.allowed
+
+
+@pytest.mark.parametrize(("before", "after"), [(30, 300), (300, 30), (30, 1), (1, 30)])
+def test_a_changed_limit_retunes_at_once(before: int, after: int) -> None:
+    """The first answer with another limit sets the rate, and the tokens to what it says is left."""
+    world = warm(limit=before, remaining=before - 1)
+    call = world.send()
+    world.now_s += 0.25
+    world.hear(call, ok(after, 0))
+    assert world.tuning.rate_per_s == after / 60
+    assert world.pace.tokens == 0.0
+    assert world.tuning.bucket <= max(1, after)
+
+
+def test_a_limit_without_what_remains_teaches_nothing() -> None:
+    """Half a quota is none: the pace stays blind."""
+    assert not warm(limit=30).pace.mirrored
+    assert not warm(remaining=3).pace.mirrored
+
+
+def test_more_remaining_than_the_limit_is_not_believed() -> None:
+    """A header that contradicts itself gives no burst beyond the bucket."""
+    world = warm(limit=30, remaining=1000)
+    assert world.pace.tokens <= 30
+    call = world.send()
+    world.hear(call, ok(30, 1000))
+    assert world.pace.tokens <= 30
+
+
+@given(st.integers(0, 29), st.integers(2, 12))
+def test_answers_out_of_order_do_not_invent_tokens(remaining: int, others: int) -> None:
+    """Of a burst, the oldest count may come back last: it says nothing of those that left meanwhile."""
+    world = warm(limit=30, remaining=29)
+    first, *rest = [world.send() for _ in range(others + 1)]
+    world.now_s += 0.25
+    for k, call in enumerate(rest):
+        world.hear(call, ok(30, max(0, remaining - others + k)))
+    before = world.pace.tokens
+    world.hear(first, ok(30, remaining))
+    assert world.pace.tokens <= max(before, remaining - others + 1) + 1
+
+
+# A 429.
+
+
+@pytest.mark.parametrize("asked_s", [0.0, 1.0, 2.5, 60.0, 100.0])
+@pytest.mark.parametrize("limit", [None, 30])
+def test_after_a_429_nothing_leaves_before_its_time(limit: int | None, asked_s: float) -> None:
+    """The server's wait is kept to the instant, with headers and without, and then one scout goes."""
+    world = warm(limit=limit, remaining=None if limit is None else 29)
+    call = world.send()
+    world.now_s += 0.25
+    world.hear(call, limited(asked_s, limit))
+    assert world.tuning.not_before_s >= world.now_s + asked_s
+    assert world.pace.cold
+    world.now_s = max(world.now_s, world.tuning.not_before_s) + 120.0
+    assert world.allowed
+    world.send()
+    assert not world.allowed
+
+
+def test_after_a_429_the_api_is_given_one_interval() -> None:
+    """With headers the pause is what is asked and at least one interval; never the time until the bucket is full."""
+    for asked_s, pause_s in ((None, 2.0), (0.0, 2.0), (1.0, 2.0), (7.0, 7.0)):
+        world = warm(limit=30, remaining=29)
+        call = world.send()
+        quota = Quota(limit=30, remaining=0, reset_s=60.0, retry_after_s=asked_s)
+        world.hear(call, Reply(429, quota=quota))
+        assert world.pace.until_s == world.now_s + pause_s
+
+
+def test_only_the_first_429_of_an_epoch_counts() -> None:
+    """Twenty calls that are refused together halve the blind rate once and pause once; the echoes change nothing."""
+    world = warm()
+    calls = [world.send() for _ in range(20)]
+    rate = world.pace.rate_per_s
+    world.now_s += 0.25
+    for call in calls:
+        world.hear(call, limited())
+    assert world.pace.rate_per_s == rate / 2
+    assert world.pace.epoch == 1
+    assert world.pace.until_s == world.now_s + 1.0
+
+
+def test_a_scout_that_is_refused_does_not_halve_again() -> None:
+    """The rate is not at fault when a single request is refused; after a success, the next 429 halves again."""
+    world = warm()
+    rate = world.pace.rate_per_s
+    world.hear(world.send(), limited())
+    for _ in range(5):
+        world.wait_until_allowed()
+        world.hear(world.send(), limited())
+        assert world.pace.rate_per_s == rate / 2
+    world.wait_until_allowed()
+    world.hear(world.send(), ok())
+    world.hear(world.send(), limited())
+    assert world.pace.rate_per_s == rate / 4
+
+
+@pytest.mark.parametrize("asked_s", [None, 0.0])
+@pytest.mark.parametrize("limit", [None, 3000])
+def test_refused_scouts_go_ever_more_rarely(limit: int | None, asked_s: float | None) -> None:
+    """Where no answer says how long to wait, or all say 0, the waits double up to a minute: nobody is hammered for hours."""
+    world = warm(limit=limit, remaining=limit)
+    waits = []
+    for _ in range(20):
+        world.hear(world.send(), limited(asked_s, limit))
+        waits.append(world.wait_until_allowed())
+    for sooner, later in pairwise(waits[1:]):
+        assert later == pytest.approx(min(60.0, 2 * sooner), abs=1.0)
+    assert waits[-1] == pytest.approx(60.0, abs=1.0)
+    world.hear(world.send(), ok(limit, limit))
+    world.hear(world.send(), limited(asked_s, limit))
+    assert world.wait_until_allowed() < 5.0
+
+
+def test_no_row_of_429s_ends_the_run() -> None:
+    """A server that refuses every second request cannot bring the blind rate below one a minute."""
+    world = warm()
+    for _ in range(200):
+        world.hear(world.send(), limited())
+        world.wait_until_allowed()
+        world.hear(world.send(), ok())
+        assert world.wait_until_allowed() <= 61.0
+
+
+def test_the_blind_rate_grows_with_time_and_not_with_answers() -> None:
+    """From 5 a second, doubled every 3 s up to 20; a thousand answers in one instant change nothing."""
+    world = warm()
+    rates = set()
+    for _ in range(1000):
+        world.hear(world.send(), ok())
+        rates.add(world.pace.rate_per_s)
+    assert rates == {5.0}
+    for expected in (10.0, 20.0, 20.0, 20.0):
+        world.now_s += 3.0
+        world.hear(world.send(), ok())
+        assert world.pace.rate_per_s == expected
+
+
+def test_answers_without_headers_do_not_blind_the_mirror() -> None:
+    """A proxy's 502 or a 204 without a quota in between changes neither rate nor bucket."""
+    world = warm(limit=30, remaining=29)
+    for answer in (Reply(502), ok(), NoReply(True, Lost.TIMEOUT), limited(1.0)):
+        world.hear(world.send(), answer)
+        assert (world.pace.mirrored, world.pace.limit, world.pace.rate_per_s) == (True, 30.0, 0.5)
+
+
+# The breaker.
+
+FAILURES: tuple[Answer, ...] = (Reply(500), Reply(503), NoReply(True, Lost.TIMEOUT), NoReply(False, Lost.CONNECT))
+
+
+def failing(n: int, answer: Answer = FAILURES[0], hold: bool = False) -> World:
+    world = warm()
+    for _ in range(n):
+        world.now_s += 1.0
+        world.hear(world.send(), answer, hold)
+    return world
+
+
+@pytest.mark.parametrize("answer", FAILURES)
+def test_ten_failures_in_a_row_close_the_lane(answer: Answer) -> None:
+    """The tenth closes it, the ninth does not."""
+    assert not failing(9, answer).pace.closed
+    assert not failing(9, answer).pace.cold
+    world = failing(10, answer)
+    assert world.pace.closed
+    assert world.tuning.not_before_s == world.now_s + 1.0
+
+
+def test_a_success_starts_the_row_again() -> None:
+    """Nine failures, a useful answer (a refusal is one), nine failures: open."""
+    for useful in (ok(), Reply(412), Reply(404, json_status=404)):
+        world = failing(9)
+        world.hear(world.send(), useful)
+        for _ in range(9):
+            world.hear(world.send(), Reply(500))
+        assert not world.pace.closed
+
+
+def test_failures_that_were_out_together_count_each() -> None:
+    """Ten of one burst close the lane; what of it comes later is an echo and does not double the wait."""
+    world = warm(limit=300, remaining=299)
+    calls = [world.send() for _ in range(20)]
+    for call in calls:
+        world.hear(call, Reply(500))
+    assert world.pace.closed
+    assert world.pace.until_s == world.now_s + 1.0
+    assert world.pace.failures == 10
+
+
+def test_scouts_go_ever_more_rarely_and_a_success_opens() -> None:
+    """At 1, 2, 4, ... 60 s; then everything is as before."""
+    world = failing(10)
+    waits = []
+    for _ in range(9):
+        waits.append(world.tuning.not_before_s - world.now_s)
+        world.wait_until_allowed()
+        call = world.send()
+        assert not world.allowed  # one alone
+        world.hear(call, Reply(500))
+    assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60, 60], abs=1e-3)
+    world.wait_until_allowed()
+    world.hear(world.send(), ok())
+    pace = world.pace
+    assert (pace.closed, pace.cold, pace.failures, pace.pause_s) == (False, False, 0, 0.0)
+    assert world.allowed or world.wait_until_allowed() <= 0.2
+    for _ in range(9):
+        world.hear(world.send(), Reply(500))
+    assert not world.pace.closed
+
+
+def test_a_429_among_the_scouts_does_not_start_a_quicker_row() -> None:
+    """A lane that is closed, whose scout is told 429 and then fails again, waits at least as long as a fresh closing."""
+    world = warm(limit=3000, remaining=2999)
+    for _ in range(14):
+        world.wait_until_allowed()
+        world.hear(world.send(), Reply(500))
+    world.wait_until_allowed()
+    world.hear(world.send(), limited(1.0, 3000))
+    assert world.pace.closed
+    world.wait_until_allowed()
+    world.hear(world.send(), Reply(500))
+    assert world.pace.until_s >= world.now_s + 1.0
+
+
+def test_a_failing_server_s_own_wait_is_kept() -> None:
+    """A 503 with Retry-After pauses the key without closing the lane; the longer of two waits holds."""
+    world = warm()
+    a, b = world.send(), world.send()
+    world.hear(a, Reply(503, quota=Quota(retry_after_s=30.0)))
+    assert world.pace.until_s == world.now_s + 30.0
+    assert not world.pace.closed
+    c = world.send()
+    world.hear(b, Reply(503, quota=Quota(retry_after_s=5.0)))
+    assert world.pace.until_s == world.now_s + 30.0
+    world.hear(c, limited(1.0))  # a new pause, and a shorter one
+    assert world.pace.epoch == 1
+    assert world.pace.until_s == world.now_s + 30.0
+
+
+def test_only_held_doubts_close_a_lane_for_good() -> None:
+    """The pace remembers whether a failure may have been acted on and is held; a success forgets it."""
+    assert failing(10, Reply(500), hold=True).pace.doubtful
+    assert not failing(10, Reply(500), hold=False).pace.doubtful
+    assert not failing(10, NoReply(False, Lost.CONNECT), hold=True).pace.doubtful
+    world = failing(5, Reply(500), hold=True)
+    world.hear(world.send(), ok())
+    assert not world.pace.doubtful
+
+
+def test_progress_is_a_useful_answer() -> None:
+    """429 and failures are no progress, a refusal is: patience is measured from the last one."""
+    world = warm()
+    progress_s = world.pace.progress_s
+    assert progress_s == world.now_s
+    for answer in (limited(), Reply(500), NoReply(True, Lost.TIMEOUT)):
+        world.now_s += 100.0
+        world.hear(world.send(), answer)
+        assert world.pace.progress_s == progress_s
+    world.now_s += 100.0
+    world.hear(world.send(), Reply(412))
+    assert world.pace.progress_s == world.now_s
+
+
+# A call that did not leave.
+
+
+def test_a_call_that_did_not_leave_gives_its_token_back() -> None:
+    """As if it had never been taken; after a pause there is nothing to give back."""
+    world = warm(limit=30, remaining=10)
+    before = world.pace
+    world.unsend(world.send())
+    assert (world.pace.tokens, world.pace.in_flight, world.pace.in_flight_now) == (before.tokens, 0, 0)
+    stuck, told = world.send(), world.send()
+    world.hear(told, limited(1.0, 30))
+    tokens = world.pace.tokens
+    world.unsend(stuck)
+    assert world.pace.tokens == tokens
+    assert world.pace.in_flight == 0
+
+
+def test_a_scout_that_did_not_leave_makes_room_for_another() -> None:
+    """The scout was held at the gate: the next call is the scout."""
+    world = World()
+    world.unsend(world.send())
+    assert world.pace.cold
+    assert world.allowed

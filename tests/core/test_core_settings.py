@@ -1,0 +1,145 @@
+"""Options that cannot mean anything are refused before anything is opened."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkdelete.errors import UsageError
+from bulkdelete.settings import API_URL, Settings
+
+LEDGER = Path("orders.ledger.db")
+
+BOUNDS: list[tuple[str, str, float, float]] = [
+    ("account_id", "--account-id", 1, 2**63 - 1),
+    ("slots", "--slots", 1, 512),
+    ("answer_timeout_s", "--timeout", 0.1, 3600),
+    ("attempts", "--attempts", 1, 100),
+    ("patience_s", "--patience", 1, 30 * 86400),
+    ("grace_s", "--grace", 0, 3600),
+    ("guard", "--guard", 1, 10**9),
+    ("max_orders", "--max-orders", 0, 2**63 - 1),
+    ("max_failures", "--max-failures", 1, 2**63 - 1),
+    ("max_failures_percent", "--max-failures", 0.001, 100),
+    ("max_time_s", "--max-time", 1, 365 * 86400),
+]
+
+
+def settings_of(**options: Any) -> Settings:
+    return Settings(ledger=LEDGER, **options)
+
+
+def url(text: str) -> Settings:
+    return settings_of(api_url=text)
+
+
+@pytest.mark.parametrize(("name", "option", "low", "high"), BOUNDS)
+def test_a_value_beyond_its_bounds_is_refused_by_name(name: str, option: str, low: float, high: float) -> None:
+    """Both bounds are allowed; beyond them, and for nan and infinity, the message names the option."""
+    for value in (low, high):
+        assert getattr(settings_of(**{name: value}), name) == value
+    for value in (low - 1, high + 1, -high, math.nan, math.inf, -math.inf):
+        with pytest.raises(UsageError, match=f"^{option} is "):
+            settings_of(**{name: value})
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    """The bounds that README and the design promise."""
+    settings = settings_of()
+    assert (settings.slots, settings.connect_timeout_s, settings.answer_timeout_s) == (64, 10.0, 30.0)
+    assert (settings.attempts, settings.backoff_s, settings.backoff_max_s) == (3, 1.0, 30.0)
+    assert (settings.settling_delay_s, settings.grace_s, settings.patience_s) == (60.0, 20.0, 43200.0)
+    assert (settings.message_chars, settings.page, settings.guard) == (500, 1000, 20)
+    assert (settings.longest_wait_s, settings.refusals_in_a_row) == (900.0, 50)
+    assert (settings.account_id, settings.revert_stock, settings.doubts) == (None, None, None)  # the user must say
+    assert settings.host == "https://api.alephcrm.com:443"
+
+
+@pytest.mark.parametrize(
+    ("given_url", "host"),
+    [
+        (API_URL, "https://api.alephcrm.com:443"),
+        ("https://API.AlephCRM.com", "https://api.alephcrm.com:443"),
+        ("HTTPS://api.alephcrm.com/", "https://api.alephcrm.com:443"),
+        ("https://api.alephcrm.com:443/", "https://api.alephcrm.com:443"),
+        ("https://api.alephcrm.com:8443", "https://api.alephcrm.com:8443"),
+        ("https://gateway.example/aleph", "https://gateway.example:443"),
+        ("https://192.0.2.7", "https://192.0.2.7:443"),
+        ("http://localhost", "http://localhost:80"),
+        ("http://LOCALHOST:8080", "http://localhost:8080"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://127.9.8.7", "http://127.9.8.7:80"),
+        ("http://[::1]:8080", "http://::1:8080"),
+        ("https://[::1]", "https://::1:443"),
+    ],
+)
+def test_where_the_key_may_go(given_url: str, host: str) -> None:
+    """https to anywhere, http to this machine only; the host's identity has one spelling."""
+    assert url(given_url).host == host
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://api.alephcrm.com",
+        "http://192.168.0.1",
+        "http://10.0.0.1:8080",
+        "http://0.0.0.0",
+        "http://128.0.0.1",
+        "http://127.0.0.1.example.com",
+        "http://localhost.example.com",
+        "http://example.com/localhost",
+        "http://[::2]",
+        "http://[2001:db8::1]",
+    ],
+)
+def test_plain_http_goes_to_this_machine_only(text: str) -> None:
+    """The key is in the URL: no name or address that only looks like this machine gets it in the clear."""
+    with pytest.raises(UsageError, match="--api-url must be https"):
+        url(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "api.alephcrm.com",
+        "//api.alephcrm.com",
+        "https://",
+        "https:///v2",
+        "https://:443",
+        "ftp://api.alephcrm.com",
+        "file:///etc/passwd",
+        "https://user@api.alephcrm.com",
+        "https://user:word@api.alephcrm.com",
+        "https://:word@api.alephcrm.com",
+        "https://@api.alephcrm.com",
+        "https://api.alephcrm.com/?API_KEY=1",
+        "https://api.alephcrm.com?x",
+        "https://api.alephcrm.com/#part",
+        "https://api.alephcrm.com:port",
+        "https://api.alephcrm.com:65536",
+        "https://api.alephcrm.com:-1",
+        "https://[::1",
+        "https://[nonsense]",
+    ],
+)
+def test_a_url_that_is_no_plain_address_is_refused(text: str) -> None:
+    """No user, query or fragment, no other scheme, no broken port or address: each is a UsageError that names the option."""
+    with pytest.raises(UsageError, match=r"^--api-url must be "):
+        url(text)
+
+
+@given(st.text(max_size=30) | st.from_regex(r"https?://[\[\]:@/?#a-z0-9.%]*", fullmatch=True))
+def test_any_text_is_taken_or_refused(text: str) -> None:
+    """No text for --api-url ends in another error than a UsageError, and what is taken has a host and goes out encrypted."""
+    try:
+        settings = url(text)
+    except UsageError:
+        return
+    assert settings.host.startswith(("https://", "http://localhost:", "http://127.", "http://::1:"))

@@ -1,0 +1,200 @@
+"""The house keeps its order: who may import whom, what lies where, and how little `--help` loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PRODUCT = ROOT / "bulkdelete"
+
+# Rooms from the ground up. A room sees those below it, and of its own storey only itself.
+STOREYS = (
+    {"", "model", "settings", "errors"},
+    {"core"},
+    {"intake", "api", "throttle", "ledger"},
+    {"pipeline", "report"},
+    {"job"},
+    {"simulator"},
+    {"cli"},
+    {"__main__"},
+)
+BASE = STOREYS[0]
+MAY_ALSO_SEE = {("settings", "errors"), ("settings", "model")}  # the base's own order
+SEES_ONLY_BASE = {"core", "simulator"}
+
+# What a core of values needs: nothing here tells the time, draws lots, waits, reads or writes.
+VALUE_MODULES = {
+    "__future__",
+    "collections",
+    "collections.abc",
+    "dataclasses",
+    "datetime",
+    "email.utils",
+    "enum",
+    "functools",
+    "itertools",
+    "math",
+    "re",
+    "typing",
+}
+ONLY_HERE = {
+    "aiohttp": {"api", "simulator"},
+    "aiolimiter": {"throttle"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "structlog": {"cli"},
+}
+
+
+def files() -> list[Path]:
+    found = sorted(PRODUCT.rglob("*.py"))
+    assert len(found) > 30
+    return found
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in files()}
+
+
+def room_of(module: str) -> str:
+    """`core` for bulkdelete.core.pace, `` for bulkdelete itself."""
+    return f"{module}..".split(".")[1]
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Every import of a file, wherever it stands: (module, name or ``). A name that is a module counts as the module."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            assert node.module is not None
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield (full, "") if full in MODULES else (node.module, alias.name)
+
+
+def ours(path: Path) -> set[str]:
+    return {module for module, _ in imports_of(path) if module.split(".")[0] == "bulkdelete"}
+
+
+def storey_of(room: str) -> int:
+    return next(n for n, rooms in enumerate(STOREYS) if room in rooms)
+
+
+def test_every_room_has_its_place() -> None:
+    """A new room is put into this table, and the table names no room that is not there."""
+    assert {room_of(module) for module in MODULES} == set().union(*STOREYS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down_only(module: str) -> None:
+    """base < core < intake, api, throttle, ledger < pipeline, report < job < cli; neighbours do not know each other."""
+    room = room_of(module)
+    for seen in ours(MODULES[module]):
+        assert seen in MODULES, f"{module} imports {seen}, which is no module"
+        other = room_of(seen)
+        allowed = other == room or storey_of(other) < storey_of(room) or (room, other) in MAY_ALSO_SEE
+        assert allowed, f"{module} must not import {seen}"
+        if room in SEES_ONLY_BASE and other != room:
+            assert other in BASE, f"{module} must not import {seen}"
+
+
+def test_model_and_errors_stand_on_nothing() -> None:
+    """The nouns and the errors import nothing of ours."""
+    assert ours(MODULES["bulkdelete.model"]) == ours(MODULES["bulkdelete.errors"]) == set()
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) == "core"])
+def test_the_core_is_pure(module: str) -> None:
+    """Time comes in as a value: no clock, no random, no I/O, no logging, no asyncio; and nobody asks datetime what time it is."""
+    foreign = {seen for seen, _ in imports_of(MODULES[module]) if seen.split(".")[0] != "bulkdelete"}
+    assert foreign <= VALUE_MODULES
+    from_email = {name for seen, name in imports_of(MODULES[module]) if seen == "email.utils"}
+    assert from_email <= {"parsedate_to_datetime"}
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in ("now", "utcnow", "today"), f"{module}:{node.lineno}"
+        if isinstance(node, ast.Name):
+            assert node.id not in ("open", "print", "input", "exec", "eval", "__import__"), f"{module}:{node.lineno}"
+        assert not isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.Global), module
+
+
+@pytest.mark.parametrize("library", ONLY_HERE)
+def test_a_library_has_one_owner(library: str) -> None:
+    """HTTP belongs to api/ and the simulator, the token bucket to the throttle, the terminal to cli/."""
+    users = {
+        room_of(module)
+        for module, path in MODULES.items()
+        if any(seen.split(".")[0] == library for seen, _ in imports_of(path))
+    }
+    assert users, f"nobody imports {library}: this test checks nothing"
+    assert users <= ONLY_HERE[library]
+
+
+def test_no_module_imports_itself_round_a_corner() -> None:
+    """No cycle among modules, those for type checkers and inside functions included."""
+    graph = {module: ours(path) - {module} for module, path in MODULES.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_file_says_what_it_owns(module: str) -> None:
+    """Every product file of more than 20 lines starts with a docstring."""
+    text = MODULES[module].read_text(encoding="utf-8")
+    if len(text.splitlines()) > 20:
+        assert ast.get_docstring(ast.parse(text)), f"{module} does not say what it owns"
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_the_top_level_stays_small() -> None:
+    """pyproject.toml, README.md, bulkdelete, tests, samples and dotfiles. Nothing else."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    top = {line.split("/")[0].strip('"') for line in listed.splitlines()}
+    assert {"pyproject.toml", "README.md", "bulkdelete", "tests"} <= top
+    assert {name for name in top if not name.startswith(".")} <= {
+        "pyproject.toml",
+        "README.md",
+        "bulkdelete",
+        "tests",
+        "samples",
+    }
+
+
+LOADED = """
+import sys
+from bulkdelete.cli import main
+sys.argv = ["bulkdelete", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+finally:
+    print(*sorted(sys.modules), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
+def test_help_loads_little(arguments: list[str]) -> None:
+    """`--help` is quick: neither aiohttp, structlog nor rich is loaded for it."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(done.stderr.split())
+    assert "click" in loaded
+    assert "bulkdelete" in done.stdout
+    assert not loaded & {"aiohttp", "structlog", "rich"}
