@@ -35,7 +35,8 @@ class Throttle:
             now_s = self._clock()
             tuning = pacing.tuning(self.pace, now_s)
             if self.pace.in_flight >= tuning.in_flight_max:
-                await self._changes_within(1 / tuning.rate_per_s)  # the cap grows with the tokens
+                # Only its answer ends a scout's solitude; otherwise the cap grows with the tokens.
+                await self._changes_within(None if self.pace.cold else 1 / tuning.rate_per_s)
             elif now_s < tuning.not_before_s:
                 await self._changes_within(tuning.not_before_s - now_s)
             else:
@@ -71,7 +72,7 @@ class Throttle:
         self.pace = pace
         self._changed.set()
 
-    async def _changes_within(self, seconds: float) -> bool:
+    async def _changes_within(self, seconds: float | None) -> bool:
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()

@@ -74,7 +74,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         ("http://LOCALHOST:8080", "http://localhost:8080"),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("http://127.9.8.7", "http://127.9.8.7:80"),
-        ("http://[::1]:8080", "http://::1:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
         ("https://[::1]", "https://::1:443"),
     ],
 )
