@@ -6,6 +6,7 @@ It never logs, and it reads nothing but the sources named in `read_key`.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import stat
 import sys
@@ -53,6 +54,7 @@ class ApiKey:
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             text = encode(key.encode()).decode()
             forms |= {text, text.rstrip("=")}
+        forms |= {json.dumps(key)[1:-1], json.dumps(key, ensure_ascii=False)[1:-1]}
         forms |= {key.encode("unicode_escape").decode(), key.encode("utf-8").decode("latin-1")}
         return tuple(sorted(forms, key=len, reverse=True))
 

@@ -50,7 +50,6 @@ def _echo_of(char: str) -> str:
     name = codepoint2name.get(code, f"#{code}")
     units = char.encode("utf-16-be").hex()
     forms = [
-        re.escape(char),
         rf"\\{{1,4}}x{code:02x}",  # logs
         "".join(rf"\\{{1,4}}u{units[n : n + 4]}" for n in range(0, len(units), 4)),  # JSON
         rf"&(?:amp;){{0,2}}(?:#0{{0,4}}{code}|#x0{{0,4}}{code:x}|{name});",  # HTML
@@ -61,7 +60,7 @@ def _echo_of(char: str) -> str:
         forms.append(rf"\\{{1,4}}{char}")
     if code > 0x7F:
         forms.append("[?\ufffd]")  # lost in a charset that has no such character
-    return f"(?:{'|'.join(forms)})"
+    return f"(?:{'|'.join((*forms, re.escape(char)))})"  # itself last: the % of %25 is not all of it
 
 
 def json_status(body: str) -> int | None:

@@ -34,15 +34,17 @@ CREATE TABLE scratch.staged AS
     CASE WHEN total(revert_stock) NOT IN (0, count(*)) THEN 'this order stands with two values of revertStock. Keep one' END AS why
   FROM scratch.read GROUP BY account_id, order_id ORDER BY account_id, order_id
 """
+_BY_KEY = "CREATE UNIQUE INDEX scratch.staged_key ON staged (account_id, order_id)"
+_BY_ID = "CREATE INDEX scratch.staged_id ON staged (order_id, account_id)"
 _TWO_ACCOUNTS = """
 UPDATE scratch.staged SET why = 'this order stands under two accounts. Keep one'
   WHERE why IS NULL AND order_id IN (SELECT order_id FROM scratch.staged GROUP BY order_id HAVING count(*) > 1)
 """
+# CROSS JOIN keeps SQLite from looking the whole ledger through for every row: 50 s for 20,000 orders, 2 s for a million.
 _OTHER_ACCOUNT = """
 UPDATE scratch.staged SET why = 'this ledger knows the order under another account. Use another ledger'
-  WHERE why IS NULL AND EXISTS (
-    SELECT 1 FROM (SELECT DISTINCT account_id FROM counts) a
-      JOIN orders o ON o.account_id = a.account_id AND o.order_id = staged.order_id WHERE a.account_id <> staged.account_id)
+  WHERE why IS NULL AND rowid IN (
+    SELECT s.rowid FROM orders o CROSS JOIN scratch.staged s WHERE s.order_id = o.order_id AND s.account_id <> o.account_id)
 """
 _OTHER_STOCK = """
 UPDATE scratch.staged SET why = 'this order was already sent with the other revertStock. Take the row out'
@@ -122,9 +124,7 @@ class Scratch:
 
     def facts(self, db: sqlite3.Connection, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
         """What a run of all that was added would do. `tallies` bring the readers' numbers; orders and duplicates are counted here."""
-        for statement in (_GROUP, "CREATE UNIQUE INDEX scratch.staged_key ON staged (account_id, order_id)"):
-            db.execute(statement)
-        for statement in (_TWO_ACCOUNTS, _OTHER_ACCOUNT, _OTHER_STOCK, _REJECT):
+        for statement in (_GROUP, _BY_KEY, _BY_ID, _TWO_ACCOUNTS, _OTHER_ACCOUNT, _OTHER_STOCK, _REJECT):
             db.execute(statement)
         self._tallies = tuple(self._counted(db, index, tally) for index, tally in enumerate(tallies))
         orders, new, waiting, doubtful, settled, resends = db.execute(

@@ -75,7 +75,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("http://127.9.8.7", "http://127.9.8.7:80"),
         ("http://[::1]:8080", "http://[::1]:8080"),
-        ("https://[::1]", "https://::1:443"),
+        ("https://[::1]", "https://[::1]:443"),
     ],
 )
 def test_where_the_key_may_go(given_url: str, host: str) -> None:
