@@ -1,0 +1,218 @@
+"""Where a key comes from, what is refused as one, and that the process keeps it to itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bulkdelete.api.keys import ApiKey, read_key
+from bulkdelete.errors import UsageError
+
+KEY = "k+/=&%é-SENTINEL"
+
+
+def no_stdin() -> str:
+    raise AssertionError("stdin was read")
+
+
+def key_file(folder: Path, value: str | bytes = KEY, mode: int = 0o600, name: str = "key") -> Path:
+    path = folder / name
+    path.write_bytes(value if isinstance(value, bytes) else value.encode())
+    path.chmod(mode)
+    return path
+
+
+def from_file(path: Path) -> ApiKey:
+    return read_key(str(path), {}, no_stdin, None)
+
+
+def test_precedence(tmp_path: Path) -> None:
+    """The option, then the variable with a file, then the variable with a key, then the service's credential, then a prompt."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    key_file(credentials, "key-5", name="bulkdelete-api-key")
+    environ = {
+        "BULKDELETE_API_KEY_FILE": str(key_file(tmp_path, "key-3", name="variable")),
+        "BULKDELETE_API_KEY": "key-4",
+        "CREDENTIALS_DIRECTORY": str(credentials),
+    }
+    option = str(key_file(tmp_path, "key-2", name="option"))
+    found = [
+        read_key("-", environ, lambda: "key-1\n", lambda: "key-6"),
+        read_key(option, environ, no_stdin, lambda: "key-6"),
+        read_key(None, environ, no_stdin, lambda: "key-6"),
+    ]
+    for name in list(environ):
+        del environ[name]
+        found.append(read_key(None, environ, no_stdin, lambda: "key-6"))
+    assert [key.reveal() for key in found] == ["key-1", "key-2", "key-3", "key-4", "key-5", "key-6"]
+    assert [key.source for key in found] == [
+        "stdin",
+        f"--api-key-file {option}",
+        f"BULKDELETE_API_KEY_FILE {tmp_path / 'variable'}",
+        "BULKDELETE_API_KEY",
+        f"CREDENTIALS_DIRECTORY {credentials / 'bulkdelete-api-key'}",
+        "the prompt",
+    ]
+
+
+def test_empty_sources_are_none(tmp_path: Path) -> None:
+    """An empty variable, or a credentials folder of another service, is no source."""
+    environ = {"BULKDELETE_API_KEY_FILE": "", "BULKDELETE_API_KEY": "", "CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert read_key("", environ, no_stdin, lambda: KEY).reveal() == KEY
+
+
+def test_no_source() -> None:
+    """Without a source and without anybody to ask, the error says what to do; an argument with the key is no way."""
+    with pytest.raises(UsageError, match=r"--api-key-file or BULKDELETE_API_KEY_FILE"):
+        read_key(None, {}, no_stdin, None)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o601, 0o610, 0o777])
+def test_open_file(tmp_path: Path, mode: int) -> None:
+    """A key that others can reach is refused, with the command that mends it."""
+    path = key_file(tmp_path, mode=mode)
+    with pytest.raises(UsageError, match=rf"can be read by others. Run: chmod 600 {path}"):
+        from_file(path)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_closed_file(tmp_path: Path, mode: int) -> None:
+    """A file for its owner alone is read."""
+    assert from_file(key_file(tmp_path, mode=mode)).reveal() == KEY
+
+
+def test_mode_of_the_linked_file(tmp_path: Path) -> None:
+    """Behind a link, the file's mode counts."""
+    link = tmp_path / "link"
+    link.symlink_to(key_file(tmp_path, mode=0o644))
+    with pytest.raises(UsageError, match="can be read by others"):
+        from_file(link)
+
+
+def test_pipe(tmp_path: Path) -> None:
+    """A pipe, as of a shell's `<(command)`, is read whatever its mode."""
+    reading, writing = os.pipe()
+    try:
+        os.fchmod(reading, 0o644)
+        os.write(writing, KEY.encode())
+        os.close(writing)
+        assert from_file(Path(f"/dev/fd/{reading}")).reveal() == KEY
+    finally:
+        os.close(reading)
+
+
+@pytest.mark.parametrize("value", [f"{KEY}\n", f"{KEY}\r\n", f"\n\t {KEY} \n\n", f"{KEY}\u00a0"])
+def test_white_space_around(tmp_path: Path, value: str) -> None:
+    """What an editor leaves around a key does not belong to it, from whatever source."""
+    assert from_file(key_file(tmp_path, value)).reveal() == KEY
+    assert read_key("-", {}, lambda: value, None).reveal() == KEY
+    assert read_key(None, {"BULKDELETE_API_KEY": value}, no_stdin, None).reveal() == KEY
+    assert read_key(None, {}, no_stdin, lambda: value).reveal() == KEY
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", " \n", f"{KEY}\n{KEY}", f"{KEY} {KEY}", f"a\t{KEY}", f"{KEY}\x00", f"\ufeff{KEY}", "k" * 4097, "\udcff"],
+)
+def test_not_a_key(value: str) -> None:
+    """What is no single printable word is refused, and not repeated: half of it may be a key."""
+    with pytest.raises(UsageError, match="from stdin is empty, too long, or not one line") as caught:
+        read_key("-", {}, lambda: value, None)
+    assert "SENTINEL" not in str(caught.value)
+
+
+def test_longest_key(tmp_path: Path) -> None:
+    """4096 characters are a key; of a file that has more, no more is read."""
+    assert len(from_file(key_file(tmp_path, "k" * 4096 + "\n")).reveal()) == 4096
+    with pytest.raises(UsageError, match="too long"):
+        from_file(key_file(tmp_path, "k" * 1_000_000))
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", KEY.encode("latin-1"), KEY.encode("utf-16")], ids=[*"abc"])
+def test_not_utf8(tmp_path: Path, value: bytes) -> None:
+    """A file in another encoding is refused and not quoted."""
+    with pytest.raises(UsageError, match=r"key cannot be read \(it is not UTF-8 text\)") as caught:
+        from_file(key_file(tmp_path, value))
+    assert caught.value.__suppress_context__
+    assert "SENTINEL" not in str(caught.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A file that is not there is an error, whatever the other sources have: a typing mistake must not pick another key."""
+    with pytest.raises(UsageError, match=r"--api-key-file: .*absent cannot be read \(No such file or directory\)"):
+        read_key(str(tmp_path / "absent"), {"BULKDELETE_API_KEY": KEY}, no_stdin, lambda: KEY)
+    with pytest.raises(UsageError, match=r"BULKDELETE_API_KEY_FILE: .*absent cannot be read"):
+        read_key(None, {"BULKDELETE_API_KEY_FILE": str(tmp_path / "absent")}, no_stdin, lambda: KEY)
+
+
+def test_folder(tmp_path: Path) -> None:
+    """A folder is no key file."""
+    tmp_path.chmod(0o700)
+    with pytest.raises(UsageError, match=r"cannot be read \(Is a directory\)"):
+        from_file(tmp_path)
+
+
+def test_disguises() -> None:
+    """The forms of a key are non-empty, each once, the longest first: a shorter one must not take a part out of a longer."""
+    forms = ApiKey(KEY).disguises()
+    assert KEY in forms
+    assert len(forms) == len(set(forms))
+    assert list(forms) == sorted(forms, key=len, reverse=True)
+    assert min(map(len, forms)) >= len(KEY)
+
+
+SEALED = """
+import ctypes, os, resource, sys
+
+from bulkdelete.api.keys import seal_process
+
+PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
+prctl = ctypes.CDLL(None).prctl
+if os.geteuid() == 0:  # root reads everything: be somebody else
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+def readable():
+    "Whether another process of the same user can read our environment and our memory."
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        seen = 0
+        for n, name in enumerate(("environ", "mem", "maps")):
+            try:
+                with open(f"/proc/{parent}/{name}", "rb") as file:
+                    seen |= (name != "environ" or b"SENTINEL" in file.read()) << n
+            except OSError:
+                pass
+        os._exit(seen)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+os.environ.pop("BULKDELETE_API_KEY")
+before = readable()
+seal_process()
+print(before, readable(), prctl(PR_GET_DUMPABLE), os.environ.get("SSLKEYLOGFILE"), resource.getrlimit(resource.RLIMIT_CORE))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="NOT TESTED: there is no /proc here")
+def test_sealed_process(tmp_path: Path) -> None:
+    """A sealed process shows no one of its user the environment it was started with, dumps nothing, and logs no TLS keys."""
+    done = subprocess.run(
+        [sys.executable, "-c", SEALED],
+        env={**os.environ, "BULKDELETE_API_KEY": KEY, "SSLKEYLOGFILE": str(tmp_path / "tls.log")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    before, after, dumpable, tls_log, core = done.stdout.split(maxsplit=4)
+    assert int(before) & 1, "the environment of an open process cannot be read here: this proves nothing"
+    assert (after, dumpable, tls_log, core.strip()) == ("0", "0", "None", "(0, 0)")
+    assert not (tmp_path / "tls.log").exists()

@@ -1,0 +1,245 @@
+"""What of a server's words is kept, and how: hostile text in, harmless text out."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import time
+import unicodedata
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from yarl import URL
+
+from bulkdelete.api.keys import ApiKey
+from bulkdelete.api.text import Redactor, json_status, message_of
+
+KEY = "k+/=&%é-SENTINEL"
+LONGEST = 500
+redact = Redactor(ApiKey(KEY), LONGEST)
+
+FORMS = {
+    "raw": KEY,
+    "other case": KEY.upper(),
+    "percent": quote(KEY, safe=""),
+    "percent, lower case": quote(KEY, safe="").lower(),
+    "percent, slash kept": quote(KEY),
+    "percent, plus": quote_plus(KEY),
+    "percent, every character": "".join(f"%{byte:02X}" for byte in KEY.encode()),
+    "percent, latin-1": quote(KEY, safe="", encoding="latin-1"),
+    "percent, twice": quote(quote(KEY, safe=""), safe=""),
+    "percent, three times": quote(quote(quote(KEY, safe=""), safe=""), safe=""),
+    "our URL": URL("https://h/").with_query({"k": KEY}).raw_query_string.removeprefix("k="),
+    "our URL for people": URL("https://h/").with_query({"k": KEY}).human_repr().removeprefix("https://h/?k="),
+    "base64": base64.b64encode(KEY.encode()).decode(),
+    "base64, URL": base64.urlsafe_b64encode(KEY.encode()).decode(),
+    "base64, no padding": base64.b64encode(KEY.encode()).decode().rstrip("="),
+    "HTML": html.escape(KEY),
+    "HTML, numbers": "".join(f"&#{ord(char)};" for char in KEY),
+    "HTML, hexadecimal": "".join(f"&#x{ord(char):04X};" for char in KEY),
+    "HTML, names": KEY.replace("&", "&amp;").replace("é", "&eacute;"),
+    "HTML, twice": html.escape(html.escape(KEY)),
+    "HTML of the URL": html.escape(quote(KEY, safe="&")),
+    "JSON": json.dumps(KEY)[1:-1],
+    "JSON, slashes": json.dumps(KEY)[1:-1].replace("/", "\\/"),
+    "JSON, careful": KEY.replace("&", "\\u0026").replace("+", "\\u002B").replace("é", "\\u00E9"),
+    "JSON in JSON": json.dumps(json.dumps(KEY))[3:-3],
+    "Python": ascii(KEY)[1:-1],
+    "mojibake": KEY.encode().decode("latin-1"),
+    "latin-1": KEY.encode("latin-1").decode("utf-8", "replace"),
+    "ASCII": KEY.encode("ascii", "replace").decode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_key_in_every_form(form: str) -> None:
+    """In whatever form a server repeats the key, and wherever, nothing of it is left."""
+    echo = FORMS[form]
+    assert redact(echo) == "[API key]"
+    assert redact(f"a {echo}, {echo}; b") == "a [API key], [API key]; b"
+    assert redact(f'"{echo}"') == '"[API key]"'
+
+
+@pytest.mark.parametrize("form", ["raw", "percent", "percent, slash kept", "percent, plus", "our URL", "base64"])
+def test_key_that_is_cut_off(form: str) -> None:
+    """A text that ends in the middle of the key loses the part too, from its fourth character on."""
+    echo = FORMS[form].rstrip("=")
+    for n in range(4, len(echo)):
+        assert redact(f"API_KEY={echo[:n]}") == "API_KEY="
+    assert redact("API_KEY=k") == "API_KEY=k"
+
+
+PRINTABLE = st.characters(exclude_categories=["C", "Z"])
+
+
+@settings(deadline=None)
+@given(
+    key=st.text(PRINTABLE, min_size=8, max_size=40),
+    before=st.text(st.sampled_from("ab <&%\\\x1b\n"), max_size=20),
+    after=st.text(st.sampled_from("ab >;25\x00\u202e"), max_size=20),
+)
+def test_any_key(key: str, before: str, after: str) -> None:
+    """Keys of any characters are found, those that mean something in a pattern, a URL or HTML too."""
+    hide = Redactor(ApiKey(key), LONGEST)
+    for echo in (key, quote(key, safe=""), quote_plus(key), html.escape(key), json.dumps(key)[1:-1]):
+        if key in (before + after) or "\\" in key:  # the surroundings are no secret; a backslash may be anybody's
+            continue
+        assert "[API key]" in hide(before + echo + after)
+        assert key not in hide(before + echo + after).replace("[API key]", "\n")
+    wire = URL("https://h/").with_query({"API_KEY": key}).raw_query_string
+    assert hide(wire) == "API_KEY=[API key]"
+
+
+def test_key_with_a_backslash() -> None:
+    """Backslashes and quotes, plain and as JSON writes them."""
+    key = "ab\\cd\"ef'gh\\"
+    hide = Redactor(ApiKey(key), LONGEST)
+    for echo in (key, json.dumps(key)[1:-1], quote(key), html.escape(key)):
+        assert hide(f"<{echo}>") == "<[API key]>"
+
+
+def test_key_goes_before_the_cap() -> None:
+    """A key across the cap is taken out first: no half of it stays."""
+    for n in range(LONGEST - len(KEY) - 2, LONGEST + 2):
+        shown = redact("x" * n + KEY + "y" * LONGEST)
+        assert len(shown) == LONGEST
+        assert "k+" not in shown
+        assert shown.endswith("…")
+
+
+def test_key_goes_before_the_escapes() -> None:
+    """Escaping what stands beside a key does not hide it from the redaction."""
+    assert redact(f"\x1b{KEY}\u202e") == "\\u001b[API key]\\u202e"
+    assert redact(f"\n{KEY}\t{KEY}\r") == "[API key] [API key]"
+
+
+@pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0)])
+def test_control_characters(code: int) -> None:
+    """No control character reaches a terminal: white space becomes a blank, the rest is escaped."""
+    assert redact(f"a{chr(code)}b") == ("a b" if chr(code) in "\t\n\r" else f"a\\u{code:04x}b")
+
+
+@pytest.mark.parametrize(
+    "char",
+    [
+        *"\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff",
+        *"\ud800\ue000\U000e0041\u0378",
+    ],
+    ids=ascii,
+)
+def test_invisible_characters(char: str) -> None:
+    """Nor does what reorders or hides text: bidi marks, zero widths, tags, private and unassigned characters."""
+    assert redact(f"a{char}b") == f"a\\u{ord(char):04x}b"
+
+
+def test_ordinary_text_stays() -> None:
+    """Text of any script is left as it is; runs of white space become one blank."""
+    assert redact("  El pedido  no existe: año ½ – 注文 \n€ ") == "El pedido no existe: año ½ – 注文 €"
+    assert redact("") == ""
+
+
+@settings(deadline=None)
+@given(st.text(max_size=1200))
+def test_shown_text(text: str) -> None:
+    """Whatever comes: one line, printable, at most as long as the cap; done twice is done once."""
+    shown = redact(text)
+    assert len(shown) <= LONGEST
+    assert not any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for char in shown)
+    assert redact(shown) == shown
+
+
+@pytest.mark.parametrize("longest", [1, 2, 20])
+def test_cap(longest: int) -> None:
+    """The cap counts the mark of what was left out."""
+    short = Redactor(ApiKey(KEY), longest)
+    assert short("x" * longest) == "x" * longest
+    assert short("x" * (longest + 1)) == "x" * (longest - 1) + "…"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ('{"Status": 404, "Message": "no"}', 404),
+        ('\ufeff{"Status": 404}', 404),
+        (' {"Message": null, "Status": -1} ', -1),
+        ('{"Status": 1, "Status": 404}', 404),
+        ('{"status": 404, "title": "Not Found", "type": "about:blank"}', None),
+        ('{"STATUS": 404}', None),
+        ('{"Status": true}', None),
+        ('{"Status": "404"}', None),
+        ('{"Status": 404.0}', None),
+        ('{"Status": null}', None),
+        ('{"Status": [404]}', None),
+        ('{"error": {"Status": 404}}', None),
+        ('[{"Status": 404}]', None),
+        ('{"Status": 404', None),
+        ('{"Status": 404} {}', None),
+        ('{"Status": NaN}', None),
+        ('{"Status": 1e3}', None),
+        ('{"Status": ' + "9" * 5000 + "}", None),
+        ("404", None),
+        ('"Status"', None),
+        ("null", None),
+        ("", None),
+        ("<html>404</html>", None),
+        ("[" * 60_000, None),
+        ('{"a":' * 10_000, None),
+    ],
+)
+def test_json_status(body: str, status: int | None) -> None:
+    """Only the documented body has a Status: an integer of this spelling, at the top. A 404 that a gateway made has none."""
+    found = json_status(body)
+    assert found == status
+    assert type(found) is type(status)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"Status": 404, "Message": "Order not found"}', "Order not found"),
+        ('{"Message": ""}', ""),
+        ('{"Message": "<b>1</b>"}', "<b>1</b>"),
+        ('{"Message": 5}', '{"Message": 5}'),
+        ('{"message": "x"}', '{"message": "x"}'),
+        ('"An error has occurred."', '"An error has occurred."'),
+        ("<html><head><title>Oh</title></head><body><h1>502</h1>Bad<br/>gateway</body></html>", "Oh 502 Bad gateway"),
+        ("<p>a</p><SCRIPT src=x>if (1 < 2) alert('<p>')</script >b<style>p {x: y}</STYLE>c", "a b c"),
+        ("a<script>never closed <p>", "a"),
+        ("a < b and c > d", "a d"),
+        ("1 < 2", "1 < 2"),
+        ("<<<p>>", "<< >"),
+        ("a<b", "a<b"),
+        ("", ""),
+    ],
+)
+def test_message(body: str, message: str) -> None:
+    """The Message of the documented body as it is; of HTML the words, without mark-up, scripts and styles."""
+    assert " ".join(message_of(body).split()) == message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<" * 65536,
+        "<a" * 32768,
+        "<script " * 8192,
+        "<script></script" + " " * 65000,
+        "</script" * 8000,
+        "\\" * 65536,
+        "&" * 65536,
+        "&amp;" * 13000,
+        "%25" * 21000,
+        "k+/=&" * 13000,
+        "\ufffd?" * 32768,
+        "\x00" * 65536,
+    ],
+    ids=lambda text: ascii(text[:6]),
+)
+def test_hostile_text_costs_no_time(text: str) -> None:
+    """64 KiB of the worst text are done in a moment: the loop does not stand still over an answer."""
+    started = time.process_time()
+    redact(message_of(text))
+    assert time.process_time() - started < 0.5
