@@ -73,7 +73,7 @@ def test_the_limiter_does_the_waiting(tmp_path: Path, which: str, monkeypatch: p
 
     def holds(name: str) -> None:
         (tmp_path / name).mkdir()
-        headers_hold(tmp_path / name) if which == "headers" else blind_holds(tmp_path / name, 1, n=1000, efficiency=0.9)
+        headers_hold(tmp_path / name) if which == "headers" else blind_holds(tmp_path / name, 1, n=450, efficiency=0.5)
 
     async def at_once(self: aiolimiter.AsyncLimiter, amount: float = 1) -> None:
         await asyncio.sleep(0)
