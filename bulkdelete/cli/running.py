@@ -130,7 +130,7 @@ def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None
     text = (
         json.dumps(show.summary_json(summary, settings, command), ensure_ascii=False)
         if options["as_json"]
-        else show.summary_text(summary, settings, command)
+        else show.summary_text(summary, settings, command, show.go_on(settings, options | {"doubts": "resend"}))
     )
     with suppress(OSError):  # a closed stdout changes nothing that was done
         click.echo(text)

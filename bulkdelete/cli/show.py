@@ -48,9 +48,9 @@ def question(facts: Facts, settings: Settings) -> str:
     accounts = ", ".join(str(account) for account in facts.accounts[:5]) + (", ..." if len(facts.accounts) > 5 else "")
     columns = ", ".join(sorted({tally.column for tally in facts.inputs if tally.column}))
     ids = ", ".join(str(order.order_id) for order in facts.first)
-    stock = "their stock is returned" if all(order.revert_stock for order in facts.first) else "stock is kept"
-    if len({order.revert_stock for order in facts.first}) > 1:
-        stock = "stock as each row says"
+    stock = {0: "stock is kept", facts.to_send: "their stock is RETURNED"}.get(
+        facts.returning, f"the stock of {facts.returning:,} is RETURNED"
+    )
     source = f", ids from column {columns}" if columns else ""
     return (
         f"{_n(facts.to_send, 'order')} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}"
@@ -58,8 +58,8 @@ def question(facts: Facts, settings: Settings) -> str:
     )
 
 
-def summary_text(summary: Summary, settings: Settings, command: str | None) -> str:
-    """How a run ended, and what to do next."""
+def summary_text(summary: Summary, settings: Settings, command: str, resend: str) -> str:
+    """How a run ended, and what to do next: `command` goes on, `resend` also sends again what is in doubt."""
     counts = summary.counts
     lines = [f"{_n(counts.total, 'order')} selected:"] if counts.total else ["no orders selected"]
     width = max((len(f"{counts[state]:,}") for state in State), default=1)
@@ -76,15 +76,13 @@ def summary_text(summary: Summary, settings: Settings, command: str | None) -> s
     for stop in summary.stops:
         lines.append(f"Stopped: {stop.detail or stop.why.value}. {NEXT[stop.why]}")
     if counts[State.IN_DOUBT] and not summary.stops:
-        lines.append(
-            f"{_n(counts[State.IN_DOUBT], 'order')} may or may not be deleted. Look at them there; then: {command} --doubts resend"
-        )
-    elif command is not None and summary.exit_code not in (0, 1):
+        lines.append(f"{_n(counts[State.IN_DOUBT], 'order')} may or may not be deleted. To send them again: {resend}")
+    elif summary.exit_code not in (0, 1):
         lines.append(f"Go on with: {command}")
     return "\n".join(lines)
 
 
-def summary_json(summary: Summary, settings: Settings, command: str | None) -> dict[str, Any]:
+def summary_json(summary: Summary, settings: Settings, command: str) -> dict[str, Any]:
     """The same facts for programs."""
     return {
         "ledger": str(settings.ledger),

@@ -35,7 +35,8 @@ class Tally:
 class Facts:
     """What a proposal would do; nothing of it is armed yet. Counts of distinct orders unless a name says otherwise.
 
-    orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that `--doubts` lets go again.
+    orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that `--doubts` lets go again;
+    `returning` of these return their stock, and `first` holds the first three of them.
     `left_alone`: open orders of the ledger that these inputs do not name. `rejects` and `duplicates` hold the first few.
     """
 
@@ -46,6 +47,7 @@ class Facts:
     doubtful: int
     settled: int
     to_send: int
+    returning: int
     left_alone: int
     rejected: int
     rejects: tuple[Reject, ...]

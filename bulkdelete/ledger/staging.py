@@ -127,10 +127,11 @@ class Scratch:
         for statement in (_GROUP, _BY_KEY, _BY_ID, _TWO_ACCOUNTS, _OTHER_ACCOUNT, _OTHER_STOCK, _REJECT):
             db.execute(statement)
         self._tallies = tuple(self._counted(db, index, tally) for index, tally in enumerate(tallies))
-        orders, new, waiting, doubtful, settled, resends = db.execute(
+        goes = f"(o.state IS NULL OR o.state IN (0, 1) OR (o.state = 2 AND {_RESENDS.format(revert_stock='o.revert_stock')}))"
+        known = "scratch.staged s LEFT JOIN orders o USING (account_id, order_id) WHERE s.why IS NULL"
+        orders, new, waiting, doubtful, settled, to_send, returning = db.execute(
             f"""SELECT count(*), total(o.state IS NULL), total(o.state IN (0, 1)), total(o.state = 2), total(o.state > 2),
-                  total(o.state = 2 AND {_RESENDS.format(revert_stock="o.revert_stock")})
-                FROM scratch.staged s LEFT JOIN orders o USING (account_id, order_id) WHERE s.why IS NULL""",
+                  total({goes}), total({goes} AND s.revert_stock) FROM {known}""",
             {"doubts": doubts},
         ).fetchone()
         left_alone = db.execute(
@@ -144,8 +145,9 @@ class Scratch:
         ).fetchall()
         rejects = db.execute("SELECT * FROM scratch.rejects ORDER BY input, line LIMIT ?", (_SHOWN,)).fetchall()
         first = db.execute(
-            "SELECT account_id, order_id, revert_stock, input, line FROM scratch.staged WHERE why IS NULL"
-            " ORDER BY account_id, order_id LIMIT 3"
+            f"""SELECT s.account_id, s.order_id, s.revert_stock, s.input, s.line FROM {known} AND {goes}
+                ORDER BY s.account_id, s.order_id LIMIT 3""",
+            {"doubts": doubts},
         ).fetchall()
         accounts = db.execute(
             "SELECT DISTINCT account_id FROM scratch.staged WHERE why IS NULL ORDER BY 1 LIMIT 100"
@@ -158,7 +160,8 @@ class Scratch:
             waiting=int(waiting),
             doubtful=int(doubtful),
             settled=int(settled),
-            to_send=int(new + waiting + resends),
+            to_send=int(to_send),
+            returning=int(returning),
             left_alone=left_alone,
             rejected=sum(tally.rejects for tally in self._tallies),
             rejects=tuple(Reject(Origin(path[i], line), name, cell, why) for i, line, name, cell, why in rejects),
@@ -221,8 +224,9 @@ def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry |
             SELECT a.status FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id AND a.n = o.attempts)))"""
     values = {"doubts": doubts, "status": retry.status if retry else None}
     goes = f"(state IN (0, 1) OR (state = 2 AND {_RESENDS.format(revert_stock='revert_stock')}) OR {retried})"
-    orders, waiting, doubtful, settled, to_send = db.execute(
-        f"""SELECT count(*), total(state IN (0, 1)), total(state = 2), total(state > 2), total({goes})
+    orders, waiting, doubtful, settled, to_send, returning = db.execute(
+        f"""SELECT count(*), total(state IN (0, 1)), total(state = 2), total(state > 2), total({goes}),
+              total({goes} AND revert_stock)
             FROM orders o WHERE selected = 1""",
         values,
     ).fetchone()
@@ -243,6 +247,7 @@ def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry |
         doubtful=int(doubtful),
         settled=int(settled),
         to_send=int(to_send),
+        returning=int(returning),
         left_alone=left_alone,
         rejected=0,
         rejects=(),

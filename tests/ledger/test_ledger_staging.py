@@ -188,11 +188,13 @@ async def test_facts_of_every_kind(tmp_path: Path, doubts: Doubts | None, resent
         assert facts.left_alone == 2  # 90 waits, 91 is in doubt; 92 is settled
         assert (facts.rejected, facts.duplicated) == (0, 1)
         assert facts.accounts == (7,)
-        assert [one.order_id for one in facts.first] == [1, 2, 3]
+        assert [one.order_id for one in facts.first] == ([1, 2, 10] if doubts is Doubts.HOLD else [1, 2, 3])
+        assert facts.returning == (1 if doubts is Doubts.RESEND else 0), "order 8 alone returns its stock"
         await arm(ledger, rows)
         again = await ledger.selected(doubts)
         assert (again.orders, again.new, again.waiting, again.doubtful, again.settled) == (10, 0, 4, 2, 4)
         assert (again.to_send, again.left_alone) == (4 + resent, 2)
+        assert (again.first[:2], again.returning) == (facts.first[:2], facts.returning)
 
 
 async def test_an_input_without_orders(tmp_path: Path) -> None:
