@@ -43,8 +43,8 @@ NEXT: dict[Why, str] = {
     Why.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the messages; --guard off goes on all the same.",
     Why.REFUSALS: "The server refuses one order after another. Look at the messages before you go on.",
     Why.FAILURES: "The limit of --max-failures is reached. Look at what failed before you go on.",
-    Why.INTERRUPTED: "Stopped as asked. The command below goes on.",
-    Why.TERMINATED: "Stopped as asked. The command below goes on.",
+    Why.INTERRUPTED: "The command below goes on.",
+    Why.TERMINATED: "The command below goes on.",
     Why.OUTAGE: "The server is not answering usefully. The command below goes on where this stopped.",
     Why.MAX_TIME: "The time is up. The command below goes on where this stopped.",
 }
