@@ -19,19 +19,32 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from bulkdelete.api.client import Client
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.core.guard import Limits
 from bulkdelete.core.summary import Summary, unproven_accounts
 from bulkdelete.errors import LedgerBroken, NothingSent
 from bulkdelete.ledger import Facts, Ledger, Retry, Staging, Tally, place
+from bulkdelete.ledger.planning import planning
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import Counts, Event, Order, Reject, Scope, Stop, Why
 from bulkdelete.pipeline import Halter, Lane, Run, run
 from bulkdelete.settings import Settings
 from bulkdelete.throttle import Throttle
 
-__all__ = ["Job", "Proposal", "Readable", "check", "close", "conclude", "confirm", "delete", "propose", "reopen"]
+__all__ = [
+    "Job",
+    "Proposal",
+    "Readable",
+    "check",
+    "close",
+    "conclude",
+    "confirm",
+    "delete",
+    "each_reject",
+    "plan",
+    "propose",
+    "reopen",
+]
 
 
 class Readable(Protocol):
@@ -39,6 +52,7 @@ class Readable(Protocol):
 
     path: str
     data_rows: int
+    skipped: int
     sha256: str
     notices: Counter[str]
     column: str
@@ -67,6 +81,22 @@ class Job:
     _ledger: Ledger
 
 
+def plan(sources: Sequence[Readable], settings: Settings, tell: Callable[[Reject], None] | None = None) -> Facts:
+    """What `propose` would say, without a lock, a network or a trace; also beside a run. `tell` hears every reject.
+
+    Raises UsageError, InputRefused, LedgerRefused.
+    """
+    with planning(settings.ledger, settings.host) as (db, scratch):
+        tallies = []
+        for index, source in enumerate(sources):
+            scratch.add(db, index, source.read(settings.account_id, settings.revert_stock))
+            tallies.append(_tally(source))
+        facts = scratch.facts(db, tuple(tallies), settings.doubts)
+        if tell is not None:
+            scratch.each_reject(db, facts.inputs, tell)
+        return facts
+
+
 async def propose(sources: Sequence[Readable], settings: Settings) -> Proposal:
     """Lock the ledger, read every input to its end, and say what a run would do. Offline; nothing is armed.
 
@@ -78,10 +108,20 @@ async def propose(sources: Sequence[Readable], settings: Settings) -> Proposal:
         tallies = []
         for index, source in enumerate(sources):
             await staging.add(index, source.read(settings.account_id, settings.revert_stock))
-            notices = tuple(sorted(source.notices.items()))
-            tallies.append(Tally(source.path, source.sha256, source.column, source.data_rows, 0, 0, 0, notices=notices))
+            tallies.append(_tally(source))
         facts = await staging.facts(tuple(tallies), settings.doubts)
         return Proposal(facts, settings, ledger, staging, None, exits.pop_all())
+
+
+def _tally(source: Readable) -> Tally:
+    notices = tuple(sorted(source.notices.items()))
+    return Tally(source.path, source.sha256, source.column, source.data_rows, 0, 0, 0, source.skipped, notices)
+
+
+async def each_reject(proposal: Proposal, tell: Callable[[Reject], None]) -> None:
+    """Tell every reject of the input, not only the first few that `facts` has."""
+    if proposal._staging is not None:
+        await proposal._staging.each_reject(proposal.facts.inputs, tell)
 
 
 async def reopen(settings: Settings, retry: Retry | None = None) -> Proposal:
@@ -103,9 +143,9 @@ async def _opened(settings: Settings, exits: AsyncExitStack) -> SqliteLedger:
 def check(proposal: Proposal) -> None:
     """Raise NothingSent if this proposal must not be confirmed, saying what to do."""
     facts, settings = proposal.facts, proposal.settings
-    if facts.rejected:
+    if facts.rejected and not settings.skip_rejected:
         raise NothingSent(
-            f"{facts.rejected} rows are rejected, so nothing was sent. Mend them, or take them out, and run again"
+            f"{facts.rejected} rows are rejected, so nothing was sent. Mend them, or go on without them with --skip-rejected"
         )
     if proposal._staging is not None and not facts.orders and not settings.allow_empty:
         raise NothingSent("the input names no order, so nothing was sent. If that is meant, say --allow-empty")
@@ -134,6 +174,8 @@ async def delete(
     jitter: Callable[[], float] = random.random,
 ) -> Summary:
     """Send what is open, and say how it ended. Stops come through `halter`; what a server does is no exception."""
+    from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
+
     settings, ledger = job.settings, job._ledger
     ever = await ledger.counts(selected=False)
     shared = Run(settings, _limits(job), halter, on_event, jitter)
@@ -197,6 +239,7 @@ async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
         stops=stops,
         unproven=unproven_accounts(counts, ever),
         left_alone=job.facts.left_alone,
+        rejected=job.facts.rejected,
         requests=shared.requests,
         limited=shared.limited,
         seconds=0.0 if shared.first_s is None else shared.last_s - shared.first_s,

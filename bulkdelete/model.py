@@ -59,10 +59,11 @@ class Order:
     origin: Origin
 
     def __post_init__(self) -> None:
-        for name in ("account_id", "order_id"):
-            value = getattr(self, name)
-            if type(value) is not int or not 0 < value <= MAX_ID:
-                raise ValueError(f"{name} is {value!r}, which is no id")
+        # Once for every row of an input: two plain tests, no loop.
+        if type(self.account_id) is not int or not 0 < self.account_id <= MAX_ID:
+            raise ValueError(f"account_id is {self.account_id!r}, which is no id")
+        if type(self.order_id) is not int or not 0 < self.order_id <= MAX_ID:
+            raise ValueError(f"order_id is {self.order_id!r}, which is no id")
         if type(self.revert_stock) is not bool:
             raise ValueError(f"revert_stock is {self.revert_stock!r}, neither True nor False")
 

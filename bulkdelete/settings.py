@@ -28,6 +28,7 @@ class Settings:
     account_id: int | None = None
     revert_stock: bool | None = None
     allow_empty: bool = False
+    skip_rejected: bool = False
 
     # Sending.
     slots: int = 64  # requests in flight on one key; enough for 1.5 x rate x p95 latency up to 2,500 a minute at 1 s

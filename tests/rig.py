@@ -32,6 +32,7 @@ class Rows:
     orders: Sequence[int | tuple[int, int] | tuple[int, int, bool]]
     path: str = "orders.csv"
     data_rows: int = 0
+    skipped: int = 0
     sha256: str = ""
     column: str = "orderId"
     notices: Counter[str] = field(default_factory=Counter)

@@ -12,10 +12,13 @@ import click
 
 from bulkdelete import __version__
 from bulkdelete.cli.options import (
+    DOUBTS,
+    RATE,
     SECONDS,
     confirming_options,
     key_options,
     output_options,
+    reading_options,
     sending_options,
     stopping_options,
 )
@@ -23,6 +26,7 @@ from bulkdelete.errors import UsageError
 from bulkdelete.model import State
 
 _LEDGER = click.argument("ledger", type=click.Path(path_type=Path))
+_FILES = click.argument("files", nargs=-1, required=True, metavar="FILES...")
 _OUTCOMES = [state.label for state in State]
 
 
@@ -36,25 +40,28 @@ def program() -> None:
 
 
 @program.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
-@click.option("--account-id", type=int, metavar="ID", help="The account of orders whose row names none.")
-@click.option(
-    "--revert-stock/--keep-stock",
-    "revert_stock",
-    default=None,
-    help="Return the orders' quantities to stock, or not. There is no default: say it, or have a column.",
-)
+@_FILES
+@reading_options
+@click.option("--api-url", metavar="URL", help="The server that the run would go to.")
+@click.option("--doubts", type=DOUBTS, help="As `run` would be told.")
+@click.option("--rate", type=RATE, metavar="N/min", help="How long it would take at this rate.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def plan(files: tuple[str, ...], **options: Any) -> int:
+    """What `run` would send, what is left out and why, and how long it would take. Offline; nothing is sent or kept."""
+    from bulkdelete.cli.planning import plan_files
+
+    return plan_files(files, options)
+
+
+@program.command()
+@_FILES
+@reading_options
+@click.option("--skip-rejected", is_flag=True, help="Go on without the rejected rows.")
 @click.option("--allow-empty", is_flag=True, help="An input without orders is fine.")
 @key_options
 @sending_options
 @stopping_options
 @confirming_options
-@click.option(
-    "--ledger",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Where the ledger lies.  [default: FILE.ledger.db]",
-)
 @output_options
 def run(files: tuple[str, ...], **options: Any) -> int:
     """Delete the orders that FILES name. The same command again goes on.
@@ -149,3 +156,11 @@ def simulate(**options: Any) -> None:
         serve(**options)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+@program.command()
+def demo() -> int:
+    """The whole journey against the simulator, in a temporary folder: plan, run, interrupt, resume, export. Nothing real is touched."""
+    from bulkdelete.cli.demonstrating import demonstrate
+
+    return demonstrate()

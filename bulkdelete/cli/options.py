@@ -11,7 +11,18 @@ import click
 
 from bulkdelete.model import Doubts
 
-__all__ = ["FAILURES", "GUARD", "SECONDS", "key_options", "output_options", "sending_options", "stopping_options"]
+__all__ = [
+    "DOUBTS",
+    "FAILURES",
+    "GUARD",
+    "RATE",
+    "SECONDS",
+    "key_options",
+    "output_options",
+    "reading_options",
+    "sending_options",
+    "stopping_options",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,6 +52,18 @@ class _Guard(click.ParamType[int | str]):
         return int(value)
 
 
+class _Rate(click.ParamType[float]):
+    name = "N/min"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d{1,7}(?:\.\d+)?)\s*(?:/\s*(s|min|h))?", str(value).strip(), re.ASCII)
+        if not found or not float(found[1]):
+            self.fail(f"{value!r} is no rate; write 30/min, 5/s or 1800/h", param, ctx)
+        return float(found[1]) * {"s": 60.0, "min": 1.0, "h": 1 / 60, None: 1.0}[found[2]]
+
+
 class _Failures(click.ParamType[tuple[str, float]]):
     name = "N|N%"
 
@@ -53,7 +76,10 @@ class _Failures(click.ParamType[tuple[str, float]]):
         return ("percent" if found[2] else "orders", float(found[1]))
 
 
-SECONDS, GUARD, FAILURES = _Seconds(), _Guard(), _Failures()
+SECONDS, GUARD, RATE, FAILURES = _Seconds(), _Guard(), _Rate(), _Failures()
+
+
+DOUBTS = click.Choice([rule.value for rule in Doubts])
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -65,6 +91,31 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return add
 
 
+reading_options = _together(
+    click.option("--account-id", type=int, metavar="ID", help="The account of orders whose row names none."),
+    click.option(
+        "--revert-stock/--keep-stock",
+        "revert_stock",
+        default=None,
+        help="Return the orders' quantities to stock, or not. There is no default: say it, or have a column.",
+    ),
+    click.option("--column", metavar="NAME|N", help="The column of the order ids, by name or number."),
+    click.option("--sheet", metavar="NAME|N", help="The sheet of a workbook."),
+    click.option("--encoding", metavar="NAME", help="Of the text.  [default: found out]"),
+    click.option("--delimiter", metavar="CHAR", help="Between cells; `tab` for a tab.  [default: found out]"),
+    click.option(
+        "--thousands", metavar=".|,", help="A mark that groups the digits of ids.  [default: such ids are rejected]"
+    ),
+    click.option(
+        "--rejects", type=click.Path(path_type=Path), metavar="PATH", help="Write every rejected row there, as CSV."
+    ),
+    click.option(
+        "--ledger",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="Where the ledger lies.  [default: FILE.ledger.db]",
+    ),
+)
 key_options = _together(
     click.option(
         "--api-key-file",
@@ -85,7 +136,7 @@ sending_options = _together(
     click.option("--attempts", type=int, help="Attempts of an order in one run that may end in doubt.  [default: 3]"),
     click.option(
         "--doubts",
-        type=click.Choice([rule.value for rule in Doubts]),
+        type=DOUBTS,
         help="An order that may or may not be deleted: leave it to a person, or send it again. "
         " [default: hold where stock returns, else resend]",
     ),

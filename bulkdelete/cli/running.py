@@ -18,10 +18,10 @@ from bulkdelete import job
 from bulkdelete.api.keys import ApiKey, read_key, seal_process
 from bulkdelete.cli import show
 from bulkdelete.cli.display import Display
+from bulkdelete.cli.inputs import ledger_of, rejects_to, sources_of
 from bulkdelete.cli.log import Log
 from bulkdelete.core.summary import Summary
 from bulkdelete.errors import NothingSent, UsageError
-from bulkdelete.intake import Source
 from bulkdelete.ledger import Retry
 from bulkdelete.model import Doubts, Scope, Stop, Why
 from bulkdelete.pipeline import Halter
@@ -32,13 +32,8 @@ __all__ = ["run_files", "run_ledger"]
 
 def run_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     """The command `run`. Returns its exit code."""
-    ledger = options.pop("ledger")
-    if ledger is None:
-        if len(files) > 1:
-            raise UsageError("several files share one ledger: name it with --ledger")
-        ledger = Path(files[0]).with_name(Path(files[0]).name + ".ledger.db")
-    settings = _settings(ledger, options)
-    return _run(settings, options, lambda: job.propose([Source(file) for file in files], settings))
+    settings = _settings(ledger_of(files, options["ledger"]), options)
+    return _run(settings, options, lambda: job.propose(sources_of(files, options), settings))
 
 
 def run_ledger(ledger: Path, options: dict[str, Any]) -> int:
@@ -58,6 +53,9 @@ def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]
         proposal: job.Proposal = runner.run(propose())
         try:
             facts = proposal.facts
+            with rejects_to(options.get("rejects")) as tell:
+                if tell is not None:
+                    runner.run(job.each_reject(proposal, tell))
             if options["quiet"] < 2 or facts.rejected:
                 _talk(show.proposal_text(facts, settings))
             job.check(proposal)
@@ -180,6 +178,7 @@ def _settings(ledger: Path, options: dict[str, Any]) -> Settings:
         "account_id": options.get("account_id"),
         "revert_stock": options.get("revert_stock"),
         "allow_empty": options.get("allow_empty", False),
+        "skip_rejected": options.get("skip_rejected", False),
         "slots": options["slots"],
         "answer_timeout_s": options["timeout"],
         "attempts": options["attempts"],

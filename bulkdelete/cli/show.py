@@ -22,7 +22,9 @@ def proposal_text(facts: Facts, settings: Settings) -> str:
         lines.append(
             f"{tally.path}: {_n(tally.data_rows, 'row')}, {_n(tally.orders, 'order')} in column {tally.column or '(none)'}"
         )
-        lines += [f"  accepted {n:,} x {form}" for form, n in tally.notices]
+        if tally.skipped:
+            lines.append(f"  {_n(tally.skipped, 'totals row')} skipped")
+        lines += [f"  note: {form} ({n:,})" for form, n in tally.notices]
     if facts.duplicated:
         lines.append(f"{_n(facts.duplicated, 'row')} repeat an order and are left out:")
         lines += [f"  {origin}: {order_id}" for origin, order_id in facts.duplicates]
@@ -64,6 +66,8 @@ def summary_text(summary: Summary, settings: Settings, command: str, resend: str
     lines = [f"{_n(counts.total, 'order')} selected:"] if counts.total else ["no orders selected"]
     width = max((len(f"{counts[state]:,}") for state in State), default=1)
     lines += [f"  {counts[state]:>{width},} {state.label}" for state in State if counts[state]]
+    if summary.rejected:
+        lines.append(f"{_n(summary.rejected, 'row')} of the input rejected and left out")
     if summary.left_alone:
         lines.append(f"{_n(summary.left_alone, 'open order')} of earlier inputs left alone")
     lines.append(
@@ -89,6 +93,7 @@ def summary_json(summary: Summary, settings: Settings, command: str) -> dict[str
         "exit_code": summary.exit_code,
         "outcomes": {state.label: summary.counts[state] for state in State},
         "left_alone": summary.left_alone,
+        "rejected": summary.rejected,
         "accounts_without_deletion": list(summary.unproven),
         "requests": summary.requests,
         "answered_429": summary.limited,

@@ -52,7 +52,8 @@ NEXT: dict[Why, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a run ended. `counts`: the selection, by account and state; `left_alone`: open orders of the ledger outside it.
+    """How a run ended. `counts`: the selection, by account and state; `left_alone`: open orders of the ledger outside it;
+    `rejected`: rows of the input that name no order.
 
     `requests`: requests that may have left; `limited`: answers 429; `seconds`: first admission to last answer.
     """
@@ -61,6 +62,7 @@ class Summary:
     stops: tuple[Stop, ...]
     unproven: tuple[int, ...]
     left_alone: int
+    rejected: int
     requests: int
     limited: int
     seconds: float

@@ -1,5 +1,11 @@
-"""Files -> `Order` or `Reject`. It never sends or stages; a row in doubt is never an `Order`."""
+"""Files -> `Order` or `Reject`. It never sends or stages; a row in doubt is never an `Order`.
 
+A file's way: stored (its bytes) -> container (what they are, unpacked) -> encoding -> dialect -> table (rows of a text) or
+sheet (rows of a workbook) -> header (which columns) -> reader (what each row means, by cells).
+"""
+
+from bulkdelete.intake.files import sources
 from bulkdelete.intake.reader import Source
+from bulkdelete.intake.reading import Reading
 
-__all__ = ["Source"]
+__all__ = ["Reading", "Source", "sources"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bulkdelete.model import MAX_ID
@@ -25,18 +26,26 @@ FLAGS = {
 
 OPEN_QUOTE = "a quote is open: the cell runs over the end of its line. Close the quote, or put the cell on one line"
 
-_PLAIN = re.compile(r"[1-9][0-9]{0,17}")  # every one of these is an id: below 10**18
+LOST = "\ufffd"
+"""Stands for a byte that its encoding does not define."""
+
+PLAIN = re.compile(r"[1-9][0-9]{0,17}")  # every one of these is an id: below 10**18
 _WHOLE = re.compile(r"(0*)([1-9][0-9]*)(?:([.,])0{1,2})?")
+_THOUSANDS = {
+    ".": re.compile(r"([1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,0{1,2})?"),
+    ",": re.compile(r"([1-9][0-9]{0,2}(?:,[0-9]{3})+)(?:\.0{1,2})?"),
+}
 _ZERO = re.compile(r"[+-]?0+(?:[.,]0*)?")
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+")
 _GROUPED = re.compile(r"[0-9]+(?:[., \u00a0\u202f'’][0-9]+)+")
 _NEGATIVE = re.compile(r"[-\u2212][0-9.,]+")
 _UNDERSCORE = re.compile(r"[0-9_]+")
+_TOTAL = re.compile(r"(?:sub[ -]?|gran |grand )?tota(?:l|ls|les)(?: general(?:es)?)? ?:?")
 
 
 @dataclass(frozen=True, slots=True)
 class Id:
-    """An id, and the unusual forms it was accepted from: `'123`, `="123"`, `00123`, `123.0`, `123,00`."""
+    """An id, and the unusual forms it was accepted from: `'123`, `="123"`, `00123`, `123.0`, `123,00`, `1.234.567`."""
 
     value: int
     forms: tuple[str, ...] = ()
@@ -57,9 +66,19 @@ def bare(text: str) -> str:
     return text
 
 
-def read_id(text: str) -> Id | NoValue:
-    """An order id or account id, digit for digit as the cell has it."""
-    if _PLAIN.fullmatch(text):
+def is_blank(cells: Sequence[str]) -> bool:
+    """Whether there is nothing to see in any of them."""
+    return not any(map(bare, cells))
+
+
+def is_total(text: str) -> bool:
+    """Whether a cell says that its row adds up others: total, totales, Subtotal:, TOTAL GENERAL."""
+    return "tota" in text.lower() and _TOTAL.fullmatch(bare(text).casefold()) is not None
+
+
+def read_id(text: str, thousands: str | None = None) -> Id | NoValue:
+    """An order id or account id, digit for digit as the cell has it. `thousands`: a mark that may part groups of three."""
+    if PLAIN.fullmatch(text):
         return Id(int(text))
     if "\n" in text or "\r" in text:
         return NoValue(OPEN_QUOTE)
@@ -70,10 +89,13 @@ def read_id(text: str) -> Id | NoValue:
     elif cell.startswith("'"):
         cell = cell[1:].strip(BLANKS)
         forms.append("'123")
-    whole = _WHOLE.fullmatch(cell)
-    if whole is None:
+    if thousands is not None and (grouped := _THOUSANDS[thousands].fullmatch(cell)):
+        zeros, digits, mark = "", grouped[1].replace(thousands, ""), ""
+        forms.append("1.234.567" if thousands == "." else "1,234,567")
+    elif (whole := _WHOLE.fullmatch(cell)) and (whole[3] is None or whole[3] != thousands):
+        zeros, digits, mark = whole.groups()
+    else:
         return NoValue(_why_no_id(cell))
-    zeros, digits, mark = whole.groups()
     if len(digits) > len(str(MAX_ID)) or int(digits) > MAX_ID:
         return NoValue(f"above {MAX_ID}, the largest id there is. Check the column")
     if zeros:
@@ -91,7 +113,12 @@ def _why_no_id(cell: str) -> str:
     if _SCIENTIFIC.fullmatch(cell):
         return "scientific notation, the digits are gone: format the column as text and export again"
     if _GROUPED.fullmatch(cell):
-        return "the digits are ambiguous (thousands or decimals?): export without thousands separators"
+        why = "the digits are ambiguous (thousands or decimals?): export without thousands separators"
+        return why + "".join(
+            f", or say --thousands {mark}" for mark, form in _THOUSANDS.items() if form.fullmatch(cell)
+        )
+    if LOST in cell:
+        return "a character that the encoding does not define: export the file as CSV UTF-8"
     if _NEGATIVE.fullmatch(cell):
         return "negative: an id is above 0. Check the column"
     if any(char.isdigit() and not char.isascii() for char in cell):

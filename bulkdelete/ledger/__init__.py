@@ -6,7 +6,7 @@ moves the order and the counts. A settled order is handed out again by nobody. W
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,7 +36,7 @@ class Facts:
     """What a proposal would do; nothing of it is armed yet. Counts of distinct orders unless a name says otherwise.
 
     orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that `--doubts` lets go again;
-    `returning` of these return their stock, and `first` holds the first three of them.
+    `returning` of these return their stock, and `first` and `last` hold three of them at either end, by account and id.
     `left_alone`: open orders of the ledger that these inputs do not name. `rejects` and `duplicates` hold the first few.
     """
 
@@ -55,6 +55,7 @@ class Facts:
     duplicates: tuple[tuple[Origin, int], ...]
     accounts: tuple[int, ...]
     first: tuple[Order, ...]
+    last: tuple[Order, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Staging(Protocol):
     """The scratch space of one proposal. Leaving it without `confirm` leaves the ledger as it was."""
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None: ...
+    async def each_reject(self, tallies: tuple[Tally, ...], tell: Callable[[Reject], None]) -> None: ...
     async def facts(self, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts: ...
     async def confirm(self) -> None: ...
 

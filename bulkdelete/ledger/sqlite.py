@@ -299,6 +299,9 @@ class _SqliteStaging:
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
         await self._step(lambda db: self._scratch.add(db, input_index, rows))
 
+    async def each_reject(self, tallies: tuple[Tally, ...], tell: Callable[[Reject], None]) -> None:
+        await self._ledger._alone(lambda: self._scratch.each_reject(self._ledger.db, tallies, tell))
+
     async def facts(self, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
         return await self._step(lambda db: self._scratch.facts(db, tallies, doubts))
 

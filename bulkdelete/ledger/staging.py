@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bulkdelete.core.summary import conserved
@@ -22,6 +22,7 @@ from bulkdelete.model import Doubts, Order, Origin, Reject, State
 __all__ = ["Scratch", "selected_facts"]
 
 _SHOWN = 20  # rejects and duplicates that a proposal lists
+_ENDS = 3  # orders shown at either end of a proposal
 _BATCH = 10_000  # rows handed to SQLite at a time
 
 _RESENDS = "(:doubts = 'resend' OR (:doubts IS NULL AND NOT {revert_stock}))"
@@ -54,7 +55,8 @@ UPDATE scratch.staged SET why = 'this order was already sent with the other reve
 """
 _REJECT = """
 INSERT INTO scratch.rejects SELECT r.input, r.line, 'order', CAST(r.order_id AS TEXT), s.why
-  FROM scratch.staged s JOIN scratch.read r USING (account_id, order_id) WHERE s.why IS NOT NULL ORDER BY r.seq
+  FROM scratch.read r JOIN scratch.staged s USING (account_id, order_id)
+  WHERE (r.account_id, r.order_id) IN (SELECT account_id, order_id FROM scratch.staged WHERE why IS NOT NULL) ORDER BY r.seq
 """
 
 _ARM = """
@@ -79,7 +81,6 @@ class Scratch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seq = itertools.count()
         self._tallies: tuple[Tally, ...] = ()
 
     def attach(self, db: sqlite3.Connection) -> None:
@@ -109,10 +110,10 @@ class Scratch:
                 db.execute("COMMIT")
 
     def _insert(self, db: sqlite3.Connection, input_index: int, batch: list[Order | Reject]) -> None:
-        db.executemany(
-            "INSERT INTO scratch.read VALUES (?, ?, ?, ?, ?, ?)",
+        db.executemany(  # seq is a rowid: it counts by itself, in the order of the rows
+            f"INSERT INTO scratch.read (account_id, order_id, revert_stock, input, line) VALUES (?, ?, ?, {input_index}, ?)",
             [
-                (next(self._seq), row.account_id, row.order_id, row.revert_stock, input_index, row.origin.line)
+                (row.account_id, row.order_id, 1 if row.revert_stock else 0, row.origin.line)
                 for row in batch
                 if isinstance(row, Order)
             ],
@@ -139,16 +140,20 @@ class Scratch:
                  SELECT 1 FROM scratch.staged s WHERE s.account_id = o.account_id AND s.order_id = o.order_id)"""
         ).fetchone()[0]
         duplicates = db.execute(
-            "SELECT r.input, r.line, r.order_id FROM scratch.read r JOIN scratch.staged s USING (account_id, order_id)"
-            " WHERE s.copies > 1 AND s.why IS NULL AND r.seq <> s.seq ORDER BY r.seq LIMIT ?",
+            """SELECT input, line, order_id FROM scratch.read WHERE (account_id, order_id) IN (
+                 SELECT account_id, order_id FROM scratch.staged WHERE copies > 1 AND why IS NULL)
+               AND seq NOT IN (SELECT seq FROM scratch.staged WHERE copies > 1) ORDER BY seq LIMIT ?""",
             (_SHOWN,),
         ).fetchall()
         rejects = db.execute("SELECT * FROM scratch.rejects ORDER BY input, line LIMIT ?", (_SHOWN,)).fetchall()
-        first = db.execute(
-            f"""SELECT s.account_id, s.order_id, s.revert_stock, s.input, s.line FROM {known} AND {goes}
-                ORDER BY s.account_id, s.order_id LIMIT 3""",
-            {"doubts": doubts},
-        ).fetchall()
+        first, last = (
+            db.execute(
+                f"""SELECT s.account_id, s.order_id, s.revert_stock, s.input, s.line FROM {known} AND {goes}
+                    ORDER BY s.account_id {way}, s.order_id {way} LIMIT {_ENDS}""",
+                {"doubts": doubts},
+            ).fetchall()
+            for way in ("ASC", "DESC")
+        )
         accounts = db.execute(
             "SELECT DISTINCT account_id FROM scratch.staged WHERE why IS NULL ORDER BY 1 LIMIT 100"
         ).fetchall()
@@ -169,7 +174,13 @@ class Scratch:
             duplicates=tuple((Origin(path[i], line), order_id) for i, line, order_id in duplicates),
             accounts=tuple(account for (account,) in accounts),
             first=tuple(Order(a, o, bool(r), Origin(path[i], line)) for a, o, r, i, line in first),
+            last=tuple(Order(a, o, bool(r), Origin(path[i], line)) for a, o, r, i, line in reversed(last)),
         )
+
+    def each_reject(self, db: sqlite3.Connection, tallies: tuple[Tally, ...], tell: Callable[[Reject], None]) -> None:
+        """Tell every reject, in the order of files and lines."""
+        for i, line, name, cell, why in db.execute("SELECT * FROM scratch.rejects ORDER BY input, line"):
+            tell(Reject(Origin(tallies[i].path, line), name, cell, why))
 
     def _counted(self, db: sqlite3.Connection, index: int, tally: Tally) -> Tally:
         """The tally with the ledger's own numbers. NothingSent if a row of the input is not accounted for."""
@@ -178,8 +189,8 @@ class Scratch:
             0
         ]
         clashing = db.execute(
-            "SELECT count(*) FROM scratch.read r JOIN scratch.staged s USING (account_id, order_id)"
-            " WHERE r.input = ? AND s.why IS NOT NULL",
+            """SELECT count(*) FROM scratch.read WHERE input = ? AND (account_id, order_id) IN (
+                 SELECT account_id, order_id FROM scratch.staged WHERE why IS NOT NULL)""",
             (index,),
         ).fetchone()[0]
         rejects = db.execute("SELECT count(*) FROM scratch.rejects WHERE input = ?", (index,)).fetchone()[0]
@@ -231,11 +242,14 @@ def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry |
         values,
     ).fetchone()
     left_alone = db.execute("SELECT count(*) FROM orders WHERE selected = 0 AND state IN (0, 1, 2)").fetchone()[0]
-    first = db.execute(
-        f"""SELECT account_id, order_id, revert_stock, path, line FROM orders o JOIN inputs USING (input_id)
-            WHERE selected = 1 AND {goes} ORDER BY account_id, order_id LIMIT 3""",
-        values,
-    ).fetchall()
+    first, last = (
+        db.execute(
+            f"""SELECT account_id, order_id, revert_stock, path, line FROM orders o JOIN inputs USING (input_id)
+                WHERE selected = 1 AND {goes} ORDER BY account_id {way}, order_id {way} LIMIT {_ENDS}""",
+            values,
+        ).fetchall()
+        for way in ("ASC", "DESC")
+    )
     accounts = db.execute(
         "SELECT DISTINCT account_id FROM counts WHERE selected = 1 AND orders > 0 ORDER BY 1 LIMIT 100"
     ).fetchall()
@@ -255,4 +269,5 @@ def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry |
         duplicates=(),
         accounts=tuple(account for (account,) in accounts),
         first=tuple(Order(a, o, bool(r), Origin(path, line)) for a, o, r, path, line in first),
+        last=tuple(Order(a, o, bool(r), Origin(path, line)) for a, o, r, path, line in reversed(last)),
     )

@@ -71,7 +71,7 @@ def test_the_first_reason_that_holds_names_the_exit_code() -> None:
 def test_a_run_that_came_to_its_end(counts: Counts, unproven: tuple[int, ...], code: int) -> None:
     """0 only if every order is gone and every account is proven; anything left is 1."""
     assert exit_code(counts, (), unproven) == code
-    assert Summary(counts, (), unproven, 0, 0, 0, 0.0).exit_code == code
+    assert Summary(counts, (), unproven, 0, 0, 0, 0, 0.0).exit_code == code
 
 
 def test_every_reason_to_stop_has_a_code_and_a_next_step() -> None:

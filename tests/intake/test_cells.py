@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkdelete.intake.cells import BLANKS, OPEN_QUOTE, SHOWN_CHARS, Id, NoValue, read_flag, read_id, shown
+from bulkdelete.intake.cells import (
+    BLANKS,
+    OPEN_QUOTE,
+    SHOWN_CHARS,
+    Id,
+    NoValue,
+    is_blank,
+    is_total,
+    read_flag,
+    read_id,
+    shown,
+)
 from bulkdelete.model import MAX_ID
 
 
@@ -65,6 +76,9 @@ def test_accepted_with_a_notice(cell: str, value: int, forms: tuple[str, ...]) -
         *((cell, "negative") for cell in ("-5", "−5", "-1.0")),
         *((cell, "largest id") for cell in (str(MAX_ID + 1), "9" * 19, "1" * 20, "1" * 5000)),
         *((cell, "digits other than 0-9") for cell in ("١٢", "１２３", "12³", "1٢")),
+        *((cell, "or say --thousands .") for cell in ("1.234.567", "123.000")),
+        *((cell, "or say --thousands ,") for cell in ("1,234", "12,345,678")),
+        *((cell, "encoding does not define") for cell in ("12\ufffd", "\ufffd")),
         *((cell, "underscore") for cell in ("1_000", "_1", "1_")),
         *((cell, "empty") for cell in ("", "  ", "\ufeff", '""', "'")),
         *((cell, OPEN_QUOTE) for cell in ("123\n", "\n123", "1\r2", "1\n2,")),
@@ -92,6 +106,77 @@ def test_rejected(cell: str, sign: str) -> None:
     read = read_id(cell)
     assert isinstance(read, NoValue)
     assert sign in read.why
+
+
+@pytest.mark.parametrize(
+    ("cell", "thousands", "value"),
+    [
+        ("1.234.567", ".", 1234567),
+        ("123.000", ".", 123000),
+        ("1.234,00", ".", 1234),
+        ("123,00", ".", 123),
+        (" '1.234", ".", 1234),
+        ("1,234,567", ",", 1234567),
+        ("1,234.0", ",", 1234),
+        ("123.0", ",", 123),
+        ("1234567", ",", 1234567),
+        ("9.223.372.036.854.775.807", ".", MAX_ID),
+    ],
+)
+def test_thousands(cell: str, thousands: str, value: int) -> None:
+    """With the mark that a user named, groups of exactly three digits are one number."""
+    read = read_id(cell, thousands)
+    assert isinstance(read, Id)
+    assert read.value == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "thousands"),
+    [
+        *(
+            (cell, ".")
+            for cell in ("1.23", "12.34.567", "1.2345", "0.123", "0123.456", "123.0", "1234.567", "1,234", ".123")
+        ),
+        *((cell, ",") for cell in ("1,23", "123,0", "123,00", "1.234", "1,234.567", "1,234,5", "1,234.000")),
+        ("9.223.372.036.854.775.808", "."),
+    ],
+)
+def test_no_thousands(cell: str, thousands: str) -> None:
+    """Groups of another length, or the other mark, stay ambiguous."""
+    assert isinstance(read_id(cell, thousands), NoValue)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "total",
+        "TOTAL",
+        "Totales",
+        "totales:",
+        "Subtotal",
+        "sub-total",
+        "Sub Total:",
+        "total general",
+        " Total : ",
+        "grand total",
+    ],
+)
+def test_totals(cell: str) -> None:
+    """The words of a row that adds up others."""
+    assert is_total(cell)
+
+
+@pytest.mark.parametrize("cell", ["", "totalmente", "total 5", "Total Gym SA", "monto total", "t", "totale"])
+def test_no_totals(cell: str) -> None:
+    """The word among others says nothing."""
+    assert not is_total(cell)
+
+
+def test_blank() -> None:
+    """No cells, or cells without anything to see."""
+    assert is_blank([])
+    assert is_blank(["", " ", "\ufeff", '""'])
+    assert not is_blank(["", "0"])
 
 
 WRAPPERS = BLANKS + "\"'=“”‘’«»"

@@ -1,0 +1,187 @@
+"""`demo`: a newcomer's whole journey in a minute, with the commands a person would type, against the simulator on this machine.
+
+It needs no key and touches nothing outside a temporary folder that it names. It ends by holding the server's journal against
+the ledger, order by order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["compare", "demonstrate", "ugly_export"]
+
+_FILE, _LEDGER = "ventas.csv", "ventas.csv.ledger.db"
+_FIRST_ID, _ORDERS = 840_001, 300
+_GONE = (_FIRST_ID + 7, _FIRST_ID + 120)  # deleted by somebody before
+_NATIVE = (_FIRST_ID + 40,)  # of a marketplace
+_INTERRUPT_AFTER = 120  # requests
+_LONGEST_S = 50.0
+
+
+def demonstrate() -> int:
+    """Run it; 0, or 1 if the journal and the ledger disagree."""
+    folder = Path(tempfile.mkdtemp(prefix="bulkdelete-demo-"))
+    _say(f"All of this happens in {folder}, against a server on this machine. Nothing real is touched.")
+    (folder / _FILE).write_bytes(ugly_export())
+    exist = [order for order in range(_FIRST_ID, _FIRST_ID + 3 * _ORDERS) if order not in _GONE]
+    (folder / "exist.csv").write_text("orderId\n" + "".join(f"{order}\n" for order in exist), encoding="utf-8")
+    server = _Server(folder)
+    try:
+        return _journey(folder, server)
+    finally:
+        server.close()
+
+
+def _journey(folder: Path, server: _Server) -> int:
+    to_server = ["--account-id", "7", "--keep-stock", "--api-url", server.url]
+    _step(
+        "An export as people send them: semicolons, accents, a total at the end, a few rows that are damaged. What would be sent?"
+    )
+    _show(folder, "plan", _FILE, *to_server, "--rate", "600/min")
+    _step(
+        "Rejected rows stop a run before its first request. These are understood, so: go on without them. After a while, Ctrl-C."
+    )
+    command = ["run", _FILE, *to_server, "--skip-rejected", "--expect", str(_ORDERS), "--doubts", "hold"]
+    _interrupt(folder, command, server)
+    _step("What does the ledger say?")
+    _show(folder, "status", _LEDGER)
+    _step("The same command again goes on with what is left, and sends nothing twice.")
+    _show(folder, *command)
+    _step("One row an order:")
+    _show(folder, "export", _LEDGER, "-o", "result.csv")
+    click.echo("".join((folder / "result.csv").read_text(encoding="utf-8").splitlines(keepends=True)[:4]), nl=False)
+    _step("What the server did, held against what the ledger says:")
+    differences = compare(server.journal(), folder / _LEDGER)
+    for difference in differences:
+        click.echo(f"  {difference}")
+    if not differences:
+        click.echo(f"  {len(server.journal()):,} requests, {_ORDERS:,} orders: no difference.")
+    click.echo(f"\nLook around: {folder}")
+    return 1 if differences else 0
+
+
+def compare(journal: list[dict[str, Any]], ledger: Path) -> list[str]:
+    """Every difference between a simulator's journal and a ledger: requests an order, and what became of it."""
+    with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as db:
+        outcomes = dict(db.execute("SELECT order_id, outcome FROM results"))
+        sent = Counter(order for (order,) in db.execute("SELECT order_id FROM attempts WHERE sent IS NOT 0"))
+    asked = Counter(entry["order_id"] for entry in journal)
+    deleted = {entry["order_id"] for entry in journal if entry["action"] == "deleted"}
+    found = [
+        f"order {order}: {asked[order]} requests, {sent[order]} attempts"
+        for order in sorted(asked | sent)
+        if asked[order] != sent[order]
+    ]
+    for order, outcome in sorted(outcomes.items()):
+        said = outcome in ("deleted", "presumed_deleted")
+        if outcome != "in_doubt" and said != (order in deleted):
+            found.append(
+                f"order {order}: {outcome}, but the server {'deleted it' if order in deleted else 'has it or never had it'}"
+            )
+    found += [f"order {order}: deleted, but not in the ledger" for order in sorted(deleted - outcomes.keys())]
+    return found
+
+
+def ugly_export() -> bytes:
+    """A CSV of 300 orders as a Latin American Excel writes it: cp1252, `;`, quoted newlines, ids in several forms, a totals row."""
+    rows = ["Orden ID;Nro. externo;Cliente;Fecha;Total"]
+    for n in range(_ORDERS):
+        order = _FIRST_ID + 2 * n
+        shown = (f"{order}", f'="{order}"', f"{order},00", f" {order} ", f"'{order}")[n % 5 if n % 7 == 0 else 0]
+        name = ("Muñoz, José", '"Ibáñez\r\n(sucursal)"', "Peña & Cía.", "Güemes", "")[n % 5]
+        rows.append(f"{shown};MLA-{9_000_000 + n};{name};{1 + n % 28:02d}/03/2024;{1000 + n},50")
+    rows.insert(60, "8,40E+05;MLA-1;Excel lo dañó;01/03/2024;10,00")
+    rows.insert(120, "840.001;MLA-2;¿miles o decimales?;01/03/2024;10,00")
+    rows.insert(180, f"{_FIRST_ID};MLA-9000000;repetido;01/03/2024;10,00")
+    rows.insert(200, "pendiente;MLA-3;sin número;01/03/2024;10,00")
+    rows.append(";;;TOTAL;345.678,90")
+    return ("\r\n".join(rows) + "\r\n").encode("cp1252")
+
+
+class _Server:
+    """`bulkdelete simulate` in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "journal.jsonl"
+        words = [
+            "simulate",
+            "--port",
+            "0",
+            "--orders",
+            "exist.csv",
+            "--others",
+            "0",
+            "--account-id",
+            "7",
+            "--limit",
+            "600",
+        ]
+        words += ["--latency", "0.15", "--journal", self._path.name, "--fault", "drop_after=0.01", "--seed", "4"]
+        words += [word for order in _NATIVE for word in ("--native", str(order))]
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            _command(words), cwd=folder, stdout=subprocess.PIPE, text=True, env=_environment()
+        )
+        out = self._process.stdout
+        lines = [out.readline() for _ in range(2)] if out else []
+        self.url = lines[-1].split()[-1] if lines and lines[-1].split() else ""
+
+    def journal(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.communicate(timeout=10)
+
+
+def _interrupt(folder: Path, command: list[str], server: _Server) -> None:
+    """Run a command and send it a real SIGINT when it has sent a part of its orders."""
+    click.echo(f"$ bulkdelete {shlex.join(command)}")
+    with subprocess.Popen(_command(command), cwd=folder, stdin=subprocess.DEVNULL, env=_environment()) as process:  # noqa: S603
+        end_s = time.monotonic() + _LONGEST_S
+        while process.poll() is None and len(server.journal()) < _INTERRUPT_AFTER and time.monotonic() < end_s:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+def _show(folder: Path, *words: str) -> None:
+    click.echo(f"$ bulkdelete {shlex.join(words)}")
+    subprocess.run(  # noqa: S603 - our own program
+        _command(list(words)), cwd=folder, stdin=subprocess.DEVNULL, env=_environment(), check=False, timeout=60
+    )
+
+
+def _command(words: list[str]) -> list[str]:
+    return [sys.executable, "-m", "bulkdelete", *words]
+
+
+def _environment() -> dict[str, str]:
+    """The caller's environment, without a real key in it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BULKDELETE_", "CREDENTIALS_"))}
+    return kept | {"BULKDELETE_API_KEY": "demo-key", "PYTHONUNBUFFERED": "1"}
+
+
+def _step(text: str) -> None:
+    click.echo()
+    _say(text)
+
+
+def _say(text: str) -> None:
+    click.secho(text, bold=True)
+    sys.stdout.flush()

@@ -1,0 +1,58 @@
+"""What the user named -> one `Source` each: names, and patterns that the shell left alone. It opens nothing."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+
+from bulkdelete.errors import InputRefused
+from bulkdelete.intake.cells import escaped
+from bulkdelete.intake.reader import Source
+from bulkdelete.intake.reading import UNASKED, Reading
+from bulkdelete.intake.stored import STDIN
+
+
+def sources(patterns: Iterable[str], reading: Reading = UNASKED) -> list[Source]:
+    """In the order named, the files of one pattern by name. A name that exists is no pattern, whatever is in it.
+
+    Raises InputRefused for a pattern that matches nothing, a folder, a file that is not there, and one that is named twice.
+    """
+    named: dict[object, str] = {}
+    for pattern in patterns:
+        for path in _matches(pattern):
+            identity = _identity(path)
+            if identity in named:
+                again = "" if named[identity] == path else f" (as {escaped(named[identity])})"
+                raise InputRefused(
+                    f"{escaped(path)} is named twice{again}: its orders would all be duplicates. Name it once"
+                )
+            named[identity] = path
+    return [Source(path, reading) for path in named.values()]
+
+
+def _matches(pattern: str) -> list[str]:
+    if pattern == STDIN or Path(pattern).exists() or not glob.has_magic(pattern):
+        return [pattern]
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
+    if not found:
+        raise InputRefused(f"no file matches {escaped(pattern)}. Check the pattern and the folder")
+    return found
+
+
+def _identity(path: str) -> object:
+    """Two names of one file are equal."""
+    if path == STDIN:
+        return STDIN
+    try:
+        if Path(path).is_dir():
+            raise InputRefused(
+                f"{escaped(path)} is a folder. Name the files in it, such as '{escaped(path.rstrip('/'))}/*.csv'"
+            )
+        status = Path(path).stat()
+    except FileNotFoundError:
+        raise InputRefused(f"{escaped(path)}: there is no such file. Check the name and the folder") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputRefused(f"{escaped(path)} cannot be read: {why}. Check its permissions") from None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,57 @@
+"""The options of reading, as one frozen value. It opens nothing; a value that cannot mean anything never gets past it."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+
+from bulkdelete.errors import UsageError
+
+_NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a user may say about the input; None: find out, or refuse.
+
+    `column` is a header's name or a number from 1, `sheet` likewise; `thousands` is "." or ",".
+    Raises UsageError, naming the option.
+    """
+
+    column: str | None = None
+    sheet: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    thousands: str | None = None
+
+    def __post_init__(self) -> None:
+        for option, text in (("--column", self.column), ("--sheet", self.sheet)):
+            if text is not None and not text.strip():
+                raise UsageError(f"{option} is empty: give a name, or a number from 1")
+        if self.thousands not in (None, ".", ","):
+            raise UsageError(f"--thousands {self.thousands!r}: write . or , as it stands between the groups of digits")
+        object.__setattr__(self, "delimiter", _delimiter(self.delimiter))
+        object.__setattr__(self, "encoding", _encoding(self.encoding))
+
+
+def _delimiter(text: str | None) -> str | None:
+    if text is None:
+        return None
+    mark = _NAMED_DELIMITERS.get(text.lower(), text)
+    if len(mark) != 1 or mark.isalnum() or mark in "\"'\r\n" or not (mark == "\t" or mark.isprintable()):
+        raise UsageError(f"--delimiter {text!r}: write one character such as , ; | or the word tab")
+    return mark
+
+
+def _encoding(name: str | None) -> str | None:
+    """The codec's own name. Only codecs from bytes to text: base64 and its kind are none."""
+    if name is None:
+        return None
+    try:
+        "0".encode(name)
+        return codecs.lookup(name).name
+    except (LookupError, ValueError, UnicodeError):
+        raise UsageError(f"--encoding {name!r} is not known: write utf-8, cp1252, latin-1 or utf-16, say") from None
+
+
+UNASKED = Reading()

@@ -1,0 +1,81 @@
+"""The bytes of one input as they lie there: a file, or stdin and pipes spooled. It never looks at what they mean.
+
+A spool is an anonymous temporary file: it can be read twice, and nothing of it is left when the process ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import sys
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from bulkdelete.errors import InputRefused
+from bulkdelete.intake.cells import escaped
+
+STDIN = "-"
+SPOOL_BYTES = 4 * 1024**3
+CHUNK_BYTES = 256 * 1024
+
+
+class Stored:
+    """One input. `name` is its name for people."""
+
+    __slots__ = ("__weakref__", "_path", "_spool", "name")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._spool: BinaryIO | None = None
+        self.name = "stdin" if path == STDIN else escaped(path)
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """The bytes from their start, in a file that can seek. Raises InputRefused for what the system refuses."""
+        try:
+            if self._spool is None and self._path == STDIN:
+                self._spool = self._spooled(sys.stdin.buffer)
+            if self._spool is not None:
+                self._spool.seek(0)
+                yield self._spool
+                return
+            with Path(self._path).open("rb", buffering=0) as raw:
+                file = cast(BinaryIO, raw)
+                if not stat.S_ISREG(Path(self._path).stat().st_mode):
+                    self._spool = file = self._spooled(file)
+                    file.seek(0)
+                yield file
+        except FileNotFoundError:
+            raise InputRefused(f"{self.name}: there is no such file. Check the name and the folder") from None
+        except IsADirectoryError:
+            raise InputRefused(f"{self.name} is a folder. Name the files in it") from None
+        except PermissionError:
+            raise InputRefused(f"{self.name}: no permission to read it. Change its permissions, or copy it") from None
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            why = getattr(error, "strerror", None) or error
+            raise InputRefused(f"{self.name} cannot be read: {why}. Copy it to a local disk") from None
+
+    def _spooled(self, pipe: BinaryIO) -> BinaryIO:
+        spool = cast(BinaryIO, tempfile.TemporaryFile(buffering=0))  # noqa: SIM115  # lives as long as this input
+        weakref.finalize(self, spool.close)
+        size = 0
+        while chunk := pipe.read(CHUNK_BYTES):
+            size += len(chunk)
+            if size > SPOOL_BYTES:
+                raise InputRefused(f"{self.name}: more than {SPOOL_BYTES:,} bytes. Write it to a file, and name that")
+            spool.write(chunk)
+        return spool
+
+
+def digest(file: BinaryIO) -> str:
+    """The SHA-256 of all of the bytes; the file stands at its start again."""
+    file.seek(0)
+    sha256 = hashlib.sha256()
+    while chunk := file.read(CHUNK_BYTES):
+        sha256.update(chunk)
+    file.seek(0)
+    return sha256.hexdigest()

@@ -1,0 +1,177 @@
+"""`plan`, rejected rows and the demo: what a newcomer meets in the first hour."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulkdelete.cli.demonstrating import compare, ugly_export
+from tests.cli.test_commands import IDS, PROGRAM, Server, arguments, call, environment, outcomes, server, write
+
+__all__ = ["server"]
+
+BAD = "orderId,total\n500001,1\n1.5E5,2\n500003,3\n500003,3\n0,4\n"
+GIVEN = ("--account-id", "1", "--keep-stock")
+
+
+def plan(file: Path | str, *more: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    kept = environment()
+    kept.pop("BULKDELETE_API_KEY", None)
+    return call(*PROGRAM, "plan", str(file), *GIVEN, *more, env=kept, **options)
+
+
+def test_a_plan_says_what_would_be_sent_and_how_long_it_takes(tmp_path: Path) -> None:
+    """No key, no network, no trace: numbers, first and last ids, the time at a rate."""
+    file = write(tmp_path / "o.csv", list(range(1, 1001)))
+    run = plan(file, "--rate", "30/min")
+    assert run.returncode == 0, run.stderr
+    for words in (
+        "1,000 rows",
+        "+1,000 new",
+        "1:1, 1:2, 1:3 ... 1:998, 1:999, 1:1000",
+        "about 32 min 20 s at 30 a minute",
+    ):
+        assert words in run.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["o.csv"]
+
+
+def test_a_plan_reads_an_existing_ledger_even_beside_a_run(server: Server, tmp_path: Path) -> None:
+    """Settled orders are not sent again; the ledger is not changed by being read."""
+    file = write(tmp_path / "o.csv", IDS)
+    assert call(*arguments(server, file, "--yes")).returncode == 0
+    ledger = tmp_path / "o.csv.ledger.db"
+    before = ledger.read_bytes()
+    write(file, [*IDS[5:], 700_001, 700_002])
+    planned = json.loads(plan(file, "--json", "--api-url", server.url).stdout)
+    assert (planned["new"], planned["settled"], planned["to_send"], planned["left_alone"]) == (2, 55, 2, 0)
+    assert planned["first"] == planned["last"] == [[1, 700_001], [1, 700_002]]
+    assert ledger.read_bytes() == before
+    assert plan(file).returncode == 6, "another host"
+
+
+def test_a_plan_with_rejects(tmp_path: Path) -> None:
+    """Exit 3; every reject with file, line, cell, reason and what to do, on the screen and in --rejects FILE."""
+    file, rejects = tmp_path / "o.csv", tmp_path / "r.csv"
+    file.write_text(BAD)
+    run = plan(file, "--rejects", str(rejects))
+    assert run.returncode == 3
+    assert f"{file}:3: orderId '1.5E5': scientific notation" in run.stdout
+    assert f"{file}:6: orderId '0'" in run.stdout
+    assert f"{file}:5: 500003" in run.stdout, "the repeated row"
+    lines = rejects.read_text().splitlines()
+    assert lines[0] == "file,line,column,cell,why"
+    assert [line.split(",")[1] for line in lines[1:]] == ["3", "6"]
+    assert oct(rejects.stat().st_mode)[-3:] == "600"
+
+
+def test_rejected_rows_stop_a_run_unless_they_are_skipped(server: Server, tmp_path: Path) -> None:
+    """Exit 3 and nothing sent; with --skip-rejected it goes on, and the summary counts them."""
+    file = tmp_path / "o.csv"
+    file.write_text(BAD)
+    stopped = call(*arguments(server, file, "--yes"))
+    assert stopped.returncode == 3
+    assert "--skip-rejected" in stopped.stderr
+    assert not server.path.exists() or server.journal() == []
+    run = call(*arguments(server, file, "--yes", "--skip-rejected", "--json"))
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["rejected"] == 2
+    assert outcomes(Path(f"{file}.ledger.db")) == {500001: "deleted", 500003: "deleted"}
+
+
+def test_stdin_several_files_and_globs(server: Server, tmp_path: Path) -> None:
+    """One ledger for all of them, named; without it exit 2."""
+    write(tmp_path / "a1.csv", IDS[:10])
+    write(tmp_path / "a2.csv", IDS[5:20])
+    ledger = tmp_path / "all.db"
+    glob = str(tmp_path / "a*.csv")
+    assert call(*arguments(server, Path(glob), "--yes")).returncode == 2
+    run = call(*arguments(server, Path(glob), "--yes", "--ledger", str(ledger)))
+    assert run.returncode == 0, run.stderr
+    assert sorted(outcomes(ledger)) == IDS[:20]
+    command = arguments(server, Path("-"), "--expect", "3", "--ledger", str(ledger))
+    piped = subprocess.run(
+        command,
+        input="orderId\n500030\n500031\n500032\n",
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+    )
+    assert piped.returncode == 0, piped.stderr
+    assert len(outcomes(ledger)) == 23
+
+
+def test_the_ugliest_sample_from_plan_to_export(server: Server, tmp_path: Path) -> None:
+    """Every row of it is an order, a duplicate, a reject or a totals row."""
+    sample = Path(__file__).parents[2] / "samples" / "ugly-export.csv"
+    planned = json.loads(plan(sample, "--json", "--ledger", str(tmp_path / "l.db")).stdout)
+    (told,) = planned["inputs"]
+    assert told["data_rows"] == told["orders"] + told["duplicates"] + told["rejects"] + told["skipped"]
+    assert told["rejects"] > 0
+    assert told["skipped"] > 0
+
+
+@pytest.mark.parametrize(
+    "words", [("--rate", "fast"), ("--thousands", "x"), ("--delimiter", "ab"), ("--encoding", "klingon")]
+)
+def test_reading_options_are_checked(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Exit 2, naming the option."""
+    run = plan(write(tmp_path / "o.csv", [1]), *words)
+    assert run.returncode == 2
+    assert words[0].strip("-") in run.stderr
+
+
+def test_the_demo(tmp_path: Path) -> None:
+    """It runs by itself without a key, interrupts itself, goes on, and finds no difference between server and ledger."""
+    kept = environment(TMPDIR=str(tmp_path))
+    del kept["BULKDELETE_API_KEY"]
+    run = subprocess.run(
+        [*PROGRAM, "demo"], capture_output=True, text=True, stdin=subprocess.DEVNULL, env=kept, timeout=60, cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    for words in ("Nothing real is touched", "interrupted", "no difference", "rejected"):
+        assert words in run.stdout + run.stderr
+    (folder,) = tmp_path.iterdir()
+    assert folder.name.startswith("bulkdelete-demo-")
+
+
+def test_the_demo_would_see_a_difference(server: Server, tmp_path: Path) -> None:
+    """A ledger that is not what the server did is told, order by order."""
+    file = write(tmp_path / "o.csv", IDS)
+    assert call(*arguments(server, file, "--yes")).returncode == 0
+    ledger, journal = tmp_path / "o.csv.ledger.db", server.journal()
+    assert compare(journal, ledger) == []
+    assert compare(journal[1:], ledger) == [
+        f"order {journal[0]['order_id']}: 0 requests, 1 attempts",
+        f"order {journal[0]['order_id']}: deleted, but the server has it or never had it",
+    ]
+    assert compare([*journal, journal[0] | {"order_id": 9}], ledger)[-1] == "order 9: deleted, but not in the ledger"
+
+
+def test_the_ugly_export_of_the_demo(tmp_path: Path) -> None:
+    """300 orders, one row that repeats one, three that are damaged, one total."""
+    file = tmp_path / "v.csv"
+    file.write_bytes(ugly_export())
+    (told,) = json.loads(plan(file, "--json").stdout)["inputs"]
+    assert (told["data_rows"], told["orders"], told["duplicates"], told["rejects"], told["skipped"]) == (
+        305,
+        300,
+        1,
+        3,
+        1,
+    )
+
+
+def test_help_is_fast_and_lists_every_command() -> None:
+    """`--help` names each command; the interpreter finds it without the heavy libraries (tests/test_house.py)."""
+    run = subprocess.run(
+        [sys.executable, "-m", "bulkdelete", "--help"], capture_output=True, text=True, env=dict(os.environ), timeout=30
+    )
+    for command in ("plan", "run", "resume", "status", "export", "demo", "simulate"):
+        assert f"  {command} " in run.stdout
