@@ -15,6 +15,8 @@ from bulkdelete.cli.options import (
     DOUBTS,
     RATE,
     SECONDS,
+    Purposeful,
+    accepting_options,
     confirming_options,
     key_options,
     output_options,
@@ -39,7 +41,7 @@ def program() -> None:
     """
 
 
-@program.command()
+@program.command(cls=Purposeful)
 @_FILES
 @reading_options
 @click.option("--api-url", metavar="URL", help="The server that the run would go to.")
@@ -53,11 +55,10 @@ def plan(files: tuple[str, ...], **options: Any) -> int:
     return plan_files(files, options)
 
 
-@program.command()
+@program.command(cls=Purposeful)
 @_FILES
 @reading_options
-@click.option("--skip-rejected", is_flag=True, help="Go on without the rejected rows.")
-@click.option("--allow-empty", is_flag=True, help="An input without orders is fine.")
+@accepting_options
 @key_options
 @sending_options
 @stopping_options
@@ -73,7 +74,7 @@ def run(files: tuple[str, ...], **options: Any) -> int:
     return run_files(files, options)
 
 
-@program.command()
+@program.command(cls=Purposeful)
 @_LEDGER
 @click.option("--retry", metavar="refused[:STATUS]", help="Send refused orders once more.")
 @key_options

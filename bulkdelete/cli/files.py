@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from bulkdelete.ledger.place import sync_folder
+
 __all__ = ["appended", "replaced"]
 
 
@@ -26,11 +28,7 @@ def replaced(path: Path) -> Iterator[TextIO]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_folder(folder)
 
 
 def appended(path: Path) -> TextIO:

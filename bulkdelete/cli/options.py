@@ -17,6 +17,9 @@ __all__ = [
     "GUARD",
     "RATE",
     "SECONDS",
+    "Purposeful",
+    "accepting_options",
+    "confirming_options",
     "key_options",
     "output_options",
     "reading_options",
@@ -82,16 +85,36 @@ SECONDS, GUARD, RATE, FAILURES = _Seconds(), _Guard(), _Rate(), _Failures()
 DOUBTS = click.Choice([rule.value for rule in Doubts])
 
 
-def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+class Purposeful(click.Command):
+    """A command whose help shows its options by purpose."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        purposes: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
+                purposes.setdefault(_PURPOSES.get(parameter.name or "", "Options"), []).append(record)
+        purposes["Options"] = purposes.pop("Options", [])
+        for purpose, records in purposes.items():
+            with formatter.section(purpose):
+                formatter.write_dl(records)
+
+
+_PURPOSES: dict[str, str] = {}
+"""Which purpose an option serves, by its name. Filled by `_together`."""
+
+
+def _together(purpose: str, *options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)
+            _PURPOSES[command.__click_params__[-1].name] = purpose  # type: ignore[attr-defined]
         return command
 
     return add
 
 
 reading_options = _together(
+    "Input",
     click.option("--account-id", type=int, metavar="ID", help="The account of orders whose row names none."),
     click.option(
         "--revert-stock/--keep-stock",
@@ -116,7 +139,13 @@ reading_options = _together(
         help="Where the ledger lies.  [default: FILE.ledger.db]",
     ),
 )
+accepting_options = _together(
+    "Input",
+    click.option("--skip-rejected", is_flag=True, help="Go on without the rejected rows."),
+    click.option("--allow-empty", is_flag=True, help="An input without orders is fine."),
+)
 key_options = _together(
+    "Key and server",
     click.option(
         "--api-key-file",
         metavar="PATH|-",
@@ -131,9 +160,12 @@ key_options = _together(
     ),
 )
 sending_options = _together(
-    click.option("--slots", type=int, help="Requests in flight at most.  [default: 64]"),
+    "Sending",
+    click.option("--slots", type=int, metavar="N", help="Requests in flight at most.  [default: 64]"),
     click.option("--timeout", type=SECONDS, help="For an answer, once a request is sent.  [default: 30s]"),
-    click.option("--attempts", type=int, help="Attempts of an order in one run that may end in doubt.  [default: 3]"),
+    click.option(
+        "--attempts", type=int, metavar="N", help="Attempts of an order in one run that may end in doubt.  [default: 3]"
+    ),
     click.option(
         "--doubts",
         type=DOUBTS,
@@ -146,7 +178,8 @@ sending_options = _together(
     click.option("--grace", type=SECONDS, help="For what is in flight, when asked to stop.  [default: 20s]"),
 )
 stopping_options = _together(
-    click.option("--max-orders", type=int, help="Send nothing if more orders than this would be sent."),
+    "Stopping",
+    click.option("--max-orders", type=int, metavar="N", help="Send nothing if more orders than this would be sent."),
     click.option("--max-failures", type=FAILURES, help="Stop once so many orders are refused or in doubt."),
     click.option("--max-time", type=SECONDS, help="Stop, resumably, after this long."),
     click.option(
@@ -156,12 +189,14 @@ stopping_options = _together(
     ),
 )
 confirming_options = _together(
+    "Confirming",
     click.option("--yes", is_flag=True, help="Do not ask."),
     click.option(
         "--expect", type=int, metavar="N", help="Do not ask; send nothing unless the input names exactly N orders."
     ),
 )
 output_options = _together(
+    "Output",
     click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout."),
     click.option(
         "--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", help="Of the log on stderr."

@@ -32,6 +32,8 @@ __all__ = ["run_files", "run_ledger"]
 
 def run_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     """The command `run`. Returns its exit code."""
+    if "-" in files and options["api_key_file"] == "-":
+        raise UsageError("stdin cannot be both the input and the API key: put the key into a file, or the input")
     settings = _settings(ledger_of(files, options["ledger"]), options)
     return _run(settings, options, lambda: job.propose(sources_of(files, options), settings))
 

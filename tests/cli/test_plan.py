@@ -175,3 +175,18 @@ def test_help_is_fast_and_lists_every_command() -> None:
     )
     for command in ("plan", "run", "resume", "status", "export", "demo", "simulate"):
         assert f"  {command} " in run.stdout
+
+
+def test_stdin_is_not_both_the_input_and_the_key(tmp_path: Path) -> None:
+    """The key's line would swallow the header: exit 2, nothing read."""
+    words = ["run", "-", *GIVEN, "--api-key-file", "-", "--ledger", str(tmp_path / "l.db"), "--yes"]
+    run = call(*PROGRAM, *words)
+    assert run.returncode == 2
+    assert "stdin" in run.stderr
+
+
+def test_help_is_grouped_by_purpose() -> None:
+    """`run --help` shows what each option is for."""
+    shown = call(*PROGRAM, "run", "--help").stdout
+    purposes = ["Input:", "Key and server:", "Sending:", "Stopping:", "Confirming:", "Output:", "Options:"]
+    assert [line for line in shown.splitlines() if line in purposes] == purposes
