@@ -15,17 +15,17 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.core.guard import Limits
 from bulkdelete.core.summary import Summary, unproven_accounts
-from bulkdelete.errors import LedgerBroken, NothingSent
+from bulkdelete.errors import BulkDeleteError, LedgerBroken, NothingSent
 from bulkdelete.ledger import Facts, Ledger, Retry, Staging, Tally, place
 from bulkdelete.ledger.planning import planning
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite import SqliteLedger, committed_counts
 from bulkdelete.model import Counts, Event, Order, Reject, Scope, Stop, Why
 from bulkdelete.pipeline import Halter, Lane, Run, run
 from bulkdelete.settings import Settings
@@ -230,6 +230,8 @@ async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
                 await ledger.end(stops)
             counts, ever = await ledger.counts(selected=True), await ledger.counts(selected=False)
     except LedgerBroken as error:
+        with suppress(BulkDeleteError):  # a reader may still get at what was committed
+            counts, ever = committed_counts(job.settings.ledger)
         if all(stop.why is not Why.LEDGER for stop in stops):
             stops += (Stop(Why.LEDGER, Scope.RUN, str(error)),)
     except TimeoutError:

@@ -532,6 +532,7 @@ def test_a_ledger_that_breaks_ends_the_run(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(rows, "settle", fail)
     run = trial(simulation_of(ids, limit=120, latency=Latency(0.5)), settings_of(ledger), ids)
     assert run.summary.exit_code == 6
+    assert run.states()["deleted"] == 100, "what was committed is told all the same"
     assert len(run.journal) <= 100 + 64
     monkeypatch.setattr(rows, "settle", settle)
     again = trial(simulation_of([], **FAST), settings_of(ledger, guard=None), None)

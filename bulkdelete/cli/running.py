@@ -76,7 +76,7 @@ def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]
             else:
                 summary = runner.run(job.conclude(armed))
             _tell(summary, settings, options)
-            if halter is not None and halter.leaving.is_set():
+            if halter is not None and halter.leaving.is_set() and halter.stops[0].why in _SIGNALLED:
                 _leave_at_once(summary.exit_code)
             return summary.exit_code
         finally:
@@ -165,6 +165,7 @@ def _key(file: str | None, asks: bool) -> ApiKey | None:
     return read_key(file, os.environ, sys.stdin.readline, None)
 
 
+_SIGNALLED = (Why.INTERRUPTED, Why.TERMINATED)
 _SOURCES = ("BULKDELETE_API_KEY_FILE", "BULKDELETE_API_KEY", "CREDENTIALS_DIRECTORY")
 
 

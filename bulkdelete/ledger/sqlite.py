@@ -35,7 +35,7 @@ from bulkdelete.ledger.schema import (
 )
 from bulkdelete.model import Answer, Counts, Doubts, Intent, Order, Reject, Stop, Task, Verdict
 
-__all__ = ["SqliteLedger", "connect_read_only"]
+__all__ = ["SqliteLedger", "committed_counts", "connect_read_only"]
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -271,6 +271,16 @@ class SqliteLedger:
         update = """UPDATE runs SET stopped_ms = ?1, why = ?2, crc = crc(run_id, version, options, started_ms, ?1, ?2)
             WHERE run_id = ?3"""
         await self._do(lambda db: db.execute(update, row).rowcount)
+
+
+def committed_counts(path: Path) -> tuple[Counts, Counts]:
+    """The selection's orders and all orders, as a reader sees them: for a ledger that can no longer be written. LedgerRefused."""
+    with closing(connect_read_only(path)) as db:
+        try:
+            db.execute("BEGIN")
+            return rows.counts_of(db, True), rows.counts_of(db, False)
+        except sqlite3.Error as error:
+            raise _refusal(path, error) from None
 
 
 class _SqliteStaging:

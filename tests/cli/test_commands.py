@@ -442,3 +442,19 @@ def test_the_ledger_opens_read_only_from_a_read_only_folder(server: Server, tmp_
         assert [path.name for path in folder.iterdir()] == ["l.db"]
     finally:
         folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("server", SLOW, indirect=True)
+def test_a_ledger_that_may_grow_no_more(server: Server, tmp_path: Path) -> None:
+    """A full disk in mid-run: exit 6, the committed counts are told, the lock is gone, and the same command goes on later."""
+    file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_300)])
+    words = " ".join(f"'{word}'" for word in arguments(server, file, "--yes"))
+    run = call("bash", "-c", f"ulimit -f 120; exec {words}")  # in KiB: the journal of the ledger reaches it soon
+    assert run.returncode == 6, run.stdout + run.stderr
+    assert "deleted" in run.stdout
+    assert not Path(f"{file}.ledger.db.lock").exists()
+    time.sleep(1)
+    again = call(*arguments(server, file, "--yes", "--max-time", "1", "--doubts", "hold"))
+    assert again.returncode == 75, again.stdout + again.stderr
+    orders = [entry["order_id"] for entry in server.journal() if entry["status"] != 429]
+    assert len(orders) == len(set(orders))
