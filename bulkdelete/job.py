@@ -41,6 +41,7 @@ __all__ = [
     "confirm",
     "delete",
     "each_reject",
+    "obstacle",
     "plan",
     "propose",
     "reopen",
@@ -56,6 +57,10 @@ class Readable(Protocol):
     sha256: str
     notices: Counter[str]
     column: str
+
+    @property
+    def read_as(self) -> str:
+        """How it was read, for people; "" for the plainest way."""
 
     def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]: ...
 
@@ -115,7 +120,9 @@ async def propose(sources: Sequence[Readable], settings: Settings) -> Proposal:
 
 def _tally(source: Readable) -> Tally:
     notices = tuple(sorted(source.notices.items()))
-    return Tally(source.path, source.sha256, source.column, source.data_rows, 0, 0, 0, source.skipped, notices)
+    return Tally(
+        source.path, source.sha256, source.column, source.data_rows, 0, 0, 0, source.skipped, notices, source.read_as
+    )
 
 
 async def each_reject(proposal: Proposal, tell: Callable[[Reject], None]) -> None:
@@ -142,18 +149,23 @@ async def _opened(settings: Settings, exits: AsyncExitStack) -> SqliteLedger:
 
 def check(proposal: Proposal) -> None:
     """Raise NothingSent if this proposal must not be confirmed, saying what to do."""
-    facts, settings = proposal.facts, proposal.settings
+    if (why := obstacle(proposal.facts, proposal.settings, proposal._staging is not None)) is not None:
+        raise NothingSent(why)
+    place.check_disk(
+        proposal.settings.ledger,
+        proposal.settings.free_disk_bytes + proposal.settings.bytes_per_order * proposal.facts.to_send,
+    )
+
+
+def obstacle(facts: Facts, settings: Settings, has_input: bool = True) -> str | None:
+    """Why these facts must not be confirmed, and what to do; None if they may."""
     if facts.rejected and not settings.skip_rejected:
-        raise NothingSent(
-            f"{facts.rejected} rows are rejected, so nothing was sent. Mend them, or go on without them with --skip-rejected"
-        )
-    if proposal._staging is not None and not facts.orders and not settings.allow_empty:
-        raise NothingSent("the input names no order, so nothing was sent. If that is meant, say --allow-empty")
+        return f"{facts.rejected} rows are rejected, so nothing was sent. Mend them, or go on without them with --skip-rejected"
+    if has_input and not facts.orders and not settings.allow_empty:
+        return "the input names no order, so nothing was sent. If that is meant, say --allow-empty"
     if settings.max_orders is not None and facts.to_send > settings.max_orders:
-        raise NothingSent(
-            f"{facts.to_send} orders would be sent, more than --max-orders {settings.max_orders}. Nothing was sent"
-        )
-    place.check_disk(settings.ledger, settings.free_disk_bytes + settings.bytes_per_order * facts.to_send)
+        return f"{facts.to_send} orders would be sent, more than --max-orders {settings.max_orders}. Nothing was sent"
+    return None
 
 
 async def confirm(proposal: Proposal) -> Job:

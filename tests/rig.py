@@ -36,6 +36,7 @@ class Rows:
     sha256: str = ""
     column: str = "orderId"
     notices: Counter[str] = field(default_factory=Counter)
+    read_as: str = ""
 
     def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]:
         self.data_rows = len(self.orders)

@@ -24,7 +24,7 @@ def main() -> NoReturn:
 
     code: int
     try:
-        code = program.main(standalone_mode=False) or 0
+        code = program.main(prog_name="bulkdelete", standalone_mode=False) or 0
     except BulkDeleteError as error:
         code = EXIT_OF_ERROR[type(error)]
         _say(f"bulkdelete: {error}")

@@ -44,8 +44,10 @@ def program() -> None:
 @program.command(cls=Purposeful)
 @_FILES
 @reading_options
+@accepting_options
 @click.option("--api-url", metavar="URL", help="The server that the run would go to.")
 @click.option("--doubts", type=DOUBTS, help="As `run` would be told.")
+@click.option("--max-orders", type=int, metavar="N", help="As `run` would be told.")
 @click.option("--rate", type=RATE, metavar="N/min", help="How long it would take at this rate.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def plan(files: tuple[str, ...], **options: Any) -> int:
@@ -114,13 +116,14 @@ def status(ledger: Path, as_json: bool, watch: bool) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file instead of stdout.")
 def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | None) -> None:
     """One row an order: what happened to it, when, and where it was read."""
-    from bulkdelete.cli.files import replaced
+    from bulkdelete.cli.files import replaced, spare
     from bulkdelete.report.export import Format, export
 
     wanted = frozenset(state for state in State if state.label in outcomes)
     if output is None:
         export(ledger, sys.stdout, Format(form), wanted)
         return
+    spare("--output", output, (), ledger)
     with replaced(output) as out:
         rows = export(ledger, out, Format(form), wanted)
     click.echo(f"{rows:,} orders written to {output}", err=True)

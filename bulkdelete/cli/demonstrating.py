@@ -56,16 +56,21 @@ def _journey(folder: Path, server: _Server) -> int:
         "Rejected rows stop a run before its first request. These are understood, so: go on without them. After a while, Ctrl-C."
     )
     command = ["run", _FILE, *to_server, "--skip-rejected", "--expect", str(_ORDERS), "--doubts", "hold"]
-    _interrupt(folder, command, server)
+    interrupted = _interrupt(folder, command, server)
     _step("What does the ledger say?")
     _show(folder, "status", _LEDGER)
     _step("The same command again goes on with what is left, and sends nothing twice.")
     _show(folder, *command)
     _step("One row an order:")
     _show(folder, "export", _LEDGER, "-o", "result.csv")
+    if not (folder / "result.csv").exists():
+        click.echo("  there is no ledger to compare")
+        return 1
     click.echo("".join((folder / "result.csv").read_text(encoding="utf-8").splitlines(keepends=True)[:4]), nl=False)
     _step("What the server did, held against what the ledger says:")
-    differences = compare(server.journal(), folder / _LEDGER)
+    differences = compare(server.journal(), folder / _LEDGER, _ORDERS)
+    if interrupted != 130:
+        differences.append(f"the interrupted run ended with {interrupted} instead of 130")
     for difference in differences:
         click.echo(f"  {difference}")
     if not differences:
@@ -74,8 +79,8 @@ def _journey(folder: Path, server: _Server) -> int:
     return 1 if differences else 0
 
 
-def compare(journal: list[dict[str, Any]], ledger: Path) -> list[str]:
-    """Every difference between a simulator's journal and a ledger: requests an order, and what became of it."""
+def compare(journal: list[dict[str, Any]], ledger: Path, orders: int) -> list[str]:
+    """Every difference between a simulator's journal and a ledger of so many orders: requests an order, and what became of it."""
     with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as db:
         outcomes = dict(db.execute("SELECT order_id, outcome FROM results"))
         sent = Counter(order for (order,) in db.execute("SELECT order_id FROM attempts WHERE sent IS NOT 0"))
@@ -86,7 +91,11 @@ def compare(journal: list[dict[str, Any]], ledger: Path) -> list[str]:
         for order in sorted(asked | sent)
         if asked[order] != sent[order]
     ]
+    if len(outcomes) != orders:
+        found.append(f"{len(outcomes)} orders in the ledger instead of {orders}")
     for order, outcome in sorted(outcomes.items()):
+        if outcome == "pending":
+            found.append(f"order {order}: still pending")
         said = outcome in ("deleted", "presumed_deleted")
         if outcome != "in_doubt" and said != (order in deleted):
             found.append(
@@ -149,15 +158,15 @@ class _Server:
         self._process.communicate(timeout=10)
 
 
-def _interrupt(folder: Path, command: list[str], server: _Server) -> None:
-    """Run a command and send it a real SIGINT when it has sent a part of its orders."""
+def _interrupt(folder: Path, command: list[str], server: _Server) -> int:
+    """Run a command, send it a real SIGINT when it has sent a part of its orders, and return its exit code."""
     click.echo(f"$ bulkdelete {shlex.join(command)}")
     with subprocess.Popen(_command(command), cwd=folder, stdin=subprocess.DEVNULL, env=_environment()) as process:  # noqa: S603
         end_s = time.monotonic() + _LONGEST_S
         while process.poll() is None and len(server.journal()) < _INTERRUPT_AFTER and time.monotonic() < end_s:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        return process.wait(30)
 
 
 def _show(folder: Path, *words: str) -> None:

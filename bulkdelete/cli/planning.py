@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bulkdelete import job
+from bulkdelete.cli.files import spare
 from bulkdelete.cli.inputs import ledger_of, rejects_to, sources_of
 from bulkdelete.cli.show import proposal_text
 from bulkdelete.ledger import Facts
@@ -16,8 +18,9 @@ from bulkdelete.model import Doubts, Order
 from bulkdelete.report.status import duration, read_status
 from bulkdelete.settings import API_URL, Settings
 
-__all__ = ["plan_files", "seconds_at"]
+__all__ = ["plan_files"]
 
+_LONG_ENOUGH_S = 50.0  # a shorter look may have seen nothing but a burst
 _SHOWN_RATES = (30.0, 60.0, 300.0)  # requests per minute, where none is known
 
 
@@ -29,39 +32,53 @@ def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
         account_id=options["account_id"],
         revert_stock=options["revert_stock"],
         doubts=Doubts(options["doubts"]) if options["doubts"] else None,
+        allow_empty=options["allow_empty"],
+        skip_rejected=options["skip_rejected"],
+        max_orders=options["max_orders"],
     )
+    spare("--rejects", options["rejects"], files, settings.ledger)
     with rejects_to(options["rejects"]) as tell:
         facts = job.plan(sources_of(files, options), settings, tell)
-    rates, source = _rates(options["rate"], settings.ledger)
-    if options["as_json"]:
-        click.echo(json.dumps(_fields(facts, settings, rates, source), ensure_ascii=False))
-    else:
-        click.echo(_text(facts, settings, rates, source))
-    return 3 if facts.rejected or not facts.orders else 0
+    pace = _pace(options["rate"], settings.ledger)
+    why = job.obstacle(facts, settings)
+    told = json.dumps(_fields(facts, settings, pace, why), ensure_ascii=False) if options["as_json"] else ""
+    click.echo(told or _text(facts, settings, pace, why))
+    return 0 if why is None else 3
 
 
-def seconds_at(orders: int, per_min: float) -> float:
-    """How long `orders` requests take at a rate: GCRA lets a first burst of one minute's requests pass at once."""
-    return max(0.0, orders - per_min) * 60 / per_min
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Rates to reckon with, in requests per minute; `burst`: whether a first minute's requests pass at once (GCRA)."""
+
+    rates: tuple[float, ...]
+    burst: bool
+    source: str
+
+    def seconds(self, orders: int, rate: float) -> float:
+        """How long `orders` requests take."""
+        return max(0.0, orders - (rate if self.burst else 0.0)) * 60 / rate
 
 
-def _rates(given: float | None, ledger: Path) -> tuple[tuple[float, ...], str]:
+def _pace(given: float | None, ledger: Path) -> Pace:
     if given is not None:
-        return (given,), "as given"
-    if ledger.exists() and (seen := read_status(ledger).per_min) >= 1:
-        return (seen,), "as this ledger last saw"
-    return _SHOWN_RATES, "the limit is not known yet; give one with --rate"
+        return Pace((given,), True, "as given")
+    if ledger.exists() and (seen := read_status(ledger)).measured_s >= _LONG_ENOUGH_S and seen.per_min >= 1:
+        return Pace((seen.per_min,), False, "as this ledger last saw")
+    return Pace(_SHOWN_RATES, True, "the limit is not known yet; give one with --rate")
 
 
-def _text(facts: Facts, settings: Settings, rates: tuple[float, ...], source: str) -> str:
-    lines = [proposal_text(facts, settings), f"{facts.to_send:,} orders would be sent"]
+def _text(facts: Facts, settings: Settings, pace: Pace, why: str | None) -> str:
+    sent = "1 order would be sent" if facts.to_send == 1 else f"{facts.to_send:,} orders would be sent"
+    last = tuple(order for order in facts.last if order not in facts.first)
     if facts.first:
-        lines[-1] += f": {_ids(facts.first)}" + (f" ... {_ids(facts.last)}" if facts.orders > len(facts.first) else "")
+        gap = " ... " if facts.to_send > len(facts.first) + len(last) else ", " if last else ""
+        sent += f": {_ids(facts.first)}{gap}{_ids(last)}"
+    lines = [proposal_text(facts, settings), sent]
     if facts.to_send:
-        times = ", ".join(f"{duration(seconds_at(facts.to_send, rate))} at {rate:g} a minute" for rate in rates)
-        lines.append(f"about {times} ({source})")
-    if facts.rejected:
-        lines.append("`run` would send nothing: mend the rejected rows, or go on without them with --skip-rejected")
+        times = ", ".join(f"{duration(pace.seconds(facts.to_send, rate))} at {rate:g} a minute" for rate in pace.rates)
+        lines.append(f"about {times} ({pace.source})")
+    if why is not None:
+        lines.append(f"`run` would say: {why}")
     return "\n".join(lines)
 
 
@@ -69,7 +86,7 @@ def _ids(orders: tuple[Order, ...]) -> str:
     return ", ".join(f"{order.account_id}:{order.order_id}" for order in orders)
 
 
-def _fields(facts: Facts, settings: Settings, rates: tuple[float, ...], source: str) -> dict[str, Any]:
+def _fields(facts: Facts, settings: Settings, pace: Pace, why: str | None) -> dict[str, Any]:
     return {
         "ledger": str(settings.ledger),
         "host": settings.host,
@@ -78,6 +95,7 @@ def _fields(facts: Facts, settings: Settings, rates: tuple[float, ...], source: 
                 "path": tally.path,
                 "sha256": tally.sha256,
                 "column": tally.column,
+                "read_as": tally.read_as,
                 "data_rows": tally.data_rows,
                 "orders": tally.orders,
                 "duplicates": tally.duplicates,
@@ -104,6 +122,7 @@ def _fields(facts: Facts, settings: Settings, rates: tuple[float, ...], source: 
         "accounts": list(facts.accounts),
         "first": [[order.account_id, order.order_id] for order in facts.first],
         "last": [[order.account_id, order.order_id] for order in facts.last],
-        "seconds": {f"{rate:g}": round(seconds_at(facts.to_send, rate)) for rate in rates},
-        "rate": source,
+        "seconds": {f"{rate:g}": round(pace.seconds(facts.to_send, rate)) for rate in pace.rates},
+        "rate": pace.source,
+        "obstacle": why,
     }

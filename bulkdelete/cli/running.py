@@ -18,10 +18,12 @@ from bulkdelete import job
 from bulkdelete.api.keys import ApiKey, read_key, seal_process
 from bulkdelete.cli import show
 from bulkdelete.cli.display import Display
+from bulkdelete.cli.files import spare
 from bulkdelete.cli.inputs import ledger_of, rejects_to, sources_of
 from bulkdelete.cli.log import Log
 from bulkdelete.core.summary import Summary
 from bulkdelete.errors import NothingSent, UsageError
+from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Retry
 from bulkdelete.model import Doubts, Scope, Stop, Why
 from bulkdelete.pipeline import Halter
@@ -35,12 +37,15 @@ def run_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     if "-" in files and options["api_key_file"] == "-":
         raise UsageError("stdin cannot be both the input and the API key: put the key into a file, or the input")
     settings = _settings(ledger_of(files, options["ledger"]), options)
+    for option, output in (("--rejects", options["rejects"]), ("--log-file", options["log_file"])):
+        spare(option, output, files, settings.ledger)
     return _run(settings, options, lambda: job.propose(sources_of(files, options), settings))
 
 
 def run_ledger(ledger: Path, options: dict[str, Any]) -> int:
     """The command `resume`. Returns its exit code."""
     settings = _settings(ledger, options)
+    spare("--log-file", options["log_file"], (), ledger)
     retry = _retry(options["retry"])
     return _run(settings, options, lambda: job.reopen(settings, retry))
 
@@ -93,7 +98,14 @@ async def _delete(armed: job.Job, key: ApiKey, halter: Halter, log: Log, options
     display = Display(log, to_send, bar and options["quiet"] == 0 and sys.stderr.isatty())
     halter.on_event = display.on_event
     _hear_signals(halter)
-    log("info", "run.started", ledger=str(settings.ledger), host=settings.host, orders=to_send, key_from=key.source)
+    log(
+        "info",
+        "run.started",
+        ledger=escaped(str(settings.ledger)),
+        host=settings.host,
+        orders=to_send,
+        key_from=key.source,
+    )
     display.start()
     try:
         summary = await job.delete(armed, key, halter, display.on_event)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.core.summary import NEXT, Summary
+from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Facts
 from bulkdelete.model import State
 from bulkdelete.report.status import duration
@@ -20,10 +21,9 @@ def proposal_text(facts: Facts, settings: Settings) -> str:
     lines = []
     for tally in facts.inputs:
         lines.append(
-            f"{tally.path}: {_n(tally.data_rows, 'row')}, {_n(tally.orders, 'order')} in column {tally.column or '(none)'}"
+            f"{tally.path}{f' ({tally.read_as})' if tally.read_as else ''}: {_n(tally.data_rows, 'row')},"
+            f" {_n(tally.orders, 'order')} in column {tally.column or '(none)'}"
         )
-        if tally.skipped:
-            lines.append(f"  {_n(tally.skipped, 'totals row')} skipped")
         lines += [f"  note: {form} ({n:,})" for form, n in tally.notices]
     if facts.duplicated:
         lines.append(f"{_n(facts.duplicated, 'row')} repeat an order and are left out:")
@@ -42,7 +42,7 @@ def proposal_text(facts: Facts, settings: Settings) -> str:
     ]
     known = ", ".join(text.format(f"{n:,}") for n, text in parts if n)
     lines.append(f"ledger {settings.ledger}: {known or 'no orders'}")
-    return "\n".join(lines)
+    return "\n".join(map(escaped, lines))  # a file's name may hold anything
 
 
 def question(facts: Facts, settings: Settings) -> str:
@@ -83,7 +83,7 @@ def summary_text(summary: Summary, settings: Settings, command: str, resend: str
         lines.append(f"{_n(counts[State.IN_DOUBT], 'order')} may or may not be deleted. To send them again: {resend}")
     elif summary.exit_code not in (0, 1):
         lines.append(f"Go on with: {command}")
-    return "\n".join(lines)
+    return "\n".join(map(escaped, lines))
 
 
 def summary_json(summary: Summary, settings: Settings, command: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ HEAD_CHARS = 64 * 1024
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 
 _DECLARED = re.compile(r'"?sep=(\\t|[^\w\s"\']|\t)"?[ ,;\t]*\r?\n?', re.I)
+_SCIENTIFIC = re.compile(r"\s*\d+,\d*[eE][+-]?\d+\s*", re.ASCII)
 _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 
 
@@ -50,6 +51,11 @@ def find_dialect(head: str, reading: Reading, name: str) -> Dialect:
         headless = [mark for mark in used if _is_id(first[mark][0], reading)]
         if headless and likely[0] not in headless:
             likely = list(used)
+        if headless == [","] and _SCIENTIFIC.fullmatch(",".join(first[","][:2])):
+            raise InputRefused(
+                f"{name}:1: {','.join(first[','][:2])} is in scientific notation, the digits are gone: "
+                "format the column as text and export again"
+            )
         if headless == [","] and _GROUPED.fullmatch(",".join(first[","][:2])):
             raise InputRefused(
                 f"{name}:1: {','.join(first[','][:2])} may be one number or two cells. "

@@ -145,7 +145,7 @@ def find_columns(file: str, line: int, cells: Sequence[str], reading: Reading = 
             raise refused(
                 f"{names[named]} is the account or the stock flag, not the order. Name the column of order ids"
             )
-        if is_id[named]:
+        if is_id[named] or _like_an_id(cells[named]):
             raise refused(f"the first row holds an id in column {named + 1}, not a name. Put a header row on top")
         order = named
     named = max(at + 1 for at, name in enumerate(names) if name)
@@ -156,6 +156,11 @@ _NOT_TO_DELETE_BY = (
     "does not name the order to delete: its numbers belong to something else, and the API would delete whatever order "
     "happens to have them. Export the column orderId (Id in GET orders) as well"
 )
+
+
+def _like_an_id(text: str) -> bool:
+    """Whether a cell is an id that was damaged, rather than a name: digits, and no letter but the e of `1,2E+05`."""
+    return any(char.isdigit() for char in text) and not any(char.isalpha() for char in text.casefold().replace("e", ""))
 
 
 def _number(text: str, columns: int) -> int | None:
@@ -173,7 +178,9 @@ def _why_no_order(cells: Sequence[str], names: tuple[str, ...], folded: list[str
         )
     if others := [name for name, key in zip(names, folded, strict=True) if is_other(key)]:
         return f"{', '.join(others)} {_NOT_TO_DELETE_BY}"
-    if any(isinstance(read_id(name), Id) for name in cells):
+    if len(cells) > 1 and sum(not is_blank((cell,)) for cell in cells) == 1 and not _like_an_id("".join(cells)):
+        return "the first row has one cell only: a title above the header? Take the lines above the header out"
+    if any(isinstance(read_id(name), Id) or _like_an_id(name) for name in cells):
         return "the first row holds an id, not column names. Put a header row on top, with orderId over the ids"
     if len(cells) == 1 and (mark := next((mark for mark in ",;\t|" if mark in cells[0]), None)):
         return f"the cells seem to be separated by {mark!r}. Leave --delimiter out, or say that one"

@@ -27,7 +27,7 @@ from bulkdelete.intake.cells import (
     shown,
 )
 from bulkdelete.intake.container import Contents, Kind, kind_of
-from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, find_dialect
+from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialect
 from bulkdelete.intake.encoding import find_encoding
 from bulkdelete.intake.header import Columns, find_columns, fold, is_name
 from bulkdelete.intake.reading import UNASKED, Reading
@@ -68,6 +68,19 @@ class Source:
 
     def __post_init__(self) -> None:
         self._stored = Stored(self.path)
+
+    @property
+    def read_as(self) -> str:
+        """How it was read, for people; "" for UTF-8 and commas."""
+        if (self.encoding, self.delimiter, self.container) == ("utf-8", ",", ""):
+            return ""
+        how = (
+            self.container,
+            f"sheet {self.sheet}" if self.sheet else "",
+            self.encoding,
+            NAMES.get(self.delimiter, self.delimiter),
+        )
+        return ", ".join(word for word in how if word)
 
     def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]:
         """The file's data rows, in its order; memory does not grow with them, except for a workbook.
@@ -234,10 +247,12 @@ class _Meaning:
 
     def _total(self, row: Row) -> Reject | None:
         at = self.columns.order
-        if isinstance(read_id(row.cells[at] if at < len(row.cells) else "", self.thousands), Id):
+        text = row.cells[at] if at < len(row.cells) else ""
+        order = read_id(text, self.thousands)
+        if isinstance(order, Id):
             return self._reject(row, at, "the row says total, and has an id. Take the row out, or the word")
-        if self._is_header(row):
-            return self._no_order(row, "")
+        if self._is_header(row) or any(char.isdigit() for char in text):  # an id that was damaged is no total
+            return self._no_order(row, order.why)
         self.skipped += 1
         self.notices["totals row left out"] += 1
         return None

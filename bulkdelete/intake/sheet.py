@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -17,15 +20,44 @@ from bulkdelete.intake.container import check_workbook
 from bulkdelete.intake.header import fold
 from bulkdelete.intake.table import Row
 
+_HIDDEN_ROW = re.compile(rb'<row\b[^>]{0,2000}\bhidden="(?:1|true)"')
+_CHUNK = 64 * 1024
 _EXACT = 10**15  # below this a spreadsheet keeps every digit of a number
 
 
 def sheet_rows(file: BinaryIO, name: str, asked: str | None) -> tuple[str, Iterator[Row]]:
     """The sheet's title and its rows. Raises InputRefused for several sheets with rows and none named, or for damage."""
     check_workbook(file, name)
+    _check_hidden(file, name)
     sheets = _sheets(file, name)
     title = _chosen(list(sheets), [title for title, sheet in sheets.items() if sheet.height], name, asked)
     return title, _rows(sheets[title]) if title else iter(())
+
+
+def _check_hidden(file: BinaryIO, name: str) -> None:
+    """Refuse an xlsx with hidden rows: whoever filtered a list means what is shown, and what is hidden would be deleted too."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            sheets = [member for member in archive.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", member)]
+            hidden = any(_hides_rows(archive, sheet) for sheet in sheets)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        hidden = False  # another kind of workbook, or damage, of which _sheets speaks
+    finally:
+        file.seek(0)
+    if hidden:
+        raise InputRefused(
+            f"{name} has hidden rows (a filter?), and they would count. Show all rows, or save what is shown as CSV UTF-8"
+        )
+
+
+def _hides_rows(archive: zipfile.ZipFile, sheet: str) -> bool:
+    with archive.open(sheet) as xml:
+        tail = b""
+        while chunk := xml.read(_CHUNK):
+            if _HIDDEN_ROW.search(tail + chunk):
+                return True
+            tail = (tail + chunk)[-_CHUNK:]
+    return False
 
 
 def _sheets(file: BinaryIO, name: str) -> dict[str, Any]:

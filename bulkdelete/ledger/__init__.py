@@ -29,6 +29,7 @@ class Tally:
     rejects: int
     skipped: int = 0
     notices: tuple[tuple[str, int], ...] = ()
+    read_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

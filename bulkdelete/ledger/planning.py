@@ -44,6 +44,7 @@ def planning(ledger: Path, host: str) -> Iterator[tuple[sqlite3.Connection, Scra
             for statement in "".join(MIGRATIONS).split(";\n"):
                 db.execute(statement)
         scratch.attach(db)
+        scratch.forget()
         yield db, scratch
     except sqlite3.DatabaseError as error:
         raise LedgerRefused(

@@ -10,6 +10,7 @@ import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from bulkdelete.core.summary import conserved
@@ -90,6 +91,10 @@ class Scratch:
         db.execute("PRAGMA scratch.synchronous = OFF")
         for statement in SCRATCH.split(";\n"):
             db.execute(statement)
+
+    def forget(self) -> None:
+        """Take the file's name away: it goes with the connection, however that ends. Its journal is off, so nothing else is left."""
+        self._path.unlink()
 
     def detach(self, db: sqlite3.Connection | None) -> None:
         """Throw it away. May be called twice."""
@@ -199,17 +204,7 @@ class Scratch:
             raise NothingSent(
                 f"{tally.path}: {tally.data_rows} rows were read, but not all are accounted for. Please report this"
             )
-        return Tally(
-            tally.path,
-            tally.sha256,
-            tally.column,
-            tally.data_rows,
-            orders,
-            duplicates,
-            rejects,
-            tally.skipped,
-            tally.notices,
-        )
+        return replace(tally, orders=orders, duplicates=duplicates, rejects=rejects)
 
     def confirm(self, db: sqlite3.Connection, now_ms: int) -> None:
         """Make what was added the ledger's selection, in one transaction."""

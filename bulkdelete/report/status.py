@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import place
 from bulkdelete.ledger.rows import counts_of
 from bulkdelete.ledger.sqlite import connect_read_only
@@ -32,7 +33,8 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One look at a ledger, in one transaction. Counts of orders; `per_min` settled in the last minute of attempts.
+    """One look at a ledger, in one transaction. Counts of orders; `per_min` settled in the last minute of attempts,
+    seen over `measured_s` seconds.
 
     `in_flight` is None at rest: there, an open intent is an order in doubt.
     """
@@ -46,6 +48,7 @@ class Status:
     requests: int
     limited: int
     per_min: float
+    measured_s: float
     eta_s: float | None
     last_run: dict[str, Any] | None
     doubts: tuple[Doubt, ...]
@@ -66,10 +69,11 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
     requests, limited, last_ms = db.execute(
         "SELECT total(sent IS NOT 0), total(status IS 429), max(answered_ms) FROM attempts"
     ).fetchone()
-    per_min = 0.0
+    per_min = measured_s = 0.0
     if last_ms is not None:
         settled = "SELECT count(*), min(answered_ms) FROM attempts WHERE answered_ms > ? AND outcome IS NOT NULL"
         n, first_ms = db.execute(settled, (last_ms - _PACE_WINDOW_MS,)).fetchone()
+        measured_s = (last_ms - first_ms) / 1000 if n > 1 else 0.0
         per_min = 60_000.0 * (n - 1) / (last_ms - first_ms) if n > 1 and last_ms > first_ms else float(n)
     left = selected.get("pending", 0) + selected.get("failed", 0)
     run = db.execute(
@@ -89,6 +93,7 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
         requests=int(requests),
         limited=int(limited),
         per_min=round(per_min, 1),
+        measured_s=round(measured_s, 1),
         eta_s=round(60 * left / per_min) if running and left and per_min else None,
         last_run=None
         if run is None
@@ -131,7 +136,7 @@ def status_text(status: Status) -> str:
     if status.doubts:
         lines.append("in doubt, the first few:")
         lines += [f"  {d.account_id}:{d.order_id} ({d.origin}) {d.message}" for d in status.doubts]
-    return "\n".join(lines)
+    return "\n".join(map(escaped, lines))  # a file's name may hold anything
 
 
 def duration(seconds: float) -> str:

@@ -146,12 +146,14 @@ def test_the_demo_would_see_a_difference(server: Server, tmp_path: Path) -> None
     file = write(tmp_path / "o.csv", IDS)
     assert call(*arguments(server, file, "--yes")).returncode == 0
     ledger, journal = tmp_path / "o.csv.ledger.db", server.journal()
-    assert compare(journal, ledger) == []
-    assert compare(journal[1:], ledger) == [
+    assert compare(journal, ledger, 60) == []
+    assert compare(journal[1:], ledger, 60) == [
         f"order {journal[0]['order_id']}: 0 requests, 1 attempts",
         f"order {journal[0]['order_id']}: deleted, but the server has it or never had it",
     ]
-    assert compare([*journal, journal[0] | {"order_id": 9}], ledger)[-1] == "order 9: deleted, but not in the ledger"
+    assert (
+        compare([*journal, journal[0] | {"order_id": 9}], ledger, 60)[-1] == "order 9: deleted, but not in the ledger"
+    )
 
 
 def test_the_ugly_export_of_the_demo(tmp_path: Path) -> None:
@@ -190,3 +192,54 @@ def test_help_is_grouped_by_purpose() -> None:
     shown = call(*PROGRAM, "run", "--help").stdout
     purposes = ["Input:", "Key and server:", "Sending:", "Stopping:", "Confirming:", "Output:", "Options:"]
     assert [line for line in shown.splitlines() if line in purposes] == purposes
+
+
+def test_an_output_never_takes_the_place_of_an_input_or_the_ledger(server: Server, tmp_path: Path) -> None:
+    """--rejects, --log-file and export -o refuse them, and devices and links: exit 2, every file as it was."""
+    file = write(tmp_path / "o.csv", IDS)
+    assert call(*arguments(server, file, "--yes")).returncode == 0
+    ledger, link = tmp_path / "o.csv.ledger.db", tmp_path / "link"
+    link.symlink_to(file)
+    kept = {path: path.read_bytes() for path in (file, ledger)}
+    for words in (
+        [*arguments(server, file, "--yes"), "--rejects", str(ledger)],
+        [*arguments(server, file, "--yes"), "--rejects", str(file)],
+        [*arguments(server, file, "--yes"), "--rejects", str(link)],
+        [*arguments(server, file, "--yes"), "--log-file", str(ledger)],
+        [*arguments(server, file, "--yes"), "--log-file", str(file)],
+        [*arguments(server, tmp_path / "new.csv", "--yes"), "--log-file", str(tmp_path / "new.csv.ledger.db")],
+        [*PROGRAM, "plan", str(file), *GIVEN, "--api-url", server.url, "--rejects", str(ledger)],
+        [*PROGRAM, "export", str(ledger), "-o", str(ledger)],
+        [*PROGRAM, "export", str(ledger), "-o", str(link)],
+    ):
+        run = call(*words)
+        assert run.returncode == 2, (words, run.stderr)
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert link.is_symlink()
+    assert len(server.journal()) == len(IDS)
+
+
+def test_a_plan_of_little_and_of_nothing(tmp_path: Path) -> None:
+    """Each id is shown once; an empty input says what `run` would say."""
+    assert "1 order would be sent: 1:5\n" in plan(write(tmp_path / "a.csv", [5])).stdout
+    assert (
+        "5 orders would be sent: 1:1, 1:2, 1:3, 1:4, 1:5\n" in plan(write(tmp_path / "b.csv", [1, 2, 3, 4, 5])).stdout
+    )
+    empty = plan(write(tmp_path / "c.csv", []))
+    assert (empty.returncode, "--allow-empty" in empty.stdout) == (3, True)
+    assert plan(tmp_path / "c.csv", "--allow-empty").returncode == 0
+    assert plan(tmp_path / "b.csv", "--max-orders", "4").returncode == 3
+
+
+def test_names_of_files_cannot_act_on_a_terminal(tmp_path: Path) -> None:
+    """An escape sequence in a file's name is shown, not sent."""
+    run = plan(write(tmp_path / "x\x1b[31m.csv", [5]))
+    assert "\x1b" not in run.stdout + run.stderr
+    assert "\\x1b[31m" in run.stdout
+
+
+def test_how_a_file_was_read_is_told(tmp_path: Path) -> None:
+    """Encoding and delimiter that were found out stand behind the name."""
+    file = tmp_path / "o.csv"
+    file.write_text("orderId\ttotal\n5\t1\n", encoding="utf-16")
+    assert f"{file} (utf-16-le, tab): 1 row" in plan(file).stdout

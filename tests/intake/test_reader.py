@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulkdelete.errors import InputRefused, UsageError
-from bulkdelete.intake import Source
+from bulkdelete.intake import Reading, Source
 from bulkdelete.intake.header import fold
 from bulkdelete.model import MAX_ID, Order, Origin, Reject
 
@@ -257,3 +257,29 @@ def test_well_formed_tables(
         for row in got
         if isinstance(row, Order)
     ] == [(str(row[1]), str(row[2]), row[3], line) for line, row in enumerate(rows, 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "says"),
+    [
+        ("1.234.567\n700001\n", "1", "Put a header row on top"),
+        ("7,00E+05\n700001\n", None, "scientific notation"),
+        ("Reporte de ventas;;\norderId;b;c\n1;2;3\n", None, "title above the header"),
+    ],
+)
+def test_a_damaged_first_id_or_a_title_is_no_header(tmp_path: Path, text: str, column: str | None, says: str) -> None:
+    """An id that was damaged is not taken for a column's name, and so lost; a title is named for what it is."""
+    file = tmp_path / "o.csv"
+    file.write_text(text)
+    with pytest.raises(InputRefused, match=says):
+        list(Source(str(file), Reading(column=column)).read(1, False))
+
+
+def test_only_a_row_without_an_id_adds_up_others(tmp_path: Path) -> None:
+    """A damaged id beside the word total is a reject; an empty one is a totals row."""
+    file = tmp_path / "o.csv"
+    file.write_text("orderId;cliente\n700001;A\n840.001;Total\n8,4E+05;TOTAL\n;Total\nTotal;3\n")
+    source = Source(str(file))
+    rows = list(source.read(1, False))
+    assert [row.origin.line for row in rows if isinstance(row, Reject)] == [3, 4]
+    assert source.skipped == 2
