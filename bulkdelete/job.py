@@ -207,9 +207,14 @@ async def delete(
     return await _summary(job, shared, lanes)
 
 
-async def conclude(job: Job) -> Summary:
-    """How a confirmed selection stands of which nothing is to be sent."""
-    return await _summary(job, Run(job.settings, _limits(job), Halter(), lambda _: None, lambda: 0.0), [])
+async def conclude(proposal: Proposal) -> Summary:
+    """How the orders of a proposal stand of which nothing is to be sent. Nothing is confirmed: an earlier selection stays."""
+    check(proposal)
+    staging, ledger = proposal._staging, proposal._ledger
+    counts = await (staging.counts() if staging is not None else ledger.counts(selected=True))
+    ever = await ledger.counts(selected=False)
+    facts = proposal.facts
+    return Summary(counts, (), unproven_accounts(counts, ever), facts.left_alone, facts.rejected, 0, 0, 0.0)
 
 
 async def close(proposal: Proposal) -> None:
@@ -238,16 +243,16 @@ async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
     try:
         async with asyncio.timeout(job.settings.flush_s if halter.leaving.is_set() else None):
             await ledger.flush()
-            if lanes:
-                await ledger.end(stops)
+            await ledger.end(stops)
             counts, ever = await ledger.counts(selected=True), await ledger.counts(selected=False)
     except LedgerBroken as error:
         with suppress(BulkDeleteError):  # a reader may still get at what was committed
             counts, ever = committed_counts(job.settings.ledger)
         if all(stop.why is not Why.LEDGER for stop in stops):
             stops += (Stop(Why.LEDGER, Scope.RUN, str(error)),)
-    except TimeoutError:
-        pass  # told to leave at once: the ledger has what was committed, and open intents for the rest
+    except TimeoutError:  # told to leave at once: the ledger has what was committed, and open intents for the rest
+        with suppress(BulkDeleteError):
+            counts, ever = committed_counts(job.settings.ledger)
     return Summary(
         counts=counts,
         stops=stops,
@@ -262,4 +267,5 @@ async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
 
 def _options(settings: Settings) -> str:
     """The settings of a run, for the ledger. No key is among them."""
-    return ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value is not None)
+    text = ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value is not None)
+    return text.encode("utf-8", "backslashreplace").decode()  # a path may be no UTF-8

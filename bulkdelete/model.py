@@ -229,11 +229,15 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class PaceChanged:
-    """The rate, or a pause of `wait_s` seconds that begins now. `limit_per_min` None: the server does not tell."""
+    """The rate, or a pause of `wait_s` seconds that begins now, and the answer behind it.
+
+    `limit_per_min` None: the server does not tell.
+    """
 
     rate_per_s: float
     limit_per_min: int | None
     wait_s: float
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)

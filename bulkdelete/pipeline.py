@@ -58,6 +58,7 @@ async def attempt(task: Task, call: Call, lane: Lane) -> None:
     if not lane.may_send(call):
         lane.hold_back(task, intent, call)
         return
+    lane.run.requests += 1  # from here on it may have left
     answer = await lane.client.delete(task.order)
     lane.settle(task, intent, call, answer)  # no await between an answer and its ledger
 
@@ -260,7 +261,7 @@ class Lane:
         if verdict.again is Again.SOON:
             self._again.appendleft(task)
         self.run.on_event(Settled(order, answer, verdict))
-        self._tell_pace(before.epoch, before.rate_per_s)
+        self._tell_pace(before.epoch, before.rate_per_s, answer)
         for reason in (
             stop,
             guard.judge_failures(self.run.failures, limits),
@@ -271,9 +272,9 @@ class Lane:
 
     def _count(self, answer: Answer, verdict: Verdict) -> None:
         run, now_s = self.run, self._clock()
-        run.requests += isinstance(answer, Reply) or answer.sent
+        run.requests -= not (isinstance(answer, Reply) or answer.sent)
         run.limited += isinstance(answer, Reply) and answer.status == 429
-        run.failures += verdict.state in (State.REFUSED, State.FAILED, State.IN_DOUBT)
+        run.failures += verdict.again is None and verdict.state in (State.REFUSED, State.FAILED, State.IN_DOUBT)
         run.first_s = now_s - answer.latency_s if run.first_s is None else run.first_s
         run.last_s = now_s
         if verdict.state is State.IN_DOUBT:
@@ -281,11 +282,11 @@ class Lane:
             if isinstance(answer, Reply):
                 self._asked_s = max(self._asked_s, answer.quota.retry_after_s or 0.0)
 
-    def _tell_pace(self, epoch: int, rate_per_s: float) -> None:
+    def _tell_pace(self, epoch: int, rate_per_s: float, answer: Answer) -> None:
         pace = self.throttle.pace
         if pace.epoch != epoch or pace.rate_per_s != rate_per_s:
             limit = round(pace.limit) if pace.mirrored else None
-            self.run.on_event(PaceChanged(pace.rate_per_s, limit, max(0.0, self.throttle.quiet().wait_s)))
+            self.run.on_event(PaceChanged(pace.rate_per_s, limit, max(0.0, self.throttle.quiet().wait_s), answer))
 
     def _stop(self, stop: Stop) -> None:
         if stop.scope is Scope.LANE:

@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 
 from bulkdelete.errors import UsageError
 
-__all__ = ["ApiKey", "read_key", "seal_process"]
+__all__ = ["ApiKey", "has_source", "read_key", "seal_process"]
 
 _LONGEST = 4096  # characters; a longer "key" is a wrong file
 _CREDENTIAL = "bulkdelete-api-key"  # its name under systemd's $CREDENTIALS_DIRECTORY
@@ -88,6 +88,13 @@ def read_key(
     raise UsageError(
         "no API key: put it into a file that only you can read, and name the file with --api-key-file or BULKDELETE_API_KEY_FILE"
     )
+
+
+def has_source(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names a key, so that nobody need be asked."""
+    named = any(environ.get(name) for name in ("BULKDELETE_API_KEY_FILE", "BULKDELETE_API_KEY"))
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    return named or bool(folder and (Path(folder) / _CREDENTIAL).exists())
 
 
 def _from_file(path: Path, source: str) -> ApiKey:

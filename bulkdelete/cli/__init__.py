@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -22,6 +23,9 @@ def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     from bulkdelete.cli.commands import program
 
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # closed by whoever started us
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
     code: int
     try:
         code = program.main(prog_name="bulkdelete", standalone_mode=False) or 0

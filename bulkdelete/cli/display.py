@@ -78,9 +78,14 @@ class Display:
         match event:
             case Settled():
                 self._settled_one(event)
-            case PaceChanged(rate_per_s=rate, limit_per_min=limit, wait_s=wait_s):
+            case PaceChanged(rate_per_s=rate, limit_per_min=limit, wait_s=wait_s, answer=answer):
                 level: Level = "info" if wait_s >= 1 else "debug"
-                self._log(level, "pace.changed", per_min=round(60 * rate, 1), limit=limit, wait_s=round(wait_s, 1))
+                why = f"HTTP {answer.status}" if isinstance(answer, Reply) else answer.why.value
+                if answer.message:
+                    why += f": {answer.message}"
+                self._log(
+                    level, "pace.changed", per_min=round(60 * rate, 1), limit=limit, wait_s=round(wait_s, 1), why=why
+                )
             case Settling(wait_s=wait_s):
                 self._log(
                     "info",

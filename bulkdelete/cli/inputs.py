@@ -38,6 +38,8 @@ def ledger_of(files: tuple[str, ...], given: Path | None) -> Path:
     if len(files) > 1 or files[0] == "-" or (_WILD & set(files[0]) and not Path(files[0]).exists()):
         raise UsageError("only one plain file has a ledger of its own beside it: name one with --ledger")
     file = Path(files[0])
+    if not file.name:
+        raise UsageError(f"{files[0] or 'an empty name'} is no file: name a CSV file")
     return file.with_name(file.name + ".ledger.db")
 
 

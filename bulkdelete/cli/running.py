@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from bulkdelete import job
-from bulkdelete.api.keys import ApiKey, read_key, seal_process
+from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
 from bulkdelete.cli import show
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import spare
@@ -74,18 +74,20 @@ def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]
                 _ask(show.question(facts, settings), facts.to_send, asks)
             if facts.to_send and key is None:
                 key = read_key(None, {}, str, _prompt)
-            armed = runner.run(job.confirm(proposal))
             if facts.to_send and key is not None:
+                armed = runner.run(job.confirm(proposal))
                 halter = runner.run(_halter())
                 summary = runner.run(_delete(armed, key, halter, log, options))
             else:
-                summary = runner.run(job.conclude(armed))
+                summary = runner.run(job.conclude(proposal))
             _tell(summary, settings, options)
             if halter is not None and halter.leaving.is_set() and halter.stops[0].why in _SIGNALLED:
                 _leave_at_once(summary.exit_code)
-            return summary.exit_code
         finally:
             runner.run(job.close(proposal))
+        if halter is not None:
+            _leave_at_once(summary.exit_code)  # a name look-up that hangs in a thread must not hold up the exit
+        return summary.exit_code
 
 
 async def _halter() -> Halter:
@@ -120,9 +122,16 @@ def _hear_signals(halter: Halter) -> None:
     loop = asyncio.get_running_loop()
     whys = {signal.SIGINT: Why.INTERRUPTED, signal.SIGTERM: Why.TERMINATED, signal.SIGHUP: Why.TERMINATED}
 
+    first_s: float | None = None
+
     def hear(number: signal.Signals) -> None:
+        nonlocal first_s
         stop = Stop(whys[number], Scope.RUN, number.name)
-        (halter.now if halter.draining.is_set() else halter.drain)(stop)
+        if first_s is None:  # whatever else is stopping the run already
+            first_s = loop.time()
+            halter.drain(stop)
+        elif loop.time() - first_s >= _DOUBLE_S:
+            halter.now(stop)
 
     for number in whys:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -172,13 +181,13 @@ def _ask(question: str, number: int, asks: bool) -> None:
 def _key(file: str | None, asks: bool) -> ApiKey | None:
     """The key, from the first source that is there; None: it will be asked for, once there is something to send."""
     seal_process()
-    if asks and file is None and not any(os.environ.get(name) for name in _SOURCES):
+    if asks and file is None and not has_source(os.environ):
         return None
     return read_key(file, os.environ, sys.stdin.readline, None)
 
 
+_DOUBLE_S = 0.5  # `timeout` and others signal the process and then its group: that is one signal
 _SIGNALLED = (Why.INTERRUPTED, Why.TERMINATED)
-_SOURCES = ("BULKDELETE_API_KEY_FILE", "BULKDELETE_API_KEY", "CREDENTIALS_DIRECTORY")
 
 
 def _prompt() -> str:

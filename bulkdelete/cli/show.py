@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +106,27 @@ def summary_json(summary: Summary, settings: Settings, command: str) -> dict[str
 
 
 def go_on(settings: Settings, options: dict[str, Any]) -> str:
-    """The command that goes on with this ledger. It names where the key is, never the key."""
-    words = ["bulkdelete", "resume", str(settings.ledger)]
-    for option in ("api_key_file", "api_url", "ca_file", "doubts", "slots"):
+    """The command that goes on with this ledger, from any folder. It names where the key is, never the key."""
+    program = ["bulkdelete"] if shutil.which("bulkdelete") else [sys.executable, "-m", "bulkdelete"]
+    words = [*program, "resume", str(settings.ledger.absolute())]
+    for option in (
+        "api_key_file",
+        "api_url",
+        "ca_file",
+        "doubts",
+        "slots",
+        "timeout",
+        "attempts",
+        "patience",
+        "grace",
+        "guard",
+    ):
         value = options.get(option)
-        if value is not None and value != "-":
-            words += [f"--{option.replace('_', '-')}", str(value.absolute() if isinstance(value, Path) else value)]
+        if value is None or value == "-":
+            continue
+        if option in ("api_key_file", "ca_file"):
+            value = Path(value).absolute()
+        words += [f"--{option.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
     return shlex.join(words)
 
 

@@ -59,8 +59,8 @@ async def _serve(simulation: Simulation, port: int, orders: int) -> None:
     simulator = Simulator(simulation)
     try:
         bound = await simulator.start(port=port)
-    except OSError as error:
-        raise UsageError(f"port {port} cannot be used ({error.strerror}); name another with --port") from None
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"port {port} cannot be used ({error}); name another with --port") from None
     try:
         click.echo(f"{orders:,} orders exist, {simulation.limit} requests a minute. Add to bulkdelete run:")
         click.echo(f"  --api-url http://127.0.0.1:{bound}")

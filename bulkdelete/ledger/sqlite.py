@@ -315,6 +315,9 @@ class _SqliteStaging:
     async def facts(self, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
         return await self._step(lambda db: self._scratch.facts(db, tallies, doubts))
 
+    async def counts(self) -> Counts:
+        return await self._ledger._alone(lambda: self._scratch.counts(self._ledger.db))
+
     async def confirm(self) -> None:
         def confirm(db: sqlite3.Connection) -> None:
             self._scratch.confirm(db, self._ledger._now_ms())

@@ -18,7 +18,7 @@ from bulkdelete.errors import NothingSent
 from bulkdelete.ledger import Facts, Retry, Tally, place
 from bulkdelete.ledger.rows import Transaction, recount
 from bulkdelete.ledger.schema import SCRATCH, crc
-from bulkdelete.model import Doubts, Order, Origin, Reject, State
+from bulkdelete.model import Counts, Doubts, Order, Origin, Reject, State
 
 __all__ = ["Scratch", "selected_facts"]
 
@@ -181,6 +181,16 @@ class Scratch:
             first=tuple(Order(a, o, bool(r), Origin(path[i], line)) for a, o, r, i, line in first),
             last=tuple(Order(a, o, bool(r), Origin(path[i], line)) for a, o, r, i, line in reversed(last)),
         )
+
+    def counts(self, db: sqlite3.Connection) -> Counts:
+        """What the ledger knows of the added orders."""
+        by_account: dict[int, dict[State, int]] = {}
+        for account, state, n in db.execute(
+            "SELECT o.account_id, o.state, count(*) FROM scratch.staged s JOIN orders o USING (account_id, order_id)"
+            " WHERE s.why IS NULL GROUP BY 1, 2"
+        ):
+            by_account.setdefault(account, {})[State(state)] = n
+        return Counts(by_account)
 
     def each_reject(self, db: sqlite3.Connection, tallies: tuple[Tally, ...], tell: Callable[[Reject], None]) -> None:
         """Tell every reject, in the order of files and lines."""

@@ -247,7 +247,7 @@ def test_interrupted_in_mid_run(server: Server, tmp_path: Path, number: signal.S
     assert run.returncode == (130 if number is signal.SIGINT else 143), err
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
         assert db.execute("SELECT count(*) FROM intents").fetchone() == (0,)
-    command = re.search(r"Go on with: bulkdelete (.*)", out)
+    command = re.search(r"Go on with: .*?bulkdelete (resume .*)", out)
     assert command, out
     seen = len(server.journal())
     go_on = started([*PROGRAM, *command[1].split(), "--yes", "--max-time", "1"])
@@ -458,3 +458,55 @@ def test_a_ledger_that_may_grow_no_more(server: Server, tmp_path: Path) -> None:
     assert again.returncode == 75, again.stdout + again.stderr
     orders = [entry["order_id"] for entry in server.journal() if entry["status"] != 429]
     assert len(orders) == len(set(orders))
+
+
+@pytest.mark.parametrize("server", [("--limit", "600", "--latency", "0.7")], indirect=True)
+def test_two_signals_at_once_are_one(server: Server, tmp_path: Path) -> None:
+    """`timeout` signals a process and then its group: what is in flight may land all the same."""
+    file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_900)])
+    run = started(arguments(server, file, "--yes", "--guard", "off"))
+    until(lambda: server.path.exists() and len(server.journal()) > 30)
+    run.send_signal(signal.SIGTERM)
+    time.sleep(0.05)
+    run.send_signal(signal.SIGTERM)
+    out, err = run.communicate(timeout=20)
+    assert run.returncode == 143, err
+    assert "in_doubt" not in out
+
+
+def test_nothing_to_send_confirms_nothing(server: Server, tmp_path: Path) -> None:
+    """A file of settled orders leaves an earlier selection as it is, and its exit code is its own."""
+    ledger = tmp_path / "l.db"
+    done, rest = write(tmp_path / "a.csv", IDS[:20]), write(tmp_path / "b.csv", [*IDS[20:], *range(700_000, 700_040)])
+    assert call(*arguments(server, done, "--yes", "--ledger", str(ledger))).returncode == 0
+    assert call(*arguments(server, rest, "--yes", "--ledger", str(ledger))).returncode == 0
+    again = call(*arguments(server, done, "--ledger", str(ledger), "--json"))
+    assert (again.returncode, json.loads(again.stdout)["outcomes"]["deleted"]) == (0, 20)
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
+        assert db.execute("SELECT count(*) FROM orders WHERE selected = 1").fetchone() == (80,)
+
+
+def test_closed_streams_change_no_exit_code(server: Server, tmp_path: Path) -> None:
+    """stdin, stdout or stderr closed by whoever started us."""
+    for n, closed in enumerate(("<&-", ">&-", "2>&-")):
+        file = write(tmp_path / f"{n}.csv", IDS[:5] if n == 0 else [9_000_000 + n])
+        words = " ".join(f"'{word}'" for word in arguments(server, file, "--yes", "--ledger", str(tmp_path / "l.db")))
+        assert call("bash", "-c", f"{words} {closed}").returncode == 0, closed
+
+
+@pytest.mark.parametrize("name", [".", "/", ""])
+def test_a_folder_is_no_file(tmp_path: Path, name: str) -> None:
+    """Exit 2 with a sentence, no traceback."""
+    run = call(
+        *PROGRAM,
+        "run",
+        name,
+        "--account-id",
+        "1",
+        "--keep-stock",
+        "--yes",
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=os.getcwd()),
+    )
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
