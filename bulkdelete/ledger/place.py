@@ -11,6 +11,7 @@ import os
 import shutil
 import struct
 import sys
+import time
 from pathlib import Path
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused
@@ -52,6 +53,7 @@ class Lock:
         self._fd = self._acquired()
 
     def _acquired(self) -> int:
+        waited = False
         while True:
             try:
                 fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -64,6 +66,10 @@ class Lock:
             except OSError as error:
                 os.close(fd)
                 if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                    if not waited:  # `is_locked` of a reader holds it for an instant
+                        waited = True
+                        time.sleep(0.05)
+                        continue
                     raise LedgerLocked(
                         f"{self._path.with_suffix('')}: another run holds this ledger. Wait for it to end"
                     ) from None
