@@ -510,3 +510,11 @@ def test_a_folder_is_no_file(tmp_path: Path, name: str) -> None:
     )
     assert run.returncode == 2
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="macOS has no such names")
+def test_a_name_that_is_not_utf8(server: Server, tmp_path: Path) -> None:
+    """A Latin-1 file name is run like any other."""
+    file = write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/pedidos-\xe9.csv")), IDS[:5])
+    run = call(*arguments(server, file, "--yes"))
+    assert run.returncode == 0, run.stderr

@@ -266,3 +266,20 @@ def test_names_that_are_refused(
     with pytest.raises(InputRefused) as refused:
         sources(patterns)
     assert sign in str(refused.value)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_hidden_rows_of_a_workbook(tmp_path: Path, hidden: bool) -> None:
+    """Whoever filters a list means what is shown: a workbook with hidden rows is refused, and it is said why."""
+    path = tmp_path / "o.xlsx"
+    book = xlsxwriter.Workbook(str(path))
+    sheet = book.add_worksheet()
+    sheet.write_column(0, 0, ["orderId", 700001, 700002, 700003])
+    if hidden:
+        sheet.set_row(2, None, None, {"hidden": True})
+    book.close()
+    if hidden:
+        with pytest.raises(InputRefused, match="hidden rows"):
+            list(Source(str(path)).read(1, False))
+    else:
+        assert len(list(Source(str(path)).read(1, False))) == 3
