@@ -6,6 +6,7 @@ Units stand last in a name: `latency_s` seconds, `intended_ms` milliseconds sinc
 from __future__ import annotations
 
 import enum
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 MAX_ID = 2**63 - 1
@@ -113,13 +114,15 @@ class Intent:
 class Quota:
     """What the headers of one answer say of the rate limit; None where they say nothing.
 
-    `limit` requests per minute, `remaining` requests, `reset_s` seconds until full capacity, `retry_after_s` seconds to wait.
+    `limit` the bucket's size in requests, `remaining` requests, `reset_s` seconds until full capacity or the window's end,
+    `retry_after_s` seconds to wait, `window_s` seconds in which the policy allows `limit` requests (the API tells none: 60).
     """
 
     limit: int | None = None
     remaining: int | None = None
     reset_s: float | None = None
     retry_after_s: float | None = None
+    window_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,14 @@ class Reply:
     quota: Quota = Quota()
     latency_s: float = 0.0
     cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was learned of one key's limit: requests per second, and the size of the bucket in requests."""
+
+    rate_per_s: float
+    burst: float
 
 
 class Lost(enum.StrEnum):
@@ -274,3 +285,10 @@ class Counts:
     @property
     def open(self) -> int:
         return sum(self[state] for state in OPEN)
+
+    def open_of(self, accounts: Set[int] | None) -> int:
+        """The same, of these accounts alone; None: of all."""
+        chosen = Counts(
+            {account: states for account, states in self.by_account.items() if accounts is None or account in accounts}
+        )
+        return chosen.open

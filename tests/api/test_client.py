@@ -287,6 +287,18 @@ async def test_quota(kind: Kind, retry_after_s: float | None) -> None:
                 assert kind is Kind.DROP_AFTER
 
 
+async def test_every_line_of_a_header_arrives() -> None:
+    """A header that comes twice, in other cases, is heard twice: the gateway's longer wait, and both of its policies."""
+    head = (
+        b'HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nretry-after: 2\r\nRetry-After: 30\r\nRATELIMIT: "b";r=0;t=9\r\n'
+        b'RateLimit-Policy: "a";q=10;w=1\r\nratelimit-policy: "b";q=100;w=60\r\n\r\n'
+    )
+    async with Script(head) as script, client_of(script.port) as client:
+        answer = await client.delete(order())
+    assert isinstance(answer, Reply)
+    assert answer.quota == Quota(limit=100, remaining=0, reset_s=9.0, retry_after_s=30.0, window_s=60.0)
+
+
 @pytest.mark.parametrize("kind", [Kind.HANG_BEFORE, Kind.HANG_AFTER])
 async def test_hang(kind: Kind) -> None:
     """A server that never answers costs `answer_timeout_s`, no more, and leaves a doubt."""
