@@ -2,8 +2,8 @@
 
 proposal = await propose([Source("orders.csv")], settings)     # read, checked and staged; the ledger is locked
 try:
-    job = await confirm(proposal)                              # the selection is armed, durably
-    summary = await delete(job, key, Halter())                 # paced, accounted for, resumable
+    job = await confirm(proposal)                              # the selection is armed, durably; `keys`: a key, or several with
+    summary = await delete(job, keys, Halter())                # their accounts. Paced, accounted for, resumable
 finally:
     await close(proposal)
 """
@@ -13,21 +13,23 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from bulkdelete.api.keys import ApiKey
+from bulkdelete.api.keys import ApiKey, Credential, credentials_of
 from bulkdelete.core.guard import Limits
+from bulkdelete.core.pace import Bounds
 from bulkdelete.core.summary import Summary, unproven_accounts
-from bulkdelete.errors import BulkDeleteError, LedgerBroken, NothingSent
+from bulkdelete.errors import BulkDeleteError, LedgerBroken, NothingSent, UsageError
 from bulkdelete.ledger import Facts, Ledger, Retry, Staging, Tally, place
 from bulkdelete.ledger.planning import planning
 from bulkdelete.ledger.sqlite import SqliteLedger, committed_counts
-from bulkdelete.model import Counts, Event, Order, Reject, Scope, Stop, Why
-from bulkdelete.pipeline import Halter, Lane, Run, run
+from bulkdelete.model import OPEN, Counts, Event, Order, Reject, Scope, Stop, Why
+from bulkdelete.pipeline import Halter, Lane, Run, Share, run
 from bulkdelete.settings import Settings
 from bulkdelete.throttle import Throttle
 
@@ -180,15 +182,20 @@ async def confirm(proposal: Proposal) -> Job:
 
 async def delete(
     job: Job,
-    key: ApiKey,
+    keys: ApiKey | Sequence[Credential],
     halter: Halter,
     on_event: Callable[[Event], None] = lambda _: None,
     jitter: Callable[[], float] = random.random,
 ) -> Summary:
-    """Send what is open, and say how it ended. Stops come through `halter`; what a server does is no exception."""
+    """Send what is open, each key's orders at a pace of their own, and say how it ended.
+
+    Stops come through `halter`; what a server does is no exception. UsageError if an account has no key, or two.
+    """
     from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
 
     settings, ledger = job.settings, job._ledger
+    selected = await ledger.counts(selected=True)
+    credentials = _needed(credentials_of(keys), selected, settings)
     ever = await ledger.counts(selected=False)
     shared = Run(settings, _limits(job), halter, on_event, jitter)
     timer = None
@@ -198,13 +205,46 @@ async def delete(
     await ledger.begin(_options(settings))
     lanes: list[Lane] = []
     try:
-        async with Client(key, settings) as client:
-            lanes.append(Lane(client, Throttle(), ledger, shared, ever))
+        async with AsyncExitStack() as exits:
+            for credential in credentials:
+                client = await exits.enter_async_context(Client(credential.key, settings))
+                throttle, share = await _paced(credential, job, selected, settings.slots_in_all // len(credentials))
+                lanes.append(Lane(client, throttle, ledger, shared, ever, share))
             await run(lanes, halter)
     finally:
         if timer is not None:
             timer.cancel()
     return await _summary(job, shared, lanes)
+
+
+def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Settings) -> tuple[Credential, ...]:
+    """The credentials whose accounts have orders to send. UsageError if an account's orders have none."""
+    waiting = {account for account, states in selected.by_account.items() if any(states.get(state) for state in OPEN)}
+    if all(credential.accounts is None for credential in credentials):
+        return credentials
+    if without := waiting.difference(*(credential.accounts or () for credential in credentials)):
+        raise UsageError(f"account {min(without)} has orders to delete and no API key. Nothing was sent")
+    needed = tuple(credential for credential in credentials if waiting & (credential.accounts or set()))
+    if len(needed) > settings.slots_in_all:
+        raise UsageError(f"{len(needed)} API keys in one run; at most {settings.slots_in_all} can go at once")
+    return needed
+
+
+async def _paced(credential: Credential, job: Job, selected: Counts, slots_max: int) -> tuple[Throttle, Share]:
+    """A throttle that goes on from what earlier runs learned of this key, and from what they have spent of its quota."""
+    settings, ledger = job.settings, job._ledger
+    fingerprint = await asyncio.to_thread(credential.key.fingerprint, settings.host)
+    learned = await ledger.learned(fingerprint)
+    # The only look at the wall clock, and only for requests of an earlier process: the pace itself is on the monotonic one.
+    now_ms = time.time_ns() // 1_000_000
+    since_ms = now_ms - round(settings.recent_s * 1000)
+    recent = await ledger.recent(credential.accounts, since_ms, settings.recent_requests)
+    spent_s = [max(0, now_ms - intended_ms) / 1000 for intended_ms in recent]
+    share = Share(
+        selected.open_of(credential.accounts), min(settings.slots, slots_max), fingerprint, learned, credential.accounts
+    )
+    bounds = Bounds(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
+    return Throttle(bounds, learned, spent_s), share
 
 
 async def conclude(proposal: Proposal) -> Summary:
@@ -262,6 +302,7 @@ async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
         requests=shared.requests,
         limited=shared.limited,
         seconds=0.0 if shared.first_s is None else shared.last_s - shared.first_s,
+        a_lane_finished=any(lane.finished for lane in lanes),
     )
 
 

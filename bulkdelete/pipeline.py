@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from bulkdelete.core import guard
+from bulkdelete.core import pace as pacing
 from bulkdelete.core.guard import Limits, Seen
 from bulkdelete.core.pace import Call
 from bulkdelete.core.policy import decide, doubts_of, resend_delay_s
@@ -26,6 +28,7 @@ from bulkdelete.model import (
     Event,
     Halted,
     Intent,
+    Learned,
     Order,
     PaceChanged,
     Reply,
@@ -41,7 +44,9 @@ from bulkdelete.model import (
 from bulkdelete.settings import Settings
 from bulkdelete.throttle import Throttle
 
-__all__ = ["Halter", "Lane", "Run", "Sender", "run"]
+__all__ = ["Halter", "Lane", "Run", "Sender", "Share", "run"]
+
+_WORTH_KEEPING = 0.01  # a smaller change of what was learned is kept at the end only
 
 
 async def run(lanes: list[Lane], halter: Halter) -> None:
@@ -114,10 +119,24 @@ class Run:
     last_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A lane's part of a run: its orders and slots, what the ledger calls its key and knows of that key's limit, and the key's
+    accounts (None: all)."""
+
+    orders: int
+    slots: int
+    fingerprint: str
+    learned: Learned | None = None
+    accounts: frozenset[int] | None = None
+
+
 class Lane:
     """One API key's way through the selection: its orders in the order of (account, id), its throttle, its slots."""
 
-    def __init__(self, client: Sender, throttle: Throttle, ledger: Ledger, run: Run, ever: Counts) -> None:
+    def __init__(
+        self, client: Sender, throttle: Throttle, ledger: Ledger, run: Run, ever: Counts, share: Share
+    ) -> None:
         self.client = client
         self.throttle = throttle
         self.ledger = ledger
@@ -125,6 +144,11 @@ class Lane:
         self.halter = Halter(run.on_event)
         self.seen: dict[int, Seen] = {}
         self.in_flight: set[asyncio.Task[None]] = set()
+        self.finished = False  # every order of it had its turn
+        self._share = share
+        self._known = share.learned
+        self._left = share.orders
+        self._told_per_s = 0.0
         self._ever = ever
         self._again: deque[Task] = deque()  # at most `slots`: each was in flight
         self._page: deque[Task] = deque()
@@ -150,11 +174,14 @@ class Lane:
             await asyncio.wait((feeder, draining), return_when=asyncio.FIRST_COMPLETED)
             if feeder.done():
                 feeder.result()
+                self.finished = not self.halter.draining.is_set()
         except LedgerBroken as error:
             self.run.halter.now(Stop(Why.LEDGER, Scope.RUN, str(error)))
         finally:
             await _cancelled(feeder, draining)
             await self._land()
+            with suppress(LedgerBroken):
+                self._keep_learned(0.0)
         if self._crash is not None:
             raise self._crash
 
@@ -162,9 +189,9 @@ class Lane:
         while (task := await self._next()) is not None:
             if not await self._admitted(task.order.account_id):
                 return
-            while len(self.in_flight) >= self.run.settings.slots:
+            while len(self.in_flight) >= self._share.slots:
                 await self._landing()
-            call = await self.throttle.take()
+            call = await self.throttle.take(self._left)
             self._launch(task, call)
 
     async def _next(self) -> Task | None:
@@ -182,7 +209,7 @@ class Lane:
                 return None
 
     async def _turn_page(self) -> None:
-        tasks = await self.ledger.pending(self._passing, self._after, self.run.settings.page)
+        tasks = await self.ledger.pending(self._passing, self._after, self.run.settings.page, self._share.accounts)
         self._page.extend(tasks)
         self._read_to_end = not tasks
         if tasks:
@@ -260,8 +287,11 @@ class Lane:
         self._count(answer, verdict)
         if verdict.again is Again.SOON:
             self._again.appendleft(task)
+        elif verdict.again is None:
+            self._left -= 1
         self.run.on_event(Settled(order, answer, verdict))
-        self._tell_pace(before.epoch, before.rate_per_s, answer)
+        self._tell_pace(before.epoch, answer)
+        self._keep_learned(_WORTH_KEEPING)
         for reason in (
             stop,
             guard.judge_failures(self.run.failures, limits),
@@ -282,17 +312,35 @@ class Lane:
             if isinstance(answer, Reply):
                 self._asked_s = max(self._asked_s, answer.quota.retry_after_s or 0.0)
 
-    def _tell_pace(self, epoch: int, rate_per_s: float, answer: Answer) -> None:
+    def _tell_pace(self, epoch: int, answer: Answer) -> None:
+        """A pause, or a rate that is another by a tenth."""
         pace = self.throttle.pace
-        if pace.epoch != epoch or pace.rate_per_s != rate_per_s:
-            limit = round(pace.limit) if pace.mirrored else None
+        if pace.epoch != epoch or abs(pace.rate_per_s - self._told_per_s) > 0.1 * self._told_per_s:
+            self._told_per_s = pace.rate_per_s
+            limit = None if pace.limit is None else round(pace.limit)
             self.run.on_event(PaceChanged(pace.rate_per_s, limit, max(0.0, self.throttle.quiet().wait_s), answer))
+
+    def _keep_learned(self, share_changed: float) -> None:
+        """Hand over what is known of the key's limit, if more than this share of it changed: the next run starts from it."""
+        learned = pacing.learned(self.throttle.pace)
+        if learned is not None and _differ(learned, self._known, share_changed):
+            self._known = learned
+            self.ledger.learn(self._share.fingerprint, learned)
 
     def _stop(self, stop: Stop) -> None:
         if stop.scope is Scope.LANE:
-            self.halter.drain(stop)
+            self.halter.drain(replace(stop, detail=self._named(stop.detail)))
         else:
             self.run.halter.drain(stop)
+
+    def _named(self, detail: str) -> str:
+        """Which of several keys a stop is about, by its accounts: a key has no other name."""
+        if self._share.accounts is None:
+            return detail
+        accounts = ", ".join(map(str, sorted(self._share.accounts)[:5])) + (
+            ", ..." if len(self._share.accounts) > 5 else ""
+        )
+        return f"key of account {accounts}: {detail}" if detail else f"key of account {accounts}"
 
     # Landing.
 
@@ -327,6 +375,14 @@ class Lane:
             pass
         finally:
             await _cancelled(leaving, *self.in_flight)
+
+
+def _differ(new: Learned, old: Learned | None, share: float) -> bool:
+    return (
+        old is None
+        or abs(new.rate_per_s - old.rate_per_s) > share * old.rate_per_s
+        or abs(new.burst - old.burst) > share * old.burst
+    )
 
 
 async def _cancelled(*tasks: asyncio.Future[Any]) -> None:

@@ -32,6 +32,7 @@ class Settings:
 
     # Sending.
     slots: int = 64  # requests in flight on one key; enough for 1.5 x rate x p95 latency up to 2,500 a minute at 1 s
+    slots_in_all: int = 512  # shared out where there are several keys
     connect_timeout_s: float = 10.0
     answer_timeout_s: float = 30.0
     attempts: int = 3  # attempts of an order in one run that may end in doubt; 429 and not-sent are free
@@ -43,6 +44,12 @@ class Settings:
     longest_wait_s: float = 15 * 60.0  # a server that asks for a longer wait ends the lane resumably
     grace_s: float = 20.0  # for what is in flight when a run is asked to stop
     flush_s: float = 1.0  # for the ledger when a run is told to leave at once
+
+    # Pacing.
+    rate_max_per_s: float | None = (
+        None  # requests on one key, however much more its limit allows; None: what the limit allows
+    )
+    reserve: float = 0.0  # the share of a key's quota that is left to its other users, 0..1
 
     # Stopping.
     guard: int | None = 20  # orders of an account admitted before its first deletion; None: no guard
@@ -56,6 +63,8 @@ class Settings:
     message_chars: int = 500
     body_bytes: int = 64 * 1024
     page: int = 1000  # orders read from the ledger at a time
+    recent_s: float = 600.0  # requests of an earlier run that old may still count at the server ...
+    recent_requests: int = 10_000  # ... and so many of them are looked at
     free_disk_bytes: int = 16 * 1024 * 1024  # below this, plus `bytes_per_order` each, nothing is sent
     bytes_per_order: int = 1000
 
@@ -75,6 +84,12 @@ class Settings:
         ):
             if value is not None and not low <= value <= high:
                 raise UsageError(f"{option} is {value:g}: give a value from {low:g} to {high:g}")
+        for option, shown, value, low, high in (
+            ("--rate", "a minute", _times(60, self.rate_max_per_s), 1 / 60, 600_000),
+            ("--reserve", "%", _times(100, self.reserve), 0, 90),
+        ):
+            if value is not None and not low <= round(value, 9) <= high:
+                raise UsageError(f"{option} is {value:g} {shown}: give a value from {low:.3g} to {high:g} {shown}")
         host = _plain_host(self.api_url)
         if host is None:
             raise UsageError("--api-url must be like https://api.alephcrm.com, without user, query or fragment")
@@ -88,6 +103,11 @@ class Settings:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{parts.scheme}://{name}:{port}"
+
+
+def _times(factor: float, value: float | None) -> float | None:
+    """A value as its option is written."""
+    return None if value is None else factor * value
 
 
 def _plain_host(url: str) -> str | None:

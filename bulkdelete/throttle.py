@@ -8,13 +8,14 @@ the lane. No sleep here except towards `not_before_s`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from aiolimiter import AsyncLimiter
 
 from bulkdelete.core import pace as pacing
 from bulkdelete.core.guard import Quiet
 from bulkdelete.core.pace import Bounds, Call, Pace
-from bulkdelete.model import Answer, Feeds
+from bulkdelete.model import Answer, Feeds, Learned
 
 __all__ = ["Throttle"]
 
@@ -22,14 +23,19 @@ __all__ = ["Throttle"]
 class Throttle:
     """The pace of one key, and the wait for it. Made inside the event loop that uses it."""
 
-    def __init__(self, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, bounds: Bounds | None = None, learned: Learned | None = None, spent_s: Sequence[float] = ()
+    ) -> None:
+        """`learned` by an earlier run; `spent_s`: how many seconds ago its last requests left."""
         self._clock = asyncio.get_running_loop().time
-        self._bounds = bounds or Bounds()
         self._changed = asyncio.Event()
-        self.pace: Pace = pacing.start(self._clock(), self._bounds)
+        self.pace: Pace = pacing.start(self._clock(), bounds or Bounds(), learned, spent_s)
 
-    async def take(self) -> Call:
-        """Wait until one more call may leave, and take its token. One waiter at a time; it may be cancelled."""
+    async def take(self, left: float = float("inf")) -> Call:
+        """Wait until one more call may leave, and take its token. One waiter at a time; it may be cancelled.
+
+        `left`: the orders that are not settled yet, this one among them.
+        """
         while True:
             self._changed.clear()
             now_s = self._clock()
@@ -46,7 +52,7 @@ class Throttle:
                 )  # its level, at once: it is empty
                 debt = max(0.0, -tuning.tokens)
                 if await self._acquired(limiter, min(tuning.bucket, 1.0 + debt)):
-                    self.pace, call = pacing.sent(self.pace, self._clock())
+                    self.pace, call = pacing.sent(self.pace, self._clock(), left)
                     return call
 
     def may_leave(self, call: Call) -> bool:
@@ -59,14 +65,13 @@ class Throttle:
 
     def observe(self, call: Call, answer: Answer, feeds: Feeds, doubtful: bool) -> None:
         """Learn from an answer. No await: see pipeline.attempt."""
-        self._turn(pacing.heard(self.pace, call, answer, feeds, doubtful, self._clock(), self._bounds))
+        self._turn(pacing.heard(self.pace, call, answer, feeds, doubtful, self._clock()))
 
     def quiet(self) -> Quiet:
         """How long this key has been without progress, for core/guard.py."""
         now_s, pace = self._clock(), self.pace
-        return Quiet(
-            quiet_s=now_s - pace.progress_s, wait_s=pace.until_s - now_s, closed_by_doubt=pace.closed and pace.doubtful
-        )
+        wait_s = pacing.tuning(pace, now_s).not_before_s - now_s
+        return Quiet(now_s - pace.progress_s, wait_s, closed_by_doubt=pace.closed and pace.doubtful)
 
     def _turn(self, pace: Pace) -> None:
         self.pace = pace

@@ -3,26 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from unittest.mock import patch
 
 from bulkdelete import job
-from bulkdelete.api.keys import ApiKey
+from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.core.summary import Summary
 from bulkdelete.ledger import Facts, Retry
 from bulkdelete.model import Event, Order, Origin, Reject, State
 from bulkdelete.pipeline import Halter
 from bulkdelete.settings import Settings
 from bulkdelete.simulator import Entry, Simulation, Simulator
-from tests.virtual import run
+from tests.virtual import current_loop, run
 
 ACCOUNT = 7
 KEY = "k+/=&%é-0123456789"
 PORT = 8765
+
+T = TypeVar("T")
+
+
+class Wall:
+    """The wall clock of virtual runs. It goes with theirs, stands still between them and never goes back: a ledger's times
+    are as far apart as the runs that wrote them."""
+
+    def __init__(self) -> None:
+        self._second = 1_893_456_000
+
+    def skip(self, seconds: int) -> None:
+        self._second += seconds
+
+    def run(self, main: Coroutine[Any, Any, T], **loop: Any) -> T:
+        elapsed: Callable[[], float] = lambda: 0.0  # noqa: E731
+
+        async def timed() -> T:
+            nonlocal elapsed
+            clock = current_loop().time
+            start_s = clock()
+            elapsed = lambda: clock() - start_s  # noqa: E731
+            return await main
+
+        try:
+            with patch("time.time_ns", lambda: self._second * 10**9 + round(elapsed() * 1e9)):
+                return run(timed(), **loop)
+        finally:
+            self._second += math.ceil(elapsed())  # whole seconds: the same ages, whatever ran before
+
+
+WALL = Wall()
 
 
 @dataclass
@@ -77,7 +111,7 @@ async def go(
     *,
     retry: Retry | None = None,
     meanwhile: Callable[[Halter, Simulator], Coroutine[Any, Any, None]] | None = None,
-    key: str = KEY,
+    key: str | Sequence[Credential] = KEY,
 ) -> Outcome:
     """One run of `orders` (None: resume) against a simulator that listens."""
     first = len(simulator.journal)
@@ -87,7 +121,9 @@ async def go(
         armed = await job.confirm(proposal)
         halter = Halter(events.append)
         other = None if meanwhile is None else asyncio.ensure_future(meanwhile(halter, simulator))
-        summary = await job.delete(armed, ApiKey(key), halter, events.append, jitter=lambda: 0.5)
+        summary = await job.delete(
+            armed, ApiKey(key) if isinstance(key, str) else key, halter, events.append, jitter=lambda: 0.5
+        )
         if other is not None:
             other.cancel()
             await asyncio.gather(other, return_exceptions=True)
@@ -116,11 +152,11 @@ def trial(
         finally:
             await simulator.close()
 
-    return run(main(), **(loop or {}))
+    return WALL.run(main(), **(loop or {}))
 
 
 def virtual(main: Callable[[], Coroutine[Any, Any, Any]], **loop: Any) -> Any:
-    return run(main(), **loop)
+    return WALL.run(main(), **loop)
 
 
 def shuffled(n: int, seed: int = 0) -> list[int]:

@@ -32,10 +32,10 @@ def headers_hold(tmp_path: Path) -> None:
     assert run.seconds <= 940 * 1.01
 
 
-def blind_holds(tmp_path: Path, seed: int, n: int = 2000, efficiency: float = 0.95) -> None:
-    run = paced(tmp_path, n, limit=300, headers=HeaderMode.NONE, seed=seed)
-    assert (n - 300) / 5 / run.seconds >= efficiency
-    assert run.simulator.count(429) <= 0.01 * n
+def blind_holds(tmp_path: Path, seed: int) -> None:
+    run = paced(tmp_path, 2000, limit=300, headers=HeaderMode.NONE, seed=seed)
+    assert (2000 - 300) / 5 / run.seconds >= 0.95
+    assert run.simulator.count(429) <= 20
 
 
 def test_headers_at_30_a_minute(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_the_limiter_does_the_waiting(tmp_path: Path, which: str, monkeypatch: p
 
     def holds(name: str) -> None:
         (tmp_path / name).mkdir()
-        headers_hold(tmp_path / name) if which == "headers" else blind_holds(tmp_path / name, 1, n=450, efficiency=0.5)
+        headers_hold(tmp_path / name) if which == "headers" else blind_holds(tmp_path / name, 1)
 
     async def at_once(self: aiolimiter.AsyncLimiter, amount: float = 1) -> None:
         await asyncio.sleep(0)

@@ -11,12 +11,15 @@ from typing import Any
 import aiolimiter
 import pytest
 
-from bulkdelete.core.pace import Call
-from bulkdelete.model import Answer, Feeds, Quota, Reply
+from bulkdelete.core.blind import UNDER, Blind, Phase, blind_of
+from bulkdelete.core.bucket import Trips, narrow
+from bulkdelete.core.mirror import Mirror
+from bulkdelete.core.pace import Bounds, Call
+from bulkdelete.model import Answer, Feeds, Learned, Quota, Reply
 from bulkdelete.throttle import Throttle
 from tests.virtual import Deadlock, run
 
-NEVER_S = 1e15  # the blind rate does not grow
+NEVER = 10**9  # so many answers without a header do not come
 FULL = Reply(204, quota=Quota())
 
 
@@ -25,19 +28,15 @@ def clock() -> float:
 
 
 def throttle_of(rate_per_s: float, tokens: float = 1.0, mirrored: bool = False) -> Throttle:
-    """A throttle that knows its rate, by the server's headers or by itself."""
+    """A throttle that knows its rate, by the server's headers or by itself, and keeps it, whatever the answers leave out."""
     throttle = Throttle()
-    limit = max(1.0, rate_per_s * 60) if mirrored else 1.0 + 0.005 * rate_per_s
-    throttle.pace = replace(
-        throttle.pace,
-        rate_per_s=rate_per_s,
-        limit=limit,
-        tokens=tokens,
-        mirrored=mirrored,
-        cold=False,
-        rtt_s=0.0,
-        grow_at_s=NEVER_S,
-    )
+    now_s = clock()
+    blind = replace(blind_of(now_s, 0.0), phase=Phase.HOLD, hold_s=math.inf, tokens=tokens)
+    known: Mirror | Blind = replace(blind, rate_per_s=rate_per_s / UNDER)
+    if mirrored:
+        limit = max(1.0, rate_per_s * 60)
+        known = Mirror(now_s, 0.0, limit, rate_per_s, 60.0, rate_per_s, tokens)
+    throttle.pace = replace(throttle.pace, known=known, cold=False, trips=Trips(known=True), silent=-NEVER)
     return throttle
 
 
@@ -297,7 +296,7 @@ def test_a_pause_that_begins_as_the_token_comes_is_kept(seed: int) -> None:
     async def main() -> None:
         throttle = throttle_of(1.0, tokens=1.0)
         first = await throttle.take()
-        told_s = throttle.pace.at_s + 1.0
+        told_s = throttle.pace.known.at_s + 1.0
         asyncio.get_running_loop().call_at(told_s, hear, throttle, first, limited(5.0))
         await throttle.take()
         assert throttle.pace.epoch == 0 or clock() >= throttle.pace.until_s
@@ -317,12 +316,50 @@ def test_how_quiet_a_key_is() -> None:
         hear(throttle, call, limited(90.0))
         quiet = throttle.quiet()
         assert quiet.quiet_s == pytest.approx(7.0, abs=1e-3)
-        assert quiet.wait_s == pytest.approx(90.0, abs=1e-3)
+        assert quiet.wait_s == pytest.approx(90.05, abs=1e-3)  # blind, a little later than asked
         assert not quiet.closed_by_doubt
         throttle.pace = replace(throttle.pace, closed=True, doubtful=True)
         assert throttle.quiet().closed_by_doubt
 
     on_loop(main)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("rate_max_per_s", [0.05, 1.0, 20.0])
+def test_the_user_s_cap_is_kept(rate_max_per_s: float, mirrored: bool) -> None:
+    """Under a server that would take 50 a second, at once: the cap's rate, within 2 %, and in no time more than its bucket."""
+
+    async def main() -> list[float]:
+        throttle, left_s = throttle_of(50, tokens=1000.0 if mirrored else 1.0, mirrored=mirrored), []
+        capped = Throttle(Bounds(rate_max_per_s=rate_max_per_s)).pace
+        throttle.pace = replace(throttle.pace, cap=capped.cap)
+        for _ in range(60):
+            hear(throttle, await throttle.take())
+            left_s.append(clock())
+        return left_s
+
+    left_s = on_loop(main)
+    assert left_s[-1] - left_s[0] == pytest.approx(59 / rate_max_per_s, rel=0.02)
+    for i, since_s in enumerate(left_s):
+        for n, now_s in enumerate(left_s[i:], 1):
+            assert n <= rate_max_per_s * (now_s - since_s) + narrow(rate_max_per_s) + 1e-6
+
+
+def test_a_learned_pace_is_begun_with() -> None:
+    """What an earlier run learned sets the rate; the first call still goes alone."""
+
+    async def main() -> float:
+        spent_s = [k / 10 for k in range(10)]  # its bucket was emptied in the second before
+        throttle = Throttle(learned=Learned(2.0, 10.0), spent_s=spent_s)
+        scout = await throttle.take()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60):
+                await throttle.take()
+        hear(throttle, scout)
+        assert throttle.pace.rate_per_s == 2.0
+        return await seconds_for(throttle, 11)
+
+    assert on_loop(main) == pytest.approx(10 / (2.0 * UNDER), rel=0.02)
 
 
 def test_the_bounds_are_the_throttle_s_own() -> None:

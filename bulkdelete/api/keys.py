@@ -6,17 +6,19 @@ It never logs, and it reads nothing but the sources named in `read_key`.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from bulkdelete.errors import UsageError
 
-__all__ = ["ApiKey", "has_source", "read_key", "seal_process"]
+__all__ = ["ApiKey", "Credential", "credentials_of", "has_source", "read_key", "seal_process"]
 
 _LONGEST = 4096  # characters; a longer "key" is a wrong file
 _CREDENTIAL = "bulkdelete-api-key"  # its name under systemd's $CREDENTIALS_DIRECTORY
@@ -38,6 +40,13 @@ class ApiKey:
 
     def reveal(self) -> str:
         return self._value
+
+    def fingerprint(self, host: str) -> str:
+        """Tells the keys of one host apart, and reveals none. It takes 60 ms of CPU on purpose: call it off the event loop.
+
+        A plain hash of a short key could be found by trying all of them out; with scrypt that takes years.
+        """
+        return hashlib.scrypt(self._value.encode(), salt=host.encode(), n=2**14, r=8, p=1, dklen=8).hex()
 
     def disguises(self) -> tuple[str, ...]:
         """The key in every form in which a server could echo it, the longest first."""
@@ -63,6 +72,32 @@ class ApiKey:
 
     def __reduce__(self) -> str:
         raise TypeError("an API key is not to be pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key and the accounts it serves; None: every account, which only a single key can."""
+
+    key: ApiKey
+    accounts: frozenset[int] | None = None
+
+
+def credentials_of(keys: ApiKey | Sequence[Credential]) -> tuple[Credential, ...]:
+    """The keys of a run, each once. UsageError if an account's orders could go with two keys, or two keys are one."""
+    credentials = (Credential(keys),) if isinstance(keys, ApiKey) else tuple(keys)
+    if not credentials:
+        raise UsageError("no API key is given")
+    if len(credentials) > 1 and any(credential.accounts is None for credential in credentials):
+        raise UsageError("there are several API keys, so name the accounts of each")
+    served: set[int] = set()
+    for credential in credentials:
+        for account in sorted(credential.accounts or ()):
+            if account in served:
+                raise UsageError(f"account {account} has two API keys. Give it one")
+            served.add(account)
+    if len({credential.key.reveal() for credential in credentials}) < len(credentials):
+        raise UsageError("one API key is given twice. Give it once, with all of its accounts: it has one rate limit")
+    return credentials
 
 
 def read_key(

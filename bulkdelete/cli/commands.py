@@ -20,6 +20,7 @@ from bulkdelete.cli.options import (
     confirming_options,
     key_options,
     output_options,
+    pacing_options,
     reading_options,
     sending_options,
     stopping_options,
@@ -48,7 +49,7 @@ def program() -> None:
 @click.option("--api-url", metavar="URL", help="The server that the run would go to.")
 @click.option("--doubts", type=DOUBTS, help="As `run` would be told.")
 @click.option("--max-orders", type=int, metavar="N", help="As `run` would be told.")
-@click.option("--rate", type=RATE, metavar="N/min", help="How long it would take at this rate.")
+@click.option("--rate", type=RATE, metavar="N/min", help="How long it would take at this rate, as `run` would be told.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def plan(files: tuple[str, ...], **options: Any) -> int:
     """What `run` would send, what is left out and why, and how long it would take. Offline; nothing is sent or kept."""
@@ -63,6 +64,7 @@ def plan(files: tuple[str, ...], **options: Any) -> int:
 @accepting_options
 @key_options
 @sending_options
+@pacing_options
 @stopping_options
 @confirming_options
 @output_options
@@ -81,6 +83,7 @@ def run(files: tuple[str, ...], **options: Any) -> int:
 @click.option("--retry", metavar="refused[:STATUS]", help="Send refused orders once more.")
 @key_options
 @sending_options
+@pacing_options
 @stopping_options
 @confirming_options
 @output_options

@@ -39,7 +39,7 @@ class Display:
                 TextColumn("{task.fields[said]}"),
                 TimeRemainingColumn(),
                 console=Console(file=sys.stderr),
-                refresh_per_second=4,
+                refresh_per_second=2,  # each redraw is a tenth of a percent of a core
             )
             self._row = self._progress.add_task("deleting", total=to_send, said="")
 

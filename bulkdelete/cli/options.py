@@ -22,6 +22,7 @@ __all__ = [
     "confirming_options",
     "key_options",
     "output_options",
+    "pacing_options",
     "reading_options",
     "sending_options",
     "stopping_options",
@@ -79,7 +80,19 @@ class _Failures(click.ParamType[tuple[str, float]]):
         return ("percent" if found[2] else "orders", float(found[1]))
 
 
-SECONDS, GUARD, RATE, FAILURES = _Seconds(), _Guard(), _Rate(), _Failures()
+class _Percent(click.ParamType[float]):
+    name = "N%"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%?", str(value).strip(), re.ASCII)
+        if not found:
+            self.fail(f"{value!r} is no share; write 20%", param, ctx)
+        return float(found[1])
+
+
+SECONDS, GUARD, RATE, FAILURES, PERCENT = _Seconds(), _Guard(), _Rate(), _Failures(), _Percent()
 
 
 DOUBTS = click.Choice([rule.value for rule in Doubts])
@@ -176,6 +189,21 @@ sending_options = _together(
         "--patience", type=SECONDS, help="Give up, resumably, after this long without progress.  [default: 12h]"
     ),
     click.option("--grace", type=SECONDS, help="For what is in flight, when asked to stop.  [default: 20s]"),
+)
+pacing_options = _together(
+    "Pacing",
+    click.option(
+        "--rate",
+        type=RATE,
+        metavar="N/min",
+        help="Send no more than this, also where the limit allows it; or N/s, N/h.",
+    ),
+    click.option(
+        "--reserve",
+        type=PERCENT,
+        metavar="N%",
+        help="Leave this share of the quota to others on the key.  [default: 0%]",
+    ),
 )
 stopping_options = _together(
     "Stopping",

@@ -48,23 +48,30 @@ def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Rates to reckon with, in requests per minute; `burst`: whether a first minute's requests pass at once (GCRA)."""
+    """Rates to reckon with, in requests per minute; `burst`: requests that pass at once (None: a minute's, as in GCRA)."""
 
     rates: tuple[float, ...]
-    burst: bool
+    burst: float | None
     source: str
 
     def seconds(self, orders: int, rate: float) -> float:
         """How long `orders` requests take."""
-        return max(0.0, orders - (rate if self.burst else 0.0)) * 60 / rate
+        return max(0.0, orders - (rate if self.burst is None else self.burst)) * 60 / rate
 
 
 def _pace(given: float | None, ledger: Path) -> Pace:
+    """What a run would go at: the limit that this ledger learned, or less if less is asked for; else what is given, else a guess."""
+    seen = read_status(ledger) if ledger.exists() else None
+    if seen is not None and seen.learned is not None:
+        per_min = float(f"{60 * seen.learned.rate_per_s:.4g}")
+        if given is None or given >= per_min:
+            return Pace((per_min,), seen.learned.burst, "as this ledger learned")
+        return Pace((given,), 1.0, "as given, less than the limit")
     if given is not None:
-        return Pace((given,), True, "as given")
-    if ledger.exists() and (seen := read_status(ledger)).measured_s >= _LONG_ENOUGH_S and seen.per_min >= 1:
-        return Pace((seen.per_min,), False, "as this ledger last saw")
-    return Pace(_SHOWN_RATES, True, "the limit is not known yet; give one with --rate")
+        return Pace((given,), None, "as given")
+    if seen is not None and seen.measured_s >= _LONG_ENOUGH_S and seen.per_min >= 1:
+        return Pace((seen.per_min,), 0.0, "as this ledger last saw")
+    return Pace(_SHOWN_RATES, None, "the limit is not known yet; give one with --rate")
 
 
 def _text(facts: Facts, settings: Settings, pace: Pace, why: str | None) -> str:

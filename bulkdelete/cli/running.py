@@ -209,6 +209,8 @@ def _settings(ledger: Path, options: dict[str, Any]) -> Settings:
         "doubts": Doubts(options["doubts"]) if options["doubts"] else None,
         "patience_s": options["patience"],
         "grace_s": options["grace"],
+        "rate_max_per_s": None if options["rate"] is None else options["rate"] / 60,
+        "reserve": None if options["reserve"] is None else options["reserve"] / 100,
         "max_orders": options["max_orders"],
         "max_time_s": options["max_time"],
     }

@@ -83,7 +83,7 @@ def summary_text(summary: Summary, settings: Settings, command: str, resend: str
         lines.append(f"Stopped: {stop.detail or stop.why.value}. {NEXT[stop.why]}")
     if counts[State.IN_DOUBT] and not summary.stops:
         lines.append(f"{_n(counts[State.IN_DOUBT], 'order')} may or may not be deleted. To send them again: {resend}")
-    elif summary.exit_code not in (0, 1):
+    elif summary.stops or summary.exit_code not in (0, 1):
         lines.append(f"Go on with: {command}")
     return "\n".join(map(escaped, lines))
 
@@ -119,6 +119,8 @@ def go_on(settings: Settings, options: dict[str, Any]) -> str:
         "attempts",
         "patience",
         "grace",
+        "rate",
+        "reserve",
         "guard",
     ):
         value = options.get(option)

@@ -2,49 +2,29 @@
 
 It never says "send": it says `Tuning`, and a token bucket does the waiting (throttle.py).
 
-Two ways to know the bucket. The mirror: the server's headers tell limit and remaining, and we keep a copy of its bucket, a
-little emptier than the original. Blind: no headers, so the rate is raised until a 429 shows where it ends.
+Two ways to know the server's bucket: its headers tell it (mirror.py), or only its 429s do (blind.py). Here is what both share.
 An epoch ends with every pause. A call belongs to the epoch in which it got its token, so what comes back from an earlier
 epoch is an echo: it says nothing new about the pause it caused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bulkdelete.model import Answer, Feeds, NoReply, Quota, Reply
+from bulkdelete.core.blind import Blind, blind_of
+from bulkdelete.core.bucket import UNBOUNDED, Bounds, Call, Cap, Trips, narrow
+from bulkdelete.core.mirror import Mirror, count_of, mirror_of
+from bulkdelete.model import Answer, Feeds, Learned, NoReply, Quota, Reply
 
-__all__ = ["UNBOUNDED", "Bounds", "Call", "Pace", "Tuning", "heard", "sent", "start", "tuning", "unsent"]
+__all__ = ["UNBOUNDED", "Bounds", "Call", "Pace", "Tuning", "heard", "learned", "sent", "start", "tuning", "unsent"]
 
-UNBOUNDED = 2**31
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The constants of pacing, in seconds and requests per second. Each was chosen by simulation (tests/bench) or by rate.md."""
-
-    window_s: float = 60.0  # x-ratelimit-limit is per minute (D)
-    clamp_gain: float = 0.7
-    pull_gain: float = 0.4
-    blind_start_per_s: float = 5.0
-    blind_top_per_s: float = 20.0
-    blind_double_s: float = 3.0
-    blind_grow_s: float = 5.0
-    blind_grow: float = 1.05
-    blind_least_per_s: float = 1 / 60  # a row of 429s must not bring the rate down to nothing
-    backoff_s: float = 1.0  # after a 429 without a time, and between scouts; doubles ...
-    backoff_max_s: float = 60.0  # ... up to this
-    failures_in_a_row: int = 10  # close the lane
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A token taken: its number, when, in which epoch, and how many others were on their way then."""
-
-    serial: int
-    at_s: float
-    epoch: int
-    overlap: int
+BACKOFF_S = 1.0  # between the scouts of a closed lane; doubles ...
+BACKOFF_MAX_S = 60.0  # ... up to this
+FAILURES = 10  # in a row close the lane
+LATER_S = 0.05  # a blind pause is this much longer than the server asks
+NO_TRIPS = Trips()
+SILENT = 30  # answers in a row without a header: the server tells no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +46,9 @@ class Tuning:
 class Pace:
     """All that is known about one key's pace. Times are on one monotonic clock, in seconds."""
 
-    at_s: float  # when `tokens` held
-    tokens: float
-    rate_per_s: float
-    limit: float  # the bucket's size
-    mirrored: bool = False  # the server tells its bucket
+    known: Mirror | Blind
+    cap: Cap | None
+    trips: Trips = NO_TRIPS
 
     epoch: int = 0
     cold: bool = True  # one scout goes alone; its answer opens the rest
@@ -80,33 +58,36 @@ class Pace:
     calls: int = 0
     in_flight: int = 0
     in_flight_now: int = 0  # those of this epoch
-
-    rtt_s: float | None = None
-    rtt_dev_s: float = 0.0
-    extra: float = 0.0  # tokens held back for every 429 seen
-
-    ramping: bool = True  # blind, and no 429 yet
-    grow_at_s: float = float("inf")
+    silent: int = 0  # answers in a row without a header
 
     failures: int = 0  # in a row
     doubtful: bool = False  # one of them may have been acted on
     closed: bool = False  # the breaker is open-circuit: scouts only
     progress_s: float = 0.0  # when the last useful answer came
 
+    @property
+    def rate_per_s(self) -> float:
+        return self.known.rate_per_s
 
-def start(now_s: float, bounds: Bounds) -> Pace:
-    """Nothing is known yet: one scout goes first."""
-    rate = bounds.blind_start_per_s
-    return Pace(at_s=now_s, tokens=1.0, rate_per_s=rate, limit=_blind_bucket(rate), progress_s=now_s)
+    @property
+    def limit(self) -> float | None:
+        """The size of the server's bucket, if it tells."""
+        return self.known.limit if isinstance(self.known, Mirror) else None
 
 
-def sent(pace: Pace, now_s: float) -> tuple[Pace, Call]:
-    """A token was taken for a call."""
+def start(now_s: float, bounds: Bounds, learned: Learned | None = None, spent_s: Sequence[float] = ()) -> Pace:
+    """One scout goes first. `learned` by an earlier run; `spent_s`: how many seconds ago its last requests left."""
+    cap = Cap(now_s, bounds.rate_max_per_s) if bounds.rate_max_per_s else None
+    return Pace(known=blind_of(now_s, bounds.reserve, learned, spent_s), cap=cap, progress_s=now_s)
+
+
+def sent(pace: Pace, now_s: float, left: float = float("inf")) -> tuple[Pace, Call]:
+    """A token was taken for a call; `left` orders are not settled yet, this one among them."""
     call = Call(serial=pace.calls, at_s=now_s, epoch=pace.epoch, overlap=pace.in_flight)
-    pace = _refilled(pace, now_s)
     return replace(
         pace,
-        tokens=pace.tokens - 1.0,
+        known=pace.known.refilled(now_s).sent(left),
+        cap=pace.cap and pace.cap.refilled(now_s).sent(),
         calls=pace.calls + 1,
         in_flight=pace.in_flight + 1,
         in_flight_now=pace.in_flight_now + 1,
@@ -115,162 +96,126 @@ def sent(pace: Pace, now_s: float) -> tuple[Pace, Call]:
 
 def unsent(pace: Pace, call: Call, now_s: float) -> Pace:
     """The call did not leave: its token comes back, unless a pause has taken all tokens since."""
-    pace = _landed(_refilled(pace, now_s), call)
-    return replace(pace, tokens=min(pace.limit, pace.tokens + 1.0)) if call.epoch == pace.epoch else pace
+    pace = _landed(pace, call, now_s)
+    if pace.cap and call.serial == pace.calls - 1:  # after a later call, time has made up for some of it already
+        pace = replace(pace, cap=pace.cap.refilled(now_s).unsent())
+    return replace(pace, known=pace.known.unsent()) if call.epoch == pace.epoch else pace
 
 
-def heard(pace: Pace, call: Call, answer: Answer, feeds: Feeds, doubtful: bool, now_s: float, bounds: Bounds) -> Pace:
+def heard(pace: Pace, call: Call, answer: Answer, feeds: Feeds, doubtful: bool, now_s: float) -> Pace:
     """What an answer teaches. `feeds` and `doubtful` (state in doubt) come from its verdict: one table says what a failure is."""
-    pace = _landed(_refilled(pace, now_s), call)
+    pace = _landed(pace, call, now_s)
     match answer:
-        case Reply(status=429):
-            return _limited(_learned(pace, call, answer.quota, now_s, bounds), call, answer.quota, now_s, bounds)
-        case Reply() if feeds is not Feeds.BREAKER:
-            pace = _learned(_timed(pace, now_s - call.at_s), call, answer.quota, now_s, bounds)
-            return _opened(pace, call, now_s, bounds)
+        case Reply(status=429, quota=quota):
+            return _limited(_told(pace, call, quota, now_s), call, quota, now_s)
+        case Reply(quota=quota) if feeds is not Feeds.BREAKER:
+            pace = replace(pace, trips=pace.trips.took(now_s - call.at_s))
+            return _served(_told(pace, call, quota, now_s), call, now_s)
         case Reply(quota=quota):
-            return _failed(
-                _learned(pace, call, quota, now_s, bounds), call, quota.retry_after_s or 0.0, doubtful, now_s, bounds
-            )
+            pace = _told(pace, call, quota, now_s, failing=True)
+            return _failed(pace, call, quota.retry_after_s or 0.0, doubtful, now_s)
         case NoReply():
-            return _failed(pace, call, 0.0, doubtful, now_s, bounds)
+            return _failed(pace, call, 0.0, doubtful, now_s)
 
 
 def tuning(pace: Pace, now_s: float) -> Tuning:
     """What the token bucket must be at `now_s`."""
-    pace = _refilled(pace, now_s)
-    tokens = pace.tokens - _reserve(pace)
-    bucket = max(1.0, pace.limit - _reserve(pace))
-    tokens = min(tokens, bucket)
-    bucket = max(bucket, 1.0 - tokens)  # wide enough for a debt to be paid in it
-    if pace.cold:
-        in_flight_max = pace.in_flight + (0 if pace.in_flight_now else 1)
-    elif pace.mirrored:
-        rtt_s = (pace.rtt_s or 0.0) + 2 * pace.rtt_dev_s
-        in_flight_max = int(max(3.0, 2 * rtt_s * pace.rate_per_s, pace.tokens / 2))
-    else:
-        in_flight_max = UNBOUNDED  # the slots bound it
-    return Tuning(pace.rate_per_s, bucket, tokens, pace.until_s, in_flight_max)
-
-
-def _reserve(pace: Pace) -> float:
-    """Tokens held back from the mirror: our copy is older than the original by a round trip. It costs once, not per second."""
-    if not pace.mirrored:
-        return 0.0
-    return min(1.0 + 2 * pace.rate_per_s * pace.rtt_dev_s + pace.extra, (pace.limit - 1.0) / 2)
-
-
-def _refilled(pace: Pace, now_s: float) -> Pace:
-    elapsed = max(0.0, now_s - pace.at_s)
-    return replace(pace, at_s=max(now_s, pace.at_s), tokens=min(pace.limit, pace.tokens + elapsed * pace.rate_per_s))
-
-
-def _landed(pace: Pace, call: Call) -> Pace:
-    now = call.epoch == pace.epoch
-    return replace(pace, in_flight=pace.in_flight - 1, in_flight_now=pace.in_flight_now - (1 if now else 0))
-
-
-def _timed(pace: Pace, rtt_s: float) -> Pace:
-    """Jacobson's estimate of the round trip (RFC 6298, section 2)."""
-    if pace.rtt_s is None:
-        return replace(pace, rtt_s=rtt_s, rtt_dev_s=rtt_s / 2)
-    deviation = abs(rtt_s - pace.rtt_s)
-    return replace(
-        pace,
-        rtt_s=pace.rtt_s + (rtt_s - pace.rtt_s) / 8,
-        rtt_dev_s=pace.rtt_dev_s + (deviation - pace.rtt_dev_s) / 4,
+    known = pace.known.refilled(now_s)
+    offer = known.offer(pace.trips, pace.cold)
+    rate, bucket, tokens = offer.rate_per_s, offer.bucket, min(offer.tokens, offer.bucket)
+    cap = pace.cap and pace.cap.refilled(now_s)
+    if cap and max(0.0, 1 - cap.tokens) / cap.rate_per_s >= max(0.0, 1 - tokens) / rate:
+        # Of two buckets, the one that makes wait longer.
+        rate, bucket, tokens = cap.rate_per_s, narrow(cap.rate_per_s), cap.tokens
+    return Tuning(
+        rate,
+        max(bucket, 1.0 - tokens),  # wide enough for a debt to be paid in it
+        tokens,
+        max(pace.until_s, offer.not_before_s),
+        pace.in_flight + (0 if pace.in_flight_now else 1) if pace.cold else offer.in_flight_max,
     )
 
 
-def _learned(pace: Pace, call: Call, quota: Quota, now_s: float, bounds: Bounds) -> Pace:
-    """Bring the mirror nearer to the server's bucket.
-
-    Answers come back out of order, so `remaining` is a bound and never averaged: the other calls that were alive during this
-    one may have been counted before it or after it.
-    """
-    if quota.limit is None or quota.remaining is None:
-        return pace
-    others = call.overlap + pace.calls - call.serial - 1
-    rate = quota.limit / bounds.window_s
-    if not pace.mirrored or pace.limit != quota.limit:
-        tokens = min(float(quota.limit), max(0.0, float(quota.remaining - others)))
-        return replace(pace, mirrored=True, limit=float(quota.limit), rate_per_s=rate, tokens=tokens)
-    low = quota.remaining - others
-    high = quota.remaining + 1 + rate * (now_s - call.at_s)
-    tokens = pace.tokens
-    tokens += bounds.clamp_gain * (min(max(tokens, low), high) - tokens)
-    # `remaining` is rounded down: err on that side.
-    likely = quota.remaining + (rate * (now_s - call.at_s) - others) / 2
-    pull = bounds.pull_gain / (1 + others) * (likely - tokens)
-    if pull < 0 or others <= 2:
-        tokens += pull
-    return replace(pace, tokens=min(pace.limit, tokens))
+def learned(pace: Pace) -> Learned | None:
+    """What a later run can begin with."""
+    match pace.known:
+        case Mirror(claim_per_s=rate, limit=limit):
+            return Learned(rate, limit)
+        case Blind() as known:
+            return known.learned
 
 
-def _opened(pace: Pace, call: Call, now_s: float, bounds: Bounds) -> Pace:
-    """A useful answer. From this epoch, it opens what a pause had closed; an echo opens nothing."""
-    pace = replace(pace, progress_s=now_s, extra=pace.extra * 0.995)
-    if call.epoch != pace.epoch:
-        return pace
-    pace = replace(pace, cold=False, pause_s=0.0, failures=0, doubtful=False, closed=False)
-    return pace if pace.mirrored else _grown(pace, now_s, bounds)
-
-
-def _grown(pace: Pace, now_s: float, bounds: Bounds) -> Pace:
-    """Blind: raise the rate as time goes by without a 429."""
-    wait_s = bounds.blind_double_s if pace.ramping else bounds.blind_grow_s
-    if pace.grow_at_s == float("inf"):
-        return replace(pace, grow_at_s=now_s + wait_s)
-    if now_s < pace.grow_at_s:
-        return pace
-    factor = 2.0 if pace.ramping else bounds.blind_grow
-    rate = pace.rate_per_s * factor
-    if pace.ramping:
-        rate = min(rate, bounds.blind_top_per_s)
-    return replace(pace, rate_per_s=rate, limit=_blind_bucket(rate), grow_at_s=now_s + wait_s)
-
-
-def _limited(pace: Pace, call: Call, quota: Quota, now_s: float, bounds: Bounds) -> Pace:
-    """A 429 was not processed and costs nothing, but hammering does: pause, then one scout, then the rest."""
-    asked_s = quota.retry_after_s
-    if call.epoch != pace.epoch:  # an echo
-        return replace(pace, until_s=max(pace.until_s, now_s + (asked_s or 0.0)))
-    if pace.mirrored:
-        one_s = 1 / pace.rate_per_s
-        row = max(one_s, min(bounds.backoff_max_s, pace.pause_s * 2))  # nobody says how long: ever more rarely
-        return _paused(pace, now_s + (max(asked_s, one_s) if asked_s else row), row, extra=pace.extra + 1.0)
-    row = min(bounds.backoff_max_s, pace.pause_s * 2 if pace.pause_s else bounds.backoff_s)
-    rate = pace.rate_per_s if pace.cold else max(bounds.blind_least_per_s, pace.rate_per_s / 2)
-    pace = replace(pace, rate_per_s=rate, limit=_blind_bucket(rate), ramping=False, grow_at_s=float("inf"))
-    # A server that asks for 0 s is believed once: the next scout that fails waits for its row like any other.
-    return _paused(pace, now_s + (row if asked_s is None else max(asked_s, pace.pause_s)), row, extra=pace.extra)
-
-
-def _failed(pace: Pace, call: Call, asked_s: float, doubtful: bool, now_s: float, bounds: Bounds) -> Pace:
-    """The server or the way to it is failing. Ten in a row close the lane: one scout at a time, ever more rarely."""
-    pace = replace(pace, until_s=max(pace.until_s, now_s + asked_s))
-    if call.epoch != pace.epoch:  # an echo
-        return pace
-    pace = replace(pace, failures=pace.failures + 1, doubtful=pace.doubtful or doubtful)
-    if pace.failures < bounds.failures_in_a_row:
-        return pace
-    pause_s = min(bounds.backoff_max_s, pace.pause_s * 2 if pace.closed else bounds.backoff_s)
-    return replace(_paused(pace, now_s + pause_s, pause_s, extra=pace.extra), closed=True)
-
-
-def _paused(pace: Pace, until_s: float, pause_s: float, extra: float) -> Pace:
+def _landed(pace: Pace, call: Call, now_s: float) -> Pace:
     return replace(
         pace,
-        tokens=min(pace.tokens, 0.0 if pace.mirrored else 1.0),
+        known=pace.known.refilled(now_s),
+        in_flight=pace.in_flight - 1,
+        in_flight_now=pace.in_flight_now - (call.epoch == pace.epoch),
+    )
+
+
+def _told(pace: Pace, call: Call, quota: Quota, now_s: float, failing: bool = False) -> Pace:
+    """The server told its bucket, or did not. A failing proxy's silence says nothing of the server behind it."""
+    known = pace.known
+    count = count_of(call, quota, call.overlap + pace.calls - call.serial - 1, now_s)
+    if count is not None:
+        known = known.told(count) if isinstance(known, Mirror) else mirror_of(count, known.share)
+        return replace(pace, known=known, silent=0)
+    if failing:
+        return pace
+    if isinstance(known, Mirror) and pace.silent + 1 >= SILENT:
+        known = blind_of(now_s, known.share, Learned(known.rate_per_s, burst=1.0))
+    return replace(pace, known=known, silent=pace.silent + 1)
+
+
+def _served(pace: Pace, call: Call, now_s: float) -> Pace:
+    """A useful answer. From this epoch, it opens what a pause had closed; an echo opens nothing."""
+    known = pace.known
+    if isinstance(known, Blind):
+        known = known.served(pace.in_flight, pace.trips, now_s)
+    if call.epoch != pace.epoch:
+        return replace(pace, known=known, progress_s=now_s)
+    if pace.cold and isinstance(known, Blind):
+        known = known.opened(call, pace.trips, now_s)
+    return replace(
+        pace, known=known, progress_s=now_s, cold=False, pause_s=0.0, failures=0, doubtful=False, closed=False
+    )
+
+
+def _limited(pace: Pace, call: Call, quota: Quota, now_s: float) -> Pace:
+    """A 429 was not processed and costs nothing, but hammering does: pause, then one scout, then the rest."""
+    asked_s, first, known = quota.retry_after_s, call.epoch == pace.epoch, pace.known
+    if isinstance(known, Mirror):
+        known = known.limited(first)
+    else:
+        known = known.limited(call, first, now_s)
+        asked_s = asked_s and asked_s + LATER_S
+    pace = replace(pace, known=known)
+    if not first:  # an echo
+        return replace(pace, until_s=max(pace.until_s, now_s + (quota.retry_after_s or 0.0)))
+    # Where nobody says how long (0 is no time), scouts go ever more rarely.
+    row_s = known.pause_s(pace.pause_s, now_s)
+    wait_s = max(asked_s, known.pause_s(0.0, now_s)) if asked_s else row_s
+    return _paused(pace, now_s + wait_s, row_s)
+
+
+def _failed(pace: Pace, call: Call, asked_s: float, doubtful: bool, now_s: float) -> Pace:
+    """The server or the way to it is failing. Ten in a row close the lane: one scout at a time, ever more rarely."""
+    if call.epoch != pace.epoch:  # an echo
+        return replace(pace, until_s=max(pace.until_s, now_s + asked_s))
+    pace = replace(pace, failures=pace.failures + 1, doubtful=pace.doubtful or doubtful)
+    if pace.failures < FAILURES:
+        return _paused(pace, now_s + asked_s, pace.pause_s) if asked_s else pace
+    pause_s = min(BACKOFF_MAX_S, pace.pause_s * 2 if pace.closed else BACKOFF_S)
+    return replace(_paused(pace, now_s + max(asked_s, pause_s), pause_s), closed=True)
+
+
+def _paused(pace: Pace, until_s: float, pause_s: float) -> Pace:
+    return replace(
+        pace,
         until_s=max(pace.until_s, until_s),
         pause_s=pause_s,
-        extra=extra,
         epoch=pace.epoch + 1,
         in_flight_now=0,
         cold=True,
     )
-
-
-def _blind_bucket(rate_per_s: float) -> float:
-    """Just enough to make up for timers that are a few milliseconds late."""
-    return 1.0 + 0.005 * rate_per_s

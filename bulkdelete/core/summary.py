@@ -55,7 +55,8 @@ class Summary:
     """How a run ended. `counts`: the selection, by account and state; `left_alone`: open orders of the ledger outside it;
     `rejected`: rows of the input that name no order.
 
-    `requests`: requests that may have left; `limited`: answers 429; `seconds`: first admission to last answer.
+    `requests`: requests that may have left; `limited`: answers 429; `seconds`: first admission to last answer;
+    `a_lane_finished`: at least one key's orders all had their turn.
     """
 
     counts: Counts
@@ -66,15 +67,19 @@ class Summary:
     requests: int
     limited: int
     seconds: float
+    a_lane_finished: bool = False
 
     @property
     def exit_code(self) -> int:
-        return exit_code(self.counts, self.stops, self.unproven)
+        return exit_code(self.counts, self.stops, self.unproven, self.a_lane_finished)
 
 
-def exit_code(counts: Counts, stops: Iterable[Stop], unproven: Iterable[int]) -> int:
-    """The exit code of a run over these counts of its selection: the first that holds."""
-    codes = {EXIT_OF_WHY[stop.why] for stop in stops}
+def exit_code(counts: Counts, stops: Iterable[Stop], unproven: Iterable[int], a_lane_finished: bool = False) -> int:
+    """The exit code of a run over these counts of its selection: the first that holds.
+
+    A refused key is its lane's matter where another lane came to the end of its orders.
+    """
+    codes = {EXIT_OF_WHY[stop.why] for stop in stops if not (a_lane_finished and stop.why is Why.CREDENTIALS)}
     unfinished = sum(counts[state] for state in (State.PENDING, State.FAILED, State.IN_DOUBT, State.REFUSED))
     codes.add(1 if unfinished or tuple(unproven) else 0)
     return next(code for code in _FIRST_THAT_HOLDS if code in codes)

@@ -6,12 +6,12 @@ moves the order and the counts. A settled order is handed out again by nobody. W
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bulkdelete.model import Answer, Counts, Doubts, Intent, Order, Origin, Reject, Stop, Task, Verdict
+from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Order, Origin, Reject, Stop, Task, Verdict
 
 __all__ = ["Facts", "Ledger", "Passing", "Retry", "Staging", "Tally"]
 
@@ -102,8 +102,11 @@ class Ledger(Protocol):
     async def begin(self, options: str) -> None:
         """Open a run: from here on, intents may be made."""
 
-    async def pending(self, passing: Passing, after: tuple[int, int], n: int) -> list[Task]:
-        """The next `n` orders of the selection after (account, id), in that order, that this pass hands out."""
+    async def pending(
+        self, passing: Passing, after: tuple[int, int], n: int, accounts: Collection[int] | None = None
+    ) -> list[Task]:
+        """The next `n` orders of the selection after (account, id), in that order, that this pass hands out; of these accounts
+        (None: all)."""
 
     async def intend(self, task: Task) -> Intent:
         """Returns when the intent is durable; so is every settlement handed over before it."""
@@ -113,6 +116,16 @@ class Ledger(Protocol):
 
     def withdraw(self, intent: Intent) -> None:
         """The request of this intent did not leave: nothing happened."""
+
+    async def learned(self, fingerprint: str) -> Learned | None:
+        """What an earlier run learned of this key's limit here."""
+
+    def learn(self, fingerprint: str, learned: Learned) -> None:
+        """Hand over what was learned of a key's limit; it takes the place of what was known. No await, like `settle`."""
+
+    async def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
+        """`intended_ms` of the newest requests for these accounts (None: all) that may have cost quota: at most `n`, not older
+        than `since_ms`, the newest first. What a lost run left behind is among them."""
 
     async def flush(self) -> None:
         """Returns when all that was handed over is durable."""

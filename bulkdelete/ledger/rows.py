@@ -6,14 +6,31 @@ selected gets no intent, and a settlement without its intent is an error of ours
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import Passing, Retry
-from bulkdelete.ledger.schema import INTENT_COLUMNS, ORDER_COLUMNS, crc
-from bulkdelete.model import OPEN, Answer, Counts, Intent, NoReply, Order, Origin, Past, Reply, State, Task, Verdict
+from bulkdelete.ledger.schema import ENDPOINT, INTENT_COLUMNS, ORDER_COLUMNS, PACE_COLUMNS, crc
+from bulkdelete.model import (
+    MAX_ID,
+    OPEN,
+    Answer,
+    Counts,
+    Intent,
+    Learned,
+    NoReply,
+    Order,
+    Origin,
+    Past,
+    Reply,
+    State,
+    Task,
+    Verdict,
+)
 
 _OPEN_STATES = ", ".join(str(state.value) for state in sorted(OPEN))
 
@@ -73,7 +90,27 @@ def counts_of(db: sqlite3.Connection, selected: bool) -> Counts:
     return Counts({account: {s: n for s, n in states.items() if n} for account, states in by_account.items()})
 
 
-def pending(db: sqlite3.Connection, passing: Passing, after: tuple[int, int], n: int, run_id: int) -> list[Task]:
+def pending(
+    db: sqlite3.Connection,
+    passing: Passing,
+    after: tuple[int, int],
+    n: int,
+    accounts: Collection[int] | None,
+    run_id: int,
+) -> list[Task]:
+    """The next `n` orders. Account by account, if they are named: no lane reads through the orders of another one."""
+    if accounts is None:
+        return _pending(db, passing, after, MAX_ID, n, run_id)
+    tasks: list[Task] = []
+    for account in sorted(account for account in accounts if account >= after[0]):
+        if len(tasks) < n:
+            tasks += _pending(db, passing, max(after, (account, 0)), account, n - len(tasks), run_id)
+    return tasks
+
+
+def _pending(
+    db: sqlite3.Connection, passing: Passing, after: tuple[int, int], last_account: int, n: int, run_id: int
+) -> list[Task]:
     states = f"({State.IN_DOUBT.value})" if passing.in_doubt else f"({State.PENDING.value}, {State.FAILED.value})"
     tried = f"""(SELECT count(*) FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id
                  AND a.run_id = :run AND a.outcome = {State.IN_DOUBT.value})"""
@@ -81,13 +118,15 @@ def pending(db: sqlite3.Connection, passing: Passing, after: tuple[int, int], n:
         f"""SELECT {", ".join("o." + name for name in ORDER_COLUMNS.split(", "))}, o.crc, i.path,
               {tried if passing.in_doubt else "0"} AS tried
             FROM orders o JOIN inputs i USING (input_id)
-            WHERE (o.account_id, o.order_id) > (:account, :order) AND o.selected = 1 AND o.state IN {states}
+            WHERE (o.account_id, o.order_id) > (:account, :order) AND o.account_id <= :last_account
+              AND o.selected = 1 AND o.state IN {states}
               AND (NOT :in_doubt OR (tried < :max AND (:doubts = 'resend' OR (:doubts IS NULL AND NOT o.revert_stock))))
             ORDER BY o.account_id, o.order_id LIMIT :n""",
         {
             "run": run_id,
             "account": after[0],
             "order": after[1],
+            "last_account": last_account,
             "in_doubt": passing.in_doubt,
             "max": passing.attempts_max,
             "doubts": passing.doubts,
@@ -192,3 +231,35 @@ def retry(db: sqlite3.Connection, asked: Retry) -> None:
         (asked.status,),
     )
     recount(db)
+
+
+def learn(db: sqlite3.Connection, host: str, fingerprint: str, learned: Learned, now_ms: int) -> None:
+    row = (host, ENDPOINT, fingerprint, float(learned.rate_per_s), float(learned.burst), now_ms)
+    db.execute("INSERT OR REPLACE INTO pace VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, crc(*row)))
+
+
+def learned(db: sqlite3.Connection, host: str, fingerprint: str | None) -> Learned | None:
+    """What is known of this key's limit; fingerprint None: of the key that learned last."""
+    row = db.execute(
+        f"""SELECT {PACE_COLUMNS}, crc FROM pace WHERE host = ?1 AND endpoint = ?2 AND (?3 IS NULL OR fingerprint = ?3)
+            ORDER BY learned_ms DESC, fingerprint LIMIT 1""",
+        (host, ENDPOINT, fingerprint),
+    ).fetchone()
+    if row is None:
+        return None
+    *columns, kept_crc = row
+    if kept_crc != crc(*columns):
+        raise LedgerBroken("damaged: what was learned of a key's limit has changed")
+    return Learned(rate_per_s=columns[3], burst=columns[4])
+
+
+def recent(db: sqlite3.Connection, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
+    """When the newest requests were intended that may have cost quota: not those that never left, nor those answered 429."""
+    among = "" if accounts is None else "AND account_id IN (SELECT value FROM json_each(:accounts))"
+    rows = db.execute(
+        f"""SELECT intended_ms FROM attempts WHERE intended_ms >= :since AND sent IS NOT 0 AND status IS NOT 429 {among}
+            UNION ALL SELECT intended_ms FROM intents WHERE intended_ms >= :since {among}
+            ORDER BY intended_ms DESC LIMIT :n""",
+        {"since": since_ms, "n": n, "accounts": None if accounts is None else json.dumps(sorted(accounts))},
+    )
+    return [intended_ms for (intended_ms,) in rows]

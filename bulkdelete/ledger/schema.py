@@ -1,7 +1,8 @@
 """The ledger's tables, views and migrations, as SQL. Numbered, and never changed once released: a new one is added.
 
 Times are integer milliseconds since the epoch (UTC), states the small integers of model.State; the views render both.
-Every row of orders, attempts, intents, inputs and runs carries a CRC32 over its other columns: `integrity_check` misses most bit flips.
+Every row of orders, attempts, intents, inputs, runs and pace carries a CRC32 over its other columns: `integrity_check` misses most
+bit flips.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ ATTEMPT_COLUMNS = (
 INTENT_COLUMNS = "account_id, order_id, run_id, intended_ms"
 INPUT_COLUMNS = "input_id, path, sha256, confirmed_ms, data_rows, orders, duplicates, rejects, skipped"
 RUN_COLUMNS = "run_id, version, options, started_ms, stopped_ms, why"
+PACE_COLUMNS = "host, endpoint, fingerprint, rate_per_s, burst, learned_ms"
+
+ENDPOINT: Final = "DELETE /v2/orders"
+"""Each endpoint has its own limit. This is the one that `pace` tells of."""
 
 
 def crc(*columns: object) -> int:
-    """CRC32 of a row's columns, in their order. Integers, text and None only: their `repr` is the same everywhere."""
+    """CRC32 of a row's columns, in their order. Numbers, text and None only: their `repr` is the same everywhere."""
     return zlib.crc32(repr(columns).encode("utf-8", "surrogatepass"))
 
 
@@ -89,7 +94,14 @@ CREATE VIEW timeline AS
   FROM attempts a LEFT JOIN states s ON s.state = a.outcome ORDER BY a.intended_ms, a.account_id, a.order_id, a.n;
 """
 
-MIGRATIONS: tuple[str, ...] = (_TABLES + _VIEWS,)
+# The key is not in here: a fingerprint says only which of several limits a row is about (api/keys.py).
+_PACE = """
+CREATE TABLE pace (
+  host TEXT NOT NULL, endpoint TEXT NOT NULL, fingerprint TEXT NOT NULL, rate_per_s REAL NOT NULL, burst REAL NOT NULL,
+  learned_ms INTEGER NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (host, endpoint, fingerprint)) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_TABLES + _VIEWS, _PACE)
 """MIGRATIONS[n] brings a ledger from version n to n + 1. The version is `PRAGMA user_version`."""
 
 VERSION = len(MIGRATIONS)

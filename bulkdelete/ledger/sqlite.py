@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, closing, suppress
 from dataclasses import dataclass
@@ -29,11 +29,12 @@ from bulkdelete.ledger.schema import (
     INTENT_COLUMNS,
     MIGRATIONS,
     ORDER_COLUMNS,
+    PACE_COLUMNS,
     RUN_COLUMNS,
     VERSION,
     crc,
 )
-from bulkdelete.model import Answer, Counts, Doubts, Intent, Order, Reject, Stop, Task, Verdict
+from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Order, Reject, Stop, Task, Verdict
 
 __all__ = ["SqliteLedger", "committed_counts", "connect_read_only"]
 
@@ -120,12 +121,13 @@ class SqliteLedger:
 
     def _inspect(self) -> None:
         db = self.db
-        _migrate(db)
-        _check(db, self.path)
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        _check(db, self.path, version)
         host = db.execute("SELECT value FROM meta WHERE key = 'host'").fetchone()
         if host is None or host[0] != self.host:
             known = host[0] if host else "no host"
             raise LedgerRefused(f"{self.path}: this ledger is of {known}, not of {self.host}. Use another ledger")
+        _migrate(db, VERSION)  # last: what is refused stays as it was
 
     def _prepare(self) -> None:
         db = self.db
@@ -238,9 +240,11 @@ class SqliteLedger:
             FROM (SELECT coalesce(max(run_id), 0) + 1 AS run_id FROM runs) RETURNING run_id"""
         self._run_id = await self._do(lambda db: db.execute(insert, row).fetchone()[0])
 
-    async def pending(self, passing: Passing, after: tuple[int, int], n: int) -> list[Task]:
+    async def pending(
+        self, passing: Passing, after: tuple[int, int], n: int, accounts: Collection[int] | None = None
+    ) -> list[Task]:
         run_id = self._run_id
-        return await self._do(lambda db: rows.pending(db, passing, after, n, run_id))
+        return await self._do(lambda db: rows.pending(db, passing, after, n, accounts, run_id))
 
     async def intend(self, task: Task) -> Intent:
         intent = Intent(task, self._now_ms())
@@ -254,6 +258,16 @@ class SqliteLedger:
 
     def withdraw(self, intent: Intent) -> None:
         self._enqueue(lambda db: rows.take_intent(db, intent.task.order), result=None)
+
+    async def learned(self, fingerprint: str) -> Learned | None:
+        return await self._do(lambda db: rows.learned(db, self.host, fingerprint))
+
+    def learn(self, fingerprint: str, learned: Learned) -> None:
+        now_ms = self._now_ms()
+        self._enqueue(lambda db: rows.learn(db, self.host, fingerprint, learned, now_ms), result=None)
+
+    async def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
+        return await self._do(lambda db: rows.recent(db, accounts, since_ms, n))
 
     async def flush(self) -> None:
         await self._do(lambda _db: None)
@@ -373,13 +387,13 @@ def _create(db: sqlite3.Connection, host: str) -> None:
     _pragma(db, "journal_mode", "delete")
     _pragma(db, "synchronous", "full", 2)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    _migrate(db)
+    _migrate(db, VERSION)
     with rows.Transaction(db):
         db.execute("INSERT INTO meta VALUES ('host', ?)", (host,))
 
 
-def _migrate(db: sqlite3.Connection) -> None:
-    for version in range(db.execute("PRAGMA user_version").fetchone()[0], VERSION):
+def _migrate(db: sqlite3.Connection, to: int) -> None:
+    for version in range(db.execute("PRAGMA user_version").fetchone()[0], to):
         with rows.Transaction(db):
             for statement in MIGRATIONS[version].split(";\n"):
                 db.execute(statement)
@@ -406,22 +420,25 @@ def _shape(db: sqlite3.Connection) -> set[tuple[Any, ...]]:
     }
 
 
-def _check(db: sqlite3.Connection, path: Path) -> None:
-    """Refuse a ledger that has been changed by anything but us: pages, rows, counts. 2 s per million orders."""
+def _check(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """Refuse a ledger of this version that has been changed by anything but us: pages, rows, counts. 2 s per million orders."""
     verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise _refusal(path, sqlite3.DatabaseError(verdict))
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as ours:
-        _migrate(ours)
+        _migrate(ours, version)
         if not _shape(ours) <= _shape(db):
             raise LedgerRefused(f"{path}: damaged (its tables or views have changed). Keep the file, and use a copy")
-    for table, columns in (
-        ("orders", ORDER_COLUMNS),
-        ("intents", INTENT_COLUMNS),
-        ("attempts", ATTEMPT_COLUMNS),
-        ("inputs", INPUT_COLUMNS),
-        ("runs", RUN_COLUMNS),
+    for since, table, columns in (
+        (1, "orders", ORDER_COLUMNS),
+        (1, "intents", INTENT_COLUMNS),
+        (1, "attempts", ATTEMPT_COLUMNS),
+        (1, "inputs", INPUT_COLUMNS),
+        (1, "runs", RUN_COLUMNS),
+        (2, "pace", PACE_COLUMNS),
     ):
+        if version < since:
+            continue
         bad = db.execute(f"SELECT count(*) FROM {table} WHERE crc IS NOT crc({columns})").fetchone()[0]
         if bad:
             raise LedgerRefused(f"{path}: damaged ({bad} rows of {table} have changed). Keep the file, and use a copy")

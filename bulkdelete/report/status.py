@@ -11,9 +11,9 @@ from typing import Any
 
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import place
-from bulkdelete.ledger.rows import counts_of
+from bulkdelete.ledger.rows import counts_of, learned
 from bulkdelete.ledger.sqlite import connect_read_only
-from bulkdelete.model import State
+from bulkdelete.model import Learned, State
 
 __all__ = ["Status", "read_status", "status_json", "status_text"]
 
@@ -34,7 +34,7 @@ class Doubt:
 @dataclass(frozen=True, slots=True)
 class Status:
     """One look at a ledger, in one transaction. Counts of orders; `per_min` settled in the last minute of attempts,
-    seen over `measured_s` seconds.
+    seen over `measured_s` seconds. `learned`: the limit of the key that learned last; None if none did.
 
     `in_flight` is None at rest: there, an open intent is an order in doubt.
     """
@@ -49,6 +49,7 @@ class Status:
     limited: int
     per_min: float
     measured_s: float
+    learned: Learned | None
     eta_s: float | None
     last_run: dict[str, Any] | None
     doubts: tuple[Doubt, ...]
@@ -75,6 +76,8 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
         n, first_ms = db.execute(settled, (last_ms - _PACE_WINDOW_MS,)).fetchone()
         measured_s = (last_ms - first_ms) / 1000 if n > 1 else 0.0
         per_min = 60_000.0 * (n - 1) / (last_ms - first_ms) if n > 1 and last_ms > first_ms else float(n)
+    host = db.execute("SELECT value FROM meta WHERE key = 'host'").fetchone()[0]
+    keeps_pace = db.execute("PRAGMA user_version").fetchone()[0] >= 2  # older ledgers are read as they are
     left = selected.get("pending", 0) + selected.get("failed", 0)
     run = db.execute(
         "SELECT run_id, version, started_ms, stopped_ms, why FROM runs ORDER BY run_id DESC LIMIT 1"
@@ -85,7 +88,7 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
     ).fetchall()
     return Status(
         ledger=str(path),
-        host=db.execute("SELECT value FROM meta WHERE key = 'host'").fetchone()[0],
+        host=host,
         running=running,
         outcomes={name: int(n) for name, n in outcomes.items()},
         selected=selected,
@@ -94,6 +97,7 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
         limited=int(limited),
         per_min=round(per_min, 1),
         measured_s=round(measured_s, 1),
+        learned=learned(db, host, None) if keeps_pace else None,
         eta_s=round(60 * left / per_min) if running and left and per_min else None,
         last_run=None
         if run is None

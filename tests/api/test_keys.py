@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bulkdelete.api.keys import ApiKey, read_key
+from bulkdelete.api.keys import ApiKey, Credential, credentials_of, read_key
 from bulkdelete.errors import UsageError
 
 KEY = "k+/=&%é-SENTINEL"
@@ -216,3 +218,45 @@ def test_sealed_process(tmp_path: Path) -> None:
     assert int(before) & 1, "the environment of an open process cannot be read here: this proves nothing"
     assert (after, dumpable, tls_log, core.strip()) == ("0", "0", "None", "(0, 0)")
     assert not (tmp_path / "tls.log").exists()
+
+
+def test_a_fingerprint_tells_keys_apart_and_reveals_none() -> None:
+    """The same key on the same host has one, any other key or host another; it is short, and nothing of the key is in it."""
+    mine = ApiKey("short1").fingerprint("https://a:443")
+    assert ApiKey("short1", "elsewhere").fingerprint("https://a:443") == mine
+    assert (
+        len({mine, ApiKey("short2").fingerprint("https://a:443"), ApiKey("short1").fingerprint("https://b:443")}) == 3
+    )
+    assert re.fullmatch("[0-9a-f]{16}", mine)
+    assert all(plain(b"short1").hexdigest()[:16] != mine for plain in (hashlib.md5, hashlib.sha1, hashlib.sha256))
+
+
+def credential(key: str, *accounts: int) -> Credential:
+    return Credential(ApiKey(key), frozenset(accounts))
+
+
+def test_a_single_key_serves_every_account() -> None:
+    """Today's form: no account need be named."""
+    key = ApiKey(KEY)
+    assert credentials_of(key) == credentials_of([Credential(key)]) == (Credential(key, None),)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "said"),
+    [
+        ([], "no API key"),
+        ([credential("a", 1, 2), credential("b", 3, 2)], "account 2 has two API keys"),
+        ([credential("a", 1), Credential(ApiKey("b"))], "name the accounts of each"),
+        ([credential("a", 1), credential("a", 2)], "given twice"),
+    ],
+)
+def test_keys_that_leave_it_open_whose_an_order_is_are_refused(credentials: list[Credential], said: str) -> None:
+    """An account under two keys, a key beside one for everything, one key as two lanes."""
+    with pytest.raises(UsageError, match=said):
+        credentials_of(credentials)
+
+
+def test_a_credential_does_not_print_its_key() -> None:
+    """Its repr names accounts and hides the key."""
+    assert "SENTINEL" not in repr(credential(KEY, 7))
+    assert "7" in repr(credential(KEY, 7))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,46 @@ def test_the_ugliest_sample_from_plan_to_export(server: Server, tmp_path: Path) 
     assert told["skipped"] > 0
 
 
+def test_a_plan_reckons_with_what_the_ledger_learned(server: Server, tmp_path: Path) -> None:
+    """The key's limit and bucket as a run met them, or a lower --rate; a higher one does not make the limit higher."""
+    file = write(tmp_path / "o.csv", IDS[:1])
+    assert call(*arguments(server, file, "--yes")).returncode == 0
+    write(file, list(range(1, 9001)))
+    for words, per_min, seconds in (
+        ((), "3000", 120),
+        (("--rate", "100/s"), "3000", 120),
+        (("--rate", "90/min"), "90", 5999),
+    ):
+        planned = json.loads(plan(file, "--json", "--api-url", server.url, *words).stdout)
+        assert planned["seconds"] == {per_min: pytest.approx(seconds, abs=1)}
+    assert "about 2 min at 3000 a minute (as this ledger learned)" in plan(file, "--api-url", server.url).stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--rate", "fast"), ("--rate", "0"), ("--rate", "1000000/s"), ("--reserve", "95%"), ("--reserve", "much")],
+)
+def test_pacing_options_are_checked(server: Server, tmp_path: Path, words: tuple[str, str]) -> None:
+    """Exit 2, naming the option; nothing is opened."""
+    file = write(tmp_path / "o.csv", IDS)
+    run = call(*arguments(server, file, "--yes", *words))
+    assert run.returncode == 2
+    assert words[0] in run.stderr
+    assert not (tmp_path / "o.csv.ledger.db").exists()
+
+
+def test_the_command_that_goes_on_keeps_rate_and_reserve(server: Server, tmp_path: Path) -> None:
+    """However they were written, the command that is printed says the same, and is taken."""
+    file = write(tmp_path / "o.csv", IDS)
+    run = call(*arguments(server, file, "--yes", "--json", "--rate", "120000/h", "--reserve", "12.5%"))
+    assert run.returncode == 0, run.stderr
+    words = shlex.split(json.loads(run.stdout)["go_on"])
+    assert words[words.index("--rate") + 1] == "2000"
+    assert words[words.index("--reserve") + 1] == "12.5"
+    again = call(*words, "--yes")
+    assert again.returncode == 0, again.stderr
+
+
 @pytest.mark.parametrize(
     "words", [("--rate", "fast"), ("--thousands", "x"), ("--delimiter", "ab"), ("--encoding", "klingon")]
 )
@@ -190,7 +231,7 @@ def test_stdin_is_not_both_the_input_and_the_key(tmp_path: Path) -> None:
 def test_help_is_grouped_by_purpose() -> None:
     """`run --help` shows what each option is for."""
     shown = call(*PROGRAM, "run", "--help").stdout
-    purposes = ["Input:", "Key and server:", "Sending:", "Stopping:", "Confirming:", "Output:", "Options:"]
+    purposes = ["Input:", "Key and server:", "Sending:", "Pacing:", "Stopping:", "Confirming:", "Output:", "Options:"]
     assert [line for line in shown.splitlines() if line in purposes] == purposes
 
 

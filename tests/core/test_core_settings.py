@@ -22,6 +22,8 @@ BOUNDS: list[tuple[str, str, float, float]] = [
     ("attempts", "--attempts", 1, 100),
     ("patience_s", "--patience", 1, 30 * 86400),
     ("grace_s", "--grace", 0, 3600),
+    ("rate_max_per_s", "--rate", 1 / 3600, 10_000),
+    ("reserve", "--reserve", 0, 0.9),
     ("guard", "--guard", 1, 10**9),
     ("max_orders", "--max-orders", 0, 2**63 - 1),
     ("max_failures", "--max-failures", 1, 2**63 - 1),
@@ -46,6 +48,15 @@ def test_a_value_beyond_its_bounds_is_refused_by_name(name: str, option: str, lo
     for value in (low - 1, high + 1, -high, math.nan, math.inf, -math.inf):
         with pytest.raises(UsageError, match=f"^{option} is "):
             settings_of(**{name: value})
+
+
+def test_rate_and_reserve_are_told_as_they_are_written() -> None:
+    """A minute and per cent, not the seconds and shares that they are kept in."""
+    with pytest.raises(UsageError, match=r"^--rate is 1.2e\+06 a minute: .* from 0.0167 to 600000 a minute$"):
+        settings_of(rate_max_per_s=20_000.0)
+    with pytest.raises(UsageError, match=r"^--reserve is 95 %: give a value from 0 to 90 %$"):
+        settings_of(reserve=0.95)
+    assert (settings_of().rate_max_per_s, settings_of().reserve) == (None, 0.0)
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:

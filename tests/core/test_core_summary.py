@@ -18,7 +18,7 @@ from bulkdelete.core.summary import (
     exit_code,
     unproven_accounts,
 )
-from bulkdelete.model import Counts, State, Stop, Why
+from bulkdelete.model import Counts, Scope, State, Stop, Why
 
 # The exit table of the design, once more by hand.
 CODE = {
@@ -130,3 +130,12 @@ def test_a_row_that_is_lost_or_counted_twice_shows(parts: tuple[int, int, int, i
     """An input is conserved if its rows are its orders, duplicates, rejects and skipped rows, and never one more or less."""
     assert conserved(sum(parts) + off, *parts) == (off == 0)
     assert conserved(sum(parts[:3]), *parts[:3])
+
+
+def test_a_refused_key_is_its_own_matter_where_another_key_finished() -> None:
+    """Exit 4 only when no lane could finish; what the refused key left makes it 1, and any other reason holds all the same."""
+    left, refused = counts_of(deleted=5, pending=5), Stop(Why.CREDENTIALS, Scope.LANE)
+    assert exit_code(left, (refused,), (), a_lane_finished=False) == 4
+    assert exit_code(left, (refused,), (), a_lane_finished=True) == 1
+    assert exit_code(left, (refused, Stop(Why.OUTAGE, Scope.LANE)), (), a_lane_finished=True) == 75
+    assert exit_code(left, (refused, Stop(Why.INTERRUPTED)), (), a_lane_finished=False) == 4

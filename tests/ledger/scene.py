@@ -24,7 +24,7 @@ TREE = Path(__file__).parents[2]
 DEADLINE_S = 20.0  # a call that never returns fails its test
 FIRST_MS = 1_700_000_000_000
 VIEWS = ("results", "failures", "in_doubt", "summary", "timeline")
-TABLES = ("meta", "states", "inputs", "runs", "orders", "intents", "attempts", "counts")
+TABLES = ("meta", "states", "inputs", "runs", "orders", "intents", "attempts", "counts", "pace")
 SENDABLE = Passing(in_doubt=False)
 
 ENDS: dict[State | None, Answer] = {

@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerBroken
+from bulkdelete.ledger import Passing
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import Intent, Past, Reply, State, Task, Verdict
 from tests.ledger.scene import (
     ENDS,
     FIRST_MS,
     HOST,
+    SENDABLE,
     Clock,
     arm,
     ask,
     everything,
+    ids,
     opened,
     order,
     orders,
@@ -274,3 +277,25 @@ async def test_many_at_once(tmp_path: Path) -> None:
     assert ask(path, "SELECT count(*), total(state = 3 + order_id % 4), total(attempts = 1) FROM orders") == [
         (256, 256, 256)
     ]
+
+
+async def test_a_lane_gets_the_orders_of_its_accounts(tmp_path: Path) -> None:
+    """Page by page, in order, in both passes, and by an index: nothing of the other accounts is read for it."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, [order(1000 * account + n, account) for account in (7, 8, 9) for n in range(5)])
+        await ledger.begin("")
+        got: list[Task] = []
+        while page := await ledger.pending(SENDABLE, keyset(got), 2, {9, 7}):
+            got += page
+        assert [(task.order.account_id, task.order.order_id % 1000) for task in got] == [
+            (account, n) for account in (7, 9) for n in range(5)
+        ]
+        assert await ledger.pending(SENDABLE, (0, 0), 10, set()) == []
+        await send(ledger, {7000: State.IN_DOUBT, 8000: State.IN_DOUBT})
+        doubts = await ledger.pending(Passing(True, None, 3), (0, 0), 10, {8})
+        assert ids(doubts) == [8000]
+
+
+def keyset(tasks: list[Task]) -> tuple[int, int]:
+    return (tasks[-1].order.account_id, tasks[-1].order.order_id) if tasks else (0, 0)

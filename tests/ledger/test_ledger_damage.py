@@ -14,7 +14,7 @@ import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
 from bulkdelete.ledger.sqlite import SqliteLedger
-from bulkdelete.model import State
+from bulkdelete.model import Learned, State
 from tests.ledger.scene import (
     HOST,
     VIEWS,
@@ -33,7 +33,7 @@ from tests.ledger.scene import (
 )
 
 ENDS = (None, *State)
-SEEN = (*VIEWS, "inputs", "runs", "orders", "attempts", "counts")
+SEEN = (*VIEWS, "inputs", "runs", "orders", "attempts", "counts", "pace")
 
 
 async def mixed(path: Path) -> None:
@@ -48,6 +48,7 @@ async def mixed(path: Path) -> None:
                 settle(ledger, await ledger.intend(task), ENDS[n % len(ENDS)])
         for task in (await pending(ledger))[-3:]:
             await ledger.intend(task)
+        ledger.learn("00ff00ff00ff00ff", Learned(0.5, 30.0))
         await ledger.end(())
     async with opened(path):
         pass
@@ -106,6 +107,9 @@ async def test_a_thousand_flipped_bits(seed: int) -> None:
         "UPDATE inputs SET input_id = input_id + 5",
         "UPDATE runs SET why = 'x'",
         "UPDATE runs SET run_id = 9",
+        "UPDATE pace SET rate_per_s = 50",
+        "UPDATE pace SET fingerprint = 'x'",
+        "DROP TABLE pace",
         "UPDATE counts SET orders = orders + 1",
         "DELETE FROM counts",
         "DELETE FROM orders WHERE order_id = 1007",

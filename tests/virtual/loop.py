@@ -251,6 +251,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.on_segment = None
         for sock in list(self._dialled):
             sock.close()
+        if left:
+            asyncio.set_event_loop(self)  # else `gather`, in somebody's `finally`, makes itself one that nobody closes
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for task in left:
@@ -260,6 +262,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                     with contextlib.suppress(BaseException):
                         coroutine.close()
                         break
+        if left:
+            asyncio.set_event_loop(None)
 
     def _make_self_pipe(self) -> None: ...
 
