@@ -27,7 +27,7 @@ HOLD_S = 10.0  # between two searches; three times as long after each ...
 KNOWN_S = 40.0  # the first of them, where the rate is known from an earlier run
 HOLD_MAX_S = 120.0  # ... up to this
 RISE = 1.025  # a rate that rose by so much may rise further: search again at once
-FEW = 3.5  # requests under way at the end of a ramp's quick part: so many more may come back refused
+FEW = 2.5  # requests under way at the end of a ramp's quick part: so many more may come back refused
 MORE = 9.0  # the same in the second ramp, whose bucket is nearly empty
 QUICK_S, SLOW_S = 0.1, 8.0  # a ramp doubles in this time or in a few round trips, whichever is longer
 HALF = 0.5  # a request under way: there the second ramp begins, within bounds
@@ -125,7 +125,7 @@ class Blind:
                 )
             case Phase.HOLD:
                 # What the server's bucket still holds at the end is lost: before it, search once more.
-                last_s = max(60.0, LAST * self.left / self.rate_per_s, 250 / self.rate_per_s)
+                last_s = max(90.0, LAST * self.left / self.rate_per_s, 400 / self.rate_per_s)
                 over = now_s - self.since_s >= min(self.hold_s, last_s)
                 return replace(blind, phase=Phase.SEEK, push=PUSH, since_s=now_s) if over else blind
             case Phase.SEEK:

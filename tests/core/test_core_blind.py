@@ -196,10 +196,12 @@ def test_the_search_begins_when_the_hold_is_over() -> None:
     assert speeds[-1] - speeds[-2] > speeds[1] - speeds[0]
 
 
-@pytest.mark.parametrize(("left", "begins_s"), [(math.inf, 100.0), (2000, 100.0), (1000, 75.0), (10, 62.5)])
+@pytest.mark.parametrize(
+    ("left", "begins_s"), [(math.inf, 120.0), (2000, 120.0), (1280, 100.0), (1270, 100.0), (1400, 105.0), (10, 100.0)]
+)
 def test_before_the_end_a_search_begins_sooner(left: float, begins_s: float) -> None:
     """What the bucket still holds at the end is lost: at 0.3 of the time that is left, but not for every few orders."""
-    known = replace(holding(hold_s=100.0).sent(left), fresh=0)
+    known = replace(holding(hold_s=120.0).sent(left), fresh=0)
     assert known.served(3, QUICK, begins_s - 0.1).phase is Phase.HOLD
     assert known.served(3, QUICK, begins_s).phase is Phase.SEEK
 
