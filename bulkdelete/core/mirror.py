@@ -195,7 +195,7 @@ class Mirror:
         """The bucket was empty."""
         if not first:
             return self
-        extra = self.extra + max(1.0, 0.1 * self.rate_per_s)
+        extra = self.extra + max(0.5, 0.1 * self.rate_per_s)
         return replace(self, tokens=min(self.tokens, 0.0), extra=extra, since=None)
 
     def pause_s(self, last_s: float, now_s: float) -> float:

@@ -300,15 +300,15 @@ def test_a_scout_needs_no_reserve() -> None:
 
 
 def test_a_429_holds_a_token_back_for_a_while() -> None:
-    """One more, or a tenth of a second's; half of it after two minutes. Echoes hold nothing back."""
+    """Half a one more, or a tenth of a second's; half of it after two minutes. Echoes hold nothing back."""
     known = mirror_of(count(0, 10, at_s=0.0), share=0.0)
     assert known.limited(first=False) is known
     held = known.limited(first=True)
-    assert (held.tokens, held.extra) == (0.0, 1.0)
-    assert held.refilled(held.at_s + 120.0).extra == pytest.approx(0.5)
+    assert (held.tokens, held.extra) == (0.0, 0.5)
+    assert held.refilled(held.at_s + 120.0).extra == pytest.approx(0.25)
     fast = mirror_of(count(0, 10, at_s=0.0, limit=3000), share=0.0).limited(first=True)
     assert fast.extra == 5.0
-    assert held.told(count(1, 10, at_s=1.0, limit=60)).extra == 1.0  # another limit forgets nothing of it
+    assert held.told(count(1, 10, at_s=1.0, limit=60)).extra == 0.5  # another limit forgets nothing of it
 
 
 def test_a_pause_of_the_mirror_s_own() -> None:
