@@ -318,7 +318,9 @@ class Lane:
         if pace.epoch != epoch or abs(pace.rate_per_s - self._told_per_s) > 0.1 * self._told_per_s:
             self._told_per_s = pace.rate_per_s
             limit = None if pace.limit is None else round(pace.limit)
-            self.run.on_event(PaceChanged(pace.rate_per_s, limit, max(0.0, self.throttle.quiet().wait_s), answer))
+            now_s = self._clock()
+            pause_s = max(0.0, pacing.tuning(pace, now_s).not_before_s - now_s)
+            self.run.on_event(PaceChanged(pace.rate_per_s, limit, pause_s, answer))
 
     def _keep_learned(self, share_changed: float) -> None:
         """Hand over what is known of the key's limit, if more than this share of it changed: the next run starts from it."""

@@ -89,7 +89,7 @@ class Settings:
             ("--reserve", "%", _times(100, self.reserve), 0, 90),
         ):
             if value is not None and not low <= round(value, 9) <= high:
-                raise UsageError(f"{option} is {value:g} {shown}: give a value from {low:.3g} to {high:g} {shown}")
+                raise UsageError(f"{option} is {value:.12g} {shown}: give a value from {low:.3g} to {high:g} {shown}")
         host = _plain_host(self.api_url)
         if host is None:
             raise UsageError("--api-url must be like https://api.alephcrm.com, without user, query or fragment")

@@ -70,8 +70,7 @@ class Throttle:
     def quiet(self) -> Quiet:
         """How long this key has been without progress, for core/guard.py."""
         now_s, pace = self._clock(), self.pace
-        wait_s = pacing.tuning(pace, now_s).not_before_s - now_s
-        return Quiet(now_s - pace.progress_s, wait_s, closed_by_doubt=pace.closed and pace.doubtful)
+        return Quiet(now_s - pace.progress_s, pacing.wait_s(pace, now_s), closed_by_doubt=pace.closed and pace.doubtful)
 
     def _turn(self, pace: Pace) -> None:
         self.pace = pace

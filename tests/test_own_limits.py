@@ -87,3 +87,20 @@ def test_the_reserve_keeps_another_client_free_of_429s(tmp_path: Path) -> None:
     assert run.simulator.other_allowed > 90
     assert run.simulator.other_rejected == 0  # 13 of 134 without a reserve
     assert run.simulator.count(429) <= 0.005 * 900
+
+
+@pytest.mark.parametrize("reserve", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("headers", [HeaderMode.NONE, HeaderMode.RETRY_AFTER])
+def test_without_headers_the_reserve_is_a_share_of_the_learned_rate(
+    tmp_path: Path, headers: HeaderMode, reserve: float
+) -> None:
+    """Two ramps have to empty the bucket; from then on it is never emptied again, and the share is there for others."""
+    ids = shuffled(800)
+    simulation = simulation_of(ids, limit=100, per_minute=600, headers=headers, latency=LATENCY)
+    run = trial(simulation, settings_of(tmp_path / "l.db", reserve=reserve), ids)
+    assert run.states() == {"deleted": 800}
+    late = [entry.t_s for entry in run.journal[len(run.journal) // 2 :]]
+    assert (len(late) - 1) / (late[-1] - late[0]) <= 10 * (1 - reserve) * 1.05
+    assert run.simulator.count(429) <= 20
+    limited_s = [entry.t_s - run.journal[0].t_s for entry in run.journal if entry.status == 429]
+    assert max(limited_s) <= 20.0

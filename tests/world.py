@@ -48,8 +48,8 @@ class World:
         may = self.now_s >= tuning.not_before_s and self.pace.in_flight < tuning.in_flight_max
         return may and tuning.tokens >= 1 - 1e-9
 
-    def send(self) -> Call:
-        self.pace, call = pacing.sent(self.pace, self.now_s)
+    def send(self, left: float = math.inf) -> Call:
+        self.pace, call = pacing.sent(self.pace, self.now_s, left)
         self.out.append(call)
         return call
 
@@ -197,7 +197,7 @@ def drive(
         if leave_s < next_s:
             assert len(run.refused_s) < STORM, "a storm"
             world.now_s, out = leave_s, out + 1
-            call, trip_s = world.send(), draw(rng)
+            call, trip_s = world.send(n - heard), draw(rng)
             heapq.heappush(events, (world.now_s + trip_s / 2, next(serial), call, trip_s, None))
             continue
         assert events, "nothing is out, and nothing may leave"

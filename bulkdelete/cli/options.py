@@ -86,7 +86,7 @@ class _Percent(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%?", str(value).strip(), re.ASCII)
+        found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", str(value).strip(), re.ASCII)
         if not found:
             self.fail(f"{value!r} is no share; write 20%", param, ctx)
         return float(found[1])
@@ -202,7 +202,8 @@ pacing_options = _together(
         "--reserve",
         type=PERCENT,
         metavar="N%",
-        help="Leave this share of the quota to others on the key.  [default: 0%]",
+        help="Leave this share of the quota to others on the key; where no header tells the quota, of the rate, once it is learned. "
+        " [default: 0%]",
     ),
 )
 stopping_options = _together(

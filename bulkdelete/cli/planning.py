@@ -35,6 +35,7 @@ def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
         allow_empty=options["allow_empty"],
         skip_rejected=options["skip_rejected"],
         max_orders=options["max_orders"],
+        rate_max_per_s=None if options["rate"] is None else options["rate"] / 60,
     )
     spare("--rejects", options["rejects"], files, settings.ledger)
     with rejects_to(options["rejects"]) as tell:

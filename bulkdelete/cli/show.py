@@ -128,7 +128,8 @@ def go_on(settings: Settings, options: dict[str, Any]) -> str:
             continue
         if option in ("api_key_file", "ca_file"):
             value = Path(value).absolute()
-        words += [f"--{option.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        words += [f"--{option.replace('_', '-')}", shown + ("%" if option == "reserve" else "")]
     return shlex.join(words)
 
 

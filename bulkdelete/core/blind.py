@@ -24,6 +24,7 @@ LEAP = 1.0  # unit of a ramp or a search at most between two answers: a rate has
 UNDER = 0.99  # of the learned rate is used
 PUSH = 0.05  # a search begins this much above it
 HOLD_S = 10.0  # between two searches; three times as long after each ...
+BACK = 1.1  # with a share for others, a rate that fell comes back by so much after each hold
 KNOWN_S = 40.0  # the first of them, where the rate is known from an earlier run
 HOLD_MAX_S = 120.0  # ... up to this
 RISE = 1.025  # a rate that rose by so much may rise further: search again at once
@@ -69,6 +70,7 @@ class Blind:
     opening: tuple[float, float] | None = None  # requests and seconds up to the first mark
     marks: int = 0
     target_per_s: float = 0.0  # of an earlier run: the ramp ends here ...
+    top_per_s: float = 0.0  # the rate that was learned: where a share is left to others, none above it is sought
     left: float = float("inf")  # orders to send
     stock: float = 0.0  # ... once so many requests above it have emptied the bucket
 
@@ -126,8 +128,11 @@ class Blind:
             case Phase.HOLD:
                 # What the server's bucket still holds at the end is lost: before it, search once more.
                 last_s = max(90.0, LAST * self.left / self.rate_per_s, 400 / self.rate_per_s)
-                over = now_s - self.since_s >= min(self.hold_s, last_s)
-                return replace(blind, phase=Phase.SEEK, push=PUSH, since_s=now_s) if over else blind
+                if now_s - self.since_s < min(self.hold_s, last_s):
+                    return blind
+                if self.share:  # a search would take what is left to others; the rate only comes back after their 429s
+                    return replace(blind, rate_per_s=min(self.top_per_s, self.rate_per_s * BACK), since_s=now_s)
+                return replace(blind, phase=Phase.SEEK, push=PUSH, since_s=now_s)
             case Phase.SEEK:
                 unit_s = max(0.5, 4 / self.rate_per_s, min(2.0, 10 / self.rate_per_s), 6 * trips.mean_s)
                 unit_s = WINDOW_S / 4 if self.windows else unit_s
@@ -186,11 +191,12 @@ class Blind:
             rate = max(LEAST_PER_S, min(self.rate_per_s, (self.passed + 1) / seconds))
             return replace(marked, rate_per_s=rate, phase=Phase.RAMP)
         if self.marks:
-            marked = replace(marked, rate_per_s=max(LEAST_PER_S, self._rated(measured, seconds, windows)))
+            rate = max(LEAST_PER_S, self._rated(measured, seconds, windows))
+            marked = replace(marked, rate_per_s=rate, top_per_s=max(rate, self.top_per_s))
             return replace(marked, hold_s=self._hold_s(marked))
         marked = replace(marked, opening=(self.passed, seconds))
         if stalled:  # a window has no burst beyond its quota
-            return replace(marked, rate_per_s=measured)
+            return replace(marked, rate_per_s=measured, top_per_s=measured)
         # From below; but where answers come at once, a rate that is too high costs next to nothing.
         again = max(measured / 8, min(measured / 2, HALF / max(trips.mean_s, 1e-3)))
         return replace(marked, rate_per_s=max(LEAST_PER_S, min(self.rate_per_s, again)), phase=Phase.RAMP)
@@ -232,8 +238,8 @@ def blind_of(now_s: float, share: float, learned: Learned | None = None, spent_s
     if learned is None:
         return blind
     rate = max(LEAST_PER_S, learned.rate_per_s)
-    blind = replace(blind, rate_per_s=rate, hold_s=KNOWN_S, opening=(learned.burst, 0.0), marks=2)
-    stock = UNSURE * _level(rate, learned.burst, spent_s) - 2.0
+    blind = replace(blind, rate_per_s=rate, top_per_s=rate, hold_s=KNOWN_S, opening=(learned.burst, 0.0), marks=2)
+    stock = UNSURE * _level(rate, learned.burst, spent_s) - 2.0 - share * learned.burst
     if stock <= 0:
         return replace(blind, phase=Phase.HOLD)
     return replace(blind, rate_per_s=max(START_PER_S, rate), target_per_s=rate, stock=stock)

@@ -30,13 +30,14 @@ LATE_S = 0.05  # the scout of a window comes this much after its reset
 @dataclass(frozen=True, slots=True)
 class Count:
     """What one answer says: that `remaining` were left when it was counted, as request `serial`, somewhere between
-    `sent_s` and `heard_s`, with `others` under way that may or may not have been counted before.
+    `sent_s` and `heard_s`, with `others` under way that may or may not have been counted before; `calls` had been sent in all.
     """
 
     serial: int
     sent_s: float
     heard_s: float
     others: int
+    calls: int
     limit: float
     window_s: float
     remaining: int
@@ -60,7 +61,10 @@ def count_of(call: Call, quota: Quota, others: int, now_s: float) -> Count | Non
     if quota.limit is None or quota.remaining is None:
         return None
     window_s = quota.window_s or MINUTE_S
-    return Count(call.serial, call.at_s, now_s, others, float(quota.limit), window_s, quota.remaining, quota.reset_s)
+    calls = call.serial + 1 + others - call.overlap
+    return Count(
+        call.serial, call.at_s, now_s, others, calls, float(quota.limit), window_s, quota.remaining, quota.reset_s
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +186,10 @@ class Mirror:
             if moved_s < enough_s + (then.heard_s - then.sent_s) + (count.heard_s - count.sent_s):
                 return self
             claim = self.limit / self.window_s  # what its resets said was the window's, not a rate
-            return replace(self, ends_s=_shared(then.ends_s, ends_s), claim_per_s=claim, since=None, extra=0.0)
+            # What was taken for a refill since then never came: it goes, else the window's last requests are refused.
+            tokens = min(self.tokens, float(then.remaining - then.others - (count.calls - then.calls)))
+            ends_s = _shared(then.ends_s, ends_s)
+            return replace(self, ends_s=ends_s, claim_per_s=claim, tokens=tokens, since=None, extra=0.0)
         shared = _shared(self.ends_s, ends_s)
         if shared is not None:
             return replace(self, ends_s=shared)

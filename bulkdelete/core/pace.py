@@ -17,7 +17,20 @@ from bulkdelete.core.bucket import UNBOUNDED, Bounds, Call, Cap, Trips, narrow
 from bulkdelete.core.mirror import Mirror, count_of, mirror_of
 from bulkdelete.model import Answer, Feeds, Learned, NoReply, Quota, Reply
 
-__all__ = ["UNBOUNDED", "Bounds", "Call", "Pace", "Tuning", "heard", "learned", "sent", "start", "tuning", "unsent"]
+__all__ = [
+    "UNBOUNDED",
+    "Bounds",
+    "Call",
+    "Pace",
+    "Tuning",
+    "heard",
+    "learned",
+    "sent",
+    "start",
+    "tuning",
+    "unsent",
+    "wait_s",
+]
 
 BACKOFF_S = 1.0  # between the scouts of a closed lane; doubles ...
 BACKOFF_MAX_S = 60.0  # ... up to this
@@ -67,7 +80,8 @@ class Pace:
 
     @property
     def rate_per_s(self) -> float:
-        return self.known.rate_per_s
+        """The server's rate, or the user's if that is less."""
+        return min(self.known.rate_per_s, self.cap.rate_per_s) if self.cap else self.known.rate_per_s
 
     @property
     def limit(self) -> float | None:
@@ -134,6 +148,13 @@ def tuning(pace: Pace, now_s: float) -> Tuning:
         max(pace.until_s, offer.not_before_s),
         pace.in_flight + (0 if pace.in_flight_now else 1) if pace.cold else offer.in_flight_max,
     )
+
+
+def wait_s(pace: Pace, now_s: float) -> float:
+    """How long the server makes the next call wait, by its word or by its bucket; what the user's own cap adds is no outage."""
+    known = pace.known.refilled(now_s)
+    offer = known.offer(pace.trips, pace.cold)
+    return max(pace.until_s - now_s, offer.not_before_s - now_s, (1.0 - offer.tokens) / offer.rate_per_s, 0.0)
 
 
 def learned(pace: Pace) -> Learned | None:

@@ -249,7 +249,7 @@ def learned(db: sqlite3.Connection, host: str, fingerprint: str | None) -> Learn
         return None
     *columns, kept_crc = row
     if kept_crc != crc(*columns):
-        raise LedgerBroken("damaged: what was learned of a key's limit has changed")
+        raise LedgerBroken("what was learned of a key's limit has changed")
     return Learned(rate_per_s=columns[3], burst=columns[4])
 
 

@@ -117,7 +117,7 @@ class SqliteLedger:
                 self._db = _connect(new)
                 _create(self._db, self.host)
         except (sqlite3.Error, UnicodeError) as error:  # sqlite3 cannot always decode what it says of a damaged file
-            raise _refusal(self.path, error) from None
+            raise refusal(self.path, error) from None
 
     def _inspect(self) -> None:
         db = self.db
@@ -127,7 +127,6 @@ class SqliteLedger:
         if host is None or host[0] != self.host:
             known = host[0] if host else "no host"
             raise LedgerRefused(f"{self.path}: this ledger is of {known}, not of {self.host}. Use another ledger")
-        _migrate(db, VERSION)  # last: what is refused stays as it was
 
     def _prepare(self) -> None:
         db = self.db
@@ -235,6 +234,12 @@ class SqliteLedger:
         await self._do(lambda db: rows.retry(db, retry))
 
     async def begin(self, options: str) -> None:
+        try:
+            await self._alone(
+                lambda: _migrate(self.db, VERSION)
+            )  # only now: who declines can go back to an older program
+        except sqlite3.Error as error:
+            raise refusal(self.path, error) from None
         row = (__version__, options, self._now_ms())
         insert = """INSERT INTO runs SELECT run_id, ?1, ?2, ?3, NULL, NULL, crc(run_id, ?1, ?2, ?3, NULL, NULL)
             FROM (SELECT coalesce(max(run_id), 0) + 1 AS run_id FROM runs) RETURNING run_id"""
@@ -294,7 +299,7 @@ def committed_counts(path: Path) -> tuple[Counts, Counts]:
             db.execute("BEGIN")
             return rows.counts_of(db, True), rows.counts_of(db, False)
         except sqlite3.Error as error:
-            raise _refusal(path, error) from None
+            raise refusal(path, error) from None
 
 
 class _SqliteStaging:
@@ -309,7 +314,7 @@ class _SqliteStaging:
             try:
                 return operation(self._ledger.db)
             except sqlite3.Error as error:  # a full disk, for one: nothing is armed
-                raise _refusal(self._ledger.path, error) from error
+                raise refusal(self._ledger.path, error) from error
 
         return await self._ledger._alone(step)
 
@@ -369,7 +374,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         db.execute("SELECT count(*) FROM meta").fetchone()
     except sqlite3.Error as error:
         db.close()
-        raise _refusal(path, error) from None
+        raise refusal(path, error) from None
     return db
 
 
@@ -400,7 +405,7 @@ def _migrate(db: sqlite3.Connection, to: int) -> None:
             db.execute(f"PRAGMA user_version = {version + 1}")
 
 
-def _refusal(path: Path, error: Exception) -> BulkDeleteError:
+def refusal(path: Path, error: Exception) -> BulkDeleteError:
     said = " ".join(str(error).split())  # it may quote a table's definition, in lines
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code == sqlite3.SQLITE_BUSY:
@@ -424,7 +429,7 @@ def _check(db: sqlite3.Connection, path: Path, version: int) -> None:
     """Refuse a ledger of this version that has been changed by anything but us: pages, rows, counts. 2 s per million orders."""
     verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
-        raise _refusal(path, sqlite3.DatabaseError(verdict))
+        raise refusal(path, sqlite3.DatabaseError(verdict))
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as ours:
         _migrate(ours, version)
         if not _shape(ours) <= _shape(db):

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bulkdelete.errors import LedgerBroken
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import place
 from bulkdelete.ledger.rows import counts_of, learned
-from bulkdelete.ledger.sqlite import connect_read_only
+from bulkdelete.ledger.sqlite import connect_read_only, refusal
 from bulkdelete.model import Learned, State
 
 __all__ = ["Status", "read_status", "status_json", "status_text"]
@@ -59,8 +60,11 @@ def read_status(path: Path) -> Status:
     """Raises LedgerRefused if the file is no ledger or cannot be read."""
     with closing(connect_read_only(path)) as db:
         running = place.is_locked(place.real(path))
-        db.execute("BEGIN")
-        return _read(db, path, running)
+        try:
+            db.execute("BEGIN")
+            return _read(db, path, running)
+        except (sqlite3.Error, LedgerBroken) as error:
+            raise refusal(path, error) from None
 
 
 def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:

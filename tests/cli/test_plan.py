@@ -135,7 +135,14 @@ def test_a_plan_reckons_with_what_the_ledger_learned(server: Server, tmp_path: P
 
 @pytest.mark.parametrize(
     "words",
-    [("--rate", "fast"), ("--rate", "0"), ("--rate", "1000000/s"), ("--reserve", "95%"), ("--reserve", "much")],
+    [
+        ("--rate", "fast"),
+        ("--rate", "0"),
+        ("--rate", "1000000/s"),
+        ("--reserve", "95%"),
+        ("--reserve", "much"),
+        ("--reserve", "0.5"),
+    ],
 )
 def test_pacing_options_are_checked(server: Server, tmp_path: Path, words: tuple[str, str]) -> None:
     """Exit 2, naming the option; nothing is opened."""
@@ -153,7 +160,7 @@ def test_the_command_that_goes_on_keeps_rate_and_reserve(server: Server, tmp_pat
     assert run.returncode == 0, run.stderr
     words = shlex.split(json.loads(run.stdout)["go_on"])
     assert words[words.index("--rate") + 1] == "2000"
-    assert words[words.index("--reserve") + 1] == "12.5"
+    assert words[words.index("--reserve") + 1] == "12.5%"
     again = call(*words, "--yes")
     assert again.returncode == 0, again.stderr
 
@@ -284,3 +291,12 @@ def test_how_a_file_was_read_is_told(tmp_path: Path) -> None:
     file = tmp_path / "o.csv"
     file.write_text("orderId\ttotal\n5\t1\n", encoding="utf-16")
     assert f"{file} (utf-16-le, tab): 1 row" in plan(file).stdout
+
+
+@pytest.mark.parametrize("rate", ["0.0000001/h", "1000000/s"])
+def test_a_plan_takes_no_rate_that_a_run_would_refuse(tmp_path: Path, rate: str) -> None:
+    """Exit 2, naming the option and its bounds."""
+    file = write(tmp_path / "o.csv", IDS)
+    planned = plan(file, "--rate", rate)
+    assert planned.returncode == 2
+    assert "--rate is" in planned.stderr

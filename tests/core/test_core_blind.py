@@ -369,3 +369,21 @@ def test_a_reserve_is_a_share_of_the_rate(share: float) -> None:
     """Nobody tells what others take: that share of the learned rate is left to them while it is held."""
     world = stored(5.0, 300.0, [0.0] * 300, reserve=share)
     assert world.tuning.rate_per_s == pytest.approx(5.0 * UNDER * (1 - share))
+
+
+def test_with_a_reserve_no_higher_rate_is_sought() -> None:
+    """A search would take what is left to others: a rate that their 429s lowered comes back, up to the learned one and no more."""
+    known = holding(share=0.5, rate_per_s=3.5, top_per_s=4.0)
+    rates = []
+    for k in range(1, 5):
+        known = known.served(3, QUICK, k * HOLD_S)
+        assert known.phase is Phase.HOLD
+        rates.append(known.rate_per_s)
+    assert rates == pytest.approx([3.85, 4.0, 4.0, 4.0])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_stored_bucket_is_not_spent_into_the_reserve(share: float) -> None:
+    """Of a bucket that should be full, the share stays."""
+    assert blind_of(0.0, share, Learned(5.0, 300.0)).stock == pytest.approx(300 * (UNSURE - share) - 2.0)
+    assert blind_of(0.0, 0.9, Learned(5.0, 300.0)).phase is Phase.HOLD

@@ -728,3 +728,24 @@ def test_a_scout_that_did_not_leave_makes_room_for_another() -> None:
     world.unsend(world.send())
     assert world.pace.cold
     assert world.allowed
+
+
+def test_a_wait_in_the_bucket_counts_as_the_server_s() -> None:
+    """A reset of thirty years is believed like any other, and then the guard must see how long nothing may leave."""
+    world = warm(limit=30, remaining=29)
+    for _ in range(12):
+        world.wait_until_allowed()
+        call = world.send()
+        world.now_s += 0.1
+        world.hear(call, Reply(204, quota=Quota(limit=30, remaining=0, reset_s=1e9)))
+    assert pacing.wait_s(world.pace, world.now_s) > 15 * 60
+
+
+def test_the_user_s_own_cap_is_no_outage() -> None:
+    """One an hour is what was asked for: it is not the server that makes wait."""
+    world = World(bounds=Bounds(rate_max_per_s=1 / 3600))
+    call = world.send()
+    world.now_s += 0.1
+    world.hear(call, ok(30, 29))
+    assert pacing.wait_s(world.pace, world.now_s) == 0.0
+    assert world.pace.rate_per_s == 1 / 3600

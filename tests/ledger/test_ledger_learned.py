@@ -101,7 +101,16 @@ async def old(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'pace'") == [(0,)]
 
 
-async def test_an_old_ledger_is_brought_up_to_date_when_a_run_opens_it(
+async def test_an_old_ledger_of_a_declined_run_stays_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a run begins, an older program may go back to it."""
+    path = tmp_path / "l.db"
+    await old(path, monkeypatch)
+    async with opened(path):
+        pass
+    assert ask(path, "PRAGMA user_version") == [(1,)]
+
+
+async def test_an_old_ledger_is_brought_up_to_date_when_a_run_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everything it said it says still, and it goes on; nothing else is left in the folder."""
@@ -109,12 +118,12 @@ async def test_an_old_ledger_is_brought_up_to_date_when_a_run_opens_it(
     await old(path, monkeypatch)
     before = everything(path, (*OLD_TABLES, *VIEWS))
     async with opened(path) as ledger:
+        assert everything(path, (*OLD_TABLES, *VIEWS)) == before
+        await ledger.begin("")
         assert await ledger.learned("a") is None
         assert await ledger.recent(None, 0, 10) != []
         ledger.learn("a", SLOW)
         await ledger.flush()
-        assert everything(path, (*OLD_TABLES, *VIEWS)) == before
-        await ledger.begin("")
         await send(ledger, {2: State.DELETED})
     assert ask(path, "PRAGMA user_version") == [(VERSION,)]
     async with opened(path) as ledger:
@@ -160,3 +169,16 @@ async def test_status_tells_what_was_learned(tmp_path: Path) -> None:
         ledger.learn("a", QUICK)
         ledger.learn("b", SLOW)
     assert read_status(path).learned == SLOW
+
+
+@pytest.mark.parametrize("change", ["UPDATE pace SET rate_per_s = 9", "DROP TABLE pace"])
+async def test_status_refuses_a_damaged_pace_and_says_what_to_do(tmp_path: Path, change: str) -> None:
+    """It names the file and the next step."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1))
+        ledger.learn("a", QUICK)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(change)
+    with pytest.raises(LedgerRefused, match=r"l\.db: .*(copy|another ledger)"):
+        read_status(path)

@@ -234,12 +234,13 @@ def _windows() -> Iterator[Scenario]:
     yield replace(window, name="sliding counter, 300/min", server=lambda seed: SlidingCounter(300, _phase_s(seed)))
     for rounding in Rounding:
         for begin, of_the_clock in begins.items():
-            yield replace(
+            told = replace(
                 window,
                 kind=WINDOWS_TOLD,
                 name=f"fixed window {begin}, 300/min, headers rounded {rounding}",
                 server=_fixed(of_the_clock=of_the_clock, headers=FULL, rounding=rounding, left_s=(6, 60)),
             )
+            yield from (told, replace(told, slots=8))
         yield replace(
             window,
             kind=WINDOWS_TOLD,
