@@ -1,0 +1,39 @@
+"""What the rigs did is printed at the end of a test run, however many processes shared the work."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tests.rigs.report import Report
+
+_REPORTS: dict[str, Report] = {}
+
+
+@pytest.fixture
+def record(record_property: Callable[[str, object], None]) -> Callable[[Report], None]:
+    """Hand over a rig's report: it goes along with the test's result, also between processes."""
+
+    def give(report: Report) -> None:
+        record_property("rig", json.dumps([report.rig, report.ran, report.effects]))
+
+    return give
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when != "call":
+        return
+    for name, value in report.user_properties:
+        if name == "rig":
+            rig, ran, effects = json.loads(str(value))
+            _REPORTS.setdefault(rig, Report(rig)).add(Report(rig, Counter(ran), Counter(effects)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _REPORTS:
+        terminalreporter.section("what the rigs ran")
+        for _, report in sorted(_REPORTS.items()):
+            terminalreporter.write_line(report.text())
