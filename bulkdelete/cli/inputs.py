@@ -20,7 +20,7 @@ _WILD = frozenset("*?[")
 
 
 def sources_of(files: tuple[str, ...], options: dict[str, Any]) -> list[Source]:
-    """The inputs, globs expanded. Raises UsageError, InputRefused."""
+    """The inputs, globs expanded, pipes read to their end. Raises UsageError, InputRefused."""
     reading = Reading(
         column=options["column"],
         sheet=options["sheet"],
@@ -28,7 +28,10 @@ def sources_of(files: tuple[str, ...], options: dict[str, Any]) -> list[Source]:
         delimiter=options["delimiter"],
         thousands=options["thousands"],
     )
-    return sources(files, reading)
+    found = sources(files, reading)
+    for source in found:
+        source.fetch()  # here Ctrl-C ends it
+    return found
 
 
 def ledger_of(files: tuple[str, ...], given: Path | None) -> Path:

@@ -82,6 +82,11 @@ class Source:
         )
         return ", ".join(word for word in how if word)
 
+    def fetch(self) -> None:
+        """Take in stdin or a pipe, up to its end. Whoever reads in another thread calls this first: no thread can be told to
+        stop waiting for a pipe. Raises InputRefused."""
+        self._stored.fetch()
+
     def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]:
         """The file's data rows, in its order; memory does not grow with them, except for a workbook.
 

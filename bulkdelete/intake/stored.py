@@ -59,6 +59,11 @@ class Stored:
             why = getattr(error, "strerror", None) or error
             raise InputRefused(f"{self.name} cannot be read: {why}. Copy it to a local disk") from None
 
+    def fetch(self) -> None:
+        """Take in now what cannot be read twice, and see whether the rest is there. Raises what `open` raises."""
+        with self.open():
+            pass
+
     def _spooled(self, pipe: BinaryIO) -> BinaryIO:
         spool = cast(BinaryIO, tempfile.TemporaryFile(buffering=0))  # noqa: SIM115  # lives as long as this input
         weakref.finalize(self, spool.close)

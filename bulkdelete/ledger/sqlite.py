@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, closing, suppress
 from dataclasses import dataclass
@@ -310,13 +311,19 @@ class _SqliteStaging:
         self._scratch = staging.Scratch(place.scratch_names(ledger.path)[0])
 
     async def _step(self, operation: Operation[T]) -> T:
+        """Run one step. Whoever gives it up ends what SQLite does for it, so that letting go of the ledger need not wait."""
+
         def step() -> T:
             try:
                 return operation(self._ledger.db)
             except sqlite3.Error as error:  # a full disk, for one: nothing is armed
                 raise refusal(self._ledger.path, error) from error
 
-        return await self._ledger._alone(step)
+        try:
+            return await self._ledger._alone(step)
+        except asyncio.CancelledError:
+            self._ledger.db.interrupt()
+            raise
 
     async def __aenter__(self) -> Self:
         await self._step(self._scratch.attach)
@@ -326,7 +333,18 @@ class _SqliteStaging:
         await self._ledger._alone(lambda: self._scratch.detach(self._ledger._db))
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
-        await self._step(lambda db: self._scratch.add(db, input_index, rows))
+        given_up = threading.Event()
+
+        def wanted() -> Iterator[Order | Reject]:
+            for row in rows:
+                if given_up.is_set():
+                    return
+                yield row
+
+        try:
+            await self._step(lambda db: self._scratch.add(db, input_index, wanted()))
+        finally:
+            given_up.set()
 
     async def each_reject(self, tallies: tuple[Tally, ...], tell: Callable[[Reject], None]) -> None:
         await self._ledger._alone(lambda: self._scratch.each_reject(self._ledger.db, tallies, tell))

@@ -1,0 +1,60 @@
+"""Ctrl-C before anything is sent: gone at once, whatever is being read."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.cli.test_commands import PROGRAM, environment
+
+OPTIONS = ("--api-url", "http://127.0.0.1:9", "--account-id", "7", "--keep-stock", "--yes")
+
+
+def unread(pipe: IO[bytes]) -> int:
+    """How many bytes wait in a pipe."""
+    size = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, size)
+    return size[0]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe"])
+def test_interrupted_while_reading(tmp_path: Path, kind: str) -> None:
+    """A file of millions of rows, or a pipe that nobody closes: exit 130 within a moment, and no trace."""
+    ledger, big = tmp_path / "l.db", tmp_path / "big.csv"
+    rows = 3_000_000 if kind == "file" else 0
+    big.write_text("orderId\n" + "\n".join(map(str, range(1, rows))))
+    process = subprocess.Popen(
+        [*PROGRAM, "run", str(big) if kind == "file" else "-", "--ledger", str(ledger), *OPTIONS],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(),
+    )  # fmt: skip
+    pipe = process.stdin
+    assert pipe is not None
+    try:
+        pipe.write(b"orderId\n1\n")
+        pipe.flush()
+        until(lambda: not unread(pipe) if kind == "pipe" else ledger.with_name("l.db.staging").exists())
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        since_s = time.monotonic()
+        assert process.wait(60) == 130
+        assert time.monotonic() - since_s < 10, "reading the file takes three times as long"
+    finally:
+        process.kill()
+        pipe.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["big.csv"]
