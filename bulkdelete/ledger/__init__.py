@@ -41,22 +41,23 @@ class Facts:
     `left_alone`: open orders of the ledger that these inputs do not name. `rejects` and `duplicates` hold the first few.
     """
 
-    inputs: tuple[Tally, ...]
     orders: int
-    new: int
     waiting: int
     doubtful: int
     settled: int
     to_send: int
     returning: int
     left_alone: int
-    rejected: int
-    rejects: tuple[Reject, ...]
-    duplicated: int
-    duplicates: tuple[tuple[Origin, int], ...]
     accounts: tuple[int, ...]
     first: tuple[Order, ...]
     last: tuple[Order, ...]
+    # Of an input; an earlier selection has none.
+    inputs: tuple[Tally, ...] = ()
+    new: int = 0
+    rejected: int = 0
+    rejects: tuple[Reject, ...] = ()
+    duplicated: int = 0
+    duplicates: tuple[tuple[Origin, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,19 +259,13 @@ def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry |
         "SELECT DISTINCT account_id FROM counts WHERE selected = 1 AND orders > 0 ORDER BY 1 LIMIT 100"
     ).fetchall()
     return Facts(
-        inputs=(),
         orders=orders,
-        new=0,
         waiting=int(waiting),
         doubtful=int(doubtful),
         settled=int(settled),
         to_send=int(to_send),
         returning=int(returning),
         left_alone=left_alone,
-        rejected=0,
-        rejects=(),
-        duplicated=0,
-        duplicates=(),
         accounts=tuple(account for (account,) in accounts),
         first=tuple(Order(a, o, bool(r), Origin(path, line)) for a, o, r, path, line in first),
         last=tuple(Order(a, o, bool(r), Origin(path, line)) for a, o, r, path, line in reversed(last)),
