@@ -384,16 +384,39 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """A reader's connection, beside a run or at rest. Raises LedgerRefused."""
+    """A reader's connection, beside a run or at rest. Raises LedgerRefused, LedgerLocked."""
     if not place.check_file(path):
         raise LedgerRefused(f"{path}: no ledger there")
+    try:
+        try:
+            return _reader(path)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        _roll_back(place.real(path))
+        return _reader(path)
+    except sqlite3.Error as error:
+        raise refusal(path, error) from None
+
+
+def _reader(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
     try:
         db.execute("SELECT count(*) FROM meta").fetchone()
-    except sqlite3.Error as error:
+    except BaseException:
         db.close()
-        raise refusal(path, error) from None
+        raise
     return db
+
+
+def _roll_back(path: Path) -> None:
+    """Undo what a run had half done when it was killed while it opened or closed the ledger: no reader can, and none sees it."""
+    lock = place.Lock(path)
+    try:
+        with closing(_connect(path)) as db:
+            db.execute("SELECT count(*) FROM meta").fetchone()
+    finally:
+        lock.release()
 
 
 def _pragma(db: sqlite3.Connection, name: str, value: str, answer: object = None) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from bulkdelete.errors import LedgerRefused
+from bulkdelete.errors import LedgerLocked, LedgerRefused
+from bulkdelete.ledger import place
 from bulkdelete.model import State, Stop, Why
 from bulkdelete.report.status import duration, read_status, status_json, status_text, utc
 from tests.ledger.scene import HOST, arm, ask, first, names, opened, orders, pending, send, settle
@@ -149,3 +153,26 @@ def test_durations() -> None:
     said = {0: "0 s", 0.4: "0 s", 59.6: "1 min", 61: "1 min 1 s", 3600: "1 h", 3661: "1 h 1 min", 90_000: "1 d 1 h"}
     assert {seconds: duration(seconds) for seconds in said} == said
     assert (utc(None), utc(0)) == (None, "1970-01-01T00:00:00Z")
+
+
+async def test_invariant_07_status_after_a_kill_in_mid_transaction(tmp_path: Path) -> None:
+    """A run that was killed while it opened or closed its ledger leaves a journal that only a writer can roll back: status does so,
+    unless a run holds the ledger."""
+    path, killed = tmp_path / "l.db", tmp_path / "killed.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(*range(1, 10)))
+        await ledger.begin("")
+        await send(ledger, {1: State.DELETED})
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA cache_size = 1")  # so the transaction is in the file before its end
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("UPDATE orders SET state = 3")
+        db.executemany("INSERT INTO meta VALUES (?, ?)", ((str(n), "x" * 500) for n in range(100)))
+        for suffix in ("", "-journal"):
+            shutil.copy(f"{path}{suffix}", f"{killed}{suffix}")
+    lock = place.Lock(killed)
+    with pytest.raises(LedgerLocked):
+        read_status(killed)
+    lock.release()
+    assert read_status(killed).outcomes == {"pending": 8, "deleted": 1}
+    assert [name for name in names(tmp_path) if name.startswith("killed")] == ["killed.db"]
