@@ -1,0 +1,105 @@
+"""The command in a process of its own. What it says goes into files: a pipe would be a second thing to wait for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bulkdelete.api.keys import ApiKey
+
+__all__ = ["ACCOUNT", "FORMS", "KEY", "PROGRAM", "QUICK", "Child", "environment", "run_words", "until"]
+
+ROOT = Path(__file__).parents[3]
+ACCOUNT = 7
+KEY = "s3nt1n3l+/=&%é-KEY"
+FORMS = tuple(form.encode() for form in ApiKey(KEY).disguises())
+PROGRAM = (sys.executable, "-m", "bulkdelete")
+QUICK = (sys.executable, "-m", "tests.rigs.kill.quick")
+PATIENCE_S = 60.0  # a machine may be busy; what takes so long hangs
+
+
+def environment(key: str = KEY) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BULKDELETE", "CREDENTIALS"))}
+    return kept | {"BULKDELETE_API_KEY": key, "NO_COLOR": "1"}
+
+
+def run_words(file: Path, ledger: Path, url: str, *more: str) -> tuple[str, ...]:
+    """The words of `bulkdelete run`."""
+    return (
+        "run", str(file), "--account-id", str(ACCOUNT), "--ledger", str(ledger), "--api-url", url, "--yes", *more,
+    )  # fmt: skip
+
+
+def until(condition: Callable[[], Any], over: Callable[[], bool] = lambda: False) -> bool:
+    """Wait for a condition: True when it holds, False when it is `over` before."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        if over():
+            return bool(condition())
+        if time.monotonic() > end_s:
+            raise TimeoutError("what a test waits for does not come")
+        time.sleep(0.002)
+    return True
+
+
+class Child:
+    """One process, in the project's folder; its output is in `folder`. `code` is None while it lives."""
+
+    def __init__(
+        self,
+        folder: Path,
+        words: tuple[str, ...],
+        *,
+        program: tuple[str, ...] = PROGRAM,
+        key: str = KEY,
+        **options: Any,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        n = len(list(folder.iterdir())) // 2
+        self.out, self.err = folder / f"{n}.out", folder / f"{n}.err"
+        with self.out.open("wb") as out, self.err.open("wb") as err:
+            self._process = subprocess.Popen(
+                (*program, *words),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=ROOT,
+                env=environment(key),
+                **options,
+            )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.wait()
+
+    @property
+    def code(self) -> int | None:
+        return self._process.poll()
+
+    def gone(self) -> bool:
+        return self.code is not None
+
+    def says(self, text: str) -> bool:
+        return text.encode() in self.err.read_bytes() + self.out.read_bytes()
+
+    def text(self) -> str:
+        return (self.out.read_bytes() + self.err.read_bytes()).decode(errors="replace")
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait(self, seconds: float = PATIENCE_S) -> int:
+        return self._process.wait(seconds)

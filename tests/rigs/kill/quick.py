@@ -1,0 +1,10 @@
+"""`python -m bulkdelete`, with doubts that settle in a moment instead of a minute. Nothing else is another."""
+
+from functools import partial
+
+from bulkdelete.cli import main, running
+from bulkdelete.settings import Settings
+
+vars(running)["Settings"] = partial(Settings, settling_delay_s=0.2, backoff_s=0.1)
+
+main()
