@@ -30,13 +30,14 @@ T = TypeVar("T")
 
 
 class Wall:
-    """The wall clock of virtual runs. It goes with theirs, stands still between them and never goes back: a ledger's times
-    are as far apart as the runs that wrote them."""
+    """The wall clock of virtual runs. It goes with theirs, stands still between them and never goes back by itself: a
+    ledger's times are as far apart as the runs that wrote them."""
 
     def __init__(self) -> None:
         self._second = 1_893_456_000
 
     def skip(self, seconds: int) -> None:
+        """Jump, also in the middle of a run, and also back."""
         self._second += seconds
 
     def run(self, main: Coroutine[Any, Any, T], **loop: Any) -> T:
@@ -63,7 +64,7 @@ WALL = Wall()
 class Rows:
     """An input without a file."""
 
-    orders: Sequence[int | tuple[int, int] | tuple[int, int, bool]]
+    orders: Sequence[int | tuple[int, int] | tuple[int, int, bool] | Reject]
     path: str = "orders.csv"
     data_rows: int = 0
     skipped: int = 0
@@ -75,6 +76,9 @@ class Rows:
     def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]:
         self.data_rows = len(self.orders)
         for line, row in enumerate(self.orders, 2):
+            if isinstance(row, Reject):
+                yield row
+                continue
             account, order, revert = (*((account_id, row) if isinstance(row, int) else row), revert_stock)[:3]
             yield Order(account or ACCOUNT, order, bool(revert), Origin(self.path, line))
 

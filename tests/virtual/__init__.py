@@ -2,5 +2,16 @@
 
 from tests.virtual.loop import CallbackError, Deadlock, Killed, VirtualLoop, current_loop, run
 from tests.virtual.net import Listener, VirtualTransport
+from tests.virtual.process import Process
 
-__all__ = ["CallbackError", "Deadlock", "Killed", "Listener", "VirtualLoop", "VirtualTransport", "current_loop", "run"]
+__all__ = [
+    "CallbackError",
+    "Deadlock",
+    "Killed",
+    "Listener",
+    "Process",
+    "VirtualLoop",
+    "VirtualTransport",
+    "current_loop",
+    "run",
+]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import errno
 import heapq
+import inspect
 import itertools
 import random
 import selectors
@@ -17,11 +19,12 @@ import socket
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Executor
 from typing import Any, NoReturn, TypeVar, TypeVarTuple
 
 from tests.virtual.net import Address, Listener, Mark, VirtualTransport
+from tests.virtual.process import Process, current, is_dead, process_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -76,15 +79,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> None:
         self._now = START_S
         self._serial = itertools.count(1)
-        self._tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], None] = weakref.WeakKeyDictionary()
+        self._tasks: weakref.WeakKeyDictionary[_Task, None] = weakref.WeakKeyDictionary()
         self._dialled: weakref.WeakKeyDictionary[socket.socket, Address | None] = weakref.WeakKeyDictionary()
-        self._lanes: dict[object, _Lane] = {}
+        self._lanes: dict[tuple[object, object], _Lane] = {}
         self._ports = itertools.count(20_000)
         # One stream per use: another latency does not change the order of callbacks.
         self._latency, self._latency_rng = latency, random.Random(f"{seed} latency")
         self._delay, self._delay_rng = executor_delay, random.Random(f"{seed} executor")
         self._shuffle_rng = random.Random(f"{seed} shuffle") if shuffle else None
-        self._kill_at_step, self._on_kill = kill_at_step, on_kill
+        self._shot: tuple[int, Callable[[int], object]] | None = None
+        if kill_at_step is not None:
+            self._shot = kill_at_step, self.die
+        self._on_kill = on_kill
+        self._dead: list[_Task] = []  # of killed processes; held, so that nothing of them runs before the end
         self._max_time, self._max_steps = START_S + max_virtual_s, max_steps
         self.steps = 0
         self.connections = 0
@@ -120,10 +127,36 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._shuffle_rng.shuffle(order)
             ready.clear()
             ready.extend(order)
+        if self._dead:
+            _cancel_dead(ready)
         due = len(ready)
-        if self._kill_at_step is not None and self.steps < self._kill_at_step <= self.steps + due:
-            ready.insert(self._kill_at_step - self.steps - 1, _Bullet(self.die, (self._kill_at_step,), self))
+        if self._shot is not None and self.steps < self._shot[0] <= self.steps + due:
+            step, hit = self._shot
+            ready.insert(step - self.steps - 1, _Bullet(hit, (step,), self))
         self.steps += due
+
+    # Killing: all of the loop, or one process of it.
+
+    def spawn(
+        self,
+        main: Coroutine[Any, Any, T],
+        *,
+        kill_at_step: int | None = None,  # counted from here; one process at a time
+        on_kill: Callable[[], None] = lambda: None,  # runs at the crash, before anything unwinds
+    ) -> Process[T]:
+        """Run `main` as a process of its own, which can be killed alone. Its coroutines are unwound when the loop closes."""
+        process = Process(self, main, on_kill)
+        self._shot = None if kill_at_step is None else (self.steps + kill_at_step, process.kill)
+        return process
+
+    def bury(self) -> None:
+        """A process was killed: nothing of it runs any more."""
+        _cancel_dead(self._ready)
+        _cancel_dead(self._scheduled)
+        dead = [task for task in self.pending_tasks() if task.process is not None and task.process.killed]
+        self._dead += dead
+        for task in dead:
+            del self._tasks[task]
 
     def kill(self) -> None:
         """Crash before the next callback; what calls this still runs to its end."""
@@ -143,11 +176,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     # Tasks: asyncio keeps them in sets, whose order would follow addresses in memory; these hash by their number.
 
     def create_task(self, coro: Any, *, name: Any = None, context: Any = None, **kwargs: Any) -> Any:
-        task = _Task(next(self._serial), coro, loop=self, name=name, context=context, **kwargs)
+        context = context or contextvars.copy_context()
+        task = _Task(next(self._serial), context, coro, loop=self, name=name, **kwargs)
         self._tasks[task] = None
         return task
 
-    def pending_tasks(self) -> list[asyncio.Task[Any]]:
+    def pending_tasks(self) -> list[_Task]:
         return [task for task in self._tasks if not task.done()]
 
     # Executors.
@@ -155,9 +189,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         if self.is_closed():
             raise RuntimeError("Event loop is closed")
-        lane = self._lanes.get(executor)
-        if lane is None:
-            lane = self._lanes[executor] = _Lane(self)
+        lane = self._lanes.setdefault((executor, current()), _Lane(self))
         return lane.submit(lambda: func(*args))
 
     def draw_delay(self) -> float:
@@ -212,8 +244,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             address = dialled
         self.connections += 1
         ours: Address = (LOOPBACK, 40_000 + self.connections % 25_000)
-        client = VirtualTransport(self, "client", self.connections, ours, address)
-        server = VirtualTransport(self, "server", self.connections, address, ours)
+        client = VirtualTransport(self, "client", self.connections, ours, address, contextvars.copy_context())
+        listener = self.listeners.get(address[1])
+        server = VirtualTransport(
+            self, "server", self.connections, address, ours, listener.context if listener else contextvars.Context()
+        )
+        if (process := current()) is not None:
+            process.sockets.append(client)
         client.peer, server.peer = server, client
         protocol = protocol_factory()
         client.set_protocol(protocol)
@@ -246,7 +283,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def close(self) -> None:
         """Close. Tasks that are still pending (a crash) are unwound on a loop that does nothing any more."""
-        left, self._tasks = self.pending_tasks(), weakref.WeakKeyDictionary()
+        left, self._tasks = self.pending_tasks() + self._dead, weakref.WeakKeyDictionary()
         super().close()
         self.on_segment = None
         for sock in list(self._dialled):
@@ -257,11 +294,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             warnings.simplefilter("ignore")
             for task in left:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                coroutine = task.get_coro()
-                for _ in range(100):  # a `finally` that awaits swallows one GeneratorExit
-                    with contextlib.suppress(BaseException):
-                        coroutine.close()
-                        break
+                _unwind(task.get_coro())
         if left:
             asyncio.set_event_loop(None)
 
@@ -270,6 +303,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _close_self_pipe(self) -> None: ...
 
     def _write_to_self(self) -> None: ...
+
+
+def _cancel_dead(handles: Iterable[asyncio.Handle]) -> None:
+    for handle in handles:
+        if is_dead(handle):
+            handle.cancel()
 
 
 class _Clock(selectors.BaseSelector):
@@ -303,9 +342,16 @@ class _Bullet(asyncio.Handle):
 
 
 class _Task(asyncio.Task[Any]):
-    def __init__(self, number: int, coro: Generator[Any, Any, Any] | Coroutine[Any, Any, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        number: int,
+        context: contextvars.Context,
+        coro: Generator[Any, Any, Any] | Coroutine[Any, Any, Any],
+        **kwargs: Any,
+    ) -> None:
         self._number = number  # before asyncio puts the task in its first set
-        super().__init__(coro, **kwargs)
+        self.process = process_of(context)
+        super().__init__(coro, context=context, **kwargs)
 
     def __hash__(self) -> int:
         return self._number
@@ -350,6 +396,17 @@ class _Lane:
             if not future.cancelled():
                 future.set_result(value)
         self._next()
+
+
+def _unwind(coroutine: Any) -> None:
+    """Close it from the inside out: a `finally` that awaits swallows one GeneratorExit, and what it waits for would stay."""
+    for _ in range(100):
+        inner = coroutine.cr_await
+        if inspect.iscoroutine(inner):
+            _unwind(inner)
+        with contextlib.suppress(BaseException):
+            coroutine.close()
+            return
 
 
 def current_loop() -> VirtualLoop:

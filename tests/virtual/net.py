@@ -6,6 +6,7 @@ It mirrors what asyncio's own socket transport promises; it never opens a file d
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import enum
 import errno
 import socket
@@ -36,10 +37,19 @@ class VirtualTransport(_FlowControlMixin):
     _loop: VirtualLoop
     peer: VirtualTransport
 
-    def __init__(self, loop: VirtualLoop, side: str, number: int, sockname: Address, peername: Address) -> None:
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        side: str,
+        number: int,
+        sockname: Address,
+        peername: Address,
+        context: contextvars.Context,  # what arrives is handled in it, whoever sent it
+    ) -> None:
         super().__init__({"sockname": sockname, "peername": peername, "socket": None}, loop)
         self.side = side
         self.number = number
+        self._context = context
         self._protocol: asyncio.BaseProtocol | None = None
         self._inbox: deque[tuple[float, bytes | Mark]] = deque()
         self._inbox_bytes = 0
@@ -105,7 +115,16 @@ class VirtualTransport(_FlowControlMixin):
     def abort(self) -> None:
         self._break(None)
 
-    # What the network does.
+    # What the network does, and a kernel.
+
+    def orphan(self) -> None:
+        """The process is gone: what was written still goes, then the end, and what comes is refused."""
+        self._context, self._protocol = contextvars.Context(), asyncio.Protocol()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.close()
+        self.resume_reading()
 
     def _send(self, item: bytes | Mark) -> None:
         loop, peer = self._loop, self.peer
@@ -119,7 +138,7 @@ class VirtualTransport(_FlowControlMixin):
 
     def _await_next(self) -> None:
         if self._inbox and self._timer is None and not self._paused:
-            self._timer = self._loop.call_at(self._inbox[0][0], self._arrive)
+            self._timer = self._loop.call_at(self._inbox[0][0], self._arrive, context=self._context)
 
     def _arrive(self) -> None:
         """Deliver one segment. As with real sockets, the next one, and the end, come in a later turn of the loop."""
@@ -184,7 +203,7 @@ class VirtualTransport(_FlowControlMixin):
     def _lose_soon(self, exc: Exception | None) -> None:
         if not self._losing:
             self._closing = self._losing = True
-            self._loop.call_soon(self._lose, exc)
+            self._loop.call_soon(self._lose, exc, context=self._context)
 
     def _lose(self, exc: Exception | None) -> None:
         if self._protocol is not None:
@@ -214,6 +233,7 @@ class Listener(asyncio.AbstractServer):
         self._loop = loop
         self.protocol_factory = protocol_factory
         self.address = address
+        self.context = contextvars.copy_context()
         loop.listeners[address[1]] = self
 
     @property

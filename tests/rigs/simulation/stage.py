@@ -1,0 +1,335 @@
+"""A story played: the real program on virtual time against a server that outlives its crashes, and all that was seen of it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import parse_qsl
+
+from aiohttp.client_proto import ResponseHandler
+
+from bulkdelete import job
+from bulkdelete.api import client as api
+from bulkdelete.api.client import Client
+from bulkdelete.api.keys import ApiKey, Credential
+from bulkdelete.api.wire import HeadFirst
+from bulkdelete.errors import NothingSent
+from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.model import Answer, Order, Reject, Stop, Why
+from bulkdelete.pipeline import Halter
+from bulkdelete.simulator import Simulator
+from bulkdelete.simulator.faults import Faults
+from tests.rig import PORT, Outcome, Rows, Wall, go, settings_of
+from tests.rigs.simulation.story import CALM, Chapter, Row, Story
+from tests.virtual import Process, VirtualTransport, current_loop
+
+__all__ = ["Books", "Life", "Played", "Request", "Sending", "play"]
+
+Place = tuple[int, int]  # account and order
+CALM_RUNS = 3
+LONGEST_S = 30 * 86_400.0
+HEAD_BYTES = 4096
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(slots=True)
+class Sending:
+    """One call of `Client.delete`: when it was made, when it came back, and with what (None: it was cancelled or killed)."""
+
+    place: Place
+    called_s: float
+    ended_s: float | None = None
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What left for the server, on which connection, and in which of the program's lives."""
+
+    t_s: float
+    connection: int
+    life: int
+    data: bytes
+
+    @property
+    def target(self) -> bytes:
+        return self.data.split(b" ", 2)[1]
+
+    @functools.cached_property
+    def query(self) -> list[tuple[str, str]]:
+        return parse_qsl(self.target.partition(b"?")[2].decode(), keep_blank_values=True)
+
+    @property
+    def place(self) -> Place:
+        query = dict(self.query)
+        return int(query["accountId"]), int(query["orderId"])
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What a ledger says, read as it lay on the disk."""
+
+    states: dict[Place, str] = field(default_factory=dict)
+    intents: frozenset[Place] = frozenset()
+    attempts: tuple[tuple[Any, ...], ...] = ()  # account, order, n, run, intended_ms, sent, status, outcome
+    inputs: tuple[tuple[int, ...], ...] = ()  # data rows, orders, duplicates, rejects, skipped
+    rows: tuple[tuple[Any, ...], ...] = ()  # everything, to compare
+
+
+@dataclass(slots=True)
+class Life:
+    """One run. `allowed`: what it may send; `outcome` None: it was killed, or had nothing to send."""
+
+    chapter: Chapter
+    settings: dict[str, Any]
+    began_s: float
+    allowed: frozenset[Place]
+    ended_s: float = 0.0
+    killed: bool = False
+    outcome: Outcome | None = None
+    sendings: list[Sending] = field(default_factory=list)
+    books: Books = Books()
+
+
+@dataclass(slots=True)
+class Played:
+    """A story and what came of it."""
+
+    story: Story
+    simulator: Simulator
+    lives: list[Life] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    answers: dict[int, bytes] = field(default_factory=dict)  # by connection, the first bytes
+    effects: Counter[str] = field(default_factory=Counter)
+    parsed: int = 0  # answers that reached aiohttp's own parser through ours
+    opened: list[tuple[str, int]] = field(default_factory=list)  # of every run's database: its file, its synchronous
+
+
+def play(story: Story) -> Played:
+    """From the first run to one without accidents, in which everything may end."""
+    played = Played(story, Simulator(story.server))
+    with ExitStack() as exits:
+        folder = exits.enter_context(tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None))
+        wall = Wall()
+        stage = _Stage(played, Path(folder), wall)
+        exits.enter_context(_tapped(stage))
+        wall.run(
+            stage.perform(),
+            seed=story.seed,
+            shuffle=story.shuffle,
+            latency=lambda draw: draw.uniform(0, story.net_s),
+            executor_delay=stage.commit_s,
+            max_virtual_s=LONGEST_S,
+        )
+    return played
+
+
+class _Stage:
+    def __init__(self, played: Played, folder: Path, wall: Wall) -> None:
+        self.played = played
+        self._story = played.story
+        self._folder = folder / "0"
+        self._folder.mkdir()
+        self._wall = wall
+        self._confirmed: frozenset[Place] = frozenset()
+        self._process: Process[Any] | None = None
+        self._sent = 0
+
+    @property
+    def life(self) -> Life:
+        return self.played.lives[-1]
+
+    @property
+    def _ledger(self) -> Path:
+        return self._folder / "orders.ledger.db"
+
+    def commit_s(self, draw: Any) -> float:
+        """Most commits are quick, one in thirty is an fsync that hangs."""
+        if draw.random() > 0.03:
+            return float(draw.uniform(0, self._story.commit_s))
+        self.played.effects["slow commit"] += 1
+        return float(draw.uniform(0, 100 * self._story.commit_s))
+
+    async def perform(self) -> None:
+        loop, simulator = current_loop(), self.played.simulator
+        loop.on_segment = self._segment
+        await simulator.start(port=PORT)
+        for chapter in self._story.chapters:
+            await self._run(chapter, self._story.settings)
+        simulator._faults = Faults((), self._story.seed)
+        for _ in range(CALM_RUNS):
+            await self._run(Chapter(), {**self._story.settings, **CALM})
+            if self.life.outcome is not None and not self.life.outcome.summary.counts.open:
+                break
+        await simulator.close()
+
+    async def _run(self, chapter: Chapter, options: Any) -> None:
+        loop, effects = current_loop(), self.played.effects
+        await asyncio.sleep(chapter.gap_s)
+        rows = [row for row in self._story.rows if isinstance(row, Reject) or (row[0], row[1]) not in chapter.left_out]
+        resume = chapter.resume and self._ledger.exists()
+        settings = settings_of(self._ledger, account_id=None, **options)
+        allowed = self._confirmed if resume else frozenset((r[0], r[1]) for r in rows if not isinstance(r, Reject))
+        life = Life(chapter, options, loop.time(), allowed)
+        self.played.lives.append(life)
+        self._sent = 0
+        loop.refuse = self._refusing(chapter, loop.time())
+        if chapter.jump is not None:
+            loop.call_later(chapter.jump[0], self._jump, chapter.jump[1], life)
+        self._process = loop.spawn(
+            self._program(chapter, settings, None if resume else rows),
+            kill_at_step=chapter.kill_at_step,
+            on_kill=self._crash,
+        )
+        life.outcome = await self._process.wait()
+        if not life.killed:
+            life.books = _books(self._ledger)
+        life.ended_s = loop.time()
+        if _confirmed(life):
+            self._confirmed = allowed
+        if life.killed:
+            self._folder = self._next_folder
+
+    async def _program(self, chapter: Chapter, settings: Any, rows: list[Row | Reject] | None) -> Outcome | None:
+        credentials = [Credential(ApiKey(key), accounts) for key, accounts in self._story.keys]
+        keys = credentials if len(credentials) > 1 else self._story.keys[0][0]
+        if chapter.declined:
+            others = [(account, order, False) for account, order in sorted(self._story.others)]
+            await job.close(await job.propose([Rows(others)], settings))
+
+        async def signals(halter: Halter, _: Simulator) -> None:
+            if chapter.drain_s is None:
+                return
+            await asyncio.sleep(chapter.drain_s)
+            self.played.effects["drain"] += 1
+            halter.drain(Stop(Why.TERMINATED))
+            if chapter.leave_s is not None:
+                await asyncio.sleep(chapter.leave_s)
+                self.played.effects["second signal"] += 1
+                halter.now(Stop(Why.TERMINATED))
+
+        try:
+            return await go(self.played.simulator, settings, rows, meanwhile=signals, key=keys)
+        except NothingSent:
+            return None
+
+    # What befalls it.
+
+    def _crash(self) -> None:
+        self._next_folder = self._folder.with_name(str(len(self.played.lives)))
+        shutil.copytree(self._folder, self._next_folder)
+        life, effects = self.life, self.played.effects
+        life.killed = True
+        life.books = _books(self._next_folder / self._ledger.name)
+        effects["kill"] += 1
+        effects["kill with requests under way"] += any(sending.ended_s is None for sending in life.sendings)
+        effects["kill with open intents"] += bool(life.books.intents)
+
+    def _jump(self, seconds: int, life: Life) -> None:
+        if self.life is life and not life.ended_s:
+            self._wall.skip(seconds)
+            self.played.effects["clock jump"] += 1
+
+    def _refusing(self, chapter: Chapter, began_s: float) -> Any:
+        if chapter.refused is None:
+            return False
+        from_s, until_s = began_s + chapter.refused[0], began_s + sum(chapter.refused)
+
+        def refuse(_: object) -> bool:
+            refused = from_s <= current_loop().time() < until_s
+            self.played.effects["connection refused"] += refused
+            return refused
+
+        return refuse
+
+    # What is seen.
+
+    def _segment(self, transport: VirtualTransport, data: bytes) -> None:
+        played = self.played
+        if transport.side == "client":
+            played.requests.append(Request(current_loop().time(), transport.number, len(played.lives) - 1, data))
+            self._sent += 1
+            if self._sent == self.life.chapter.kill_at_request and self._process is not None:
+                self._process.kill()
+            return
+        known = played.answers.get(transport.number, b"")
+        if not known:
+            reader = transport.peer.get_protocol()
+            played.parsed += isinstance(reader, HeadFirst) and isinstance(reader._inner, ResponseHandler)
+        if len(known) < HEAD_BYTES:
+            played.answers[transport.number] = known + data[:HEAD_BYTES]
+
+    async def delete(self, real: Any, client: Client, order: Order) -> Answer:
+        loop = current_loop()
+        sending = Sending((order.account_id, order.order_id), loop.time())
+        self.life.sendings.append(sending)
+        try:
+            sending.answer = await real(client, order)
+        except asyncio.CancelledError:
+            sending.ended_s = loop.time()
+            raise
+        sending.ended_s = loop.time()
+        return sending.answer
+
+    async def begin(self, real: Any, ledger: SqliteLedger, options: str) -> None:
+        await real(ledger, options)
+        file = ledger.db.execute("PRAGMA database_list").fetchone()[2]
+        self.played.opened.append((file, ledger.db.execute("PRAGMA synchronous").fetchone()[0]))
+
+
+@functools.cache
+def _fingerprint(real: Any, key: str, host: str) -> str:
+    return str(real(ApiKey(key), host))
+
+
+@contextmanager
+def _tapped(stage: _Stage) -> Iterator[None]:
+    """Look on at two doors of the program, and make two slow things once: a key's fingerprint and the TLS settings."""
+    delete, begin, fingerprint = Client.delete, SqliteLedger.begin, ApiKey.fingerprint
+    with (
+        patch.object(Client, "delete", lambda client, order: stage.delete(delete, client, order)),
+        patch.object(SqliteLedger, "begin", lambda ledger, options: stage.begin(begin, ledger, options)),
+        patch.object(ApiKey, "fingerprint", lambda key, host: _fingerprint(fingerprint, key.reveal(), host)),
+        patch.object(api, "_tls", _tls),
+    ):
+        yield
+
+
+_tls = functools.cache(api._tls)
+
+
+def _confirmed(life: Life) -> bool:
+    """Whether the run came as far as to arm its selection."""
+    return life.outcome is not None or any(life.books.states.get(place) is not None for place in life.allowed)
+
+
+def _books(ledger: Path) -> Books:
+    if not ledger.exists():
+        return Books()
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
+        orders = db.execute("SELECT account_id, order_id, outcome, attempts FROM results ORDER BY 1, 2").fetchall()
+        stored = db.execute("SELECT account_id, order_id, s.outcome FROM orders JOIN states s USING (state)").fetchall()
+        attempts = db.execute(
+            """SELECT account_id, order_id, n, run_id, intended_ms, sent, status, s.outcome, message
+               FROM attempts a LEFT JOIN states s ON s.state = a.outcome ORDER BY 1, 2, 3"""
+        ).fetchall()
+        intents = db.execute("SELECT account_id, order_id, intended_ms FROM intents ORDER BY 1, 2").fetchall()
+        inputs = db.execute("SELECT data_rows, orders, duplicates, rejects, skipped FROM inputs ORDER BY input_id").fetchall()
+        counts = db.execute("SELECT * FROM counts WHERE orders <> 0 ORDER BY 1, 2, 3").fetchall()
+    return Books(
+        states={(account, order): state for account, order, state in stored},
+        intents=frozenset((account, order) for account, order, _ in intents),
+        attempts=tuple(attempts),
+        inputs=tuple(inputs),
+        rows=(*orders, *attempts, *intents, *inputs, *counts),
+    )
