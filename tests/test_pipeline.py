@@ -336,6 +336,17 @@ def test_attempts_that_are_used_up_leave_a_doubt(tmp_path: Path, attempts_max: i
     virtual(main)
 
 
+def test_a_304_after_a_doubt_is_the_last_word_of_a_run(tmp_path: Path) -> None:
+    """The server said what it will do with this order: it is not asked again in this run, and counts as one failure."""
+    ids, ledger = list(range(1, 31)), tmp_path / "l.db"
+    simulation = simulation_of(ids, native=[5, 6], native_status=304, faults=(Fault(Kind.DROP_BEFORE, order_id=5),))
+    run = trial(simulation, settings_of(ledger, attempts=5, max_failures=4), ids)
+    assert Counter(entry.order_id for entry in run.journal)[5] == 2
+    assert run.states() == {"deleted": 28, "refused": 1, "in_doubt": 1}
+    assert run.summary.stops == ()
+    agree(ledger, run.simulator)
+
+
 def test_refused_orders_go_again_only_when_a_person_says_so(tmp_path: Path) -> None:
     """`--retry refused:412` sends what 412 refused, and nothing else."""
     ids, ledger = [1, 2, 3, 4], tmp_path / "l.db"

@@ -64,7 +64,8 @@ class Facts:
 class Passing:
     """Which orders of the selection a pass hands out: those never sent or free to go, or those in doubt.
 
-    A doubt is handed out only if its rule is to resend and it has been in doubt less than `attempts_max` times in this run.
+    A doubt is handed out only if its rule is to resend and it has been in doubt less than `attempts_max` times in this run,
+    never answered 304.
     """
 
     in_doubt: bool

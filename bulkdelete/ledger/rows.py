@@ -112,8 +112,9 @@ def _pending(
     db: sqlite3.Connection, passing: Passing, after: tuple[int, int], last_account: int, n: int, run_id: int
 ) -> list[Task]:
     states = f"({State.IN_DOUBT.value})" if passing.in_doubt else f"({State.PENDING.value}, {State.FAILED.value})"
-    tried = f"""(SELECT count(*) FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id
-                 AND a.run_id = :run AND a.outcome = {State.IN_DOUBT.value})"""
+    # A 304 is the server's last word in this run: as good as all attempts.
+    tried = f"""(SELECT count(*) + :max * coalesce(max(a.status = 304), 0) FROM attempts a WHERE a.account_id = o.account_id
+                 AND a.order_id = o.order_id AND a.run_id = :run AND a.outcome = {State.IN_DOUBT.value})"""
     rows = db.execute(
         f"""SELECT {", ".join("o." + name for name in ORDER_COLUMNS.split(", "))}, o.crc, i.path,
               {tried if passing.in_doubt else "0"} AS tried
