@@ -151,10 +151,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def bury(self) -> None:
         """A process was killed: nothing of it runs any more."""
+        dead = [task for task in self.pending_tasks() if task.process is not None and task.process.killed]
+        self._dead += dead  # first: a callback may be all that holds its task
         _cancel_dead(self._ready)
         _cancel_dead(self._scheduled)
-        dead = [task for task in self.pending_tasks() if task.process is not None and task.process.killed]
-        self._dead += dead
         for task in dead:
             del self._tasks[task]
 

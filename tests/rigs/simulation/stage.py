@@ -52,7 +52,7 @@ class Sending:
     answer: Answer | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """What left for the server, on which connection, and in which of the program's lives."""
 
@@ -61,18 +61,15 @@ class Request:
     life: int
     data: bytes
 
-    @property
-    def target(self) -> bytes:
-        return self.data.split(b" ", 2)[1]
-
     @functools.cached_property
     def query(self) -> list[tuple[str, str]]:
-        return parse_qsl(self.target.partition(b"?")[2].decode(), keep_blank_values=True)
+        target = self.data.split(b" ", 2)[1]
+        return parse_qsl(target.partition(b"?")[2].decode(), keep_blank_values=True)
 
-    @property
+    @functools.cached_property
     def place(self) -> Place:
         query = dict(self.query)
-        return int(query["accountId"]), int(query["orderId"])
+        return int(query.get("accountId", 0)), int(query.get("orderId", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +321,9 @@ def _books(ledger: Path) -> Books:
                FROM attempts a LEFT JOIN states s ON s.state = a.outcome ORDER BY 1, 2, 3"""
         ).fetchall()
         intents = db.execute("SELECT account_id, order_id, intended_ms FROM intents ORDER BY 1, 2").fetchall()
-        inputs = db.execute("SELECT data_rows, orders, duplicates, rejects, skipped FROM inputs ORDER BY input_id").fetchall()
+        inputs = db.execute(
+            "SELECT data_rows, orders, duplicates, rejects, skipped FROM inputs ORDER BY input_id"
+        ).fetchall()
         counts = db.execute("SELECT * FROM counts WHERE orders <> 0 ORDER BY 1, 2, 3").fetchall()
     return Books(
         states={(account, order): state for account, order, state in stored},

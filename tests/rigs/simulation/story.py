@@ -25,7 +25,9 @@ KEYS = ("k+/=&%é-0123456789", "another-key-987654321")
 ENDING = frozenset({Kind.HTML_404, Kind.REDIRECT_301, Kind.REDIRECT_303, Kind.STATUS})
 STORM = (Kind.TEXT_500, Kind.HTML_502, Kind.UNAVAILABLE_503, Kind.DROP_AFTER, Kind.RESET_BEFORE, Kind.TOO_MANY_429)
 STATUSES = (200, 202, 400, 401, 403, 408, 409, 412, 418, 422, 500, 501, 504)
-MAY_ACT = frozenset({200, 202, 408, 500, 504})  # an order that was deleted all the same: the ledger must call it in doubt
+MAY_ACT = frozenset(
+    {200, 202, 408, 500, 504}
+)  # an order that was deleted all the same: the ledger must call it in doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,13 @@ class Story:
         return replace(self, chapters=tuple(replace(chapter, jump=None) for chapter in self.chapters))
 
 
-CALM: Mapping[str, Any] = {"guard": None, "doubts": Doubts.RESEND, "attempts": 5, "max_failures": None}
+CALM: Mapping[str, Any] = {
+    "guard": None,
+    "doubts": Doubts.RESEND,
+    "attempts": 5,
+    "max_failures": None,
+    "max_time_s": None,
+}
 """The settings of the last run: a person says that everything may go once more."""
 
 
@@ -85,7 +93,9 @@ def story_of(seed: int) -> Story:
     gone = {row for row in named if draw.random() < draw.choice((0.0, 0.05))}
     there = [(account, order, draw.randint(1, 9)) for account, order, _ in orders if (account, order, _) not in gone]
     native = [order for _, order, _ in named if draw.random() < 0.03]
-    limit, per_minute = draw.choice(((10, None), (30, None), (60, None), (60, 300), (300, None), (600, None), (6000, None)))
+    limit, per_minute = draw.choice(
+        ((10, None), (30, None), (60, None), (60, 300), (300, None), (600, None), (6000, None))
+    )
     keys = _keys(draw, accounts)
     refill_per_s = (per_minute or limit) / 60
     length_s = max(5.0, (ORDERS / len(keys) - limit) / refill_per_s)
@@ -141,7 +151,9 @@ def _schedule(draw: Draw, limit: int, length_s: float) -> tuple[tuple[float, int
 def _other(draw: Draw, refill_per_s: float) -> OtherClient | None:
     if draw.random() < 0.8:
         return None
-    return OtherClient(refill_per_s * draw.uniform(0.1, 0.4), on_s=draw.choice((10.0, 60.0)), off_s=draw.choice((0.0, 30.0)))
+    return OtherClient(
+        refill_per_s * draw.uniform(0.1, 0.4), on_s=draw.choice((10.0, 60.0)), off_s=draw.choice((0.0, 30.0))
+    )
 
 
 def _faults(draw: Draw, ids: list[int]) -> tuple[Fault, ...]:

@@ -1,0 +1,55 @@
+"""Rig S: the real pipeline, client, parser and SQLite on virtual time, against the simulator, through whatever a seed draws.
+
+One seed is one story: a server, an input, a machine, and several runs with their accidents (story.py). It is played
+(stage.py), and what came of it is judged by the server's own journal (promises.py).
+"""
+
+from __future__ import annotations
+
+from tests.rigs.report import Broken, Report
+from tests.rigs.simulation.promises import PROMISES
+from tests.rigs.simulation.stage import Played, play
+from tests.rigs.simulation.story import ORDERS, Story, story_of
+from tests.virtual import Deadlock
+
+__all__ = ["Played", "Story", "campaign", "judged", "play", "story_of"]
+
+
+def campaign(first: int, trials: int) -> Report:
+    """So many stories from this seed on."""
+    report = Report("simulation")
+    for seed in range(first, first + trials):
+        for broken in judged(seed, report):
+            report.fail(broken, f"python -m tests.rigs.simulation --first {seed} --trials 1")
+    return report
+
+
+def judged(seed: int, report: Report) -> list[Broken]:
+    """The promises that one story breaks."""
+    report.ran.update(seeds=1, orders=ORDERS)
+    try:
+        played = play(story_of(seed))
+    except Deadlock as error:
+        return [Broken(21, str(error))]
+    except Exception as error:
+        return [Broken(3, f"a run raised {error!r}")]
+    report.ran.update(runs=len(played.lives), requests=len(played.requests))
+    report.effects += played.effects
+    report.effects.update({kind.value: n for kind, n in played.simulator.faults_applied.items()})
+    _is_real(played)
+    broken = []
+    for promise in PROMISES:
+        try:
+            promise(played)
+        except Broken as error:
+            broken.append(error)
+    return broken
+
+
+def _is_real(played: Played) -> None:
+    """The bytes passed aiohttp's own parser behind ours, and the ledger was a file that is synced in full."""
+    assert not played.answers or played.parsed, "no answer reached aiohttp's ResponseHandler"
+    assert played.opened, "no run opened a ledger"
+    for file, synchronous in played.opened:
+        assert file.endswith((".db", ".new")), f"the database is {file!r}"
+        assert synchronous == 2, "the database is not synced in full"

@@ -1,0 +1,349 @@
+"""What must be true of every story, whatever befell the program. The server's journal is the truth, the ledger is judged by it.
+
+One function is one invariant of tests/README.md, named after it; it raises Broken.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from itertools import pairwise
+
+from bulkdelete.core.policy import doubts_of
+from bulkdelete.model import Doubts, NoReply, Order, Origin, Reply
+from bulkdelete.simulator import Entry
+from tests.rigs.report import Broken
+from tests.rigs.simulation.stage import Books, Life, Place, Played, Request, Sending
+
+__all__ = ["PROMISES", "waits"]
+
+FINAL = frozenset({"deleted", "presumed_deleted", "not_found", "refused"})
+KNOWN = frozenset({"deleted", "presumed_deleted", "in_doubt"})  # where the server acted
+REFUSALS = frozenset({304, 400, 403, 409, 412, 422})
+NEAR_S = 1e-4  # the loop's turns take a millionth of a second each
+MINUTE_S = 60.0
+
+
+def invariant_01_what_the_server_did_is_in_the_ledger(played: Played) -> None:
+    """Each request that left has its attempt or its open intent; an order that was deleted is called so, or in doubt."""
+    for n, life in enumerate(played.lives):
+        books = life.books
+        recorded = Counter((row[0], row[1]) for row in books.attempts if row[5] != 0)
+        recorded.update(books.intents)
+        sent = Counter(request.place for request in played.requests if request.life <= n)
+        for place, times in sent.items():
+            _require(times <= recorded[place], 1, f"{place} was sent {times} times, {recorded[place]} are known ({n})")
+        for entry in played.simulator.journal:
+            if entry.action == "deleted" and _life_of(played, entry) <= n:
+                known = books.states.get(_place(entry)) in KNOWN or _place(entry) in books.intents
+                _require(known, 1, f"{_place(entry)} was deleted, and is {books.states.get(_place(entry))} ({n})")
+
+
+def invariant_02_the_ledger_claims_nothing_false(played: Played) -> None:
+    """deleted: a 204 was sent on. not_found: a 404 was, and no earlier attempt may have deleted it. presumed_deleted: one may have."""
+    answered: dict[Place, set[int | None]] = defaultdict(set)
+    for entry in played.simulator.journal:
+        answered[_place(entry)].add(entry.status)
+    gone = played.simulator.deleted_orders()
+    for n, life in enumerate(played.lives):
+        doubted = {(row[0], row[1]) for row in life.books.attempts if row[7] == "in_doubt" or row[5] is None}
+        for place, state in life.books.states.items():
+            match state:
+                case "deleted":
+                    _require(204 in answered[place] and place in gone, 2, f"{place} is called deleted ({n})")
+                case "not_found":
+                    _require(404 in answered[place], 2, f"{place} is called not_found without a 404 ({n})")
+                    _require(place not in gone, 2, f"{place} is called not_found, and an own attempt deleted it ({n})")
+                    _require(place not in doubted, 2, f"{place} is called not_found after a doubt ({n})")
+                case "presumed_deleted":
+                    _require(404 in answered[place] and place in doubted, 2, f"{place} is presumed deleted ({n})")
+
+
+def invariant_03_every_order_is_in_one_state(played: Played) -> None:
+    """After every run the counts conserve; after the last one nothing is left open, and rows are orders, duplicates or rejects."""
+    orders = set(played.story.orders)
+    for n, life in enumerate(played.lives):
+        for data_rows, *parts in life.books.inputs:
+            _require(data_rows == sum(parts), 3, f"{data_rows} rows are {parts} ({n})")
+        _require(set(life.books.states) <= orders, 3, f"orders of nobody: {set(life.books.states) - orders} ({n})")
+        if life.outcome is not None:
+            counts = life.outcome.summary.counts
+            _require(
+                counts.total == len(life.allowed), 3, f"{counts.total} of {len(life.allowed)} orders are counted ({n})"
+            )
+    last = played.lives[-1]
+    unchanged = {(row[0], row[1]) for row in last.books.attempts if row[6:8] == (304, "in_doubt")}
+    left = {p: state for p, state in last.books.states.items() if state not in FINAL and p not in unchanged}
+    _require(set(last.books.states) == orders, 3, f"not in the ledger: {orders - set(last.books.states)}")
+    _require(not last.books.intents, 3, f"intents are left: {last.books.intents}")
+    _require(not left, 3, f"open after a run without accidents: {left}")
+
+
+def invariant_05_a_final_order_is_never_sent_again(played: Played) -> None:
+    """Nor one that is not in the confirmed selection, nor one that somebody took out of the file."""
+    settled: set[Place] = set()
+    for n, life in enumerate(played.lives):
+        seen: set[Place] = set()
+        for sending in life.sendings:
+            again = sending.place in settled or sending.place in seen
+            _require(not again, 5, f"{sending.place} is settled and was sent again ({n})")
+            _require(sending.place in life.allowed, 5, f"{sending.place} is not selected and was sent ({n})")
+            if _status(sending) in (204, 400, 409, 412, 422):
+                seen.add(sending.place)  # a crash may come before this is in the ledger
+        settled |= {place for place, state in life.books.states.items() if state in FINAL}
+
+
+def invariant_06_one_attempt_at_a_time(played: Played) -> None:
+    """A doubtful order is repeated only if its rule says so, after the settling delay, and after all others of its pass."""
+    for n, life in enumerate(played.lives):
+        by_place: dict[Place, list[Sending]] = defaultdict(list)
+        for sending in life.sendings:
+            by_place[sending.place].append(sending)
+        doubtful = _doubtful(played.lives[n - 1].books) if n else set()
+        passes: dict[int, list[tuple[int, Sending]]] = defaultdict(list)
+        for place, sendings in by_place.items():
+            for earlier, later in pairwise(sendings):
+                ended = earlier.ended_s is not None and earlier.ended_s <= later.called_s
+                _require(ended, 6, f"{place} was sent while it was under way ({n})")
+            rule = doubts_of(Order(*place, played.story.orders[place], Origin("", 0)), life.settings["doubts"])
+            turn, since_s = (2, life.began_s) if place in doubtful else (1, 0.0)
+            for sending in sendings:
+                if turn > 1:
+                    _require(rule is Doubts.RESEND, 6, f"{place} is held in doubt and was sent again ({n})")
+                    settled_s = since_s + life.settings["settling_delay_s"]
+                    _require(sending.called_s >= settled_s - NEAR_S, 6, f"{place} was repeated too early ({n})")
+                passes[played.story.lane(place[0])].append((turn, sending))
+                if _is_doubt(sending):
+                    turn, since_s = turn + 1, sending.ended_s or 0.0
+        for turns in passes.values():
+            _in_turn(turns, n)
+
+
+def invariant_14_clock_jumps_change_no_order_of_events(played: Played) -> None:
+    """What the ledger tells of an order stands in the order in which it happened: attempts are numbered from 1, run by run."""
+    for life in played.lives:
+        for earlier, later in pairwise(life.books.attempts):
+            if earlier[:2] == later[:2]:
+                _require((later[2], later[3] >= earlier[3]) == (earlier[2] + 1, True), 14, f"{earlier} before {later}")
+
+
+def invariant_17_a_refused_key_sends_no_more(played: Played) -> None:
+    """After a 401 nothing more is sent with this key in this run; where nothing was deleted, at most the guard's few got one."""
+    for n, life in enumerate(played.lives):
+        for lane, sendings in _lanes(played, life).items():
+            refused = [s for s in sendings if isinstance(s.answer, Reply) and s.answer.status == 401]
+            if not refused:
+                continue
+            first_s = min(sending.ended_s or 0.0 for sending in refused)
+            late = [sending.place for sending in sendings if sending.called_s > first_s]
+            _require(not late, 17, f"{late} were sent with the refused key {lane} ({n})")
+            if life.settings["guard"] is not None and not any(_status(s) == 204 for s in sendings):
+                accounts = Counter(sending.place[0] for sending in refused)
+                most = max(accounts.values())
+                _require(most <= life.settings["guard"], 17, f"{most} orders met a 401 ({n})")
+
+
+def invariant_18_a_storm_is_bounded(played: Played) -> None:
+    """An order is sent at most as often as its attempts in a run, 429 and what never left aside; refused is what was refused."""
+    refused = {_place(entry) for entry in played.simulator.journal if entry.status in REFUSALS}
+    for n, life in enumerate(played.lives):
+        sent = Counter(s.place for s in life.sendings if _status(s) != 429 and not _never_left(s))
+        for place, times in sent.items():
+            _require(times <= life.settings["attempts"], 18, f"{place} was sent {times} times in a run ({n})")
+        for place, state in life.books.states.items():
+            _require(state != "failed", 18, f"{place} is called failed ({n})")
+            _require(state != "refused" or place in refused, 18, f"{place} is called refused, nobody did ({n})")
+
+
+def invariant_19_the_servers_wait_is_honoured(played: Played) -> None:
+    """Nothing is sent with a key while a wait runs that the server asked for; after a 429 one scout goes alone."""
+    for n, life in enumerate(played.lives):
+        for sendings in _lanes(played, life).values():
+            called = sorted(sending.called_s for sending in sendings)
+            for heard_s, wait_s in waits(played, n, sendings):
+                early = bisect_right(called, heard_s + wait_s - NEAR_S) - bisect_right(called, heard_s)
+                _require(not early, 19, f"{early} sent within {wait_s} s after {heard_s:.3f} ({n})")
+            for pause_s in _pauses(sendings):
+                _one_scout([sending for sending in sendings if sending.called_s >= pause_s], n)
+
+
+def invariant_20_no_more_than_the_limit_allows(played: Played) -> None:
+    """In any 60 s a key sends at most a full bucket, what flows into it meanwhile, and a few that are refused."""
+    story, server = played.story, played.story.server
+    limit = max(server.limit, *(limit for _, limit in server.schedule), 0)
+    most = limit + (server.per_minute or limit)
+    for key in range(len(story.keys)):
+        entries = sorted((e for e in played.simulator.journal if e.key_index == key), key=lambda entry: entry.t_s)
+        times_s = [entry.t_s for entry in entries]
+        refused_s = [entry.t_s for entry in entries if entry.status == 429 and entry.fault is None]
+        for first, time_s in enumerate(times_s):
+            n = bisect_right(times_s, time_s + MINUTE_S) - first
+            refused = bisect_right(refused_s, time_s + MINUTE_S) - bisect_right(refused_s, time_s - NEAR_S)
+            _require(refused <= REFUSED_IN_A_MINUTE, 20, f"{refused} of {n} requests in a minute were refused")
+            _require(n <= most + REFUSED_IN_A_MINUTE, 20, f"{n} requests in a minute, {most} are allowed")
+
+
+REFUSED_IN_A_MINUTE = 40
+
+
+def invariant_21_every_wait_has_an_end(played: Played) -> None:
+    """Each call comes back within its deadlines, and each run ends."""
+    for n, life in enumerate(played.lives):
+        longest_s = life.settings["connect_timeout_s"] + life.settings["answer_timeout_s"] + 0.1
+        for sending in life.sendings:
+            took_s = (life.ended_s if sending.ended_s is None else sending.ended_s) - sending.called_s
+            _require(life.killed or took_s <= longest_s, 21, f"{sending.place} took {took_s:.1f} s ({n})")
+
+
+def invariant_33_every_request_names_an_order_of_the_input(played: Played) -> None:
+    """On the wire: the method, the path, and exactly the four parameters, as the input has them."""
+    for request in played.requests:
+        _require(request.data.startswith(b"DELETE /v2/orders?"), 33, f"{request.data[:30]!r}")
+        query = dict(request.query)
+        names = [name for name, _ in request.query]
+        _require(sorted(names) == ["API_KEY", "accountId", "orderId", "revertStock"], 33, f"the parameters are {names}")
+        _require(request.place in played.story.orders, 33, f"{request.place} is not in the input")
+        stock = "true" if played.story.orders[request.place] else "false"
+        _require(query["revertStock"] == stock, 33, f"{request.place}: revertStock={query['revertStock']}")
+        key, accounts = played.story.keys[played.story.lane(request.place[0])]
+        _require(query["API_KEY"] == key, 33, f"{request.place} was sent with another account's key")
+    others = played.simulator.deleted_orders() - set(played.story.orders)
+    _require(not others, 33, f"deleted, and nobody asked for it: {others}")
+
+
+PROMISES = (
+    invariant_33_every_request_names_an_order_of_the_input,
+    invariant_01_what_the_server_did_is_in_the_ledger,
+    invariant_02_the_ledger_claims_nothing_false,
+    invariant_03_every_order_is_in_one_state,
+    invariant_05_a_final_order_is_never_sent_again,
+    invariant_06_one_attempt_at_a_time,
+    invariant_14_clock_jumps_change_no_order_of_events,
+    invariant_17_a_refused_key_sends_no_more,
+    invariant_18_a_storm_is_bounded,
+    invariant_19_the_servers_wait_is_honoured,
+    invariant_20_no_more_than_the_limit_allows,
+    invariant_21_every_wait_has_an_end,
+)
+
+
+def waits(played: Played, life: int, sendings: list[Sending]) -> Iterator[tuple[float, float]]:
+    """When the program heard that it should wait, and for how long: read from the server's own bytes."""
+    by_place: dict[Place, list[Request]] = defaultdict(list)
+    for request in played.requests:
+        if request.life == life:
+            by_place[request.place].append(request)
+    for sending in sendings:
+        if not isinstance(sending.answer, Reply) or sending.answer.status not in (429, 503) or sending.ended_s is None:
+            continue
+        for request in by_place[sending.place]:
+            if sending.called_s <= request.t_s <= sending.ended_s:
+                wait_s = _asked_s(played.answers.get(request.connection, b""))
+                if wait_s > 0:
+                    yield sending.ended_s, wait_s
+
+
+def _asked_s(answer: bytes) -> float:
+    """Retry-After before x-ratelimit-retryafter; what makes no sense is no wait."""
+    lines = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    for name in ("retry-after", "x-ratelimit-retryafter"):
+        value = headers.get(name, "")
+        if value.isdigit():
+            return float(value)
+        if value.endswith("GMT"):
+            asked = parsedate_to_datetime(value) - parsedate_to_datetime(headers["date"])
+            return asked.total_seconds()
+    return 0.0
+
+
+def _pauses(sendings: list[Sending]) -> Iterator[float]:
+    """When a 429 began a pause: nothing had failed between its call and its return, so it is no echo of an earlier pause."""
+    failed_s = sorted(
+        sending.ended_s for sending in sendings if sending.ended_s is not None and not _is_useful(sending)
+    )
+    for sending in sendings:
+        if _status(sending) == 429 and sending.ended_s is not None:
+            others = bisect_right(failed_s, sending.ended_s) - bisect_right(failed_s, sending.called_s - NEAR_S)
+            if others == 1:
+                yield sending.ended_s
+
+
+def _one_scout(after: list[Sending], n: int) -> None:
+    """Until the first useful answer, calls follow one another."""
+    opened_s = min((s.ended_s for s in after if s.ended_s is not None and _is_useful(s)), default=float("inf"))
+    scouts = sorted((s for s in after if s.called_s < opened_s), key=lambda sending: sending.called_s)
+    for earlier, later in pairwise(scouts):
+        alone = earlier.ended_s is not None and earlier.ended_s <= later.called_s
+        _require(alone, 19, f"{later.place} went beside the scout {earlier.place} after a 429 ({n})")
+
+
+def _in_turn(turns: list[tuple[int, Sending]], n: int) -> None:
+    """A pass begins when nothing of an earlier one is under way."""
+    for turn in {turn for turn, _ in turns} - {1}:
+        begun_s = min(sending.called_s for its, sending in turns if its == turn)
+        before = [sending for its, sending in turns if its < turn]
+        ended = all(sending.ended_s is not None and sending.ended_s <= begun_s for sending in before)
+        _require(ended, 6, f"pass {turn} began before all others had gone ({n})")
+
+
+def _lanes(played: Played, life: Life) -> dict[int, list[Sending]]:
+    lanes: dict[int, list[Sending]] = defaultdict(list)
+    for sending in life.sendings:
+        lanes[played.story.lane(sending.place[0])].append(sending)
+    return lanes
+
+
+def _doubtful(books: Books) -> set[Place]:
+    """The orders that the next run finds in doubt."""
+    return {place for place, state in books.states.items() if state == "in_doubt"} | books.intents
+
+
+def _is_doubt(sending: Sending) -> bool:
+    match sending.answer:
+        case NoReply(sent=sent):
+            return sent
+        case Reply(status=404, cut=cut):
+            return cut
+        case Reply(status=status):
+            return (
+                status == 408
+                or (500 <= status < 600 and status != 501)
+                or 200 <= status < 400
+                and status not in (204, 304)
+            )
+    return False
+
+
+def _is_useful(sending: Sending) -> bool:
+    """It shows that the server answers: neither a 429 nor a failure."""
+    return (
+        isinstance(sending.answer, Reply)
+        and sending.answer.status not in (408, 429)
+        and (sending.answer.status < 500 or sending.answer.status == 501)
+        and not (sending.answer.status == 404 and sending.answer.cut)
+    )
+
+
+def _never_left(sending: Sending) -> bool:
+    return isinstance(sending.answer, NoReply) and not sending.answer.sent
+
+
+def _status(sending: Sending) -> int | None:
+    return sending.answer.status if isinstance(sending.answer, Reply) else None
+
+
+def _place(entry: Entry) -> Place:
+    return entry.account_id or 0, entry.order_id or 0
+
+
+def _life_of(played: Played, entry: Entry) -> int:
+    """The life in which a request left: the last of its order before it arrived."""
+    return max(r.life for r in played.requests if r.place == _place(entry) and r.t_s <= entry.t_s)
+
+
+def _require(holds: bool, number: int, what: str) -> None:
+    if not holds:
+        raise Broken(number, what)
