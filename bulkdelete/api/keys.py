@@ -49,7 +49,7 @@ class ApiKey:
         return hashlib.scrypt(self._value.encode(), salt=host.encode(), n=2**14, r=8, p=1, dklen=8).hex()
 
     def disguises(self) -> tuple[str, ...]:
-        """The key in every form in which a server could echo it, the longest first."""
+        """The key in every form in which a server could echo it, the longest first. Base64 also with other text before and after it."""
         key = self._value
         forms = {
             key,
@@ -60,9 +60,16 @@ class ApiKey:
             quote(key),
         }
         forms |= {quote(key, safe="!$'()*,;:@/?=-._~+")}
+        raw = key.encode()
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            text = encode(key.encode()).decode()
+            text = encode(raw).decode()
             forms |= {text, text.rstrip("=")}
+            forms |= {
+                inner
+                for n in range(3)
+                if len(inner := _inner(encode(bytes(n) + raw).decode(), n, len(raw))) >= len(key)
+            }
+        forms |= {raw.hex()}
         forms |= {json.dumps(key)[1:-1], json.dumps(key, ensure_ascii=False)[1:-1]}
         forms |= {key.encode("unicode_escape").decode(), key.encode("utf-8").decode("latin-1")}
         return tuple(sorted(forms, key=len, reverse=True))
@@ -80,6 +87,11 @@ class Credential:
 
     key: ApiKey
     accounts: frozenset[int] | None = None
+
+
+def _inner(text: str, before: int, n: int) -> str:
+    """Of a base64 text the characters that tell of these `n` bytes alone, `before` bytes into it: what stands around may be anything."""
+    return text[-(-8 * before // 6) : 8 * (before + n) // 6]
 
 
 def credentials_of(keys: ApiKey | Sequence[Credential]) -> tuple[Credential, ...]:

@@ -17,6 +17,14 @@ _BIDI = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u206
 # Linear on hostile text: what is never closed ends with the text, a tag ends before the next one (else 64 KiB of "<" took 2.4 s).
 _MARKUP = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^<>]*>", re.IGNORECASE | re.DOTALL)
 _QUOTED = "/\"'"  # what JSON and logs put a backslash before
+_HALF = re.compile(
+    r"(?:%(?:25){0,3}[0-9a-f]{2}){0,3}(?:%(?:25){0,3}[0-9a-f]?)?"
+    r"|(?:\\{1,4}u[0-9a-f]{4})?\\{1,4}(?:x[0-9a-f]?|u[0-9a-f]{0,3})?|&(?:amp;){0,2}[#\w]{0,8}",
+    re.IGNORECASE,
+)
+"""An echo of one character that is cut off."""
+_WIDEST = 24  # characters that one of a key's becomes at most
+_LONGEST_END = 4096  # characters; what of a longer one is left tells no more than a hash
 _TELLING = 4  # characters; a shorter beginning of a key gives nothing away
 
 
@@ -24,9 +32,11 @@ class Redactor:
     """Takes a key out of text, in whatever form it stands there, and makes the text harmless on a terminal."""
 
     def __init__(self, key: ApiKey, longest: int) -> None:
-        self._forms = key.disguises()
-        echo = "".join(_echo_of(char) for char in key.reveal())
-        self._key = re.compile("|".join((echo, *map(re.escape, self._forms))), re.IGNORECASE)
+        forms = key.disguises()
+        echoes = [_echo_of(char) for char in key.reveal()]
+        self._key = re.compile("|".join(("".join(echoes), *map(re.escape, forms))), re.IGNORECASE)
+        self._forms = tuple(form.lower() for form in forms)
+        self._chars = tuple(re.compile(echo, re.IGNORECASE) for echo in echoes)
         self._longest = longest
 
     def __call__(self, text: str) -> str:
@@ -37,11 +47,25 @@ class Redactor:
 
     def _begun(self, text: str) -> int:
         """How many characters of a key the text ends with: a body may be cut in the middle of one."""
-        for form in self._forms:
-            for n in range(min(len(form) - 1, len(text)), _TELLING - 1, -1):
-                if text.endswith(form[:n]):
-                    return n
+        first = max(0, len(text) - _WIDEST * len(self._chars), len(text) - _LONGEST_END)
+        for start in range(first, len(text) - _TELLING + 1):
+            if self._begins(text, start):
+                return len(text) - start
         return 0
+
+    def _begins(self, text: str, start: int) -> bool:
+        """Whether the text from `start` on is the beginning of a key: as it stands in a form, or character by character."""
+        rest = text[start:].lower()
+        if any(form.startswith(rest) for form in self._forms):
+            return True
+        ends = [start]
+        for char in self._chars:
+            if (found := char.match(text, ends[-1])) is None:
+                break
+            ends.append(found.end())
+        if len(ends) == 1:
+            return False
+        return ends[-1] == len(text) or any(_HALF.fullmatch(text, at) for at in ends[-2:])  # "&" may begin "&amp;"
 
 
 def _echo_of(char: str) -> str:

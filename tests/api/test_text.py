@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import time
 import unicodedata
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -16,6 +18,7 @@ from yarl import URL
 
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.api.text import Redactor, json_status, message_of
+from tests.rigs.leaks import leaks
 
 KEY = "k+/=&%é-SENTINEL"
 LONGEST = 500
@@ -26,6 +29,7 @@ FORMS = {
     "other case": KEY.upper(),
     "percent": quote(KEY, safe=""),
     "percent, lower case": quote(KEY, safe="").lower(),
+    "percent, lower case digits": re.sub("%..", lambda code: code[0].lower(), quote(KEY, safe="")),
     "percent, slash kept": quote(KEY),
     "percent, plus": quote_plus(KEY),
     "percent, every character": "".join(f"%{byte:02X}" for byte in KEY.encode()),
@@ -37,6 +41,7 @@ FORMS = {
     "base64": base64.b64encode(KEY.encode()).decode(),
     "base64, URL": base64.urlsafe_b64encode(KEY.encode()).decode(),
     "base64, no padding": base64.b64encode(KEY.encode()).decode().rstrip("="),
+    "hexadecimal": KEY.encode().hex(),
     "HTML": html.escape(KEY),
     "HTML, numbers": "".join(f"&#{ord(char)};" for char in KEY),
     "HTML, hexadecimal": "".join(f"&#x{ord(char):04X};" for char in KEY),
@@ -63,13 +68,27 @@ def test_key_in_every_form(form: str) -> None:
     assert redact(f'"{echo}"') == '"[API key]"'
 
 
-@pytest.mark.parametrize("form", ["raw", "percent", "percent, slash kept", "percent, plus", "our URL", "base64"])
+@pytest.mark.parametrize("form", FORMS)
 def test_key_that_is_cut_off(form: str) -> None:
-    """A text that ends in the middle of the key loses the part too, from its fourth character on."""
+    """A text that ends in the middle of the key loses the part too, as soon as it tells anything."""
     echo = FORMS[form].rstrip("=")
-    for n in range(4, len(echo)):
-        assert redact(f"API_KEY={echo[:n]}") == "API_KEY="
+    escaped = len(echo) > 2 * len(KEY)
+    for n in range(24 if escaped else 4, len(echo)):
+        assert redact(f"API_KEY={echo[:n]}").removesuffix("[API key]") == "API_KEY="
     assert redact("API_KEY=k") == "API_KEY=k"
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("before", ["", "?", "??", "???", "DELETE /v2/orders?API_KEY="])
+@pytest.mark.parametrize("after", ["", "&", "&accountId=7"])
+def test_key_within_base64(encode: Callable[[bytes], bytes], before: str, after: str) -> None:
+    """What was put into base64 with the key somewhere in it keeps what stands around, and nothing of the key; cut off, too."""
+    echo = encode(f"{before}{KEY}{after}".encode()).decode()
+    for n in range(len(encode(before.encode())) + 8, len(echo) + 1):
+        shown = redact(f"See {echo[:n]}")
+        assert leaks(KEY, shown.encode()) == []
+        kept = shown.replace("[API key]", "")
+        assert len(kept) <= len("See ") + len(encode(before.encode())) + len(encode(after.encode())) + 2
 
 
 PRINTABLE = st.characters(exclude_categories=["C", "Z"])
