@@ -129,6 +129,15 @@ def test_key_goes_before_the_cap() -> None:
         assert shown.endswith("…")
 
 
+@pytest.mark.parametrize("key", [KEY, "k%" * 2000])
+def test_key_across_what_is_read(key: str) -> None:
+    """Only the beginning of a long text is looked at; a key across its end leaves nothing, either."""
+    hide = Redactor(ApiKey(key), 20)
+    for n in range(20 * 16 - 40, 20 * 16 + 1):
+        shown = hide(" " * n + quote(key, safe="") + "y" * LONGEST)
+        assert len(shown.replace("[API key]", "").strip("y…")) < 4
+
+
 def test_key_goes_before_the_escapes() -> None:
     """Escaping what stands beside a key does not hide it from the redaction."""
     assert redact(f"\x1b{KEY}\u202e") == "\\u001b[API key]\\u202e"
@@ -259,6 +268,7 @@ def test_message(body: str, message: str) -> None:
 )
 def test_hostile_text_costs_no_time(text: str) -> None:
     """64 KiB of the worst text are done in a moment: the loop does not stand still over an answer."""
+    message = message_of(text)
     started = time.process_time()
-    redact(message_of(text))
-    assert time.process_time() - started < 0.5
+    redact(message)
+    assert time.process_time() - started < 0.1
