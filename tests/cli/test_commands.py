@@ -204,7 +204,7 @@ def test_on_a_terminal_the_number_is_typed(server: Server, tmp_path: Path, typed
 
 
 @pytest.mark.parametrize("server", SLOW, indirect=True)
-def test_killed_in_mid_run(server: Server, tmp_path: Path) -> None:
+def test_invariant_04_killed_in_mid_run(server: Server, tmp_path: Path) -> None:
     """After SIGKILL `status` calls the open ones in doubt; the same command ends it, and nothing final is sent again."""
     ids = [*IDS, 900_000_001, *range(600_000, 600_200)]
     file, ledger = write(tmp_path / "o.csv", ids), tmp_path / "o.csv.ledger.db"
@@ -236,7 +236,7 @@ def test_killed_in_mid_run(server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("server", SLOW, indirect=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted_in_mid_run(server: Server, tmp_path: Path, number: signal.Signals) -> None:
+def test_invariant_15_interrupted_in_mid_run(server: Server, tmp_path: Path, number: signal.Signals) -> None:
     """A signal: no open intent, exit 130 or 143, and the command that goes on is printed and works."""
     ids = [*IDS, *range(600_000, 600_300)]
     file, ledger = write(tmp_path / "o.csv", ids), tmp_path / "o.csv.ledger.db"
@@ -258,7 +258,7 @@ def test_interrupted_in_mid_run(server: Server, tmp_path: Path, number: signal.S
 
 
 @pytest.mark.parametrize("server", SLOW, indirect=True)
-def test_a_second_run_on_the_same_ledger(server: Server, tmp_path: Path) -> None:
+def test_invariant_12_a_second_run_on_the_same_ledger(server: Server, tmp_path: Path) -> None:
     """It exits 75 at once, under any name of the ledger, and sends nothing."""
     ids = [*IDS, *range(600_000, 600_300)]
     file = write(tmp_path / "o.csv", ids)
@@ -282,7 +282,7 @@ def test_a_second_run_on_the_same_ledger(server: Server, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("server", [("--limit", "3000", "--key", "another")], indirect=True)
-def test_a_wrong_key(server: Server, tmp_path: Path) -> None:
+def test_invariant_17_a_wrong_key(server: Server, tmp_path: Path) -> None:
     """One request, exit 4, all pending, and words that say what to do."""
     file = write(tmp_path / "o.csv", IDS)
     run = call(*arguments(server, file, "--yes"))
@@ -315,7 +315,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("server", [FAULTS], indirect=True)
-def test_the_key_is_in_no_byte_that_is_left(server: Server, tmp_path: Path) -> None:
+def test_invariant_29_the_key_is_in_no_byte_that_is_left(server: Server, tmp_path: Path) -> None:
     """With faults on, -v -v, -X dev and a log file: not in output, log, ledger, traceback or the process's command line."""
     file = write(tmp_path / "o.csv", IDS)
     more = ("--yes", "-v", "-v", "--log-file", str(tmp_path / "run.log"), "--guard", "off", "--doubts", "hold")
@@ -389,7 +389,7 @@ def test_the_stock_must_be_said(server: Server, tmp_path: Path) -> None:
     assert "--keep-stock" in run.stderr
 
 
-def test_a_ledger_of_another_host_or_of_somebody_else(server: Server, tmp_path: Path) -> None:
+def test_invariant_10_a_ledger_of_another_host_or_of_somebody_else(server: Server, tmp_path: Path) -> None:
     """Exit 6, the file untouched, nothing sent."""
     file = write(tmp_path / "o.csv", IDS)
     assert call(*arguments(server, file, "--yes")).returncode == 0
@@ -411,7 +411,7 @@ def test_a_ledger_of_another_host_or_of_somebody_else(server: Server, tmp_path: 
     assert len(server.journal()) == 60
 
 
-def test_a_closed_stdout_changes_nothing(server: Server, tmp_path: Path) -> None:
+def test_invariant_16_a_closed_stdout_changes_nothing(server: Server, tmp_path: Path) -> None:
     """Nobody reads stdout or stderr any more: the run ends as it would, with its own exit code."""
     file = write(tmp_path / "o.csv", IDS)
     command = " ".join(f"'{word}'" for word in arguments(server, file, "--yes", "-v"))
@@ -445,7 +445,7 @@ def test_the_ledger_opens_read_only_from_a_read_only_folder(server: Server, tmp_
 
 
 @pytest.mark.parametrize("server", SLOW, indirect=True)
-def test_a_ledger_that_may_grow_no_more(server: Server, tmp_path: Path) -> None:
+def test_invariant_09_a_ledger_that_may_grow_no_more(server: Server, tmp_path: Path) -> None:
     """A full disk in mid-run: exit 6, the committed counts are told, the lock is gone, and the same command goes on later."""
     file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_300)])
     words = " ".join(f"'{word}'" for word in arguments(server, file, "--yes"))
@@ -461,7 +461,7 @@ def test_a_ledger_that_may_grow_no_more(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("server", [("--limit", "600", "--latency", "0.7")], indirect=True)
-def test_two_signals_at_once_are_one(server: Server, tmp_path: Path) -> None:
+def test_invariant_15_two_signals_at_once_are_one(server: Server, tmp_path: Path) -> None:
     """`timeout` signals a process and then its group: what is in flight may land all the same."""
     file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_900)])
     run = started(arguments(server, file, "--yes", "--guard", "off"))
@@ -486,7 +486,7 @@ def test_nothing_to_send_confirms_nothing(server: Server, tmp_path: Path) -> Non
         assert db.execute("SELECT count(*) FROM orders WHERE selected = 1").fetchone() == (80,)
 
 
-def test_closed_streams_change_no_exit_code(server: Server, tmp_path: Path) -> None:
+def test_invariant_16_closed_streams_change_no_exit_code(server: Server, tmp_path: Path) -> None:
     """stdin, stdout or stderr closed by whoever started us."""
     for n, closed in enumerate(("<&-", ">&-", "2>&-")):
         file = write(tmp_path / f"{n}.csv", IDS[:5] if n == 0 else [9_000_000 + n])

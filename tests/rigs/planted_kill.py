@@ -13,7 +13,7 @@ PLANTED: tuple[Planted, ...] = (
         rig="kill",
         breaks=frozenset({12}),
         edits=(Edit("ledger/place.py", "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),),
-        trials=7,
+        trials=6,
     ),
     Planted(
         name="no intent, killed",
@@ -29,7 +29,7 @@ PLANTED: tuple[Planted, ...] = (
                 'if db.execute("DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount > 1:',
             ),
         ),
-        trials=7,
+        trials=5,
     ),
     Planted(
         name="lost attempts forgotten",
@@ -42,6 +42,6 @@ PLANTED: tuple[Planted, ...] = (
                 "None, None, None, State.PENDING, message,",
             ),
         ),
-        trials=7,
+        trials=5,
     ),
 )

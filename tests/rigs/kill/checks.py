@@ -100,11 +100,10 @@ def accounted_for(found: Found, journal: Sequence[Entry]) -> None:
         require(1, n <= known, f"order {order}: {n} requests, the ledger knows of {known}")
     for order in acted_on(journal) - found.intents:
         state = found.states[order]
-        require(
-            1,
-            state in (State.DELETED, State.PRESUMED_DELETED, State.IN_DOUBT),
-            f"order {order} is deleted, the ledger says {state.label}",
-        )
+        # A repeat of a doubt may be refused, by a fault here: `refused` is then the last word, not a claim that nothing was done.
+        known_by = {State.DELETED, State.PRESUMED_DELETED, State.IN_DOUBT}
+        known_by |= {State.REFUSED} if found.doubts[order] else set()
+        require(1, state in known_by, f"order {order} is deleted, the ledger says {state.label}")
 
 
 def claims_hold(found: Found, journal: Sequence[Entry]) -> None:

@@ -111,13 +111,13 @@ _STRIKES: dict[Moment, Callable[[Scene], None]] = {
     Moment.ENDING: _ending,
 }
 
-SURE: dict[Moment, str] = {
-    Moment.STARTING: "no ledger yet",
-    Moment.CONFIRMED: "nothing sent yet",
-    Moment.UNHEARD: "with open intents",
-    Moment.ACTED: "acted, not heard",
-    Moment.DRAINING: "draining",
-    Moment.ENDING: "after the last answer",
+SURE: dict[Moment, tuple[str, ...]] = {
+    Moment.STARTING: ("no ledger yet",),
+    Moment.CONFIRMED: ("nothing sent yet",),
+    Moment.UNHEARD: ("with open intents", "second run"),
+    Moment.ACTED: ("acted, not heard", "second run"),
+    Moment.DRAINING: ("draining",),
+    Moment.ENDING: ("after the last answer",),
 }
 """What a first kill at this moment must have met: the kinds of a report's effects."""
 

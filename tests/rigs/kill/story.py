@@ -134,7 +134,7 @@ class Story:
                 break
         require(3, not self.found.intents, "a run has ended, and intents are open")
         through = all(state in checks.GONE for state in self.found.states.values())
-        require(3, code == (0 if through else 1), f"exit code {code}: {child.text()[-600:]}")
+        require(3, code == (0 if through else 1), f"exit code {code}: {child.text()[-300:]}")
         waiting = {order for order, state in self.found.states.items() if state in OPEN} - self.found.in_doubt
         require(3, not waiting, f"the run is through, and these are not: {sorted(waiting)}")
         left = {order for _, order in self.server.remaining_orders()}
@@ -147,7 +147,7 @@ class Story:
         """The ledger against the journal, now that nobody runs."""
         self.server.comes_to_rest()
         journal, last = list(self.server.journal), self.found
-        require(7, child.code != 6, f"the ledger was refused: {child.text()[-600:]}")
+        require(7, child.code != 6, f"the ledger was refused: {child.text()[-300:]}")
         require(12, "another run holds" not in child.text(), "the lock outlived a killed run")
         self.found = found = checks.look(self.ledger)
         require(1, found.exists or not journal, "requests, and no ledger")
@@ -166,7 +166,7 @@ class Story:
             until(lambda: second.gone() or second.says("run.started"))
             code = second.code
         refused = code == 75 and second.says("another run holds")
-        require(12, refused, f"a second run, exit code {code}: {second.text()[-600:]}")
+        require(12, refused, f"a second run, exit code {code}: {second.text()[-300:]}")
         require(12, all(entry.key_index == 0 for entry in self.server.journal), "a second run has sent requests")
         self.report.effects["second run"] += 1
 
