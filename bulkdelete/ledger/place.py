@@ -12,6 +12,7 @@ import shutil
 import struct
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused
@@ -84,7 +85,8 @@ class Lock:
     def release(self) -> None:
         """Remove the lock file while it is still held, then let go: at rest the ledger is one file."""
         if self._fd >= 0:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # a file that stays there locks nothing
+                self._path.unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = -1
 

@@ -104,10 +104,10 @@ class SqliteLedger:
         self.existed = place.check_file(self.path)
         self._lock = place.Lock(self.path)
         self.existed = place.check_file(self.path)  # it may have been born while we waited for the lock
-        for scratch in place.scratch_names(self.path):  # of a proposal that was killed
-            for name in (scratch, scratch.with_name(scratch.name + "-journal")):
-                name.unlink(missing_ok=True)
         try:
+            for scratch in place.scratch_names(self.path):  # of a proposal that was killed
+                for name in (scratch, scratch.with_name(scratch.name + "-journal")):
+                    name.unlink(missing_ok=True)
             if self.existed:
                 self._db = _connect(self.path)
                 self._inspect()
@@ -117,7 +117,7 @@ class SqliteLedger:
                 place.create(new)
                 self._db = _connect(new)
                 _create(self._db, self.host)
-        except (sqlite3.Error, UnicodeError) as error:  # sqlite3 cannot always decode what it says of a damaged file
+        except (sqlite3.Error, OSError, UnicodeError) as error:  # sqlite3 cannot always decode what it says of damage
             raise refusal(self.path, error) from None
 
     def _inspect(self) -> None:
@@ -175,7 +175,8 @@ class SqliteLedger:
             self._db = None
         if self._lock is not None:
             for scratch in place.scratch_names(self.path):
-                scratch.unlink(missing_ok=True)
+                with suppress(OSError):  # it takes back nothing that was done; the next run throws it away
+                    scratch.unlink(missing_ok=True)
             self._lock.release()
             self._lock = None
 
@@ -330,7 +331,8 @@ class _SqliteStaging:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self._ledger._alone(lambda: self._scratch.detach(self._ledger._db))
+        with suppress(sqlite3.Error, OSError):  # what stays of it goes with the connection, or at the next opening
+            await self._ledger._alone(lambda: self._scratch.detach(self._ledger._db))
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
         given_up = threading.Event()
@@ -347,19 +349,22 @@ class _SqliteStaging:
             given_up.set()
 
     async def each_reject(self, tallies: tuple[Tally, ...], tell: Callable[[Reject], None]) -> None:
-        await self._ledger._alone(lambda: self._scratch.each_reject(self._ledger.db, tallies, tell))
+        await self._step(lambda db: self._scratch.each_reject(db, tallies, tell))
 
     async def facts(self, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
         return await self._step(lambda db: self._scratch.facts(db, tallies, doubts))
 
     async def counts(self) -> Counts:
-        return await self._ledger._alone(lambda: self._scratch.counts(self._ledger.db))
+        return await self._step(self._scratch.counts)
 
     async def confirm(self) -> None:
         def confirm(db: sqlite3.Connection) -> None:
             self._scratch.confirm(db, self._ledger._now_ms())
-            self._scratch.detach(db)
-            self._ledger._born()
+            try:
+                self._scratch.detach(db)
+                self._ledger._born()
+            except OSError as error:  # the ledger's name may not outlive a power cut, for one: nothing may be sent
+                raise refusal(self._ledger.path, error) from None
 
         await self._step(confirm)
 
@@ -421,7 +426,7 @@ def _roll_back(path: Path) -> None:
 
 def _pragma(db: sqlite3.Connection, name: str, value: str, answer: object = None) -> None:
     """Set a pragma and read it back: after an I/O error SQLite answers with the old value and raises nothing."""
-    db.execute(f"PRAGMA {name} = {value}")
+    db.execute(f"PRAGMA {name} = {value}").fetchall()  # its error comes after its answer, to whoever reads to the end
     got = db.execute(f"PRAGMA {name}").fetchone()[0]
     if got != (value if answer is None else answer):
         error = sqlite3.OperationalError(f"PRAGMA {name} stays {got}")
@@ -449,6 +454,8 @@ def _migrate(db: sqlite3.Connection, to: int) -> None:
 def refusal(path: Path, error: Exception) -> BulkDeleteError:
     said = " ".join(str(error).split())  # it may quote a table's definition, in lines
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if isinstance(error, OSError):
+        said, code = error.strerror or said, sqlite3.SQLITE_IOERR
     if code == sqlite3.SQLITE_BUSY:
         return LedgerLocked(f"{path}: somebody is reading this ledger (an export, a database tool). Wait for it to end")
     if code in _NOT_THE_FILE:

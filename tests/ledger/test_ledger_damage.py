@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import random
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger import place
+from bulkdelete.ledger.sqlite import SqliteLedger, connect_read_only
 from bulkdelete.model import Learned, State
 from tests.ledger.scene import (
     HOST,
@@ -28,6 +31,7 @@ from tests.ledger.scene import (
     order,
     orders,
     pending,
+    send,
     settle,
     states,
 )
@@ -201,6 +205,74 @@ async def test_a_commit_that_fails(tmp_path: Path, statement: str) -> None:
     assert ask(path, "SELECT order_id, message FROM in_doubt") == [(1, "lost: the run ended before the answer")]
 
 
+@pytest.mark.parametrize("left_behind", ["l.db.staging", "l.db.new-journal"])
+async def test_invariant_09_a_scratch_file_that_cannot_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_behind: str
+) -> None:
+    """Before a run it refuses the ledger; at the end of a run, which is durable, it changes nothing. Never an error of the system."""
+    path = tmp_path / "l.db"
+    stuck: list[str] = []
+
+    def unlink(file: Path, missing_ok: bool = False) -> None:
+        if file.name in stuck:
+            raise OSError(errno.EIO, "Input/output error", str(file))
+        UNLINK(file, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1))
+        await ledger.begin("")
+        await send(ledger, {1: State.DELETED})
+        stuck += [left_behind, "l.db.lock"]
+    with pytest.raises(LedgerRefused, match=r"l\.db: cannot be used \(Input/output error"):
+        await SqliteLedger.open(path, HOST)
+    stuck.clear()
+    async with opened(path) as ledger:
+        assert await states(ledger) == {"deleted": 1}
+    assert names(tmp_path) == ["l.db"]
+
+
+UNLINK = Path.unlink
+
+
+async def test_invariant_09_a_name_that_cannot_be_made_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be synced when the ledger is born: refused, since a power cut could take the ledger away."""
+    path = tmp_path / "l.db"
+
+    def fails(folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    async with opened(path) as ledger:
+        with monkeypatch.context() as broken:
+            broken.setattr(place, "sync_folder", fails)
+            with pytest.raises(LedgerRefused, match=r"l\.db: cannot be used \(Input/output error"):
+                await arm(ledger, orders(1))
+    async with opened(path) as ledger:
+        assert await states(ledger) == {"pending": 1}
+
+
+async def test_invariant_07_a_reader_after_a_kill_inside_the_last_transaction(tmp_path: Path) -> None:
+    """A run that dies while it leaves its write-ahead log behind leaves a rollback journal: readers take it back, under the lock."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(*range(1, 3001)))
+    before = everything(path, ("orders",))
+    code = """
+import sqlite3
+db = sqlite3.connect(argv[0], isolation_level=None)
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN")
+db.execute("UPDATE orders SET line = 0")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert child(code, path).returncode == -9
+    assert names(tmp_path) == ["l.db", "l.db-journal"]
+    with closing(connect_read_only(path)):
+        pass
+    assert everything(path, ("orders",)) == before
+    assert names(tmp_path) == ["l.db"]
+
+
 FULL = """
 import json, resource
 async def main():
@@ -235,7 +307,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("limit_kib", [64, 200])
-async def test_a_file_that_may_not_grow(tmp_path: Path, limit_kib: int) -> None:
+async def test_invariant_09_a_file_that_may_not_grow(tmp_path: Path, limit_kib: int) -> None:
     """A real write error: the run is told and nothing more is intended; every durable intent is a result or a doubt afterwards."""
     path = tmp_path / "l.db"
     ran = child(FULL, path, limit_kib, "closed")
