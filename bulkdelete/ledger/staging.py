@@ -86,7 +86,8 @@ class Scratch:
 
     def attach(self, db: sqlite3.Connection) -> None:
         place.create(self._path)
-        db.execute("ATTACH ? AS scratch", (self._path.as_uri(),))
+        existing = f"{self._path.as_uri()}?mode=rw"  # SQLite would make it for all to read
+        db.execute("ATTACH ? AS scratch", (existing,))
         db.execute("PRAGMA scratch.journal_mode = OFF")
         db.execute("PRAGMA scratch.synchronous = OFF")
         for statement in SCRATCH.split(";\n"):
