@@ -1,0 +1,9 @@
+"""A fault at each system call that writes: the command dies there, or the disk says no there, once or from there on.
+
+One run is traced to learn its writes; then it is done again for each of them, with strace striking just there. Every trial goes
+on with a run that nothing disturbs. Reads are not struck, nor are the -shm file's changes, which go through memory.
+"""
+
+from tests.rigs.syscalls.campaign import KINDS, campaign, traced
+
+__all__ = ["KINDS", "campaign", "traced"]

@@ -1,0 +1,184 @@
+"""The real command with a fault at its writes: killed there, or told there that the disk fails or is full."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bulkdelete.simulator import Latency, Simulation, Simulator
+from tests.rigs import strace, syscalls
+from tests.rigs.report import Report
+from tests.rigs.strace import Call
+from tests.rigs.syscalls.points import Strike
+
+Recorder = Callable[[Report], None]
+EVERY = 10_000  # more than there are
+
+
+@pytest.fixture
+def _traced() -> None:
+    if (why := strace.missing()) is not None:
+        pytest.skip(why)
+
+
+def _kills(strike: Strike) -> bool:
+    return strike.fault == "SIGKILL"
+
+
+@pytest.mark.usefixtures("_traced")
+def test_invariant_07_killed_at_each_kind_of_write(record: Recorder) -> None:
+    """The ledger opens and passes its checks, knows all that the server was asked, and the next run ends every order."""
+    report = syscalls.campaign(0, len(syscalls.KINDS), _kills)
+    record(report)
+    report.judge(kind for kind in syscalls.KINDS if kind.endswith("SIGKILL"))
+
+
+@pytest.mark.usefixtures("_traced")
+def test_invariant_09_an_error_at_each_kind_of_write(record: Recorder) -> None:
+    """EIO or ENOSPC, once or lasting: nothing more is sent, the exit code is true, no traceback, the next run ends every order."""
+    report = syscalls.campaign(0, len(syscalls.KINDS), lambda strike: not _kills(strike))
+    record(report)
+    report.judge(kind for kind in syscalls.KINDS if not kind.endswith("SIGKILL"))
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("_traced")
+@pytest.mark.parametrize("part", range(4))
+def test_invariant_09_every_fault_at_every_write(record: Recorder, part: int) -> None:
+    """The same at every write of a first run, of a run after a crash, and of an export; four parts, to share the work."""
+    parts = {(syscall, scene): n for n, (syscall, scene) in enumerate(_SHARES)}
+    report = syscalls.campaign(
+        0, EVERY, lambda strike: parts.get((strike.point.syscall, strike.point.scene), len(parts)) % 4 == part
+    )
+    record(report)
+    report.judge()
+
+
+_SHARES = (("pwrite64", "run"), ("pwrite64", "again"), ("fdatasync", "run"), ("unlink", "run"))
+
+
+HEARD = (
+    "run: EIO at fdatasync 2 of trial/o.csv.ledger.db-journal",  # the change to a write-ahead log: its error comes late
+    "run: EIO at fsync 1 of trial",  # the ledger's name
+    "again: EIO at unlink 1 of trial/o.csv.ledger.db.staging",
+    "run: lasting ENOSPC at openat 1 of trial/o.csv.ledger.db-wal",
+    "again: SIGKILL at fdatasync 2 of trial/o.csv.ledger.db-journal",  # a reader must take a transaction back
+)
+
+
+@pytest.mark.usefixtures("_traced")
+def test_invariant_09_faults_that_went_unheard_once(record: Recorder) -> None:
+    """Where the product was mended."""
+    report = syscalls.campaign(0, EVERY, lambda strike: str(strike) in HEARD)
+    record(report)
+    report.judge()
+    assert report.effects.total() == len(HEARD)
+
+
+@pytest.mark.usefixtures("_traced")
+@pytest.mark.parametrize("scene", ["run", "again", "export"])
+async def test_invariant_31_every_file_is_made_for_its_owner_alone(tmp_path: Path, scene: str) -> None:
+    """0600 whatever the umask, and through no symlink. What must not be there is made with O_EXCL: not the lock, which is
+    shared, nor a log, which is added to, nor SQLite's own files beside the ledger, which it opens by itself."""
+    place, ended = await syscalls.traced(tmp_path, scene)
+    made = [call for call in ended.calls if call.creates and call.path.startswith(str(place.folder))]
+    assert made
+    for call in made:
+        assert "O_NOFOLLOW" in call.text, call.text
+        assert ", 0600)" in call.text, call.text
+        shared = call.path.endswith((".lock", "run.log", "-wal", "-shm", "-journal"))
+        assert shared or "O_EXCL" in call.text, call.text
+    left = {path.name: path.stat().st_mode & 0o777 for path in place.folder.iterdir() if path != place.file}
+    assert left == dict.fromkeys(left, 0o600)
+
+
+@pytest.mark.usefixtures("_traced")
+@pytest.mark.parametrize(("scene", "name"), [("export", "out.csv"), ("again", "rejects.csv")])
+async def test_invariant_08_a_file_asked_for_is_whole_or_absent(tmp_path: Path, scene: str, name: str) -> None:
+    """It is written as a draft; when all of that is on the disk it takes its name, and then the name goes to the disk."""
+    place, ended = await syscalls.traced(tmp_path, scene)
+    target = str(place.folder / name)
+    (rename,) = (call for call in ended.calls if call.name.startswith("rename") and call.path == target)
+    draft = rename.names[0]
+    steps = [_step(call, draft, target, str(place.folder)) for call in ended.calls]
+    assert [step for step in steps if step][:5] == ["make", "write", "sync", "rename", "sync folder"]
+    assert not any(call.creates and call.path == target for call in ended.calls)
+
+
+def _step(call: Call, draft: str, target: str, folder: str) -> str | None:
+    steps = {
+        ("openat", draft): "make",
+        ("write", draft): "write",
+        ("fsync", draft): "sync",
+        (call.name if call.name.startswith("rename") else "", target): "rename",
+        ("fsync", folder): "sync folder",
+    }
+    return steps.get((call.name, call.path))
+
+
+# A disk that is full, without strace: a file system of 128 KiB.
+
+FULL = """
+import asyncio, json, subprocess, sys
+from pathlib import Path
+from bulkdelete import job
+from bulkdelete.api.keys import ApiKey
+from bulkdelete.intake import Source
+from bulkdelete.model import State
+from bulkdelete.pipeline import Halter
+from bulkdelete.settings import Settings
+
+url, disk = sys.argv[1:]
+
+async def run():
+    settings = Settings(ledger=Path(disk) / "l.db", api_url=url, account_id=7, revert_stock=False, slots=4,
+        settling_delay_s=0.0, backoff_s=0.0, free_disk_bytes=0, bytes_per_order=0)
+    proposal = await job.propose([Source("o.csv")], settings)
+    try:
+        summary = await job.delete(await job.confirm(proposal), ApiKey("k"), Halter())
+    finally:
+        await job.close(proposal)
+    print(json.dumps([summary.exit_code, {state.label: n for state in State if (n := summary.counts[state])}]))
+
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", disk], check=True)
+asyncio.run(run())
+subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+asyncio.run(run())
+"""
+
+
+def _unmountable() -> str | None:
+    tried = subprocess.run(["unshare", "-rm", "true"], capture_output=True, text=True, check=False)
+    return tried.stderr.strip() or "unshare fails" if tried.returncode else None
+
+
+async def test_invariant_09_a_disk_of_128_kib(tmp_path: Path) -> None:
+    """The run stops when the disk is full, with its own exit code; with more room the same command ends every order, and repeats
+    nothing but what was in doubt."""
+    if (why := _unmountable()) is not None:
+        pytest.skip(f"no file system can be mounted here: {why}")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "o.csv").write_text("orderId\n" + "".join(f"{order}\n" for order in range(1, 201)))
+    simulator = Simulator(Simulation(limit=60_000, orders=None, latency=Latency(0.01)))
+    url = f"http://127.0.0.1:{await simulator.start(port=0)}"
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "unshare", "-rm", sys.executable, "-c", FULL, url, str(tmp_path / "disk"),
+            cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        await simulator.close()
+    assert (process.returncode, err.decode()) == (0, "")
+    (full_code, full), (code, states) = (json.loads(line) for line in out.decode().splitlines())
+    assert full_code == 6
+    assert 0 < full["deleted"] < 200
+    assert code == 0
+    assert sum(states.values()) == 200
+    assert len(simulator.journal) - 200 <= 4  # as many as were in flight
