@@ -85,9 +85,15 @@ def words() -> tuple[str, ...]:
 def missing() -> str | None:
     """Why no rig can use strace here; None if it can."""
     if shutil.which("strace") is None:
-        return "strace is not installed"
+        return (
+            "strace is not installed, so no fault was put at a system call and no power was cut: apt-get install strace"
+        )
     tried = subprocess.run([*words(), "-o", "/dev/null", "true"], capture_output=True, text=True, check=False)
-    return f"strace does not work here: {tried.stderr.strip()[:200]}" if tried.returncode else None
+    return (
+        f"strace does not work here, so no fault was put at a system call and no power was cut: {tried.stderr.strip()[:200]}"
+        if tried.returncode
+        else None
+    )
 
 
 def calls(log: Path) -> Iterator[Call]:

@@ -15,7 +15,7 @@ from bulkdelete.simulator import Latency, Simulation, Simulator
 from tests.rigs import strace, syscalls
 from tests.rigs.report import Report
 from tests.rigs.strace import Call
-from tests.rigs.syscalls.points import Strike
+from tests.rigs.syscalls.points import FAULTS, SYSCALLS, Strike
 
 Recorder = Callable[[Report], None]
 EVERY = 10_000  # more than there are
@@ -49,18 +49,12 @@ def test_invariant_09_an_error_at_each_kind_of_write(record: Recorder) -> None:
 
 @pytest.mark.soak
 @pytest.mark.usefixtures("_traced")
-@pytest.mark.parametrize("part", range(4))
-def test_invariant_09_every_fault_at_every_write(record: Recorder, part: int) -> None:
-    """The same at every write of a first run, of a run after a crash, and of an export; four parts, to share the work."""
-    parts = {(syscall, scene): n for n, (syscall, scene) in enumerate(_SHARES)}
-    report = syscalls.campaign(
-        0, EVERY, lambda strike: parts.get((strike.point.syscall, strike.point.scene), len(parts)) % 4 == part
-    )
+@pytest.mark.parametrize("fault", FAULTS)
+def test_invariant_09_every_fault_at_every_write(record: Recorder, fault: str) -> None:
+    """The same at every write of a first run, of a run after a crash, and of an export."""
+    report = syscalls.campaign(0, EVERY, lambda strike: strike.fault == fault)
     record(report)
-    report.judge()
-
-
-_SHARES = (("pwrite64", "run"), ("pwrite64", "again"), ("fdatasync", "run"), ("unlink", "run"))
+    report.judge(f"{syscall} {fault}" for syscall in SYSCALLS)
 
 
 HEARD = (
