@@ -5,12 +5,13 @@ A column that a user names is taken as it is named, unless its name says that it
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.cells import Id, bare, is_blank, read_id, shown
+from bulkdelete.intake.cells import Id, bare, is_blank, read_flag, read_id, shown
 from bulkdelete.intake.reading import UNASKED, Reading
 
 ORDER = frozenset({
@@ -37,6 +38,9 @@ OTHERS = ("external", "sourcepack", "pack", "integrated")
 _DROPPED_KINDS = frozenset({"Zs", "Cf", "Cc", "Mn", "Pc", "Pd"})
 _DROPPED = frozenset(".:#/°º")
 
+_DAMAGED = re.compile(r"[-+]?[0-9][0-9.,'’ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?")
+"""What groups of thousands, scientific notation or a sign make of an id. A date has other marks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -61,14 +65,25 @@ class Columns:
         """Whether a row has as many cells as the header, empty ones at the end of either aside; else columns have shifted.
 
         Where those are what makes the number right, a cell may still have come or gone before the id. `Calle 5, 12,700001,`
-        without quotes has a cell more, and an id right of the id; a row that lost a cell still ends in an empty one.
+        without quotes has a cell more, and an id right of the id, maybe a damaged one; a row that lost a cell still ends in an
+        empty one. What stands right of the id may have shifted alone.
         """
         if len(cells) < self.named or not is_blank(cells[self.named :]):
             return False
         if len(cells) < self.width:
             return bool(bare(cells[-1]))
-        to_the_right = cells[self.order + 1 : self.order + 1 + len(cells) - self.width]
-        return not any(isinstance(read_id(cell), Id) for cell in to_the_right)
+        more = len(cells) - self.width
+        return not (
+            any(map(_was_id, cells[self.order + 1 : self.order + 1 + more]))
+            or any(map(_was_id, self._beyond(self.account, self.stock, cells, more)))
+            or any(isinstance(read_flag(cell), bool) for cell in self._beyond(self.stock, self.account, cells, more))
+        )
+
+    def _beyond(self, at: int | None, other: int | None, cells: Sequence[str], more: int) -> list[str]:
+        """Where a column's cell would be if `more` cells had come between the id and it. The `other` column speaks for itself."""
+        if at is None or at < self.order:
+            return []
+        return [cells[n] for n in range(at + 1, at + 1 + more) if n != other]
 
 
 def fold(name: str) -> str:
@@ -156,6 +171,10 @@ _NOT_TO_DELETE_BY = (
     "does not name the order to delete: its numbers belong to something else, and the API would delete whatever order "
     "happens to have them. Export the column orderId (Id in GET orders) as well"
 )
+
+
+def _was_id(text: str) -> bool:
+    return isinstance(read_id(text), Id) or _DAMAGED.fullmatch(bare(text)) is not None
 
 
 def _like_an_id(text: str) -> bool:

@@ -181,6 +181,8 @@ class _Meaning:
     marketplace_ids: int = 0
     long_ids: int = 0
     rounded_ids: int = 0
+    longer: set[int] = field(default_factory=set)  # cells more than the header in rows that were taken ...
+    shifted: set[int] = field(default_factory=set)  # ... and in rows that were not
 
     def of(self, row: Row) -> Order | Reject | None:
         """None for a blank row and for one that adds up others. Raises InputRefused where a second table begins."""
@@ -192,8 +194,11 @@ class _Meaning:
             if any(map(is_total, cells)):
                 return self._total(row)
         if (len(cells) != columns.width or columns.named != columns.width) and not columns.fit(cells):
+            if is_blank(cells):
+                return None
+            self.shifted.add(len(cells) - columns.width)
             why = f"{len(cells)} cells under a header of {columns.width}: the columns have shifted. Correct the row"
-            return None if is_blank(cells) else self._reject(row, columns.order, why)
+            return self._reject(row, columns.order, why)
         text = cells[columns.order]
         forms: tuple[str, ...] = ()
         if PLAIN.fullmatch(text):  # nearly every cell: saves making an Id
@@ -214,6 +219,8 @@ class _Meaning:
         if forms or account.forms:
             self._notice(columns.order, forms)
             self._notice(columns.account, account.forms)
+        if len(cells) > columns.width:
+            self.longer.add(len(cells) - columns.width)
         self.orders += 1
         return Order(account.value, order_id, stock, Origin(self.path, line))
 
@@ -230,7 +237,13 @@ class _Meaning:
         return self.swallowed(row) is not None or (broken and any(isinstance(read_id(cell), Id) for cell in row.cells))
 
     def conclude(self, file: str) -> None:
-        """Judge the ids all together. Raises InputRefused if a spreadsheet rounded them."""
+        """Judge the rows all together. Raises InputRefused if a spreadsheet rounded the ids, or the header lost a name: of the
+        rows below that, one with an empty id could be taken by the number to its left."""
+        if both := self.longer & self.shifted:
+            raise InputRefused(
+                f"{file}: rows have {max(both)} more cells than the header, empty at the end in some of them and not in others. "
+                "Is a column without a name? Correct the header, or those rows"
+            )
         if self.long_ids >= _ROUNDED_IDS and self.long_ids == self.rounded_ids:
             raise InputRefused(
                 f"{file}: all {self.long_ids:,} order ids of 16 or more digits end in zeros: a spreadsheet kept "

@@ -283,3 +283,11 @@ def test_only_a_row_without_an_id_adds_up_others(tmp_path: Path) -> None:
     rows = list(source.read(1, False))
     assert [row.origin.line for row in rows if isinstance(row, Reject)] == [3, 4]
     assert source.skipped == 2
+
+
+def test_a_header_that_lost_a_name(tmp_path: Path) -> None:
+    """The header is a name short, a row has no id and ends in an empty cell: the number left of the id is no id."""
+    with pytest.raises(InputRefused, match="1 more cells than the header"):
+        read(tmp_path, "n,orderId\nyes,900001,\nno,x,700002\n")
+    assert read(tmp_path, "orderId,n\n700001,x,\n700002,y,\n") == [(5, 700001, False), (5, 700002, False)]
+    assert len(read(tmp_path, "orderId,n\n700001,x,\n700002,y,z,\n")) == 2
