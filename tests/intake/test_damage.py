@@ -199,7 +199,7 @@ DAMAGES = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(sheets())
-def test_no_damage(sheet: Sheet) -> None:
+def test_invariant_28_no_damage(sheet: Sheet) -> None:
     """Every dialect is read for what it is: all ids of the id column come out, in order, and nothing else.
 
     A cell may look as if it had swallowed a row: then that row is a reject, and no other is.
@@ -221,7 +221,7 @@ def test_no_damage(sheet: Sheet) -> None:
 @example(Sheet(("n", "id"), 1, (("a", "1"), ("b", "2"))), (Damage("start quote", 5), Damage("end quote", 9)))
 @example(Sheet(("nota", "id", "m"), 1, (("900001", "1", ""),)), (Damage("start mark", 9),))
 @example(Sheet(("a", "id", "m", ""), 1, (("x", "1", "900001", ""),)), (Damage("delete", 11),))
-def test_damage(sheet: Sheet, damages: tuple[Damage, ...]) -> None:
+def test_invariant_28_damage(sheet: Sheet, damages: tuple[Damage, ...]) -> None:
     """No id comes out that no row had in its id column, and no untouched order vanishes: it is there, or rejected, or all is refused."""
     written = Written(sheet)
     edits = [edit(written, damage) for damage in damages]
@@ -238,7 +238,7 @@ def test_damage(sheet: Sheet, damages: tuple[Damage, ...]) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(sheets(), st.sampled_from(["utf-8", "cp1252", "latin-1", "cp850", "mac-roman", "utf-16-le", "utf-16-be"]))
-def test_another_encoding(sheet: Sheet, codec: str) -> None:
+def test_invariant_28_another_encoding(sheet: Sheet, codec: str) -> None:
     """Whatever the letters become, the digits stay: the same orders come out, or the file is refused."""
     written = Written(sheet)
     rows = outcomes(written.content.decode(sheet.codec).encode(codec))
