@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.cells import Id, bare, is_blank, read_flag, read_id, shown
+from bulkdelete.intake.cells import BLANKS, Id, bare, is_blank, read_flag, read_id, shown
 from bulkdelete.intake.reading import UNASKED, Reading
 
 ORDER = frozenset({
@@ -34,10 +34,11 @@ STOCK = frozenset({"revertstock", "stockrevert", "devolverstock", "revertirstock
 OTHERS = ("external", "sourcepack", "pack", "integrated")
 """Ids of other things. The API would delete whatever order happens to have that number."""
 
-# Blanks, format characters (BOM, zero-width), controls, accents, underscores, hyphens.
-_DROPPED_KINDS = frozenset({"Zs", "Cf", "Cc", "Mn", "Pc", "Pd"})
-_DROPPED = frozenset(".:#/°º")
+# Blanks, format characters (BOM, zero-width), controls, accents, underscores, hyphens, curly and angle quotes.
+_DROPPED_KINDS = frozenset({"Zs", "Cf", "Cc", "Mn", "Pc", "Pd", "Pi", "Pf"})
+_DROPPED = frozenset(".:#/°º\"'")  # half a pair of quotes must not hide the column of the account
 
+_AROUND = BLANKS + "\"'"
 _DAMAGED = re.compile(r"[-+]?[0-9][0-9.,'’ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?")
 """What groups of thousands, scientific notation or a sign make of an id. A date has other marks."""
 
@@ -87,7 +88,7 @@ class Columns:
 
 
 def fold(name: str) -> str:
-    """The name without case, accents, blanks, underscores, hyphens and the marks of abbreviation."""
+    """The name without case, accents, blanks, underscores, hyphens and the marks of abbreviation, and without quotes."""
     letters = unicodedata.normalize("NFKD", bare(name).replace("º", "")).casefold()
     return "".join(c for c in letters if c not in _DROPPED and unicodedata.category(c) not in _DROPPED_KINDS)
 
@@ -174,7 +175,7 @@ _NOT_TO_DELETE_BY = (
 
 
 def _was_id(text: str) -> bool:
-    return isinstance(read_id(text), Id) or _DAMAGED.fullmatch(bare(text)) is not None
+    return isinstance(read_id(text), Id) or _DAMAGED.fullmatch(text.strip(_AROUND)) is not None
 
 
 def _like_an_id(text: str) -> bool:

@@ -269,6 +269,10 @@ class _Meaning:
         order = read_id(text, self.thousands)
         if isinstance(order, Id):
             return self._reject(row, at, "the row says total, and has an id. Take the row out, or the word")
+        if any("\n" in cell or "\r" in cell for cell in row.cells):  # what else is in there cannot be told
+            return self._reject(
+                row, at, "the row says total, and a cell runs over the end of its line. Put the row on one line"
+            )
         if self._is_header(row) or any(char.isdigit() for char in text):  # an id that was damaged is no total
             return self._no_order(row, order.why)
         self.skipped += 1

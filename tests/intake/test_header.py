@@ -25,6 +25,7 @@ def columns(header: str, **options: str) -> Columns:
         ("id,n", "1", False),
         ("id,n", "1,519.025,", False),
         ("id,n", "1,8.4E+05,", False),
+        ("id,n", '367,695",', False),
         ("id,n", "1,2024-01-31,", True),
         ("id,n,", "1,2", True),
         ("id,n,", "1,2,", True),

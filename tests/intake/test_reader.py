@@ -291,3 +291,15 @@ def test_a_header_that_lost_a_name(tmp_path: Path) -> None:
         read(tmp_path, "n,orderId\nyes,900001,\nno,x,700002\n")
     assert read(tmp_path, "orderId,n\n700001,x,\n700002,y,\n") == [(5, 700001, False), (5, 700002, False)]
     assert len(read(tmp_path, "orderId,n\n700001,x,\n700002,y,z,\n")) == 2
+
+
+def test_a_total_of_several_lines(tmp_path: Path) -> None:
+    """Two open quotes may hide orders in a row that says total: it is not left out."""
+    text = 'PackId|id\nTotal|"\nPackId|id\n"|"|700001\nTotal|"\n'
+    assert [row[0] for row in read(tmp_path, text)] == [2]
+
+
+def test_half_a_pair_of_quotes_hides_no_column(tmp_path: Path) -> None:
+    """An account that contradicts the option is seen, whatever quotes are left around the name of its column."""
+    for name in ('account"', "“account", "'account"):
+        assert len(rejects(tmp_path, f"n,{name},id\n,8,700001\n")) == 1
