@@ -54,8 +54,9 @@ Edits = Callable[[Written, Random], tuple[Edit, ...] | None]
 def _text(edits_of: Edits, refused: bool = False) -> Callable[[Written, Random], Damaged | None]:
     def befall(written: Written, chance: Random) -> Damaged | None:
         edits = edits_of(written, chance)
-        if not edits:
-            return None
+        first = written.rows[0].end
+        if not edits or (not written.table.named and any(one.at <= first for one in edits) and not refused):
+            return None  # a first row without a header tells how wide the others are: whatever it has become
         plain = written.content
         for one in sorted(edits, key=lambda one: one.at, reverse=True):
             plain = plain[: one.at] + one.put + plain[one.at + one.taken :]
@@ -66,10 +67,8 @@ def _text(edits_of: Edits, refused: bool = False) -> Callable[[Written, Random],
 
 
 def _free(written: Written, chance: Random) -> int:
-    """A place in the text, not inside what has a meaning, nor in a first row that tells how wide the others are."""
+    """A place in the text, not inside what has a meaning."""
     at = written.begin + chance.randrange((len(written.content) - written.begin) // written.width + 1) * written.width
-    if not written.table.named and at <= written.rows[0].end:
-        return written.begin
     return next((span.end for span in written.meaningful if span.start <= at < span.end), at)
 
 
@@ -97,16 +96,13 @@ def _mark(written: Written, chance: Random) -> tuple[Edit, ...]:
 
 
 def _without(spans: str, one_column: bool) -> Edits:
-    """Take away one of these. Two numbers in a first row without a header would melt into one without a trace, as would the ids
-    of a single column."""
+    """Take away one of these. The ids of a single column would melt into one without a trace."""
 
     def edits(written: Written, chance: Random) -> tuple[Edit, ...] | None:
         found: list[Span] = getattr(written, spans)
         if not found or (len(written.table.names) == 1 and not one_column):
             return None
         span = chance.choice(found)
-        if not written.table.named and span.start <= written.rows[0].end:
-            return None
         return (Edit(span.start, span.end - span.start, b""),)
 
     return edits
@@ -288,7 +284,7 @@ KINDS: dict[str, Callable[[Written, Random], Damaged | None]] = {
     "lost newline": _text(_without("newlines", one_column=False)),
     "byte order mark inside": _text(_bom_inside),
     "cp1252 byte": _text(_byte),
-    "NUL": _text(_nul),
+    "NUL": _text(_nul, refused=True),
     "bit flip": _text(_flip),
     "cut": _text(_cut),
     "wrong sep line": _text(_wrong_declaration),

@@ -18,8 +18,10 @@ from tests.rigs.reader.tables import ACCOUNT_NAMES, ID_NAMES, NO, STOCK_NAMES, T
 
 __all__ = ["Refused", "Seen", "seen"]
 
-_AROUND = " \t\u00a0\ufeff\"'=“”‘’«»"
+_BLANKS = " \t\u00a0\u202f\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
+_AROUND = _BLANKS + "\"'=“”‘’«»"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_TOTALS = {word.rstrip(":").casefold() for word in TOTALS}
 _FLAGS = {word.casefold(): True for word in YES} | {word.casefold(): False for word in NO}
 
 
@@ -69,7 +71,7 @@ def _seen(line: int, cells: list[str], table: Table, header: list[str], columns:
         contradicts = table.given_account not in (None, account) or table.given_stock not in (None, stock)
         if number and account and stock is not None and not contradicts:
             order = account, number, stock
-    total = any(_bare(cell) in [word.casefold() for word in TOTALS] for cell in cells)
+    total = any(_bare(cell).rstrip(": ") in _TOTALS for cell in cells)
     return Seen(line, order, _blank(cells), total)
 
 
@@ -96,7 +98,7 @@ def _bare(cell: str) -> str:
 
 
 def _blank(cells: list[str]) -> bool | None:
-    if not "".join(cells).strip(" \t\u00a0\ufeff"):
+    if not "".join(cells).strip(_BLANKS):
         return True
     return None if not "".join(cells).strip(_AROUND) else False
 

@@ -194,8 +194,8 @@ class _Drawn:
         return Row(_put(order.cells, at, text), NoOrder.REJECT, lost)
 
     def _total(self) -> Row:
-        cells = [self._other().replace("\n", "").replace("\r", "") for _ in self.table.names]
-        cells[self.chance.randrange(len(cells))] = self.chance.choice(TOTALS)
+        cells = [cell.replace("\n", "").replace("\r", "") for cell in self._filled({})]
+        cells[self.chance.randrange(len([name for name in self.table.names if name]))] = self.chance.choice(TOTALS)
         if cells[self.table.order] not in TOTALS:
             cells[self.table.order] = ""
         return Row(tuple(cells), NoOrder.SKIPPED)
