@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.rigs import reader
+from tests.rigs import headers, reader
 from tests.rigs.report import Report
 
 Record = Callable[[Report], None]
@@ -37,3 +37,26 @@ def test_invariant_28_in_200_000_files(record: Record) -> None:
     record(report)
     assert report.ran["files"] >= 200_000
     report.judge(reader.KINDS)
+
+
+def test_invariant_19_headers_are_heard_as_they_were_said(record: Record) -> None:
+    """4,000 answers in every dialect, each spoiled four times: never an exception, never a wait that is none, and what is
+    malformed counts as absent."""
+    report = headers.campaign(1, 4_000)
+    record(report)
+    report.judge((*headers.KINDS, "malformed is absent"))
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(st.randoms(use_true_random=False))
+def test_invariant_19_whatever_the_headers(chance: Random) -> None:
+    """The same with headers that Hypothesis draws."""
+    headers.trial(chance, Report("headers"))
+
+
+@pytest.mark.soak
+def test_invariant_19_in_a_million_headers(record: Record) -> None:
+    """The same, longer."""
+    report = headers.campaign(1_000_000, 200_000)
+    record(report)
+    report.judge((*headers.KINDS, "malformed is absent"))
