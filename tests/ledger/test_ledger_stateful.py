@@ -1,4 +1,5 @@
-"""Random histories of a ledger beside a dict that says what must be true: intents, ends, crashes, new selections, retries."""
+"""Random histories of a ledger beside a dict that says what must be true: proposals confirmed and declined, intents, ends,
+crashes, retries, what was learned, and a ledger of format 1 that is brought up to date on the way."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,9 +25,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bulkdelete.ledger import Passing, Retry
+from bulkdelete.ledger import Facts, Passing, Retry, sqlite
 from bulkdelete.ledger.sqlite import SqliteLedger, connect_read_only
-from bulkdelete.model import OPEN, Doubts, Intent, State, Task
+from bulkdelete.model import OPEN, Doubts, Intent, Learned, Order, Origin, Reject, State, Task
 from tests.ledger.scene import HOST, Clock, arm, ids, in_memory, labels, order, pending, propose, settle
 
 T = TypeVar("T")
@@ -33,6 +35,8 @@ IDS = range(1, 9)
 ENDS = st.sampled_from((None, *State))
 ROWS = st.dictionaries(st.sampled_from(IDS), st.booleans(), max_size=8)
 NTH = st.integers(0, 7)
+KEYS = ("00ff", "ff00")
+LEARNED = st.builds(Learned, st.sampled_from((0.5, 0.1 + 0.2, 40.0)), st.sampled_from((1.0, 30.0)))
 
 
 @dataclass
@@ -68,6 +72,7 @@ class History(RuleBasedStateMachine):
         self.clock = Clock()
         self.known: dict[int, Known] = {}
         self.flying: dict[int, Intent] = {}
+        self.learned: dict[str, Learned] = {}
         self.ledger = self.do(SqliteLedger.open(self.path, HOST, self.clock))
 
     def do(self, step: Coroutine[Any, Any, T]) -> T:
@@ -79,34 +84,69 @@ class History(RuleBasedStateMachine):
 
     # A run begins.
 
-    @initialize(rows=ROWS.filter(bool))
-    def first(self, rows: dict[int, bool]) -> None:
-        self.confirm(rows)
+    @initialize(rows=ROWS.filter(bool), old=st.booleans())
+    def first(self, rows: dict[int, bool], old: bool) -> None:
+        """The ledger is of this format, or of the first one until a later run begins."""
+        if not old:
+            self.confirm(rows, 0)
+            return
+        self.do(self.ledger.close())
+        with patch.object(sqlite, "VERSION", 1):
+            self.ledger = self.do(SqliteLedger.open(self.path, HOST, self.clock))
+            self.do(arm(self.ledger, self.inputs(rows, 0)))
+            self.do(self.ledger.begin(""))
+            self.known = {n: Known(revert) for n, revert in rows.items()}
+            self.intend(0, in_doubt=False)
+        self.crash([])
 
     @precondition(lambda self: not self.flying)
-    @rule(rows=ROWS)
-    def confirm(self, rows: dict[int, bool]) -> None:
+    @rule(rows=ROWS, rejects=st.integers(0, 2))
+    def confirm(self, rows: dict[int, bool], rejects: int) -> None:
         """A new selection: facts as the dict has them; a sent order with the other stock is a reject, and nothing is armed."""
         known = self.known
-        clashes = {n for n, revert in rows.items() if n in known and known[n].attempts and known[n].revert != revert}
-        taken = [n for n in rows if n not in clashes]
-        named = [known[n] for n in taken if n in known]
-        inputs = [order(n, account(n), revert=revert) for n, revert in rows.items()]
-        facts = self.do(propose(self.ledger, inputs, doubts=Doubts.RESEND))
-        assert (facts.rejected, facts.orders, facts.new) == (len(clashes), len(taken), len(taken) - len(named))
-        assert facts.doubtful == sum(one.state is State.IN_DOUBT for one in named)
-        assert facts.settled == sum(one.state not in OPEN for one in named)
-        assert facts.to_send == facts.new + facts.waiting + facts.doubtful == facts.orders - facts.settled
-        assert facts.left_alone == sum(one.state in OPEN for n, one in known.items() if n not in rows)
-        if clashes:
+        if self.proposed(rows, rejects).rejected > rejects:
             return
-        self.do(arm(self.ledger, inputs))
+        self.do(arm(self.ledger, self.inputs(rows, rejects)))
         for n, one in known.items():
             one.selected = n in rows
         for n, revert in rows.items():
             known.setdefault(n, Known(revert)).revert = revert
+        self.began()
+
+    @precondition(lambda self: not self.flying)
+    @rule(rows=ROWS, rejects=st.integers(0, 2))
+    def decline(self, rows: dict[int, bool], rejects: int) -> None:
+        """A proposal that nobody confirms: the invariants below see that nothing happened."""
+        self.proposed(rows, rejects)
+
+    def proposed(self, rows: dict[int, bool], rejects: int) -> Facts:
+        """Facts of a proposal as the dict has them; every row of its input is accounted for."""
+        known = self.known
+        clashes = {n for n, revert in rows.items() if n in known and known[n].attempts and known[n].revert != revert}
+        taken = [n for n in rows if n not in clashes]
+        named = [known[n] for n in taken if n in known]
+        inputs = self.inputs(rows, rejects)
+        facts = self.do(propose(self.ledger, inputs, doubts=Doubts.RESEND))
+        again = max(rows, default=0)
+        twice = bool(rows) and again not in clashes
+        assert (facts.orders, facts.new, facts.duplicated) == (len(taken), len(taken) - len(named), twice)
+        assert facts.rejected == rejects + len(clashes) + (again in clashes)
+        assert facts.orders + facts.duplicated + facts.rejected == facts.inputs[0].data_rows == len(inputs)
+        assert facts.doubtful == sum(one.state is State.IN_DOUBT for one in named)
+        assert facts.settled == sum(one.state not in OPEN for one in named)
+        assert facts.to_send == facts.new + facts.waiting + facts.doubtful == facts.orders - facts.settled
+        assert facts.left_alone == sum(one.state in OPEN for n, one in known.items() if n not in rows)
+        return facts
+
+    def inputs(self, rows: dict[int, bool], rejects: int) -> list[Order | Reject]:
+        """Every row, the one with the largest id once more, and some rejects."""
+        orders = [order(n, account(n), revert=revert) for n, revert in rows.items()]
+        bad = [Reject(Origin("a.csv", 100 + n), "orderId", "x", "no id") for n in range(rejects)]
+        return [*orders, *(one for one in orders if one.order_id == max(rows)), *bad]
+
+    def began(self) -> None:
         self.do(self.ledger.begin(""))
-        for one in known.values():
+        for one in self.known.values():
             one.doubts_in_run = 0
 
     # A run goes on.
@@ -145,6 +185,15 @@ class History(RuleBasedStateMachine):
             if one.selected and one.state is State.REFUSED and status != 400:
                 one.state = State.PENDING
 
+    @rule(key=st.sampled_from(KEYS), learned=LEARNED)
+    def learn(self, key: str, learned: Learned) -> None:
+        async def handed_over() -> None:
+            self.ledger.learn(key, learned)
+            await self.ledger.flush()
+
+        self.do(handed_over())
+        self.learned[key] = learned
+
     # A run ends.
 
     @rule()
@@ -176,9 +225,7 @@ class History(RuleBasedStateMachine):
             self.known[order_id].end(State.IN_DOUBT, this_run=False)
         self.flying.clear()
         self.ledger = self.do(SqliteLedger.open(self.path, HOST, self.clock))
-        self.do(self.ledger.begin(""))
-        for one in self.known.values():
-            one.doubts_in_run = 0
+        self.began()
 
     # What must hold at any moment.
 
@@ -190,6 +237,23 @@ class History(RuleBasedStateMachine):
         if self.known:
             with closing(connect_read_only(self.path)) as reader:
                 assert dict(reader.execute("SELECT * FROM summary")) == self.expected(False)
+                attempts = dict(reader.execute("SELECT order_id, attempts FROM results"))
+                appended = dict(reader.execute("SELECT order_id, count(*) FROM attempts GROUP BY 1"))
+            assert attempts == {n: one.attempts for n, one in self.known.items()}
+            assert appended == {n: one.attempts for n, one in self.known.items() if one.attempts}
+
+    @invariant()
+    def a_resumed_run_would_find_the_same(self) -> None:
+        """`resume` goes on with the last confirmed selection, and no more; what was learned of each key is there."""
+        if not self.known:
+            return
+        facts = self.do(self.ledger.selected(Doubts.HOLD))
+        chosen = [one.state for one in self.known.values() if one.selected]
+        waiting = sum(state in (State.PENDING, State.FAILED) for state in chosen)
+        assert (facts.orders, facts.waiting, facts.to_send) == (len(chosen), waiting, waiting)
+        assert facts.left_alone == sum(one.state in OPEN for one in self.known.values() if not one.selected)
+        if self.learned:
+            assert {key: self.do(self.ledger.learned(key)) for key in self.learned} == self.learned
 
     @invariant()
     def passes_hand_out_what_is_open(self) -> None:
@@ -239,12 +303,13 @@ def histories(examples: int, steps: int) -> None:
     )
 
 
-def test_histories() -> None:
-    """Whatever is intended, settled, crashed, confirmed and retried: kept counts = scan = truth, and so are the passes."""
-    histories(15, 25)
+def test_invariant_03_histories() -> None:
+    """Whatever is confirmed, declined, intended, settled, crashed and retried: every order is in one state, kept counts = scan =
+    truth, every input row is accounted for, and so are the passes."""
+    histories(30, 25)
 
 
 @pytest.mark.soak
-def test_long_histories() -> None:
+def test_invariant_03_long_histories() -> None:
     """The same, longer."""
     histories(500, 60)
