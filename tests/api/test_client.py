@@ -624,7 +624,7 @@ async def test_ca_file_that_is_none(tmp_path: Path) -> None:
 # The request.
 
 
-async def test_request_on_the_wire() -> None:
+async def test_invariant_33_request_on_the_wire() -> None:
     """One DELETE with each documented parameter once, in the documented case, who we are, and no body."""
     async with Script(OK) as script, client_of(script.port) as client:
         await client.delete(Order(ACCOUNT, MAX_ID, True, Origin("orders.csv", 2)))
@@ -686,7 +686,7 @@ KEYS = st.text(min_size=1, max_size=60).filter(lambda key: key == key.strip() an
 
 @settings(deadline=None)
 @given(key=KEYS, account_id=IDS, order_id=IDS, revert=st.booleans())
-def test_url(idle: Client, key: str, account_id: int, order_id: int, revert: bool) -> None:
+def test_invariant_33_url(idle: Client, key: str, account_id: int, order_id: int, revert: bool) -> None:
     """Whatever the key is made of, the final URL says the four parameters, each once, and nothing else."""
     idle._key = ApiKey(key)
     url = idle._url_of(Order(account_id, order_id, revert, Origin("orders.csv", 2)))
@@ -701,7 +701,7 @@ def test_url(idle: Client, key: str, account_id: int, order_id: int, revert: boo
 
 
 @pytest.mark.parametrize("left_out", ["API_KEY", "accountId", "orderId", "revertStock"])
-def test_url_that_says_less(left_out: str, idle: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invariant_33_url_that_says_less(left_out: str, idle: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a parameter got lost on the way to the URL, nothing would be sent: the final URL is what is checked."""
     whole = URL.with_query
 
@@ -713,7 +713,7 @@ def test_url_that_says_less(left_out: str, idle: Client, monkeypatch: pytest.Mon
         idle._url_of(order())
 
 
-def test_url_that_says_something_else(idle: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invariant_33_url_that_says_something_else(idle: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor if another order's id came out."""
     whole = URL.with_query
     monkeypatch.setattr(URL, "with_query", lambda self, query: whole(self, {**query, "orderId": "13"}))
@@ -722,7 +722,7 @@ def test_url_that_says_something_else(idle: Client, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("order_id", [None, 0, -1, MAX_ID + 1, True, "", "12", 1.0])
-def test_order_without_an_id(order_id: Any) -> None:
+def test_invariant_33_order_without_an_id(order_id: Any) -> None:
     """There is no order without an id, so no request without orderId."""
     with pytest.raises(ValueError, match="order_id"):
         order(order_id)

@@ -100,7 +100,7 @@ PRINTABLE = st.characters(exclude_categories=["C", "Z"])
     before=st.text(st.sampled_from("ab <&%\\\x1b\n"), max_size=20),
     after=st.text(st.sampled_from("ab >;25\x00\u202e"), max_size=20),
 )
-def test_any_key(key: str, before: str, after: str) -> None:
+def test_invariant_30_any_key(key: str, before: str, after: str) -> None:
     """Keys of any characters are found, those that mean something in a pattern, a URL or HTML too."""
     hide = Redactor(ApiKey(key), LONGEST)
     for echo in (key, quote(key, safe=""), quote_plus(key), html.escape(key), json.dumps(key)[1:-1]):
@@ -120,7 +120,7 @@ def test_key_with_a_backslash() -> None:
         assert hide(f"<{echo}>") == "<[API key]>"
 
 
-def test_key_goes_before_the_cap() -> None:
+def test_invariant_30_key_goes_before_the_cap() -> None:
     """A key across the cap is taken out first: no half of it stays."""
     for n in range(LONGEST - len(KEY) - 2, LONGEST + 2):
         shown = redact("x" * n + KEY + "y" * LONGEST)
@@ -138,14 +138,14 @@ def test_key_across_what_is_read(key: str) -> None:
         assert len(shown.replace("[API key]", "").strip("y…")) < 4
 
 
-def test_key_goes_before_the_escapes() -> None:
+def test_invariant_30_key_goes_before_the_escapes() -> None:
     """Escaping what stands beside a key does not hide it from the redaction."""
     assert redact(f"\x1b{KEY}\u202e") == "\\u001b[API key]\\u202e"
     assert redact(f"\n{KEY}\t{KEY}\r") == "[API key] [API key]"
 
 
 @pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0)])
-def test_control_characters(code: int) -> None:
+def test_invariant_30_control_characters(code: int) -> None:
     """No control character reaches a terminal: white space becomes a blank, the rest is escaped."""
     assert redact(f"a{chr(code)}b") == ("a b" if chr(code) in "\t\n\r" else f"a\\u{code:04x}b")
 
@@ -158,7 +158,7 @@ def test_control_characters(code: int) -> None:
     ],
     ids=ascii,
 )
-def test_invisible_characters(char: str) -> None:
+def test_invariant_30_invisible_characters(char: str) -> None:
     """Nor does what reorders or hides text: bidi marks, zero widths, tags, private and unassigned characters."""
     assert redact(f"a{char}b") == f"a\\u{ord(char):04x}b"
 
@@ -171,7 +171,7 @@ def test_ordinary_text_stays() -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=1200))
-def test_shown_text(text: str) -> None:
+def test_invariant_30_shown_text(text: str) -> None:
     """Whatever comes: one line, printable, at most as long as the cap; done twice is done once."""
     shown = redact(text)
     assert len(shown) <= LONGEST

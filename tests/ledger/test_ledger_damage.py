@@ -87,7 +87,7 @@ async def flip(flips: int, seed: int) -> Counter[str]:
     return became
 
 
-async def test_any_flipped_bit_is_detected_or_harmless() -> None:
+async def test_invariant_11_any_flipped_bit_is_detected_or_harmless() -> None:
     """150 single flips, anywhere in the file: the ledger is refused and left as it is, or says what it said before."""
     became = await flip(150, random.randrange(2**32))
     assert became["refused"] > 10
@@ -96,7 +96,7 @@ async def test_any_flipped_bit_is_detected_or_harmless() -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(5))
-async def test_a_thousand_flipped_bits(seed: int) -> None:
+async def test_invariant_11_a_thousand_flipped_bits(seed: int) -> None:
     """The same, longer."""
     assert (await flip(1000, seed))["refused"] > 100
 
@@ -125,7 +125,7 @@ async def test_a_thousand_flipped_bits(seed: int) -> None:
         "DROP VIEW results; CREATE VIEW results AS SELECT * FROM orders",
     ],
 )
-async def test_changes_by_another_hand(tmp_path: Path, change: str) -> None:
+async def test_invariant_10_changes_by_another_hand(tmp_path: Path, change: str) -> None:
     """Rows, counts, names and views that anybody else changed are refused, whatever SQLite's own check thinks of them."""
     path = tmp_path / "l.db"
     await mixed(path)
@@ -140,7 +140,7 @@ async def test_changes_by_another_hand(tmp_path: Path, change: str) -> None:
     assert names(tmp_path) == ["l.db"]
 
 
-async def test_a_truncated_ledger(tmp_path: Path) -> None:
+async def test_invariant_10_a_truncated_ledger(tmp_path: Path) -> None:
     """Cut anywhere, it is refused."""
     path = tmp_path / "l.db"
     await mixed(path)

@@ -109,7 +109,7 @@ async def test_an_alias_of_a_ledger_to_be(tmp_path: Path) -> None:
     assert (tmp_path / "alias.db").is_symlink()
 
 
-async def test_a_lock_that_is_a_symlink(tmp_path: Path) -> None:
+async def test_invariant_31_a_lock_that_is_a_symlink(tmp_path: Path) -> None:
     """Nobody can make the lock open, or truncate, a file elsewhere."""
     (tmp_path / "l.db.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LedgerRefused):
@@ -151,7 +151,7 @@ async def test_durability_is_full_while_running(tmp_path: Path) -> None:
         assert names(tmp_path) == ["l.db"]
 
 
-def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+def test_invariant_31_files_are_for_their_owner_only(tmp_path: Path) -> None:
     """Ledger, log, lock and scratch files have mode 0600 from their first moment, whatever the umask."""
     code = """
 os.umask(0)
@@ -282,7 +282,7 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int, int]]:
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "short", "sqlite", "sqlite in WAL", "newer", "no magic"])
-async def test_foreign_files_stay_as_they_are(tmp_path: Path, kind: str) -> None:
+async def test_invariant_10_foreign_files_stay_as_they_are(tmp_path: Path, kind: str) -> None:
     """What is not our ledger, or newer, is refused by name and by reader and writer alike: same bytes, same time, no file beside it."""
     path = tmp_path / "l.db"
     match kind:
@@ -312,7 +312,7 @@ async def test_foreign_files_stay_as_they_are(tmp_path: Path, kind: str) -> None
     assert snapshot(tmp_path) == before
 
 
-async def test_a_sqlite_file_that_only_claims_to_be_ours(tmp_path: Path) -> None:
+async def test_invariant_10_a_sqlite_file_that_only_claims_to_be_ours(tmp_path: Path) -> None:
     """Our number on other tables is damage, not ours to mend."""
     path = tmp_path / "l.db"
     sqlite_file(path, APPLICATION_ID, VERSION)
@@ -324,7 +324,7 @@ async def test_a_sqlite_file_that_only_claims_to_be_ours(tmp_path: Path) -> None
     assert snapshot(tmp_path) == before
 
 
-async def test_another_host(tmp_path: Path) -> None:
+async def test_invariant_13_another_host(tmp_path: Path) -> None:
     """A ledger is of one host: orders of a test server are not settled on the real one. The file stays as it is."""
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
@@ -371,7 +371,7 @@ async def refused():
 
 
 @pytest.mark.parametrize("kind", ["no ledger", "a ledger", "a ledger that is read-only"])
-async def test_a_place_that_cannot_be_written(tmp_path: Path, kind: str) -> None:
+async def test_invariant_10_a_place_that_cannot_be_written(tmp_path: Path, kind: str) -> None:
     """A folder or a ledger of somebody else's is refused with the option that helps; nothing changes."""
     folder = tmp_path / "f"
     folder.mkdir()

@@ -27,7 +27,7 @@ from tests.ledger.scene import (
 ANY_DOUBT = Passing(in_doubt=True, doubts=Doubts.RESEND, attempts_max=3)
 
 
-async def test_a_second_confirmation_disarms_the_first(tmp_path: Path) -> None:
+async def test_invariant_05_a_second_confirmation_disarms_the_first(tmp_path: Path) -> None:
     """Open ids that are not in the last confirmed input are left alone: handed out by no pass, and reported."""
     async with opened(tmp_path / "l.db") as ledger:
         await arm(ledger, orders(1, 2, 3, 4, 5))
@@ -45,7 +45,7 @@ async def test_a_second_confirmation_disarms_the_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", ["disarmed", "settled", "unknown", "other account", "other stock", "in flight"])
-async def test_intents_that_must_not_be(tmp_path: Path, which: str) -> None:
+async def test_invariant_05_intents_that_must_not_be(tmp_path: Path, which: str) -> None:
     """A disarmed, settled or unknown order, another account's or with another stock rule, or one in flight: no intent."""
     tasks: dict[str, Order] = {
         "disarmed": order(1),
@@ -70,7 +70,7 @@ async def test_intents_that_must_not_be(tmp_path: Path, which: str) -> None:
 
 
 @pytest.mark.parametrize("state", [State.DELETED, State.PRESUMED_DELETED, State.NOT_FOUND, State.REFUSED])
-async def test_a_settled_order_is_never_handed_out(tmp_path: Path, state: State) -> None:
+async def test_invariant_05_a_settled_order_is_never_handed_out(tmp_path: Path, state: State) -> None:
     """Not in the run that settled it, nor after another confirmation, nor after reopening; by no pass."""
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
@@ -172,7 +172,7 @@ async def test_doubtful_sticks(tmp_path: Path) -> None:
             await send(ledger, {1: end})
 
 
-async def test_retry_of_refused(tmp_path: Path) -> None:
+async def test_invariant_05_retry_of_refused(tmp_path: Path) -> None:
     """`--retry refused` makes the refused orders of the selection pending, `refused:412` those whose last answer was 412; no others."""
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
@@ -195,7 +195,7 @@ async def test_retry_of_refused(tmp_path: Path) -> None:
         assert ids(await pending(ledger)) == [5]
 
 
-async def test_a_declined_proposal_changes_no_selection(tmp_path: Path) -> None:
+async def test_invariant_05_a_declined_proposal_changes_no_selection(tmp_path: Path) -> None:
     """What was proposed and declined is neither armed nor does it disarm."""
     async with opened(tmp_path / "l.db") as ledger:
         await arm(ledger, orders(1, 2))

@@ -249,7 +249,7 @@ async def test_two_values_of_revert_stock(tmp_path: Path) -> None:
     assert [(one.orders, one.duplicates, one.rejects) for one in facts.inputs] == [(1, 0, 2), (1, 0, 1)]
 
 
-async def test_one_id_under_two_accounts(tmp_path: Path) -> None:
+async def test_invariant_13_one_id_under_two_accounts(tmp_path: Path) -> None:
     """Identity is (account, id): the same id under two accounts of one input is rejected, all rows of it."""
     async with opened(tmp_path / "l.db") as ledger:
         facts = await propose(ledger, [order(5, line=2), order(6, line=3), order(5, account=8, line=4)])
@@ -258,7 +258,7 @@ async def test_one_id_under_two_accounts(tmp_path: Path) -> None:
     assert (facts.orders, facts.accounts) == (1, (7,))
 
 
-async def test_an_id_known_under_another_account(tmp_path: Path) -> None:
+async def test_invariant_13_an_id_known_under_another_account(tmp_path: Path) -> None:
     """An id that the ledger knows under another account is refused; others of that account are not."""
     async with opened(tmp_path / "l.db") as ledger:
         await arm(ledger, orders(5, 6))
@@ -268,7 +268,7 @@ async def test_an_id_known_under_another_account(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [State.IN_DOUBT, State.REFUSED, State.DELETED, None])
-async def test_a_sent_order_with_the_other_stock(tmp_path: Path, end: State | None) -> None:
+async def test_invariant_13_a_sent_order_with_the_other_stock(tmp_path: Path, end: State | None) -> None:
     """Once sent, an order's revertStock stands: a row with the other value is refused."""
     async with opened(tmp_path / "l.db") as ledger:
         await arm(ledger, orders(5))
@@ -294,7 +294,7 @@ async def test_an_unsent_order_with_the_other_stock(tmp_path: Path) -> None:
 # Conservation.
 
 
-async def test_conservation_of_every_input(tmp_path: Path) -> None:
+async def test_invariant_03_conservation_of_every_input(tmp_path: Path) -> None:
     """Data rows = orders + duplicates + rejects + skipped, in every input, and so it is stored."""
     first: list[Order | Reject] = [
         *orders(1, 2, 3),
@@ -318,7 +318,7 @@ async def test_conservation_of_every_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data_rows", [1, 3])
-async def test_a_row_that_nobody_accounts_for(tmp_path: Path, data_rows: int) -> None:
+async def test_invariant_03_a_row_that_nobody_accounts_for(tmp_path: Path, data_rows: int) -> None:
     """A reader that counted more or fewer rows than it handed over stops everything."""
     async with opened(tmp_path / "l.db") as ledger, ledger.staging() as staging:
         await staging.add(0, orders(1, 2))

@@ -101,14 +101,14 @@ async def test_outcomes(tmp_path: Path, form: Format) -> None:
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\0"])
-def test_a_formula_is_text(start: str) -> None:
+def test_invariant_30_a_formula_is_text(start: str) -> None:
     """A cell of server text that a spreadsheet would take for a formula is led by an apostrophe; other text is not."""
     assert safe_cell(start + "1+1") == "'" + start + "1+1"
     assert safe_cell("1" + start) == "1" + start
     assert safe_cell("") == ""
 
 
-async def test_formulas_in_csv(tmp_path: Path) -> None:
+async def test_invariant_30_formulas_in_csv(tmp_path: Path) -> None:
     """Messages and file names are neutralised, and quotes, newlines and separators come back as they were."""
     path = tmp_path / "l.db"
     messages = ('=HYPERLINK("http://x";1)', "+1", "-1", "@SUM(1)", "a,b", 'a"b', "a\nb", "fine")

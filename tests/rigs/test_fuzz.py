@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from bulkdelete import job
+from bulkdelete.intake import Source
+from tests.rig import settings_of
 from tests.rigs import headers, reader
+from tests.rigs.reader.tables import NoOrder, made
+from tests.rigs.reader.written import Written, drawn, packed
 from tests.rigs.report import Report
 
 Record = Callable[[Report], None]
@@ -23,7 +30,9 @@ def test_invariant_28_bad_csv_never_yields_a_wrong_id(record: Record) -> None:
     report.judge(reader.KINDS)
 
 
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.randoms(use_true_random=False))
 def test_invariant_28_whatever_the_table(tmp_path: Path, chance: Random) -> None:
     """The same with tables that Hypothesis draws: a failing one is made small."""
@@ -39,6 +48,33 @@ def test_invariant_28_in_200_000_files(record: Record) -> None:
     report.judge(reader.KINDS)
 
 
+async def test_invariant_03_every_row_of_any_file_is_accounted_for(tmp_path: Path) -> None:
+    """Whatever is in a file, a proposal's orders, duplicates, rejects and skipped rows are its data rows."""
+    proposed = Counter[str]()
+    for seed in range(60):
+        table = made(Random(seed))
+        written = Written(table, drawn(table, Random(seed)), Random(seed))
+        file = tmp_path / f"{seed}.csv"
+        file.write_bytes(packed(written.content, written.dialect.container))
+        given = {"account_id": table.given_account, "revert_stock": table.given_stock, "skip_rejected": True}
+        settings = settings_of(tmp_path / "l.db", allow_empty=True, **given)
+        reading = table.reading(written.dialect.mark if written.dialect.asked else None, None)
+        proposal = await job.propose([Source(str(file), reading)], settings)
+        try:
+            (tally,) = proposal.facts.inputs
+            rows = {
+                "orders": tally.orders,
+                "duplicates": tally.duplicates,
+                "rejects": tally.rejects,
+                "skipped": tally.skipped,
+            }
+            proposed.update(rows)
+            assert sum(rows.values()) == tally.data_rows == sum(row.truth is not NoOrder.BLANK for row in table.rows)
+        finally:
+            await job.close(proposal)
+    assert min(proposed.values()) > 2, proposed
+
+
 def test_invariant_19_headers_are_heard_as_they_were_said(record: Record) -> None:
     """4,000 answers in every dialect, each spoiled four times: never an exception, never a wait that is none, and what is
     malformed counts as absent."""
@@ -47,7 +83,7 @@ def test_invariant_19_headers_are_heard_as_they_were_said(record: Record) -> Non
     report.judge((*headers.KINDS, "malformed is absent"))
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@hypothesis_settings(max_examples=150, deadline=None, database=None)
 @given(st.randoms(use_true_random=False))
 def test_invariant_19_whatever_the_headers(chance: Random) -> None:
     """The same with headers that Hypothesis draws."""
