@@ -34,7 +34,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         name="lost attempts forgotten",
         rig="kill",
-        breaks=frozenset({1, 2}),
+        breaks=frozenset({1, 2, 4}),
         edits=(
             Edit(
                 "ledger/rows.py",

@@ -1,4 +1,4 @@
-"""`python -m bulkdelete`, with doubts that settle in a moment instead of a minute. Nothing else is another."""
+"""`python -m bulkdelete`, with doubts that settle in a moment instead of a minute. Nothing else is changed."""
 
 from functools import partial
 

@@ -151,11 +151,11 @@ class Story:
         require(12, "another run holds" not in child.text(), "the lock outlived a killed run")
         self.found = found = checks.look(self.ledger)
         require(1, found.exists or not journal, "requests, and no ledger")
+        checks.nothing_else_sent(self.told, last, journal[:before], journal[before:], found)
         if found.exists:
             checks.whole(self.told, found)
             checks.accounted_for(found, journal)
             checks.claims_hold(found, journal)
-        checks.nothing_else_sent(self.told, last, journal[:before], journal[before:], found)
         checks.key_is_nowhere(self.folder, (command_line,))
         sent_again = {entry.order_id for entry in journal[:before]} & {entry.order_id for entry in journal[before:]}
         self.report.effects["orders sent again"] += len(sent_again)
