@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from tests.rigs.report import Broken, Report
 from tests.rigs.simulation.promises import PROMISES
-from tests.rigs.simulation.stage import Played, play
+from tests.rigs.simulation.record import Played
+from tests.rigs.simulation.stage import play
 from tests.rigs.simulation.story import ORDERS, Story, story_of
 from tests.virtual import Deadlock
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bulkdelete.model import Doubts, Origin, Reject
@@ -59,7 +59,7 @@ class Story:
     chapters: tuple[Chapter, ...]
     net_s: float  # the longest way of a segment
     commit_s: float  # the usual longest commit; some take a hundred times as long
-    shuffle: bool = field(default=True)
+    crashes_alone: bool = False  # nothing else befalls it, on a server that tells nothing: what was learned must hold
 
     @property
     def orders(self) -> dict[tuple[int, int], bool]:
@@ -115,7 +115,7 @@ def story_of(seed: int) -> Story:
         latency=Latency(draw.choice((0.0, 0.02, 0.1, 0.5))),
         faults=_faults(draw, [order for _, order, _ in named]),
     )
-    return Story(
+    story = Story(
         seed=seed,
         server=server,
         rows=_input(draw, named),
@@ -126,6 +126,40 @@ def story_of(seed: int) -> Story:
         net_s=draw.choice((0.001, 0.01, 0.01, 0.1, 0.5)),
         commit_s=draw.choice((0.001, 0.01, 0.05)),
     )
+    return _crashes_alone(draw, story) if draw.random() < 0.15 else story
+
+
+def _crashes_alone(draw: Draw, story: Story) -> Story:
+    """One key for itself, no header, no accident but two crashes after its bucket was emptied twice and more."""
+    accounts = frozenset().union(*(accounts for _, accounts in story.keys))
+    limit = draw.choice((20, 30, 40))
+    server = replace(
+        story.server,
+        keys={KEYS[0]: accounts},
+        limit=limit,
+        per_minute=None,
+        headers=draw.choice((HeaderMode.NONE, HeaderMode.RETRY_AFTER)),
+        schedule=(),
+        other_client=None,
+        faults=(),
+        latency=Latency(0.1),
+    )
+    crashes = (
+        Chapter(kill_at_request=limit + draw.randint(20, 30)),
+        Chapter(gap_s=draw.choice((0.01, 1.0, 5.0)), kill_at_request=9),
+    )
+    settings = {
+        **story.settings,
+        "slots": 64,
+        "reserve": 0.0,
+        "rate_max_per_s": None,
+        "max_failures": None,
+        "max_time_s": None,
+    }
+    return replace(
+        story, server=server, keys=((KEYS[0], accounts),), chapters=crashes, settings=settings, net_s=0.01, commit_s=0.005,
+        crashes_alone=True,
+    )  # fmt: skip
 
 
 def _keys(draw: Draw, accounts: list[int]) -> tuple[tuple[str, frozenset[int]], ...]:

@@ -1,0 +1,155 @@
+"""What was seen of a story: every call, every byte that left, what the server did, and what the ledger said after each run."""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from collections import Counter, defaultdict
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from bulkdelete.model import Answer, NoReply, Reply
+from bulkdelete.simulator import Simulator
+from tests.rig import Outcome
+from tests.rigs.simulation.story import Chapter, Story
+
+__all__ = ["Books", "Life", "Place", "Played", "Request", "Sending", "books_of"]
+
+Place = tuple[int, int]  # account and order
+
+
+@dataclass(slots=True)
+class Sending:
+    """One call of `Client.delete`: when it was made, when it came back, and with what (None: it was cancelled or killed)."""
+
+    place: Place
+    called_s: float
+    ended_s: float | None = None
+    answer: Answer | None = None
+
+    @property
+    def status(self) -> int | None:
+        return self.answer.status if isinstance(self.answer, Reply) else None
+
+    @property
+    def never_left(self) -> bool:
+        return isinstance(self.answer, NoReply) and not self.answer.sent
+
+    @property
+    def failed(self) -> bool:
+        """The server, or the way to it, did not do its work."""
+        match self.answer:
+            case Reply(status=404, cut=cut):
+                return cut
+            case Reply(status=status):
+                return status == 408 or (500 <= status < 600 and status != 501)
+        return self.answer is not None
+
+    @property
+    def doubtful(self) -> bool:
+        """It may have deleted its order, and nobody said so."""
+        strange = self.status is not None and 200 <= self.status < 400 and self.status not in (204, 304)
+        return strange or (self.failed and not self.never_left)
+
+    @property
+    def useful(self) -> bool:
+        """It shows that the server is there and takes more."""
+        return self.answer is not None and not self.failed and self.status != 429
+
+
+@dataclass(frozen=True)
+class Request:
+    """What left for the server, on which connection, and in which of the program's lives."""
+
+    t_s: float
+    connection: int
+    life: int
+    data: bytes
+
+    @functools.cached_property
+    def query(self) -> list[tuple[str, str]]:
+        target = self.data.split(b" ", 2)[1]
+        return parse_qsl(target.partition(b"?")[2].decode(), keep_blank_values=True)
+
+    @functools.cached_property
+    def place(self) -> Place:
+        query = dict(self.query)
+        return int(query.get("accountId", 0)), int(query.get("orderId", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What a ledger says, read as it lay on the disk."""
+
+    states: dict[Place, str] = field(default_factory=dict)
+    intents: frozenset[Place] = frozenset()
+    attempts: tuple[tuple[Any, ...], ...] = ()  # account, order, n, run, intended_ms, sent, status, outcome
+    inputs: tuple[tuple[int, ...], ...] = ()  # data rows, orders, duplicates, rejects, skipped
+    learned: int = 0  # keys whose limit is known
+    rows: tuple[tuple[Any, ...], ...] = ()  # everything, to compare
+
+
+@dataclass(slots=True)
+class Life:
+    """One run. `allowed`: what it may send; `outcome` None: it was killed, or had nothing to send."""
+
+    chapter: Chapter
+    settings: dict[str, Any]
+    began_s: float
+    allowed: frozenset[Place]
+    ended_s: float = 0.0
+    killed: bool = False
+    outcome: Outcome | None = None
+    sendings: list[Sending] = field(default_factory=list)
+    books: Books = Books()
+
+
+@dataclass
+class Played:
+    """A story and what came of it."""
+
+    story: Story
+    simulator: Simulator
+    lives: list[Life] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    answers: dict[int, bytes] = field(default_factory=dict)  # by connection, the first bytes
+    effects: Counter[str] = field(default_factory=Counter)
+    parsed: int = 0  # answers that reached aiohttp's own parser through ours
+    opened: list[tuple[str, int]] = field(default_factory=list)  # of every run's database: its file, its synchronous
+
+    @functools.cached_property
+    def requests_of(self) -> dict[Place, list[Request]]:
+        """By order. Only when the story is over."""
+        requests: dict[Place, list[Request]] = defaultdict(list)
+        for request in self.requests:
+            requests[request.place].append(request)
+        return dict(requests)
+
+
+def books_of(ledger: Path) -> Books:
+    if not ledger.exists():
+        return Books()
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
+        orders = db.execute("SELECT account_id, order_id, outcome, attempts FROM results ORDER BY 1, 2").fetchall()
+        stored = db.execute("SELECT account_id, order_id, s.outcome FROM orders JOIN states s USING (state)").fetchall()
+        attempts = db.execute(
+            """SELECT account_id, order_id, n, run_id, intended_ms, sent, status, s.outcome, message
+               FROM attempts a LEFT JOIN states s ON s.state = a.outcome ORDER BY 1, 2, 3"""
+        ).fetchall()
+        intents = db.execute("SELECT account_id, order_id, intended_ms FROM intents ORDER BY 1, 2").fetchall()
+        inputs = db.execute(
+            "SELECT data_rows, orders, duplicates, rejects, skipped FROM inputs ORDER BY input_id"
+        ).fetchall()
+        learned = db.execute("SELECT rate_per_s, burst FROM pace ORDER BY fingerprint").fetchall()
+        counts = db.execute("SELECT * FROM counts WHERE orders <> 0 ORDER BY 1, 2, 3").fetchall()
+    return Books(
+        states={(account, order): state for account, order, state in stored},
+        intents=frozenset((account, order) for account, order, _ in intents),
+        attempts=tuple(attempts),
+        inputs=tuple(inputs),
+        learned=len(learned),
+        rows=(*orders, *attempts, *intents, *inputs, *learned, *counts),
+    )
