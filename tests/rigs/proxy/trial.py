@@ -1,0 +1,148 @@
+"""One trial: the real program deletes some orders through the proxy until nothing more can be sent. It runs in this process.
+
+It asserts nothing: what is left is handed to checks.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+import os
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from bulkdelete import job
+from bulkdelete.api.keys import ApiKey
+from bulkdelete.cli.display import Display
+from bulkdelete.cli.log import Log
+from bulkdelete.cli.show import summary_text
+from bulkdelete.model import Event, Lost, NoReply, Settled
+from bulkdelete.pipeline import Halter
+from bulkdelete.settings import Settings
+from tests.rig import Rows
+from tests.rigs.leaks import SENTINEL
+from tests.rigs.proxy.checks import Scene, broken
+from tests.rigs.proxy.proxy import Trap
+from tests.rigs.proxy.world import ACCOUNT, CONNECT_S, World, world
+from tests.rigs.report import Broken, Report
+
+__all__ = ["PROXIES", "judged", "trial"]
+
+ANSWER_S = 1.0
+BOUND_S = 60.0  # of a whole trial
+RUNS = 9  # a run that stops is gone on with so often
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def trial(seed: int) -> Report:
+    """What broke, as its report."""
+    return judged(seed, _in_process)
+
+
+Way = Callable[[int, Path, int, Counter[str]], Coroutine[Any, Any, Scene]]
+
+
+def judged(seed: int, way: Way) -> Report:
+    """The trial of a seed, in this way of running the program, with everything heard and every promise checked."""
+    report = Report("proxy")
+    found: list[Broken] = []
+    with Ears() as ears, tempfile.TemporaryDirectory() as folder:
+        try:
+            with asyncio.Runner(debug=seed % 4 == 3) as runner:
+                going = way(seed, Path(folder), ears.trap.port, report.ran)
+                scene = runner.run(asyncio.wait_for(going, BOUND_S))
+        except TimeoutError:
+            found.append(Broken(21, f"a trial was not over after {BOUND_S:g} s"))
+        except Exception as error:  # a bug of the program or of ours: either way it does not go by unseen
+            found.append(Broken(21, f"the program broke off: {error!r}"))
+        else:
+            scene.written |= ears.heard()
+            found += broken(scene, report.effects)
+        found += ears.visited()
+    for each in found:
+        report.fail(each, f"python -m tests.rigs.proxy --first {seed} --trials 1")
+    report.ran["trials"] += 1
+    return report
+
+
+class Ears(contextlib.ExitStack):
+    """Everything that could talk, heard: stderr, every logger, every warning; and a trap where the environment says a proxy is."""
+
+    def __enter__(self) -> Ears:
+        super().__enter__()
+        self.trap, self._talk, self._logged = Trap(), io.StringIO(), io.StringIO()
+        self.callback(self.trap.close)
+        environ = {"SSL_CERT_FILE": os.devnull} | dict.fromkeys(PROXIES, f"http://127.0.0.1:{self.trap.port}")
+        self.enter_context(patch.dict(os.environ, environ))
+        self.enter_context(contextlib.redirect_stderr(self._talk))
+        self._warned = self.enter_context(warnings.catch_warnings(record=True))
+        warnings.simplefilter("always")
+        root, handler = logging.getLogger(), logging.StreamHandler(self._logged)
+        self.callback(root.setLevel, root.level)
+        self.callback(root.removeHandler, handler)
+        root.setLevel(logging.DEBUG)
+        root.addHandler(handler)
+        return self
+
+    def heard(self) -> dict[str, bytes]:
+        warned = "\n".join(str(warning.message) for warning in self._warned or ())
+        said = {"stderr": self._talk.getvalue(), "the loggers": self._logged.getvalue(), "warnings": warned}
+        return {name: text.encode() for name, text in said.items()}
+
+    def visited(self) -> list[Broken]:
+        """27: nobody came to where a redirect or the environment's proxy settings point."""
+        came = self.trap.visits()
+        return [Broken(27, f"{len(came)} connections to where a redirect or the environment points")] if came else []
+
+
+async def _in_process(seed: int, folder: Path, elsewhere: int, ran: Counter[str]) -> Scene:
+    asyncio.get_running_loop().slow_callback_duration = 0.002  # in debug mode: many are logged
+    async with world(seed, folder, elsewhere, closed_s=0.5) as there:
+        settings = Settings(
+            there.ledger, there.url, account_id=ACCOUNT, revert_stock=there.rng.random() < 0.25, slots=there.rng.randint(2, 12),
+            connect_timeout_s=CONNECT_S, answer_timeout_s=ANSWER_S, settling_delay_s=0.05, backoff_s=0.02, backoff_max_s=0.1,
+        )  # fmt: skip
+        log = Log(there.rng.choice(["console", "json"]), "never", 1, folder / "run.log")
+        told: list[str] = []
+        journals = b""
+        while len(told) < RUNS:
+            proposal = await (job.reopen(settings) if told else job.propose([Rows(there.ids)], settings))
+            try:
+                if not proposal.facts.to_send:
+                    break
+                told.append(await _run(proposal, there, log))
+                journals += _journal(there.ledger)
+            finally:
+                await job.close(proposal)
+            there.proxy.listen()
+        await asyncio.sleep(0.02)  # what comes late
+    scene = there.scene(ANSWER_S, {"stdout": "\n".join(told).encode(), "the ledger's journal": journals})
+    ran += there.count(scene) + Counter(runs=len(told))
+    return scene
+
+
+async def _run(proposal: job.Proposal, there: World, log: Log) -> str:
+    """One run, with a log as the command has it. What it tells at its end."""
+    display = Display(log, proposal.facts.to_send, bar=False)
+
+    def heard(event: Event) -> None:
+        match event:
+            case Settled(answer=NoReply(why=Lost.CONNECT)):
+                there.proxy.listen()
+        display.on_event(event)
+
+    armed = await job.confirm(proposal)
+    summary = await job.delete(armed, ApiKey(SENTINEL), Halter(heard), heard)
+    return summary_text(summary, armed.settings, "go on", "resend")
+
+
+def _journal(ledger: Path) -> bytes:
+    """While the ledger is open: what stands beside it."""
+    return b"".join(path.read_bytes() for path in ledger.parent.glob(ledger.name + "-*"))
