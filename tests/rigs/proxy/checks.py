@@ -101,7 +101,10 @@ def broken(scene: Scene, effects: Counter[str]) -> Iterator[Broken]:
     for line in scene.lines:
         if line.struck and not line.exchanges:
             effects[line.kind.name] += 1
-    effects["refuse"] = sum(attempt.said == REFUSED for attempt in scene.attempts)
+    resets = sum(
+        line.kind.name == "accept_reset" for line in scene.lines
+    )  # some of them come before the connection stands
+    effects["refuse"] = max(0, sum(attempt.said == REFUSED for attempt in scene.attempts) - resets)
     unasked = sum(line.kind.name == "unasked_204" and not line.exchanges for line in scene.lines)
     effects["unasked_204"] = unasked  # those that were seen in time; the rest cannot be told from an answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,14 @@ from bulkdelete.report.export import Format, export
 from bulkdelete.simulator import Simulation, Simulator
 from tests.rigs.leaks import SENTINEL
 from tests.rigs.proxy.checks import Scene, attempts_of
-from tests.rigs.proxy.kinds import CLEAN, KINDS, Kind
+from tests.rigs.proxy.kinds import CLEAN, Kind
 from tests.rigs.proxy.proxy import Proxy
 
-__all__ = ["ACCOUNT", "CONNECT_S", "World", "world"]
+__all__ = ["ACCOUNT", "CONNECT_S", "Plan", "World", "world"]
 
 ACCOUNT = 7
 CONNECT_S = 10.0
+ORDERS = (50, 80)  # about as many connections as it takes to draw every kind
 GOOD = 0.4  # connections without a fault, for each with one
 
 
@@ -65,14 +66,25 @@ class World:
         return Counter(orders=len(self.ids), connections=len(scene.lines), attempts=len(scene.attempts))
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A seed, the faults that are drawn, where files may lie, and the port to which redirects point."""
+
+    seed: int
+    kinds: Sequence[Kind]
+    folder: Path
+    elsewhere: int
+
+
 @asynccontextmanager
-async def world(seed: int, folder: Path, elsewhere: int, closed_s: float) -> AsyncIterator[World]:
-    """`elsewhere`: the port to which redirects point; `closed_s`: how long a refusing proxy stays away."""
+async def world(plan: Plan, closed_s: float) -> AsyncIterator[World]:
+    """`closed_s`: how long a refusing proxy stays away."""
+    seed, folder = plan.seed, plan.folder
     rng = random.Random(f"{seed}/trial")
-    ids = sorted(rng.sample(range(1, 10**9), rng.randint(25, 45)))
+    ids = sorted(rng.sample(range(1, 10**9), rng.randint(*ORDERS)))
     orders = [(ACCOUNT, order, 1) for order in ids]
     simulator = Simulator(Simulation(seed=seed, limit=60_000, orders=orders, keys={SENTINEL: {ACCOUNT}}))
-    proxy = Proxy(await simulator.start(), _drawing(seed), elsewhere, closed_s)
+    proxy = Proxy(await simulator.start(), _drawing(plan), plan.elsewhere, closed_s)
     proxy.listen()
     try:
         yield World(ids, rng, simulator, proxy, folder)
@@ -81,13 +93,13 @@ async def world(seed: int, folder: Path, elsewhere: int, closed_s: float) -> Asy
         await simulator.close()
 
 
-def _drawing(seed: int) -> Callable[[], Kind]:
+def _drawing(plan: Plan) -> Callable[[], Kind]:
     """Every kind in a random order, good ones between, and again."""
-    rng = random.Random(f"{seed}/faults")
+    rng = random.Random(f"{plan.seed}/faults")
 
     def drawn() -> Iterator[Kind]:
         while True:
-            kinds = [kind for kind in KINDS for _ in range(kind.often)]
+            kinds = [kind for kind in plan.kinds for _ in range(kind.often)]
             for kind in rng.sample(kinds, len(kinds)):
                 if rng.random() < GOOD:
                     yield CLEAN
