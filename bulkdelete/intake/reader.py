@@ -227,14 +227,16 @@ class _Meaning:
     def swallowed(self, row: Row) -> int | None:
         """The position of a cell that seems to hold the next row."""
         for mark in self.marks:
-            if (at := swallowed(row.cells, self.columns.order, mark)) is not None:
+            if (at := swallowed(row.cells, self.columns.order, mark, self.thousands)) is not None:
                 return at
         return None
 
     def header_swallowed(self, row: Row) -> bool:
         """Whether a header that runs over several lines seems to hold the row below it, in one of its cells or as some."""
         broken = any("\n" in cell or "\r" in cell for cell in row.cells)
-        return self.swallowed(row) is not None or (broken and any(isinstance(read_id(cell), Id) for cell in row.cells))
+        return self.swallowed(row) is not None or (
+            broken and any(isinstance(read_id(cell, self.thousands), Id) for cell in row.cells)
+        )
 
     def conclude(self, file: str) -> None:
         """Judge the rows all together. Raises InputRefused if a spreadsheet rounded the ids, or the header lost a name: of the

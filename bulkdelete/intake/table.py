@@ -74,8 +74,9 @@ class Table:
             yield line
 
 
-def swallowed(cells: Sequence[str], order: int, delimiter: str) -> int | None:
-    """The position of a cell that seems to hold the next row, since its quote is open; `order` is the id's column.
+def swallowed(cells: Sequence[str], order: int, delimiter: str, thousands: str | None = None) -> int | None:
+    """The position of a cell that seems to hold the next row, since its quote is open; `order` is the id's column, `thousands`
+    the mark that may part its digits.
 
     A line inside a cell is suspect if it begins with an id and a delimiter, or has an id where the id column would be.
     """
@@ -84,15 +85,19 @@ def swallowed(cells: Sequence[str], order: int, delimiter: str) -> int | None:
         if not others:
             continue
         pieces = first.split(delimiter)
-        if at < order < at + len(pieces) and pieces[order - at][:1] not in BLANKS and _is_id(pieces[order - at]):
+        if (
+            at < order < at + len(pieces)
+            and pieces[order - at][:1] not in BLANKS
+            and _is_id(pieces[order - at], thousands)
+        ):
             return at
         for line in others:
             pieces = line.split(delimiter)
             candidates = (pieces[0], *pieces[order : order + 1]) if len(pieces) > 1 else ()
-            if any(map(_is_id, candidates)):
+            if any(_is_id(piece, thousands) for piece in candidates):
                 return at
     return None
 
 
-def _is_id(text: str) -> bool:
-    return isinstance(read_id(text), Id)
+def _is_id(text: str, thousands: str | None) -> bool:
+    return isinstance(read_id(text, thousands), Id)

@@ -83,3 +83,10 @@ def test_swallowed(cells: list[str], order: int, at: int | None) -> None:
     """A cell that holds what looks like the start of a row: an id and a delimiter, or an id in the id's place."""
     assert swallowed(cells, order, ",") == at
     assert swallowed([cell.replace(",", "\t") for cell in cells], order, "\t") == at
+
+
+def test_swallowed_with_thousands() -> None:
+    """Where groups of digits are ids, they are looked for as well: in the place of the id, and at a line's start."""
+    for cells in (["1", "abc\n1.234;"], ["1", "abc\n;x\n1.234;"]):
+        assert swallowed(cells, 0, ";") is None
+        assert swallowed(cells, 0, ";", ".") == 1
