@@ -21,6 +21,7 @@ __all__ = ["Refused", "Seen", "seen"]
 _BLANKS = " \t\u00a0\u202f\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
 _AROUND = _BLANKS + "\"'=“”‘’«»"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_IN_NAMES = "_-#." + _AROUND
 _TOTALS = {word.rstrip(":").casefold() for word in TOTALS}
 _FLAGS = {word.casefold(): True for word in YES} | {word.casefold(): False for word in NO}
 
@@ -90,7 +91,7 @@ def _column(header: list[str], table: Table, at: int | None) -> int | None:
 
 def _letters(name: str) -> str:
     letters = unicodedata.normalize("NFKD", name.strip(_AROUND)).casefold()
-    return "".join(c for c in letters if c.isprintable() and c not in " _-#.\u0301\u0303")
+    return "".join(c for c in letters if c.isprintable() and c not in _IN_NAMES and unicodedata.category(c) != "Mn")
 
 
 def _bare(cell: str) -> str:
