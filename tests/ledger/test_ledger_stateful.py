@@ -177,7 +177,7 @@ class History(RuleBasedStateMachine):
 
         self.do(withdrawn())
 
-    @precondition(lambda self: not self.flying)
+    @precondition(lambda self: not self.flying and any(one.state is State.REFUSED for one in self.known.values()))
     @rule(status=st.sampled_from((None, 412, 400)))
     def retry(self, status: int | None) -> None:
         self.do(self.ledger.retry(Retry(status)))
