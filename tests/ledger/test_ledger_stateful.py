@@ -34,6 +34,7 @@ T = TypeVar("T")
 IDS = range(1, 9)
 ENDS = st.sampled_from((None, *State))
 ROWS = st.dictionaries(st.sampled_from(IDS), st.booleans(), max_size=8)
+FULL_ROWS = st.dictionaries(st.sampled_from(IDS), st.booleans(), min_size=4, max_size=8)
 NTH = st.integers(0, 7)
 KEYS = ("00ff", "ff00")
 LEARNED = st.builds(Learned, st.sampled_from((0.5, 0.1 + 0.2, 40.0)), st.sampled_from((1.0, 30.0)))
@@ -84,7 +85,7 @@ class History(RuleBasedStateMachine):
 
     # A run begins.
 
-    @initialize(rows=ROWS.filter(bool), old=st.booleans())
+    @initialize(rows=FULL_ROWS, old=st.booleans())
     def first(self, rows: dict[int, bool], old: bool) -> None:
         """The ledger is of this format, or of the first one until a later run begins."""
         if not old:
@@ -158,6 +159,16 @@ class History(RuleBasedStateMachine):
         if tasks:
             task: Task = tasks[nth % len(tasks)]
             self.flying[task.order.order_id] = self.do(self.ledger.intend(task))
+
+    @rule(turns=st.lists(st.tuples(NTH, st.booleans(), ENDS), min_size=1, max_size=8))
+    def send(self, turns: list[tuple[int, bool, State | None]]) -> None:
+        """Some attempts in a row, each to its end: what a run does most of the time."""
+        for nth, in_doubt, end in turns:
+            before = set(self.flying)
+            self.intend(nth, in_doubt)
+            for order_id in set(self.flying) - before:
+                self.do(self.settled(self.flying.pop(order_id), end))
+                self.known[order_id].end(end)
 
     @precondition(lambda self: self.flying)
     @rule(nth=NTH, end=ENDS)
