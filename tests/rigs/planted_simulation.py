@@ -20,7 +20,7 @@ PLANTED: tuple[Planted, ...] = (
              '"DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount > 1'),
     ),
     _planted(
-        "late intent", {1}, 20,
+        "late intent", {1}, 10,
         Edit(
             "pipeline.py",
             """    intent = await lane.ledger.intend(task)  # durable from here on
@@ -42,7 +42,7 @@ PLANTED: tuple[Planted, ...] = (
         Edit("ledger/rows.py", "doubtful=bool(columns[5])", "doubtful=False"),
     ),
     _planted(
-        "herd after a pause", {19}, 20,
+        "herd after a pause", {19}, 30,
         Edit("core/pace.py", "        in_flight_now=0,\n        cold=True,\n", "        in_flight_now=0,\n        cold=False,\n"),
     ),
     _planted(
@@ -50,13 +50,13 @@ PLANTED: tuple[Planted, ...] = (
         Edit("job.py", "Throttle(bounds, learned, spent_s)", "Throttle(bounds, learned, [])"),
     ),
     _planted(
-        "limiter bypassed", {20}, 10,
+        "limiter bypassed", {20}, 15,
         Edit(
             "throttle.py",
             "        if limiter.has_capacity(amount):\n            await limiter.acquire(amount)\n", "        if amount:\n"),
     ),
     _planted(
-        "aiohttp's own re-send", {1}, 10,
+        "aiohttp's own re-send", {1}, 15,
         Edit("api/client.py", "middlewares=(_watched(on_send, on_rest), _once)", "middlewares=(_watched(on_send, on_rest),)"),
     ),
 )  # fmt: skip

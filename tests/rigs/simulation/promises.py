@@ -28,7 +28,9 @@ MINUTE_S = 60.0
 
 
 def invariant_01_what_the_server_did_is_in_the_ledger(played: Played) -> None:
-    """Each request that left has its attempt or its open intent; an order that was deleted is called so, or in doubt."""
+    """No byte leaves before its intent; each request has its attempt or its open intent; what was deleted is called so, or in doubt."""
+    for request in played.requests:
+        _require(request.intended, 1, f"{request.place} was sent before its intent ({request.life})")
     acts = [(_life_of(played, entry), _place(entry)) for entry in played.simulator.journal if entry.action == "deleted"]
     for n, life in enumerate(played.lives):
         books = life.books

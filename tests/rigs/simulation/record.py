@@ -62,12 +62,13 @@ class Sending:
 
 @dataclass(frozen=True)
 class Request:
-    """What left for the server, on which connection, and in which of the program's lives."""
+    """What left for the server, on which connection, and in which of the program's lives; `intended`: its intent was committed."""
 
     t_s: float
     connection: int
     life: int
     data: bytes
+    intended: bool = False
 
     @functools.cached_property
     def query(self) -> list[tuple[str, str]]:

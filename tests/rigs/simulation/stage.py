@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -69,6 +70,7 @@ class _Stage:
         self._confirmed: frozenset[Place] = frozenset()
         self._process: Process[Any] | None = None
         self._sent = 0
+        self._ledgers: list[SqliteLedger] = []
 
     @property
     def life(self) -> Life:
@@ -182,7 +184,8 @@ class _Stage:
     def _segment(self, transport: VirtualTransport, data: bytes) -> None:
         played = self.played
         if transport.side == "client":
-            played.requests.append(Request(current_loop().time(), transport.number, len(played.lives) - 1, data))
+            request = Request(current_loop().time(), transport.number, len(played.lives) - 1, data)
+            played.requests.append(replace(request, intended=self._intended(request.place)))
             self._sent += 1
             if self._sent == self.life.chapter.kill_at_request and self._process is not None:
                 self._process.kill()
@@ -193,6 +196,11 @@ class _Stage:
             played.parsed += isinstance(reader, HeadFirst) and isinstance(reader._inner, ResponseHandler)
         if len(known) < HEAD_BYTES:
             played.answers[transport.number] = known + data[:HEAD_BYTES]
+
+    def _intended(self, place: Place) -> bool:
+        """Jobs run in one piece, so between them the program's own connection sees what is committed."""
+        find = "SELECT 1 FROM intents WHERE account_id = ? AND order_id = ?"
+        return self._ledgers[-1].db.execute(find, place).fetchone() is not None
 
     async def delete(self, real: Any, client: Client, order: Order) -> Answer:
         loop = current_loop()
@@ -208,6 +216,7 @@ class _Stage:
 
     async def begin(self, real: Any, ledger: SqliteLedger, options: str) -> None:
         await real(ledger, options)
+        self._ledgers.append(ledger)
         file = ledger.db.execute("PRAGMA database_list").fetchone()[2]
         self.played.opened.append((file, ledger.db.execute("PRAGMA synchronous").fetchone()[0]))
 
