@@ -74,7 +74,7 @@ def test_each_key_goes_at_its_own_pace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, 1])
-def test_a_refused_key_ends_its_own_lane_alone(tmp_path: Path, wrong: int) -> None:
+def test_invariant_17_a_refused_key_ends_its_own_lane_alone(tmp_path: Path, wrong: int) -> None:
     """One request of it, its orders stay pending, the other key's are all deleted: exit 1, and the stop names the accounts."""
     keys = credentials({("wrong" if n == wrong else key): accounts for n, (key, accounts) in enumerate(KEYS.items())})
     run = together(tmp_path / "l.db", orders_of(a1=30, a2=20, a3=70), keys)

@@ -39,7 +39,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
     return seen
 
 
-def test_after_a_kill_the_next_run_starts_where_the_killed_one_was(tmp_path: Path, starts: Starts) -> None:
+def test_invariant_20_after_a_kill_the_next_run_starts_where_the_killed_one_was(tmp_path: Path, starts: Starts) -> None:
     """Rate and bucket are those that the killed run saw, and every request it sent has its age, the lost ones too."""
     ids, ledger, crash = shuffled(200), tmp_path / "l.db", tmp_path / "crash"
     journal: list[Entry] = []

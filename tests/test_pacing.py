@@ -90,7 +90,7 @@ def test_no_storm_when_the_limit_falls_or_others_use_the_key(tmp_path: Path) -> 
     assert run.simulator.count(429) <= 12
 
 
-def test_a_server_that_asks_for_a_pause_gets_it(tmp_path: Path) -> None:
+def test_invariant_19_a_server_that_asks_for_a_pause_gets_it(tmp_path: Path) -> None:
     """After a 429 that says how long to wait, nothing is sent before that; then one scout goes alone."""
     run = paced(tmp_path, 400, limit=60, per_minute=240, headers=HeaderMode.RETRY_AFTER)
     limited = [entry for entry in run.journal if entry.status == 429]

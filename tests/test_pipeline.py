@@ -16,7 +16,7 @@ from bulkdelete.ledger import Retry, rows
 from bulkdelete.model import Doubts, Stop, Why
 from bulkdelete.pipeline import Halter
 from bulkdelete.simulator import Fault, HeaderMode, Kind, Latency, Simulation, Simulator, Wait
-from tests.rig import ACCOUNT, PORT, Outcome, go, settings_of, shuffled, simulation_of, trial, virtual
+from tests.rig import ACCOUNT, PORT, go, settings_of, shuffled, simulation_of, trial, virtual
 from tests.virtual import current_loop
 
 FAST = {"limit": 60_000}
@@ -59,7 +59,7 @@ def test_deletes_exactly_the_input(tmp_path: Path) -> None:
     agree(tmp_path / "l.db", run.simulator)
 
 
-def test_the_same_command_again_sends_nothing_and_new_rows_alone(tmp_path: Path) -> None:
+def test_invariant_05_the_same_command_again_sends_nothing_and_new_rows_alone(tmp_path: Path) -> None:
     """A settled order is never sent again; of a changed export the new ids go, and the ones taken out are left alone."""
     settings, ids = settings_of(tmp_path / "l.db"), sorted(shuffled(100))
 
@@ -186,7 +186,7 @@ def test_a_stray_second_204_settles_nothing(tmp_path: Path) -> None:
         agree(ledger, run.simulator)
 
 
-def test_a_401_ends_the_lane_at_its_first_answer(tmp_path: Path) -> None:
+def test_invariant_17_a_401_ends_the_lane_at_its_first_answer(tmp_path: Path) -> None:
     """One request, exit 4, everything pending; with the right key the same ledger goes on."""
     settings, ids = settings_of(tmp_path / "l.db"), shuffled(50)
 
@@ -204,7 +204,7 @@ def test_a_401_ends_the_lane_at_its_first_answer(tmp_path: Path) -> None:
     virtual(main)
 
 
-def test_a_foreign_account_is_refused_by_key_before_its_first_deletion(tmp_path: Path) -> None:
+def test_invariant_17_a_foreign_account_is_refused_by_key_before_its_first_deletion(tmp_path: Path) -> None:
     """403 before the account's first deletion: nothing more goes out on this key, and nothing is called refused."""
     ids = shuffled(50)
     run = trial(simulation_of(ids, limit=6000), settings_of(tmp_path / "l.db", account_id=8), ids)
@@ -282,7 +282,7 @@ def test_fifty_refusals_in_a_row_stop_the_run(tmp_path: Path) -> None:
     assert run.summary.stops[0].why is Why.REFUSALS
 
 
-def test_doubts_are_resent_last_after_they_settled(tmp_path: Path) -> None:
+def test_invariant_06_doubts_are_resent_last_after_they_settled(tmp_path: Path) -> None:
     """With kept stock a doubtful order goes again, after all others and at least 60 s after its doubt."""
     ids = list(range(1, 101))
     fault = Fault(Kind.DROP_AFTER, order_id=5), Fault(Kind.DROP_BEFORE, order_id=6)
@@ -295,7 +295,7 @@ def test_doubts_are_resent_last_after_they_settled(tmp_path: Path) -> None:
     agree(tmp_path / "l.db", run.simulator)
 
 
-def test_doubts_about_returned_stock_are_held(tmp_path: Path) -> None:
+def test_invariant_06_doubts_about_returned_stock_are_held(tmp_path: Path) -> None:
     """A repeat could return stock twice, so the order waits for a person, who may say resend."""
     ids, ledger = list(range(1, 31)), tmp_path / "l.db"
     options: dict[str, Any] = {"stock_atomic": False, "faults": (Fault(Kind.DROP_BETWEEN, order_id=5),), **FAST}
@@ -318,7 +318,7 @@ def test_doubts_about_returned_stock_are_held(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("attempts_max", [1, 3])
-def test_attempts_that_are_used_up_leave_a_doubt(tmp_path: Path, attempts_max: int) -> None:
+def test_invariant_18_attempts_that_are_used_up_leave_a_doubt(tmp_path: Path, attempts_max: int) -> None:
     """An order whose every attempt ends in doubt is in doubt after so many requests, and a later run goes on with it."""
     ids, ledger = [1, 2, 3], tmp_path / "l.db"
     settings = settings_of(ledger, attempts=attempts_max)
@@ -406,7 +406,7 @@ def test_the_second_signal_or_the_end_of_the_grace_leaves_doubts(tmp_path: Path,
         assert db.execute("SELECT count(*) FROM intents").fetchone()[0] == run.states()["in_doubt"]
 
 
-def test_a_run_that_went_without_a_word_leaves_doubts_that_the_next_one_settles(tmp_path: Path) -> None:
+def test_invariant_02_a_run_that_went_without_a_word_leaves_doubts_that_the_next_one_settles(tmp_path: Path) -> None:
     """Open intents become `lost` attempts; their orders are sent again, and a 404 then means presumed_deleted."""
     ids, ledger = shuffled(60), tmp_path / "l.db"
 
@@ -440,7 +440,7 @@ def test_a_call_that_waits_for_its_intent_while_a_pause_begins_is_held_back(tmp_
     agree(ledger, run.simulator)
 
 
-def test_an_outage_sends_scouts_only_and_ends_resumably(tmp_path: Path) -> None:
+def test_invariant_18_an_outage_sends_scouts_only_and_ends_resumably(tmp_path: Path) -> None:
     """A server that answers nothing but 503: few requests, no order called failed, exit 75, and the next run ends it."""
     ids, ledger = list(range(1, 201)), tmp_path / "l.db"
     faults = (Fault(Kind.UNAVAILABLE_503, nth=50, times=10_000, after_s=0),)
@@ -459,7 +459,7 @@ def test_an_outage_sends_scouts_only_and_ends_resumably(tmp_path: Path) -> None:
     virtual(main)
 
 
-def test_an_outage_under_hold_burns_no_more_orders_into_doubt(tmp_path: Path) -> None:
+def test_invariant_18_an_outage_under_hold_burns_no_more_orders_into_doubt(tmp_path: Path) -> None:
     """Where a scout could leave another order in doubt, the lane ends at once, resumably."""
     ids = list(range(1, 201))
     faults = (Fault(Kind.UNAVAILABLE_503, nth=50, times=10_000, after_s=0),)
@@ -492,7 +492,7 @@ def test_a_server_that_cannot_be_reached_costs_no_attempts(tmp_path: Path) -> No
     virtual(main)
 
 
-def test_a_wait_of_twenty_minutes_ends_the_lane(tmp_path: Path) -> None:
+def test_invariant_19_a_wait_of_twenty_minutes_ends_the_lane(tmp_path: Path) -> None:
     """A server that asks for more than 15 minutes is left in peace: exit 75, and the wait is not shortened."""
     fault = Fault(Kind.UNAVAILABLE_503, order_id=2, after_s=1200)
     run = trial(simulation_of([1, 2, 3], faults=(fault,)), settings_of(tmp_path / "l.db", slots=1), [1, 2, 3])
@@ -573,16 +573,3 @@ def test_several_accounts_in_one_input(tmp_path: Path) -> None:
     assert run.states() == {"deleted": 90}
     assert {(e.account_id, e.order_id, e.revert_stock) for e in run.journal} == set(orders)
     assert run.simulator.stock == {1: 75, 2: 75, 3: 75}
-
-
-def test_the_same_seed_gives_the_same_request_log(tmp_path: Path) -> None:
-    """Everything that decides an order of requests comes from values."""
-    logs: list[Outcome] = []
-    for n in (1, 2):
-        simulation = simulation_of(
-            shuffled(150), limit=300, latency=Latency(0.3), faults=(Fault(Kind.DROP_AFTER, probability=0.05),)
-        )
-        loop = {"seed": 5, "shuffle": True, "executor_delay": lambda random: random.uniform(0, 0.01)}
-        logs.append(trial(simulation, settings_of(tmp_path / f"{n}.db"), shuffled(150), loop=loop))
-    assert logs[0].journal == logs[1].journal
-    assert logs[0].simulator.faults_applied == logs[1].simulator.faults_applied

@@ -39,7 +39,9 @@ def beside_each_other(
 
 @pytest.mark.parametrize("later_s", [0.0, 60.0])
 @pytest.mark.parametrize(("limit", "n"), [(60, (300, 300)), (300, (900, 900)), (300, (1500, 300))])
-def test_two_runs_on_one_key_share_it(tmp_path: Path, limit: int, n: tuple[int, int], later_s: float) -> None:
+def test_invariant_20_two_runs_on_one_key_share_it(
+    tmp_path: Path, limit: int, n: tuple[int, int], later_s: float
+) -> None:
     """Both finish, together within 5 % of the best possible time for the sum, and with at most 0.5 % of 429s."""
     simulator, both = beside_each_other(tmp_path, limit, n, later_s, seed=1)
     assert [run.states() for run in both] == [{"deleted": each} for each in n]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import sqlite3
 from collections import Counter, defaultdict
 from contextlib import closing
@@ -120,6 +121,11 @@ class Played:
     effects: Counter[str] = field(default_factory=Counter)
     parsed: int = 0  # answers that reached aiohttp's own parser through ours
     opened: list[tuple[str, int]] = field(default_factory=list)  # of every run's database: its file, its synchronous
+
+    def digest(self) -> str:
+        """Of every byte that left and its time, and of every row of each run's ledger."""
+        wire = [(request.t_s, request.connection, request.data) for request in self.requests]
+        return hashlib.sha256(repr((wire, [life.books.rows for life in self.lives])).encode()).hexdigest()
 
     @functools.cached_property
     def requests_of(self) -> dict[Place, list[Request]]:

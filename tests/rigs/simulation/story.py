@@ -69,9 +69,6 @@ class Story:
     def lane(self, account: int) -> int:
         return next(n for n, (_, accounts) in enumerate(self.keys) if account in accounts)
 
-    def without_jumps(self) -> Story:
-        return replace(self, chapters=tuple(replace(chapter, jump=None) for chapter in self.chapters))
-
 
 CALM: Mapping[str, Any] = {
     "guard": None,
