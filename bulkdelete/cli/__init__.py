@@ -52,6 +52,9 @@ def _hint(error: click.ClickException) -> str:
 
 
 def _say(text: str) -> None:
+    from bulkdelete.intake.cells import escaped
+
+    text = "\n".join(map(escaped, text.split("\n")))  # it may quote a file's name, which may hold anything
     with suppress(OSError, ValueError):  # nobody may be listening any more
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 

@@ -120,6 +120,7 @@ def status(ledger: Path, as_json: bool, watch: bool) -> None:
 def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | None) -> None:
     """One row an order: what happened to it, when, and where it was read."""
     from bulkdelete.cli.files import replaced, spare
+    from bulkdelete.intake.cells import escaped
     from bulkdelete.report.export import Format, export
 
     wanted = frozenset(state for state in State if state.label in outcomes)
@@ -129,7 +130,7 @@ def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | No
     spare("--output", output, (), ledger)
     with replaced(output) as out:
         rows = export(ledger, out, Format(form), wanted)
-    click.echo(f"{rows:,} orders written to {output}", err=True)
+    click.echo(f"{rows:,} orders written to {escaped(str(output))}", err=True)
 
 
 @program.command()

@@ -161,7 +161,9 @@ class _Server:
 def _interrupt(folder: Path, command: list[str], server: _Server) -> int:
     """Run a command, send it a real SIGINT when it has sent a part of its orders, and return its exit code."""
     click.echo(f"$ bulkdelete {shlex.join(command)}")
-    with subprocess.Popen(_command(command), cwd=folder, stdin=subprocess.DEVNULL, env=_environment()) as process:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - our own program
+        _command(command), cwd=folder, stdin=subprocess.DEVNULL, env=_environment()
+    ) as process:
         end_s = time.monotonic() + _LONGEST_S
         while process.poll() is None and len(server.journal()) < _INTERRUPT_AFTER and time.monotonic() < end_s:
             time.sleep(0.05)

@@ -10,6 +10,7 @@ import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,10 +99,11 @@ class Scratch:
         self._path.unlink()
 
     def detach(self, db: sqlite3.Connection | None) -> None:
-        """Throw it away. May be called twice."""
+        """Throw it away. May be called twice. A connection that can no longer do it loses it when it closes."""
         attached = "SELECT 1 FROM pragma_database_list WHERE name = 'scratch'"  # its file's name need not be UTF-8
-        if db is not None and db.execute(attached).fetchone():
-            db.execute("DETACH scratch")
+        with suppress(sqlite3.OperationalError):
+            if db is not None and db.execute(attached).fetchone():
+                db.execute("DETACH scratch")
         self._path.unlink(missing_ok=True)
 
     def add(self, db: sqlite3.Connection, input_index: int, rows: Iterable[Order | Reject]) -> None:
