@@ -169,8 +169,8 @@ async def test_invariant_29_the_key_is_in_no_repr(monkeypatch: pytest.MonkeyPatc
 def test_invariant_29_tls_keys_are_logged_nowhere(server: Server, tmp_path: Path) -> None:
     """SSLKEYLOGFILE of the environment would let others read along: the command clears it before it opens anything."""
     log = tmp_path / "tls.log"
-    done = call(*command(server, tmp_path)[:-6], env=environment(SSLKEYLOGFILE=str(log)))
-    assert done.returncode in (0, 1, 3), done.stderr
+    done = call(*command(server, tmp_path), env=environment(SSLKEYLOGFILE=str(log)))
+    assert done.returncode in (0, 1), done.stderr
     assert not log.exists()
 
 
