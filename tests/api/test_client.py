@@ -60,7 +60,7 @@ NO_MATTER = (
     "order_without",
     "ca_file",
     "resolver",
-    "test_hang",
+    "21_hang",
     "hole",
     "echoed_key",
     "more_at_once",
@@ -258,7 +258,7 @@ def test_table_is_complete() -> None:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-async def test_fault(kind: Kind) -> None:
+async def test_invariant_24_fault(kind: Kind) -> None:
     """Each fault ends in exactly one right answer after exactly one request, the key in no part of the answer."""
     hangs = kind in (Kind.HANG_BEFORE, Kind.HANG_AFTER)
     fault = Fault(kind, order_id=1, status=418, gap_s=0.0002)
@@ -300,7 +300,7 @@ async def test_every_line_of_a_header_arrives() -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.HANG_BEFORE, Kind.HANG_AFTER])
-async def test_hang(kind: Kind) -> None:
+async def test_invariant_21_hang(kind: Kind) -> None:
     """A server that never answers costs `answer_timeout_s`, no more, and leaves a doubt."""
     async with simulated(Fault(kind, order_id=1), answer_timeout_s=SHORT_S) as (client, _):
         started = time.monotonic()
@@ -311,7 +311,7 @@ async def test_hang(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.STRAY_204, Kind.STRAY_204_LATER])
-async def test_stray_204(kind: Kind) -> None:
+async def test_invariant_25_stray_204(kind: Kind) -> None:
     """An answer nobody asked for is credited to no order: not to its own, a 404, nor to the next on the same client."""
     async with simulated(Fault(kind, nth=1, gap_s=0.01)) as (client, simulator):
         first = await client.delete(order(98))
@@ -324,7 +324,7 @@ async def test_stray_204(kind: Kind) -> None:
         assert [entry.order_id for entry in simulator.journal] == [98, 99]
 
 
-async def test_unasked_before_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_invariant_25_unasked_before_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 204 that is there before the request leaves is no answer to it: nothing is sent, and nothing is deleted."""
     send = SingleRequest.send
 
@@ -339,7 +339,7 @@ async def test_unasked_before_the_request(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirect(status: int) -> None:
+async def test_invariant_27_redirect(status: int) -> None:
     """A redirect is an answer like any other; nobody goes there, neither with DELETE nor with GET."""
     head = b"HTTP/1.1 %d Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n" % status
     async with Script(head) as script, client_of(script.port) as client:
@@ -348,7 +348,7 @@ async def test_redirect(status: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.REDIRECT_301, Kind.REDIRECT_303])
-async def test_redirect_of_the_simulator(kind: Kind) -> None:
+async def test_invariant_27_redirect_of_the_simulator(kind: Kind) -> None:
     """The journal has no request that followed a redirect, and the order was not deleted."""
     async with simulated(Fault(kind, order_id=1)) as (client, simulator):
         answer = await client.delete(order())
@@ -358,7 +358,7 @@ async def test_redirect_of_the_simulator(kind: Kind) -> None:
         assert simulator.remaining_orders() == {(ACCOUNT, 1)}
 
 
-async def test_connection_of_its_own() -> None:
+async def test_invariant_25_connection_of_its_own() -> None:
     """No two orders share a connection, even with a server that would keep it."""
     async with Script(OK, close=False) as script, client_of(script.port) as client:
         assert [bare(await client.delete(order(n))) for n in (1, 2, 3)] == [Reply(204)] * 3
@@ -390,7 +390,7 @@ async def test_truncated_body() -> None:
         assert bare(await client.delete(order())) == CUT
 
 
-async def test_body_without_end() -> None:
+async def test_invariant_21_body_without_end() -> None:
     """A status that was read is a fact: a body that drips for ever ends at the deadline, cut, and takes nothing back."""
     async with (
         Script(EVER, b"never", forever=True) as script,
@@ -403,7 +403,7 @@ async def test_body_without_end() -> None:
         assert time.monotonic() - started < SHORT_S + 2
 
 
-async def test_head_without_end() -> None:
+async def test_invariant_21_head_without_end() -> None:
     """A head that drips for ever is no answer; the deadline is for all of it, not for each byte."""
     async with (
         Script(b"HTTP/1.1 400 Bad\r\n", b"x: y\r\n", forever=True) as script,
@@ -461,14 +461,14 @@ async def peak_bytes(script: Script) -> tuple[Answer, int]:
             tracemalloc.stop()
 
 
-async def test_huge_body_is_bounded() -> None:
+async def test_invariant_26_huge_body_is_bounded() -> None:
     """A body of any size costs less than 2 MB of memory, no waiting for its end, and a message of 500 characters."""
     answer, peak = await peak_bytes(Script(EVER, b"x" * 65536, forever=True, gap_s=0.0))
     assert bare(answer) == Reply(400, "x" * 499 + "…")
     assert peak < 2_000_000
 
 
-async def test_gzip_bomb_is_bounded() -> None:
+async def test_invariant_26_gzip_bomb_is_bounded() -> None:
     """200 MiB in 200 kB of gzip cost no more than 64 KiB of text that is escaped: less than 8 MB."""
     head = b"HTTP/1.1 400 Bad\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb())
     answer, peak = await peak_bytes(Script(head + bomb()))
@@ -516,7 +516,7 @@ def test_black_hole() -> None:
     assert seconds == pytest.approx(10.0, abs=0.01)
 
 
-async def test_tls_black_hole() -> None:
+async def test_invariant_21_tls_black_hole() -> None:
     """A server that accepts and then says nothing of TLS: not sent, within `connect_timeout_s`."""
     async with (
         Script(close=False) as script,
@@ -536,7 +536,7 @@ async def test_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
         assert bare(await client.delete(order())) == NoReply(False, Lost.CONNECT)
 
 
-async def test_dead_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_invariant_21_dead_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that does not answer: not sent, within `connect_timeout_s`."""
 
     async def getaddrinfo(*_args: Any, **_kwargs: Any) -> Any:
@@ -575,7 +575,7 @@ def serving(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_unknown_certificate(certificates: dict[str, Path]) -> None:
+async def test_invariant_27_unknown_certificate(certificates: dict[str, Path]) -> None:
     """A certificate nobody vouches for: not sent, and named as what it is."""
     async with simulated(tls=serving(certificates["right"])) as (client, simulator):
         answer = await client.delete(order())
@@ -585,7 +585,7 @@ async def test_unknown_certificate(certificates: dict[str, Path]) -> None:
         assert simulator.journal == []
 
 
-async def test_certificate_of_another(certificates: dict[str, Path]) -> None:
+async def test_invariant_27_certificate_of_another(certificates: dict[str, Path]) -> None:
     """A certificate that is known but for another host: not sent."""
     async with simulated(tls=serving(certificates["wrong"]), ca_file=certificates["wrong"]) as (client, simulator):
         assert bare(await client.delete(order())) == NoReply(False, Lost.CERTIFICATE)
@@ -604,7 +604,7 @@ async def test_tls(kind: Kind | None, certificates: dict[str, Path]) -> None:
         assert len(simulator.journal) == 1
 
 
-async def test_tls_to_a_plain_port() -> None:
+async def test_invariant_27_tls_to_a_plain_port() -> None:
     """https to a port that speaks http: not sent, and not retried as an outage."""
     async with simulated(scheme="https") as (client, simulator):
         assert bare(await client.delete(order())) == NoReply(False, Lost.CERTIFICATE)
@@ -657,7 +657,7 @@ async def test_cookies_are_not_kept() -> None:
         assert b"cookie" not in b"".join(script.requests).lower()
 
 
-async def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_invariant_27_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The proxy settings of the environment would see the key: they are not followed."""
     async with Script(OK) as proxy, Script(OK) as script:
         for name in ("http_proxy", "https_proxy", "all_proxy"):
@@ -751,7 +751,7 @@ async def test_path_of_the_api_url() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/json"])
-async def test_echoed_key(form: str, kind: str) -> None:
+async def test_invariant_29_echoed_key(form: str, kind: str) -> None:
     """A server that repeats the key, in whatever form, gets it into no answer."""
     text = {"text/plain": "{}", "text/html": "<p>{}</p>", "application/json": '{{"Message": "{}"}}'}[kind]
     body = text.format(f"See {form}!").encode()
@@ -760,7 +760,7 @@ async def test_echoed_key(form: str, kind: str) -> None:
     assert bare(answer) == Reply(400, "See [API key]!")
 
 
-async def test_echoed_url() -> None:
+async def test_invariant_29_echoed_url() -> None:
     """The form in which the key stands in our own request line is one of those."""
     async with Echo() as script, client_of(script.port) as client:
         answer = await client.delete(order())
@@ -768,7 +768,7 @@ async def test_echoed_url() -> None:
     assert "matches /v2/orders?API_KEY=[API key]&accountId=7&" in answer.message
 
 
-async def test_key_cut_in_the_middle() -> None:
+async def test_invariant_29_key_cut_in_the_middle() -> None:
     """A body that breaks off in the middle of the key shows no part of it."""
     head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 999\r\n\r\n"
     whole = f"No resource matches /v2/orders?API_KEY={quote(KEY, safe='')}"
@@ -776,14 +776,14 @@ async def test_key_cut_in_the_middle() -> None:
     assert bare(answer) == Reply(404, "No resource matches /v2/orders?API_KEY=", cut=True)
 
 
-async def test_key_in_the_reason() -> None:
+async def test_invariant_29_key_in_the_reason() -> None:
     """A status line or a header that repeats the key gets it into no answer either."""
     for line in (f"HTTP/1.1 400 {KEY}\r\n", f"HTTP/1.1 {KEY}\r\n", f"HTTP/1.1 400 Bad\r\n{KEY}\r\n"):
         async with Script(line.encode() + b"Content-Length: 0\r\n\r\n") as script, client_of(script.port) as client:
             assert not leaks(repr(await client.delete(order())))
 
 
-def test_key_is_not_shown() -> None:
+def test_invariant_29_key_is_not_shown() -> None:
     """A key shows itself neither printed, nor formatted, nor in what holds it, and it cannot be pickled or copied."""
     key = ApiKey(KEY, "a file")
     assert not any(leaks(text) for text in (repr(key), str(key), f"{key}", f"{key!r:>40}", repr([key]), repr({1: key})))
@@ -796,7 +796,7 @@ def test_key_is_not_shown() -> None:
         vars(key)
 
 
-async def test_key_is_not_in_a_traceback() -> None:
+async def test_invariant_29_key_is_not_in_a_traceback() -> None:
     """A deletion that is cancelled, while it connects or waits, leaves a traceback without the key."""
     async with Script(close=False) as script:
         for scheme in ("http", "https"):
@@ -810,7 +810,9 @@ async def test_key_is_not_in_a_traceback() -> None:
                 assert not leaks(repr(task) + repr(client) + repr(caught.value.args))
 
 
-async def test_key_is_not_in_a_log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_invariant_29_key_is_not_in_a_log(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     """With every logger at DEBUG, asyncio's debug mode and all warnings on, no fault brings the key to light."""
     caplog.set_level(logging.DEBUG)
     loop = asyncio.get_running_loop()

@@ -60,7 +60,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_key_in_every_form(form: str) -> None:
+def test_invariant_29_key_in_every_form(form: str) -> None:
     """In whatever form a server repeats the key, and wherever, nothing of it is left."""
     echo = FORMS[form]
     assert redact(echo) == "[API key]"
@@ -69,7 +69,7 @@ def test_key_in_every_form(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_key_that_is_cut_off(form: str) -> None:
+def test_invariant_29_key_that_is_cut_off(form: str) -> None:
     """A text that ends in the middle of the key loses the part too, as soon as it tells anything."""
     echo = FORMS[form].rstrip("=")
     escaped = len(echo) > 2 * len(KEY)
@@ -81,7 +81,7 @@ def test_key_that_is_cut_off(form: str) -> None:
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 @pytest.mark.parametrize("before", ["", "?", "??", "???", "DELETE /v2/orders?API_KEY="])
 @pytest.mark.parametrize("after", ["", "&", "&accountId=7"])
-def test_key_within_base64(encode: Callable[[bytes], bytes], before: str, after: str) -> None:
+def test_invariant_29_key_within_base64(encode: Callable[[bytes], bytes], before: str, after: str) -> None:
     """What was put into base64 with the key somewhere in it keeps what stands around, and nothing of the key; cut off, too."""
     echo = encode(f"{before}{KEY}{after}".encode()).decode()
     for n in range(len(encode(before.encode())) + 8, len(echo) + 1):
@@ -180,7 +180,7 @@ def test_invariant_30_shown_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("longest", [1, 2, 20])
-def test_cap(longest: int) -> None:
+def test_invariant_30_cap(longest: int) -> None:
     """The cap counts the mark of what was left out."""
     short = Redactor(ApiKey(KEY), longest)
     assert short("x" * longest) == "x" * longest
