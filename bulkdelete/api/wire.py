@@ -28,7 +28,8 @@ class SingleRequest(ClientRequest):
     on_rest: Callable[[bytes], None] | None = None
 
     async def send(self, conn: Connection) -> ClientResponse:
-        await asyncio.sleep(0)  # what is there already has come to the protocol then: an answer nobody asked for, or the end
+        # One turn of the loop: what is there already, an answer nobody asked for or the end, comes to the protocol.
+        await asyncio.sleep(0)
         transport = conn.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the connection was closed before anything was sent")
