@@ -173,13 +173,12 @@ class _Drawn:
         return Row(self._filled(cells), (account, self.order_id, stock))
 
     def _without_id(self, text: str) -> Row:
-        """A row that lost its id ends in a cell that says something: if it won an empty cell, nobody could tell from which side."""
-        names = self.table.names
-        last = max(at for at, name in enumerate(names) if name)
-        cells = _put(self.order().cells, self.table.order, text)
-        if not cells[last].strip(" \t\"'"):
-            cells = _put(cells, last, "x")
-        return Row(cells, NoOrder.REJECT)
+        return Row(self._ended(_put(self.order().cells, self.table.order, text)), NoOrder.REJECT)
+
+    def _ended(self, cells: tuple[str, ...]) -> tuple[str, ...]:
+        """A row that lacks what it must have ends in a cell that says something: if it won an empty one, nobody could tell where."""
+        last = max(at for at, name in enumerate(self.table.names) if name)
+        return cells if cells[last].strip(" \t\"'") else _put(cells, last, "x")
 
     def _contradicted(self, at: int, text: str) -> Row:
         """An order whose account or flag says nothing, or another thing than the option."""
@@ -191,7 +190,7 @@ class _Drawn:
             lost = table.given_account, order_id, stock
         elif at == table.stock and table.given_stock is not None:
             lost = account, order_id, table.given_stock
-        return Row(_put(order.cells, at, text), NoOrder.REJECT, lost)
+        return Row(self._ended(_put(order.cells, at, text)), NoOrder.REJECT, lost)
 
     def _total(self) -> Row:
         cells = [cell.replace("\n", "").replace("\r", "") for cell in self._filled({})]
