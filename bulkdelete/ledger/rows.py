@@ -22,7 +22,6 @@ from bulkdelete.model import (
     Counts,
     Intent,
     Learned,
-    NoReply,
     Order,
     Origin,
     Past,
@@ -174,11 +173,10 @@ def settle(db: sqlite3.Connection, intent: Intent, answer: Answer, verdict: Verd
 
 
 def _said(answer: Answer) -> tuple[int, int | None, str]:
-    match answer:
-        case Reply(status=status, message=message):
-            return 1, status, message
-        case NoReply(sent=sent, why=why, message=message):
-            return int(sent), None, f"{why.value}: {message}" if message else why.value
+    if isinstance(answer, Reply):
+        return 1, answer.status, answer.message
+    why = answer.why.value
+    return int(answer.sent), None, f"{why}: {answer.message}" if answer.message else why
 
 
 def _append(

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus
 
+import aiohttp
 import pytest
 from aiohttp import http_parser
 from hypothesis import given, settings
@@ -35,6 +36,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from bulkdelete import __version__
+from bulkdelete.api import client as module
 from bulkdelete.api.client import Client
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.api.wire import SingleRequest
@@ -866,3 +868,56 @@ def test_again() -> None:
     outputs = [process.communicate(timeout=100)[0] for process in passes]
     assert [process.returncode for process in passes] == [0, 0], "\n".join(outputs)[-8000:]
     assert all(" passed" in output for output in outputs)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (aiohttp.ServerTimeoutError(), Lost.TIMEOUT),
+        (aiohttp.ServerDisconnectedError(), Lost.DISCONNECTED),
+        (aiohttp.ClientOSError(), Lost.DISCONNECTED),
+        (ConnectionResetError(), Lost.DISCONNECTED),
+        (aiohttp.ClientPayloadError(), Lost.GARBAGE),
+        (aiohttp.InvalidURL("http://a"), Lost.GARBAGE),
+    ],
+)
+async def test_what_aiohttp_raises_it_does_not_retry(error: Exception, why: Lost) -> None:
+    """Each of its errors becomes one of ours, whose kind is known and which it does not know how to repeat."""
+
+    async def broken(_: Any) -> Any:
+        raise error
+
+    with pytest.raises(module._Failed) as failed:
+        await module._once(None, broken)  # type: ignore[arg-type]
+    assert failed.value.why is why
+    assert not isinstance(failed.value, aiohttp.ClientError | OSError)
+
+
+async def test_an_error_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is raised at an answer's bytes, the order ends in doubt: it was sent."""
+
+    def hostile(_: Any) -> Any:
+        raise RecursionError
+
+    monkeypatch.setattr(module, "quota_of", hostile)
+    async with Script(OK) as script, client_of(script.port) as client:
+        answer = await client.delete(order())
+    assert isinstance(answer, NoReply)
+    assert (answer.sent, answer.why, answer.message) == (True, Lost.GARBAGE, "RecursionError")
+
+
+async def test_no_other_kind_of_request() -> None:
+    """A session that would make other requests than ours makes none."""
+    watch = module._watched(None, None)
+    with pytest.raises(TypeError, match="SingleRequest"):
+        await watch(object(), None)
+
+
+async def test_a_request_that_nobody_watches() -> None:
+    """Without anybody to tell, it is sent all the same."""
+    async with (
+        Script(OK) as script,
+        aiohttp.ClientSession(request_class=SingleRequest) as session,
+        session.delete(f"http://127.0.0.1:{script.port}/") as response,
+    ):
+        assert response.status == 204

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bulkdelete.api.keys import ApiKey, Credential, credentials_of, read_key
+from bulkdelete.api.keys import ApiKey, Credential, credentials_of, has_source, read_key, seal_process
 from bulkdelete.errors import UsageError
 
 KEY = "k+/=&%é-SENTINEL"
@@ -260,3 +262,27 @@ def test_a_credential_does_not_print_its_key() -> None:
     """Its repr names accounts and hides the key."""
     assert "SENTINEL" not in repr(credential(KEY, 7))
     assert "7" in repr(credential(KEY, 7))
+
+
+def test_whether_the_environment_names_a_key(tmp_path: Path) -> None:
+    """Either variable, or a service's credential that is there; an empty one is none."""
+    assert not has_source({})
+    assert not has_source({"BULKDELETE_API_KEY": "", "CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert has_source({"BULKDELETE_API_KEY": "k"})
+    assert has_source({"BULKDELETE_API_KEY_FILE": "f"})
+    (tmp_path / "bulkdelete-api-key").touch()
+    assert has_source({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_a_sealed_process(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    """Before a key is read: no TLS keys to a file, no core dump, and on Linux nobody of the same user looks in."""
+    calls: list[tuple[object, ...]] = []
+    libc = SimpleNamespace(prctl=lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: libc)
+    monkeypatch.setattr("resource.setrlimit", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setenv("SSLKEYLOGFILE", "/tmp/keys")
+    seal_process()
+    assert "SSLKEYLOGFILE" not in os.environ
+    assert calls == [(4, 0, 0, 0, 0)] * (platform == "linux") + [(resource.RLIMIT_CORE, (0, 0))]
