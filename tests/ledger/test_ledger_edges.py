@@ -133,6 +133,15 @@ async def test_a_plan_refuses_what_a_run_would(tmp_path: Path) -> None:
     assert names(tmp_path) == ["l.db"]
 
 
+def test_a_plan_without_a_ledger(tmp_path: Path) -> None:
+    """Everything is new, and nothing is left behind."""
+    with planning(tmp_path / "l.db", HOST) as (db, scratch):
+        scratch.add(db, 0, orders(1, 2))
+        facts = scratch.facts(db, (Tally("a.csv", "", "orderId", 2, 0, 0, 0),), None)
+        assert (facts.orders, facts.new, facts.left_alone) == (2, 2, 0)
+    assert names(tmp_path) == []
+
+
 async def test_what_a_proposal_can_tell(tmp_path: Path) -> None:
     """Each reject in the order of the rows, and what the ledger knows of the orders that it names."""
     async with opened(tmp_path / "l.db") as ledger:
