@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from aiolimiter import AsyncLimiter
 
@@ -76,13 +77,10 @@ class Throttle:
         self.pace = pace
         self._changed.set()
 
-    async def _changes_within(self, seconds: float | None) -> bool:
-        try:
+    async def _changes_within(self, seconds: float | None) -> None:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
 
     async def _acquired(self, limiter: AsyncLimiter, amount: float) -> bool:
         """Whether the token came before the tuning changed."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import queue
-import shutil
+import multiprocessing
+import os
 import sqlite3
 import tempfile
-import threading
 from contextlib import closing
 from pathlib import Path
 
 from tests.rigs.mutation.kill import Bench, Fate, Outcome
 from tests.rigs.mutation.mutants import Mutant, sample
 
+bench: Bench
 KNOWN = """CREATE TABLE IF NOT EXISTS fates (
-  diff TEXT, module TEXT, line INT, operator TEXT, outcome TEXT, stage TEXT, seconds REAL, killer TEXT, wide INT,
+  module TEXT, line INT, operator TEXT, diff TEXT, outcome TEXT, stage TEXT, seconds REAL, killer TEXT, depth INT,
   PRIMARY KEY (module, line, operator, diff))"""
 
 
@@ -25,7 +25,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument("--workers", type=int, default=1, help="how many are tried at once")
     parser.add_argument(
-        "--wide", action="store_true", help="try what survives the near tests with those of the whole command"
+        "--depth",
+        type=int,
+        default=9,
+        metavar="N",
+        help="only the first stages of tests: 1 own, 2 beside, 3 more examples, 4 wide",
     )
     parser.add_argument("--again", action="store_true", help="try once more what survived before: there are new tests")
     parser.add_argument(
@@ -34,46 +38,30 @@ def main() -> None:
     asked = parser.parse_args()
     asked.state.mkdir(exist_ok=True)
     drawn = sample(asked.sample, asked.seed)
-    with closing(sqlite3.connect(asked.state / "fates.db", isolation_level=None, check_same_thread=False)) as db:
+    with closing(sqlite3.connect(asked.state / "fates.db", isolation_level=None)) as db:
         db.execute(KNOWN)
         if asked.again:
             db.execute("DELETE FROM fates WHERE outcome = 'survived'")
-        known = {row[:4]: row[4] for row in db.execute("SELECT module, line, operator, diff, outcome, wide FROM fates")}
-        left: queue.Queue[Mutant] = queue.Queue()
-        for mutant in drawn:
-            if key(mutant) not in known:
-                left.put(mutant)
-        print(f"{len(drawn)} changes drawn, {left.qsize()} to try", flush=True)
-        benches = [bench(asked.state / f"copy-{n}") for n in range(asked.workers)]
-        lock = threading.Lock()
-        crew = [threading.Thread(target=work, args=(one, left, asked.wide, db, lock)) for one in benches]
-        for worker in crew:
-            worker.start()
-        for worker in crew:
-            worker.join()
+        known = set(db.execute("SELECT module, line, operator, diff FROM fates"))
+        left = [mutant for mutant in drawn if key(mutant) not in known]
+        print(f"{len(drawn)} changes drawn, {len(left)} to try", flush=True)
+        jobs = [(mutant, asked.depth) for mutant in left]
+        with multiprocessing.get_context("fork").Pool(asked.workers, begin, (asked.state,)) as crew:
+            for mutant, fate in crew.imap_unordered(tried, jobs):
+                row = (*key(mutant), fate.outcome, fate.stage, fate.seconds, fate.by, asked.depth)
+                db.execute(f"INSERT OR REPLACE INTO fates VALUES ({', '.join('?' * len(row))})", row)
+                told(mutant, fate)
         report(drawn, db)
 
 
-def bench(folder: Path) -> Bench:
-    shutil.rmtree(folder, ignore_errors=True)
-    return Bench(folder)
+def begin(state: Path) -> None:
+    """In each worker: a copy of its own."""
+    global bench
+    bench = Bench(state / f"copy-{os.getpid()}")
 
 
-def work(bench: Bench, left: queue.Queue[Mutant], wide: bool, db: sqlite3.Connection, lock: threading.Lock) -> None:
-    while True:
-        try:
-            mutant = left.get_nowait()
-        except queue.Empty:
-            return
-        fate = bench.try_out(mutant, wide)
-        with lock:
-            row = (*key(mutant), fate.outcome, fate.stage, fate.seconds, fate.by, wide)
-            db.execute(
-                "INSERT OR REPLACE INTO fates (module, line, operator, diff, outcome, stage, seconds, killer, wide) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-            told(mutant, fate)
+def tried(job: tuple[Mutant, int]) -> tuple[Mutant, Fate]:
+    return job[0], bench.try_out(*job)
 
 
 def told(mutant: Mutant, fate: Fate) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
+import io
 import os
+import runpy
+import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+import traceback
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Never
+
+import pytest
 
 from tests.rigs.mutation.mutants import ROOT, Mutant, source_of
 from tests.rigs.tree import Tree
@@ -19,25 +26,31 @@ from tests.rigs.tree import Tree
 __all__ = ["Bench", "Fate", "Outcome", "Stage"]
 
 LONGEST_S = 1200.0
+FEW, MANY = 20, 100  # examples of a property
 PYTEST = (
-    "-m",
-    "pytest",
-    "-n",
-    "0",
-    "-x",
-    "-q",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "tests.rigs.mutation.plugin",
-    "-rfE",
-    "--no-header",
+    *("-n", "0", "-x", "-q", "-rfE", "-p", "no:cacheprovider", "-p", "tests.rigs.mutation.plugin"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what is imported beforehand
 )
 
-# By room: the tests of the room itself, and those beside it. None of these lets real time pass or starts the command.
+# By file or room, the first that fits: the tests of the thing itself, and those beside it. None of them lets real time pass or
+# starts the command.
+_PACING = "tests/test_throttle.py tests/test_learned.py tests/test_own_limits.py"
 NEAR = {
-    "core": ("tests/core", "tests/test_throttle.py tests/test_learned.py tests/test_own_limits.py"),
-    "ledger": ("tests/ledger", "tests/report tests/test_pipeline.py tests/test_lanes.py tests/test_learned.py"),
+    "core/blind.py": ("tests/core/test_core_blind.py tests/core/test_core_pace.py", _PACING),
+    "core/mirror.py": ("tests/core/test_core_mirror.py tests/core/test_core_pace.py", _PACING),
+    "core/bucket.py": (
+        "tests/core/test_core_pace.py tests/core/test_core_blind.py tests/core/test_core_mirror.py",
+        _PACING,
+    ),
+    "core/pace.py": (
+        "tests/core/test_core_pace.py tests/core/test_core_blind.py tests/core/test_core_mirror.py",
+        _PACING,
+    ),
+    "core/quota.py": ("tests/core/test_core_quota.py", "tests/test_throttle.py"),
+    "core/guard.py": ("tests/core/test_core_guard.py", "tests/test_pipeline.py"),
+    "core/policy.py": ("tests/core/test_core_policy.py", "tests/test_pipeline.py"),
+    "core/summary.py": ("tests/core/test_core_summary.py", "tests/test_pipeline.py"),
+    "ledger/": ("tests/ledger", "tests/report tests/test_pipeline.py tests/test_lanes.py tests/test_learned.py"),
     "throttle.py": ("tests/test_throttle.py", "tests/test_lanes.py tests/test_pipeline.py"),
     "pipeline.py": (
         "tests/test_pipeline.py tests/test_lanes.py",
@@ -46,7 +59,7 @@ NEAR = {
 }
 # For what all those let pass: pacing over long runs, the whole command, random faults.
 WIDE = ("tests/test_pacing.py", "tests/test_shared_key.py", "tests/cli/test_plan.py", "tests/cli/test_commands.py")
-SIMULATION = ("-m", "tests.rigs.simulation", "--first", "1", "--trials", "40")
+SIMULATION = ("--first", "1", "--trials", "40")
 
 
 class Outcome(StrEnum):
@@ -67,36 +80,44 @@ class Fate:
 class Stage:
     name: str
     arguments: tuple[str, ...]
-    examples: int = 100
+    examples: int = MANY
+    rig: str = ""  # instead of pytest
 
 
-def stages(module: str, wide: bool) -> Iterator[Stage]:
-    own, beside = next(near for room, near in NEAR.items() if room in module.split("/"))
-    theme = f"tests/core/test_core_{Path(module).stem}.py"
-    if (ROOT / theme).exists():
-        yield Stage("theme", (*PYTEST, theme), examples=40)
-    yield Stage("room", (*PYTEST, *own.split()), examples=40)
-    yield Stage("beside", (*PYTEST, *beside.split()), examples=40)
-    if wide:
-        yield Stage("room, more examples", (*PYTEST, *own.split()), examples=200)
-        yield Stage("wide", (*PYTEST, *WIDE))
-        if any((ROOT / "tests/rigs").glob("simulation*")):
-            yield Stage("simulation", SIMULATION)
+def stages(module: str, depth: int) -> list[Stage]:
+    """The first `depth` of them."""
+    own, beside = next(tests for place, tests in NEAR.items() if place in module)
+    found = [
+        Stage("own", tuple(own.split()), FEW),
+        Stage("beside", tuple(beside.split()), FEW),
+        Stage("more examples", tuple(own.split()), MANY),
+        Stage("wide", WIDE),
+    ]
+    if any((ROOT / "tests/rigs").glob("simulation*")):
+        found.append(Stage("simulation", ("simulation", *SIMULATION), rig="tests.rigs.simulation"))
+    return found[:depth]
 
 
 class Bench:
-    """A copy of the project in which one change after another is tried."""
+    """A copy of the project in which one change after another is tried, each in a child of this process: what is imported here is
+    imported there. So this process has one thread, and all but the project's own modules."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._turn = 0
+        shutil.rmtree(folder, ignore_errors=True)
         self._tree = Tree(folder)
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            pytest.main(["--version"])  # loads its plugins
+        for name in ("aiohttp", "aiolimiter", "hypothesis.strategies", "rich.progress", "structlog"):
+            importlib.import_module(name)
+        gc.freeze()
 
-    def try_out(self, mutant: Mutant, wide: bool) -> Fate:
+    def try_out(self, mutant: Mutant, depth: int) -> Fate:
         begun_s = time.monotonic()
         self._write(mutant.module, mutant.source())
         try:
-            for stage in stages(mutant.module, wide):
+            for stage in stages(mutant.module, depth):
                 outcome, by = self._run(stage)
                 if outcome is not Outcome.SURVIVED:
                     return Fate(outcome, stage.name, time.monotonic() - begun_s, by)
@@ -105,23 +126,18 @@ class Bench:
         return Fate(Outcome.SURVIVED, "", time.monotonic() - begun_s)
 
     def _run(self, stage: Stage) -> tuple[Outcome, str]:
-        given = {**os.environ, "PYTHONPATH": str(self._folder), "EXAMPLES": str(stage.examples)}
-        child = subprocess.Popen(
-            [sys.executable, *stage.arguments],
-            cwd=self._folder, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        )  # fmt: skip
-        try:
-            said, _ = child.communicate(timeout=LONGEST_S)
-        except subprocess.TimeoutExpired:
-            return Outcome.TIMEOUT, "all of it"
-        finally:
-            _end(child)
-        if child.returncode == 0:
+        said = self._folder / "said.txt"
+        child = os.fork()
+        if child == 0:
+            _become(stage, self._folder, said)
+        status = _ended(child)
+        if status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGPROF)):
+            return Outcome.TIMEOUT, ""
+        if status == 0:
             return Outcome.SURVIVED, ""
-        if child.returncode in (-signal.SIGALRM, -signal.SIGPROF):
-            return Outcome.TIMEOUT, "a test"
-        lines = [line for line in said.splitlines() if line.startswith(("FAILED", "ERROR", "invariant"))]
-        return Outcome.SEEN, (lines or said.splitlines() or [""])[-1][:200]
+        text = said.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = [line for line in text if line.startswith(("FAILED", "ERROR", "invariant"))]
+        return Outcome.SEEN, (lines or text or [""])[-1][:200]
 
     def _write(self, module: str, text: str) -> None:
         """A time of its own for each version, in seconds: Python would take an old one's bytecode for it."""
@@ -131,8 +147,44 @@ class Bench:
         os.utime(path, (self._turn, self._turn))
 
 
-def _end(child: subprocess.Popen[str]) -> None:
-    """With all that it started."""
+def _become(stage: Stage, folder: Path, said: Path) -> Never:
+    """In the child: the stage, in the copy."""
+    code = 3
+    try:
+        os.setsid()
+        with said.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        os.chdir(folder)
+        os.environ |= {"PYTHONPATH": str(folder), "EXAMPLES": str(stage.examples)}
+        sys.path[0] = str(folder)
+        for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "bulkdelete")]:
+            del sys.modules[name]
+        if stage.rig:
+            sys.argv = list(stage.arguments)
+            runpy.run_module(stage.rig, run_name="__main__", alter_sys=True)
+        code = int(pytest.main([*PYTEST, *stage.arguments]))
+    except SystemExit as leaving:
+        code = int(leaving.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _ended(child: int) -> int | None:
+    """How the child ended, or None after too long a time; what it started ends with it."""
+    until_s = time.monotonic() + LONGEST_S
+    status = None
+    while time.monotonic() < until_s:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.02)
     with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+        os.killpg(child, signal.SIGKILL)
+    if time.monotonic() >= until_s:
+        os.waitpid(child, 0)
+        return None
+    return status

@@ -47,7 +47,8 @@ SWAPS = {
     "min(": "max(", "max(": "min(", "LEFT JOIN": "JOIN", "DISTINCT ": "", "UNIQUE ": "", "NOT IN": "IN",
     "0": "1", "1": "2", "2": "3", "3": "4", "4": "5",
 }  # fmt: skip
-SWAP = re.compile("|".join(rf"\b{re.escape(old)}\b" if old.isalnum() else re.escape(old) for old in SWAPS))
+SWAP = re.compile("|".join(rf"(?<!\?)\b{re.escape(old)}\b" if old.isalnum() else re.escape(old) for old in SWAPS))
+SETS = re.compile(r"(\bSET\b[^()]*|, \w+|PRAGMA [\w.]+|^ +crc)$", re.MULTILINE)  # before a `=` that compares nothing
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -116,9 +117,11 @@ def mutants(module: str) -> list[Mutant]:
 
 def sample(size: int, seed: int) -> list[Mutant]:
     """So many, from each file in proportion to its sites."""
-    dice = random.Random(seed)
     drawn: list[tuple[float, Mutant]] = []
     for module in MODULES:
+        dice = random.Random(
+            f"{seed} {module}"
+        )  # of its own: a file that changes does not change what is drawn from others
         sites: defaultdict[tuple[int, int, str], list[Mutant]] = defaultdict(list)
         for mutant in sorted(mutants(module)):
             sites[mutant.site].append(mutant)
@@ -190,6 +193,8 @@ def _sql(text: str) -> Iterator[Change]:
             continue
         start = lines[token.start[0]] + token.start[1]
         for word in SWAP.finditer(token.string):
+            if word[0] == " = " and SETS.search(token.string[: word.start()]):
+                continue
             at = start + word.start()
             line = text.count("\n", 0, at) + 1
             yield (line, at - lines[line]), at, start + word.end(), SWAPS[word[0]]
