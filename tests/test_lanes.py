@@ -148,6 +148,15 @@ def test_one_keys_outage_is_not_the_others(tmp_path: Path) -> None:
     assert [stop.detail.partition(":")[0] for stop in run.summary.stops] == ["key of account 1, 2"]
 
 
+@pytest.mark.parametrize(("n", "named"), [(5, "1, 2, 3, 4, 5"), (6, "1, 2, 3, 4, 5, ...")])
+def test_a_key_is_named_by_its_first_accounts(tmp_path: Path, n: int, named: str) -> None:
+    """Five of them, in order; that there are more is said."""
+    accounts = set(range(1, n + 1))
+    orders = orders_of(**{f"a{account}": 1 for account in accounts})
+    run = together(tmp_path / "l.db", orders, credentials({"wrong": accounts}))
+    assert [stop.detail for stop in run.summary.stops] == [f"key of account {named}: HTTP 401: Invalid API_KEY"]
+
+
 def test_a_signal_drains_every_lane(tmp_path: Path) -> None:
     """After it nothing new is sent on any key, and no intent stays open."""
     at_s: list[float] = []

@@ -146,7 +146,18 @@ async def test_readers_take_an_old_ledger_as_it_is(tmp_path: Path, monkeypatch: 
     assert names(tmp_path) == ["l.db"]
 
 
-@pytest.mark.parametrize("change", ["UPDATE orders SET line = 1", "DROP VIEW results", "UPDATE meta SET value = 'x'"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE orders SET line = 1",
+        "UPDATE attempts SET message = 'x'",
+        "UPDATE inputs SET path = 'x'",
+        "UPDATE runs SET why = 'x'",
+        "INSERT INTO intents VALUES (7, 2, 1, 1, 1)",
+        "DROP VIEW results",
+        "UPDATE meta SET value = 'x'",
+    ],
+)
 async def test_an_old_ledger_that_is_refused_stays_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:

@@ -195,6 +195,7 @@ async def test_facts_of_every_kind(tmp_path: Path, doubts: Doubts | None, resent
         assert (again.orders, again.new, again.waiting, again.doubtful, again.settled) == (10, 0, 4, 2, 4)
         assert (again.to_send, again.left_alone) == (4 + resent, 2)
         assert (again.first[:2], again.returning) == (facts.first[:2], facts.returning)
+        assert (again.accounts, again.rejected, again.duplicated) == ((7,), 0, 0)
 
 
 async def test_an_input_without_orders(tmp_path: Path) -> None:
