@@ -18,6 +18,8 @@ from bulkdelete.core.blind import (
     LEAP,
     LEAST_PER_S,
     MOST_PER_S,
+    QUICK_S,
+    SLOW_S,
     START_PER_S,
     UNDER,
     UNSURE,
@@ -213,6 +215,44 @@ def test_a_small_bucket_is_sought_at_once_after_its_ramp() -> None:
     assert refused(replace(ramp, opening=(300, 2.0)), 100, 10.0).hold_s == HOLD_S
 
 
+def test_a_slow_rate_is_held_for_its_requests() -> None:
+    """Where 400 requests take longer than two minutes, a hold may last so long: a search costs a 429, and few requests pay it."""
+    slow = holding(phase=Phase.SEEK, rate_per_s=1.0, hold_s=1000.0)
+    assert refused(slow, 100, 100.0).hold_s == pytest.approx(400 / 1.005)
+
+
+@pytest.mark.parametrize(
+    ("rate_per_s", "trip_s", "windows", "doubles_s"),
+    [(0.5, 0.1, 0, 8.0), (2.0, 0.1, 0, 2.0), (4.0, 0.1, 0, 2.0), (8.0, 0.1, 0, 1.25), (40.0, 0.01, 0, 0.5),
+     (40.0, 0.1, 0, 0.6), (4.0, 0.5, 0, 3.0), (40.0, 0.1, 1, 15.0)],
+)  # fmt: skip
+def test_a_search_goes_as_fast_as_answers_could_tell(
+    rate_per_s: float, trip_s: float, windows: int, doubles_s: float
+) -> None:
+    """What it is above the rate doubles in four requests, in two seconds or ten requests, or in six round trips; where it
+    counts in windows, in a quarter of one."""
+    known = holding(phase=Phase.SEEK, rate_per_s=rate_per_s, push=0.1, windows=windows)
+    trips = Trips(trip_s, 0.0, known=True)
+    assert known.served(64, trips, doubles_s).push == pytest.approx(0.2)
+    assert known.served(64, trips, doubles_s / 2).push == pytest.approx(0.1 * 2**0.5)
+
+
+@pytest.mark.parametrize(
+    ("marks", "rate_per_s", "trip_s", "doubles_s"),
+    [(0, 5.0, 0.01, QUICK_S), (0, 5.0, 0.4, 0.8), (0, 5.0, 0.6, 9.6), (0, 300.0, 0.01, SLOW_S), (1, 5.0, 0.6, 1.2),
+     (1, 300.0, 0.029, QUICK_S), (1, 300.0, 0.031, SLOW_S)],
+)  # fmt: skip
+def test_a_ramp_slows_down_with_what_is_under_way(
+    marks: int, rate_per_s: float, trip_s: float, doubles_s: float
+) -> None:
+    """It doubles in two round trips while few requests could come back refused, then in sixteen; the second ramp, whose bucket
+    is nearly empty, may have more of them."""
+    known = holding(phase=Phase.RAMP, rate_per_s=rate_per_s, marks=marks)
+    trips = Trips(trip_s, 0.0, known=True)
+    assert known.served(64, trips, doubles_s).rate_per_s == pytest.approx(2 * rate_per_s)
+    assert known.served(64, trips, doubles_s / 2).rate_per_s == pytest.approx(2**0.5 * rate_per_s)
+
+
 def test_a_search_that_went_far_is_repeated_where_a_429_is_no_matter() -> None:
     """Among a thousand requests and more one 429 tells cheaply whether the rate is too low; among fewer it does not."""
     known = holding(phase=Phase.SEEK, push=0.5, hold_s=90.0)
@@ -278,6 +318,30 @@ def test_a_stall_leads_to_counting_in_windows(limit: int, n: int, phase_s: float
     best_s = ((n - 1) // limit) * 60 - (0.0 if phase_s is None else 7.3)
     assert best_s / run.seconds >= 0.80
     assert len(run.refused_s) <= 0.05 * n
+
+
+@pytest.mark.parametrize(
+    ("stall_s", "per_s", "stalled"),
+    [
+        (5.0, 2.0, True),
+        (4.9, 2.0, False),
+        (5.0, 1.2, False),
+        (5.0, 1.21, True),
+        (60.0, 0.09, False),
+        (60.0, 0.11, True),
+    ],
+)
+def test_what_a_stall_is(stall_s: float, per_s: float, stalled: bool) -> None:
+    """Five seconds without a token, and longer than six of them would take: a slow bucket is not a window."""
+    passed = 100 * per_s - 0.5  # what makes it this rate in 100 s
+    known = holding(passed=passed, mark_s=0.0, full_s=100.0 - stall_s, last_s=100.0, opened_s=0.0)
+    assert known.opened(call_at(100.0), TRIPS, 100.0).windows == (CALM if stalled else 0)
+
+
+def test_a_429_leaves_one_token_at_most() -> None:
+    """The scout's: it need not wait for another one; what was less stays less."""
+    assert holding(tokens=5.0).limited(call_at(1.0), first=True, now_s=1.2).tokens == 1.0
+    assert holding(tokens=-0.5).limited(call_at(1.0), first=True, now_s=1.2).tokens == -0.5
 
 
 def test_intervals_without_a_stall_end_the_counting_in_windows() -> None:

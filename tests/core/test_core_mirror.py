@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkdelete.core.bucket import Bounds, Call, Trips
-from bulkdelete.core.mirror import LATE_S, ROUNDED_S, TELLING, Count, Mirror, count_of, mirror_of
+from bulkdelete.core.mirror import CLAMP, LATE_S, PULL, ROUNDED_S, STILL_S, TELLING, Count, Mirror, count_of, mirror_of
 from bulkdelete.model import Quota, Reply
 from bulkdelete.simulator.gcra import Gcra, Rounding
 from tests.world import START_S, Bucket, Run, Window, World, drive
@@ -177,6 +177,30 @@ def test_a_bucket_that_was_full_meanwhile_proves_nothing() -> None:
         assert mirror(world).rate_per_s == 5.0
 
 
+def test_a_measurement_ends_after_two_windows() -> None:
+    """What is still not exact then begins anew, so that what others took for a while is forgotten."""
+    known = mirror_of(count(0, 10, at_s=0.0, limit=300), share=0.0)
+    for at_s in (60.0, 119.0):
+        known = known.told(count(1, 200, at_s=at_s, limit=300, others=90))
+        assert known.since == count(0, 10, at_s=0.0, limit=300)
+    late = count(2, 200, at_s=120.1, limit=300, others=90)
+    assert known.told(late).since == late
+
+
+@pytest.mark.parametrize(
+    ("tokens", "others", "nearest", "likeliest"),
+    [(20.0, 0, 11.05, 10.025), (10.5, 0, 10.5, 10.025), (2.0, 0, 10.0, 10.025), (2.0, 2, 8.0, 9.025), (2.0, 3, 7.0, None),
+     (9.5, 3, 9.5, 8.525), (20.0, 3, 11.05, 8.525)],
+)  # fmt: skip
+def test_a_count_pulls_the_copy_towards_it(tokens: float, others: int, nearest: float, likeliest: float | None) -> None:
+    """Of 10 that remained: most of the way to the nearest level that was possible, some of it to the likeliest one, less the
+    more was under way; and up to that only where little was, since `remaining` is rounded down."""
+    known = replace(mirror_of(count(0, 20, at_s=0.0), share=0.0), tokens=tokens)
+    clamped = tokens + CLAMP * (nearest - tokens)
+    pulled = clamped if likeliest is None else clamped + PULL / (1 + others) * (likeliest - clamped)
+    assert known.told(count(1, 10, at_s=0.0, others=others)).tokens == pytest.approx(pulled)
+
+
 def test_an_unsent_call_ends_the_measurement() -> None:
     """Its number was counted as sent: what `remaining` did since is not known any more."""
     known = mirror_of(count(0, 10, at_s=0.0), share=0.0).sent(1).unsent()
@@ -269,6 +293,10 @@ def test_a_window_that_is_none_is_given_up() -> None:
     assert moved.refilled(40.0).tokens > moved.tokens
     nudged = windowed().told(count(3, 7, at_s=30.0, reset_s=32.0))
     assert nudged.ends_s == pytest.approx((61.0, 62.1))  # the server's clock was set: a window still
+    nudged = windowed().told(count(3, 7, at_s=30.0, reset_s=STILL_S + 29.9))
+    assert nudged.ends_s == pytest.approx((STILL_S + 58.9, STILL_S + 60.0))
+    moved = windowed().told(count(3, 7, at_s=30.0, reset_s=STILL_S + 30.0))
+    assert moved.ends_s is None
 
 
 def test_the_scout_of_a_window_comes_a_second_late_until_its_seconds_are_known_to_be_rounded_up() -> None:
@@ -344,6 +372,23 @@ def test_a_reserve_is_left_to_others(share: float) -> None:
     run = drive(Bucket(300), 900, world=World(Bounds(reserve=share)), watch=watch)
     assert min(left) >= 300 * share
     assert (900 - 300 * (1 - share)) / 5 / run.seconds >= 0.98
+
+
+def test_what_is_held_back_is_for_the_line_and_for_429s() -> None:
+    """One token, and what refills in the deviation of a round trip, and what 429s have cost; of a window the latter only."""
+    known = replace(mirror_of(count(0, 100, at_s=0.0, limit=300), share=0.0), extra=3.0)
+    assert known.offer(Trips(1.0, 0.4, known=True), cold=False).tokens == pytest.approx(100 - (1 + 5 * 0.4 + 3))
+    window = replace(known, ends_s=(59.0, 60.0))
+    assert window.offer(Trips(1.0, 0.4, known=True), cold=False).tokens == pytest.approx(100 - 3)
+
+
+@pytest.mark.parametrize(
+    ("trips", "tokens", "in_flight"), [(Trips(), 8.0, 3), (Trips(), 20.0, 5), (Trips(1.0, 0.5), 8.0, 20), (Trips(1.0, 0.5), 100.0, 25)]
+)  # fmt: skip
+def test_no_more_is_under_way_than_two_long_round_trips_need(trips: Trips, tokens: float, in_flight: int) -> None:
+    """Or than a quarter of what is there: a burst goes out, and a server that stops answering is not flooded."""
+    known = replace(mirror_of(count(0, 100, at_s=0.0, limit=300), share=0.0), tokens=tokens)
+    assert known.offer(trips, cold=False).in_flight_max == in_flight
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
