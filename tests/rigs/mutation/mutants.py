@@ -16,6 +16,7 @@ import io
 import random
 import re
 import tokenize
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class Mutant:
         """`ReplaceBinaryOperator_Add_Sub` and `ReplaceBinaryOperator_Add_Mul` are one kind of change."""
         return self.line, self.column, self.operator.split("_")[0]
 
+    @cache  # noqa: B019  # there are some hundred of them
     def source(self) -> str:
         """The whole file, changed."""
         text = source_of(self.module)
@@ -78,7 +80,8 @@ class Mutant:
 
     def valid(self) -> bool:
         try:
-            compile(self.source(), self.module, "exec", dont_inherit=True)
+            with warnings.catch_warnings(action="error"):  # `is` with a number, for one: it would end every import
+                compile(self.source(), self.module, "exec", dont_inherit=True)
         except (SyntaxError, AttributeError):  # the latter: of cosmic-ray, at a dotted name in a tuple of exceptions
             return False
         return True
