@@ -317,6 +317,16 @@ def test_invariant_06_doubts_about_returned_stock_are_held(tmp_path: Path) -> No
     virtual(main)
 
 
+def test_doubts_are_held_where_a_person_says_so(tmp_path: Path) -> None:
+    """With `--doubts hold` no doubt is sent again, kept stock or not; the run ends, and says that something is left."""
+    ids = list(range(1, 31))
+    simulation = simulation_of(ids, faults=(Fault(Kind.DROP_BEFORE, order_id=5),), **FAST)
+    run = trial(simulation, settings_of(tmp_path / "l.db", doubts=Doubts.HOLD), ids)
+    assert run.states() == {"deleted": 29, "in_doubt": 1}
+    assert len(run.journal) == 30
+    assert run.summary.exit_code == 1
+
+
 @pytest.mark.parametrize("attempts_max", [1, 3])
 def test_invariant_18_attempts_that_are_used_up_leave_a_doubt(tmp_path: Path, attempts_max: int) -> None:
     """An order whose every attempt ends in doubt is in doubt after so many requests, and a later run goes on with it."""

@@ -152,6 +152,13 @@ def test_no_evidence_moves_the_rate_beyond_its_bounds() -> None:
     assert known.rate_per_s == known.claim_per_s / 3
 
 
+@pytest.mark.parametrize(("after_s", "rate_per_s"), [(15.8, 0.5), (16.4, 5 / 16.3)])
+def test_what_others_take_at_once_is_no_rate_yet(after_s: float, rate_per_s: float) -> None:
+    """Four of 30 gone in a second say nothing of the next minutes: it takes the time of eight tokens to lower a rate."""
+    known = mirror_of(count(0, 20, at_s=0.0), share=0.0)
+    assert known.told(count(1, 23, at_s=after_s)).rate_per_s == pytest.approx(rate_per_s)
+
+
 def test_an_older_request_proves_nothing() -> None:
     """A count that was taken before the one it is compared with, or at the same time, leaves the rate alone."""
     known = mirror_of(count(5, 10, at_s=0.0), share=0.0)

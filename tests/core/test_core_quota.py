@@ -415,6 +415,12 @@ def test_malformed_lists_say_little(text: str) -> None:
     assert (quota.limit, quota.reset_s, quota.retry_after_s, quota.window_s) == (None, None, None, None)
 
 
+def test_a_long_list_is_read_to_its_end() -> None:
+    """A server with thirty policies: the one that is meant is found, wherever it stands."""
+    policies = ", ".join(f'"p{k}";q={100 + k};w=60' for k in range(30))
+    assert lines(f"RateLimit-Policy: {policies}", 'RateLimit: "p29";r=50;t=30') == Quota(129, 50, 30.0, window_s=60.0)
+
+
 def test_a_window_of_nothing_is_none() -> None:
     """A window of 0 s would be an endless rate, and the drafts know whole seconds; of two with one quota the longer counts."""
     for window in ("0", "0.000000001", "-1", "1e9", "9999999999"):

@@ -358,6 +358,39 @@ async def test_a_network_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert names(tmp_path) == []
 
 
+MOUNTS = r"""
+/dev/root / ext4 rw 0 0
+host:/net /mnt/net nfs4 rw 0 0
+/dev/sdb /mnt/network xfs rw 0 0
+//host/share /mnt/a\040b cifs rw 0 0
+/dev/sdc /mnt/net/local btrfs rw 0 0
+tmpfs /run tmpfs rw 0 0
+remote: /run fuse.sshfs rw 0 0
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of which type a file system is")
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/", "ext4"),
+        ("/home/x", "ext4"),
+        ("/mnt/net", "nfs4"),
+        ("/mnt/net/deep/down", "nfs4"),
+        ("/mnt/network", "xfs"),  # its name begins as the network's does
+        ("/mnt/nets", "ext4"),
+        ("/mnt/a b/c", "cifs"),
+        ("/mnt/net/local/x", "btrfs"),
+        ("/run/x", "fuse.sshfs"),  # the later one lies above
+    ],
+)
+def test_the_file_system_of_a_folder(folder: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the one that is mounted nearest above, and of two at one place the later."""
+    monkeypatch.setattr(Path, "read_text", lambda _path, **_how: MOUNTS.strip())
+    monkeypatch.setattr(Path, "resolve", lambda path: path)
+    assert place._file_system(Path(folder)) == kind
+
+
 NOBODY = """
 def become_nobody():
     if os.getuid() == 0:

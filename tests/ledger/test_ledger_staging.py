@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,6 +198,27 @@ async def test_facts_of_every_kind(tmp_path: Path, doubts: Doubts | None, resent
         assert (again.to_send, again.left_alone) == (4 + resent, 2)
         assert (again.first[:2], again.returning) == (facts.first[:2], facts.returning)
         assert (again.accounts, again.rejected, again.duplicated) == ((7,), 0, 0)
+
+
+async def test_reading_that_is_given_up_ends_at_the_next_row(tmp_path: Path) -> None:
+    """Whoever is interrupted while a long input is read waits for no row more than the one that is being read."""
+    begun_s, read = time.monotonic(), 0
+
+    def long() -> Iterator[Order]:
+        nonlocal read
+        while time.monotonic() < begun_s + 10.0:
+            read += 1
+            yield order(read)
+
+    async with opened(tmp_path / "l.db") as ledger:
+        async with ledger.staging() as staging:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await staging.add(0, long())
+        assert await states(ledger) == {}
+    assert time.monotonic() < begun_s + 9.0
+    assert read > 0
+    assert names(tmp_path) == []
 
 
 async def test_an_input_without_orders(tmp_path: Path) -> None:
