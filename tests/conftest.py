@@ -1,4 +1,8 @@
-"""What the rigs did is printed at the end of a test run, however many processes shared the work."""
+"""What the rigs did is printed at the end of a test run, however many processes shared the work.
+
+Properties are tried on the same examples every time, so that what fails did not pass by luck before; the long forms draw theirs. A
+machine that is busy with something else fails none of them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from tests.rigs.report import Report
 
@@ -21,6 +26,12 @@ def record(record_property: Callable[[str, object], None]) -> Callable[[Report],
         record_property("rig", json.dumps([report.rig, report.ran, report.effects]))
 
     return give
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    short = "not soak" in str(config.getoption("markexpr"))
+    settings.register_profile("unhurried", parent=settings(), deadline=None, derandomize=short)
+    settings.load_profile("unhurried")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
