@@ -39,8 +39,10 @@ def invariant_01_what_the_server_did_is_in_the_ledger(played: Played) -> None:
         sent = Counter(request.place for request in played.requests if request.life <= n)
         for place, times in sent.items():
             _require(times <= recorded[place], 1, f"{place} was sent {times} times, {recorded[place]} are known ({n})")
+        # By the table, a refusal is the last word also after a doubt: the ledger keeps the doubt among the attempts.
+        known_as_refused = {(row[0], row[1]) for row in books.attempts if row[7] == "refused"} & _doubted(books)
         for place in (place for acted, place in acts if acted <= n):
-            known = books.states.get(place) in KNOWN or place in books.intents
+            known = books.states.get(place) in KNOWN or place in books.intents or place in known_as_refused
             _require(known, 1, f"{place} was deleted, and is {books.states.get(place)} ({n})")
 
 
@@ -51,7 +53,7 @@ def invariant_02_the_ledger_claims_nothing_false(played: Played) -> None:
         answered[_place(entry)].add(entry.status)
     gone = played.simulator.deleted_orders()
     for n, life in enumerate(played.lives):
-        doubted = {(row[0], row[1]) for row in life.books.attempts if row[7] == "in_doubt" or row[5] is None}
+        doubted = _doubted(life.books)
         for place, state in life.books.states.items():
             match state:
                 case "deleted":
@@ -188,7 +190,7 @@ def invariant_20_no_more_than_the_limit_allows(played: Played) -> None:
         sent = max((_within(times_s, from_s, MINUTE_S) for from_s in times_s), default=0)
         _require(sent <= allowed + refused_most, 20, f"{sent} requests were sent in a minute, {allowed} are allowed")
         if story.crashes_alone:
-            again = [life.began_s for before, life in pairwise(played.lives) if before.books.learned]
+            again = [life.began_s for before, life in pairwise(played.lives) if _knows(before.books, server.limit / 60)]
             refused = sum(_within(refused_s, began_s, RESTART_S) for began_s in again)
             _require(refused <= RESTARTED, 20, f"{refused} requests were refused right after {len(again)} crashes")
 
@@ -202,6 +204,11 @@ def _refused_most(story: Story) -> int:
     if story.server.headers is not HeaderMode.FULL:
         return int(story.settings["slots"]) + SCOUTS
     return SHARED if story.server.schedule or story.server.other_client else MIRRORED
+
+
+def _knows(books: Books, rate_per_s: float) -> bool:
+    """A rate that was only just begun to be learned may be half as much again, and a run that starts from it is refused."""
+    return any(abs(learned / rate_per_s - 1) < 0.1 for learned in books.learned)
 
 
 def _within(times_s: list[float], from_s: float, length_s: float) -> int:
@@ -308,6 +315,11 @@ def _lanes(played: Played, life: Life) -> dict[int, list[Sending]]:
     for sending in life.sendings:
         lanes[played.story.lane(sending.place[0])].append(sending)
     return lanes
+
+
+def _doubted(books: Books) -> set[Place]:
+    """The orders of which an attempt may have been acted on."""
+    return {(row[0], row[1]) for row in books.attempts if row[7] == "in_doubt" or row[5] is None}
 
 
 def _doubtful(books: Books) -> set[Place]:

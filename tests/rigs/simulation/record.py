@@ -90,7 +90,7 @@ class Books:
     intents: frozenset[Place] = frozenset()
     attempts: tuple[tuple[Any, ...], ...] = ()  # account, order, n, run, intended_ms, sent, status, outcome
     inputs: tuple[tuple[int, ...], ...] = ()  # data rows, orders, duplicates, rejects, skipped
-    learned: int = 0  # keys whose limit is known
+    learned: tuple[float, ...] = ()  # the rate of each key, in requests per second
     rows: tuple[tuple[Any, ...], ...] = ()  # everything, to compare
 
 
@@ -157,6 +157,6 @@ def books_of(ledger: Path) -> Books:
         intents=frozenset((account, order) for account, order, _ in intents),
         attempts=tuple(attempts),
         inputs=tuple(inputs),
-        learned=len(learned),
+        learned=tuple(rate for rate, _ in learned),
         rows=(*orders, *attempts, *intents, *inputs, *learned, *counts),
     )
