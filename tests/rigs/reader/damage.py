@@ -130,10 +130,15 @@ def _two_quotes(written: Written, chance: Random) -> tuple[Edit, ...] | None:
 
 
 def _other_marks(written: Written, chance: Random) -> tuple[Edit, ...] | None:
-    """A row of another program's, with other delimiters. Not a comma: groups of digits, which nobody quoted, would fall apart."""
+    """A row of another program's, with other delimiters. Not a comma: groups of digits, which nobody quoted, would fall apart; nor
+    where a cell's text has the old ones, and may have as many as the header.
+    """
     row = chance.choice(written.rows)
+    marks = [m for m in written.marks if row.start <= m.start < row.end]
+    if written.content[row.start : row.end].count(written.dialect.mark.encode(written.codec)) > len(marks):
+        return None
     other = chance.choice([mark for mark in ";\t|" if mark != written.dialect.mark]).encode(written.codec)
-    return tuple(Edit(m.start, m.end - m.start, other) for m in written.marks if row.start <= m.start < row.end)
+    return tuple(Edit(m.start, m.end - m.start, other) for m in marks)
 
 
 def _lost_cell(written: Written, chance: Random) -> tuple[Edit, ...] | None:

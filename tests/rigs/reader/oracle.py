@@ -21,7 +21,7 @@ __all__ = ["Refused", "Seen", "seen"]
 _BLANKS = " \t\u00a0\u202f\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
 _AROUND = _BLANKS + "\"'=“”‘’«»"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_IN_NAMES = "_-#." + _AROUND
+_IN_NAMES = "_-#./:" + _AROUND
 _TOTALS = {word.rstrip(":").casefold() for word in TOTALS}
 _FLAGS = {word.casefold(): True for word in YES} | {word.casefold(): False for word in NO}
 
