@@ -20,7 +20,8 @@ SHOP_NAMES = ("Nro. de Orden", "order number")  # only --column takes these
 ACCOUNT_NAMES = ("accountId", "Cuenta", "id_cuenta", "ACCOUNT")
 STOCK_NAMES = ("revertStock", "devolver stock", "REVERT_STOCK")
 OTHER_NAMES = ("fecha", "ExternalOrderId", "nota", "Total", "cliente", "PackId", "dirección", "precio, neto", "a;b")
-LETTERS = "abñé 1,;|\t\"\n\r.'"
+LETTERS = "abñé 0,;|\t\"\n\r.'"
+"""Of texts in other columns. Nothing of it is an id: a text that holds a row becomes one with its quotes, and nobody could tell."""
 DECOYS = range(900_000, 1_000_000)
 """Numbers in other columns; ids are below, or far above. One of these coming out is a wrong order deleted."""
 
