@@ -14,7 +14,7 @@ from bulkdelete import job
 from bulkdelete.core.pace import Bounds
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import Learned, Stop, Why
-from bulkdelete.pipeline import Halter
+from bulkdelete.pipeline import Halter, _differ
 from bulkdelete.simulator import Entry, HeaderMode, Latency, Simulator
 from bulkdelete.throttle import Throttle
 from tests.ledger.scene import ask
@@ -96,6 +96,23 @@ def test_what_was_learned_is_kept_as_it_changes_and_at_the_end(tmp_path: Path, h
     if headers is HeaderMode.FULL:
         assert kept == [Learned(2.0, 120.0), Learned(4.0, 240.0)]
     assert ask(ledger, "SELECT rate_per_s, burst FROM pace") == [(kept[-1].rate_per_s, kept[-1].burst)]
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "differs"),
+    [
+        (Learned(5.0, 300.0), None, True),
+        (Learned(5.0, 300.0), Learned(5.0, 300.0), False),
+        (Learned(5.04, 297.1), Learned(5.0, 300.0), False),
+        (Learned(5.06, 300.0), Learned(5.0, 300.0), True),
+        (Learned(4.94, 300.0), Learned(5.0, 300.0), True),
+        (Learned(5.0, 304.0), Learned(5.0, 300.0), True),
+        (Learned(5.0, 296.0), Learned(5.0, 300.0), True),
+    ],
+)
+def test_what_is_worth_keeping_at_once(new: Learned, old: Learned | None, differs: bool) -> None:
+    """A rate or a bucket that is another by more than a hundredth, up or down; the first that is known in any case."""
+    assert _differ(new, old, 0.01) is differs
 
 
 def test_requests_of_long_ago_and_those_answered_429_are_not_spent(tmp_path: Path, starts: Starts) -> None:

@@ -109,6 +109,26 @@ def test_without_the_limiter_there_is_no_rate(monkeypatch: pytest.MonkeyPatch) -
     assert max(on_loop(main)) < 0.1 * 299 / 5
 
 
+def test_a_limiter_that_fails_gives_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error reaches the lane: nothing leaves on a wait that did not end as it should."""
+    acquire = aiolimiter.AsyncLimiter.acquire
+
+    async def broken(self: aiolimiter.AsyncLimiter, amount: float = 1) -> None:
+        if not self.has_capacity(amount):
+            raise ValueError("no such amount")
+        await acquire(self, amount)
+
+    monkeypatch.setattr(aiolimiter.AsyncLimiter, "acquire", broken)
+
+    async def main() -> None:
+        throttle = throttle_of(5, tokens=0.0)
+        with pytest.raises(ValueError, match="no such amount"):
+            await throttle.take()
+        assert throttle.pace.calls == 0
+
+    on_loop(main)
+
+
 def test_a_burst_is_what_the_tokens_are() -> None:
     """With 11 tokens and 1 of them held back, 10 calls leave at once, and the next waits its turn."""
 

@@ -106,12 +106,14 @@ def test_nothing_is_learned_from_a_ramp() -> None:
     assert tried.learned is None
 
 
-def test_an_unlucky_start_ramps_on() -> None:
-    """Hardly anything passed in the second ramp: its mark says little, and it ramps from there."""
-    known = replace(blind_of(0.0, 0.0), marks=1, passed=1, mark_s=0.0, opening=(5, 1.0), full_s=9.0, last_s=9.0)
+@pytest.mark.parametrize("passed", [0, 1, 2])
+def test_an_unlucky_start_ramps_on(passed: int) -> None:
+    """Hardly anything passed in the second ramp: its mark says little, and it ramps from there. Three are enough."""
+    known = replace(blind_of(0.0, 0.0), marks=1, passed=passed, mark_s=0.0, opening=(5, 1.0), full_s=9.0, last_s=9.0)
     after = known.opened(call_at(11.0), TRIPS, 11.0)
     assert (after.phase, after.marks) == (Phase.RAMP, 2)
-    assert after.rate_per_s == pytest.approx(2 / 10.0)
+    assert after.rate_per_s == pytest.approx((passed + 1) / 10.0)
+    assert replace(known, passed=3).opened(call_at(11.0), TRIPS, 11.0).phase is Phase.HOLD
 
 
 def test_a_bucket_that_was_empty_all_along_leaves_a_rate() -> None:

@@ -65,6 +65,12 @@ def test_a_limit_is_per_minute_unless_its_window_is_named(window_s: float | None
     assert mirror_of(said, share=0.0).claim_per_s == pytest.approx(rate_per_s)
 
 
+def test_a_first_copy_is_what_is_left_for_sure() -> None:
+    """What remained less what was under way, and nothing where that was more: a debt is not known of."""
+    assert mirror_of(count(0, 20, at_s=0.0, others=6), share=0.0).tokens == 14.0
+    assert mirror_of(count(0, 3, at_s=0.0, others=6), share=0.0).tokens == 0.0
+
+
 # A private key that tells the truth.
 
 
