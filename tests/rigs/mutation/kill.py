@@ -39,7 +39,7 @@ NEAR = {
     "core/blind.py": ("tests/core/test_core_blind.py tests/core/test_core_pace.py", _PACING),
     "core/mirror.py": ("tests/core/test_core_mirror.py tests/core/test_core_pace.py", _PACING),
     "core/bucket.py": (
-        "tests/core/test_core_pace.py tests/core/test_core_blind.py tests/core/test_core_mirror.py",
+        "tests/core/test_core_bucket.py tests/core/test_core_pace.py tests/core/test_core_blind.py",
         _PACING,
     ),
     "core/pace.py": (
