@@ -8,7 +8,7 @@ import pytest
 
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import Passing, Retry
-from bulkdelete.model import Doubts, Order, Past, State, Task
+from bulkdelete.model import Doubts, Order, Past, Reply, State, Task, Verdict
 from tests.ledger.scene import (
     SENDABLE,
     arm,
@@ -152,6 +152,22 @@ async def test_attempts_are_bounded_in_each_run(tmp_path: Path) -> None:
                 for end in (None, State.IN_DOUBT):
                     settle(ledger, await ledger.intend(tasks[0]), end)
             assert counted == ([1, 2] if run == 0 else [0, 1, 2])
+
+
+async def test_a_304_is_the_last_word_of_a_run(tmp_path: Path) -> None:
+    """Whatever came before it, an order so answered after a doubt is not handed out again until the next run; others are."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1, 2))
+        await ledger.begin("")
+        await send(ledger, {1: State.IN_DOUBT, 2: State.IN_DOUBT})
+        for answer in (Reply(503), Reply(304)):
+            task = (await pending(ledger, ANY_DOUBT))[0]
+            ledger.settle(await ledger.intend(task), answer, Verdict(State.IN_DOUBT))
+        assert ids(await pending(ledger, ANY_DOUBT)) == [2]
+    async with opened(path) as ledger:
+        await ledger.begin("")
+        assert ids(await pending(ledger, ANY_DOUBT)) == [1, 2]
 
 
 async def test_doubtful_sticks(tmp_path: Path) -> None:

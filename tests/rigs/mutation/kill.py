@@ -53,7 +53,7 @@ NEAR = {
     "ledger/": ("tests/ledger", "tests/report tests/test_pipeline.py tests/test_lanes.py tests/test_learned.py"),
     "throttle.py": ("tests/test_throttle.py", "tests/test_lanes.py tests/test_pipeline.py"),
     "pipeline.py": (
-        "tests/test_pipeline.py tests/test_lanes.py",
+        "tests/test_events.py tests/test_pipeline.py tests/test_lanes.py",
         "tests/test_learned.py tests/test_own_limits.py tests/test_shared_key.py",
     ),
 }
