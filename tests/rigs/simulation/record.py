@@ -87,6 +87,7 @@ class Books:
     """What a ledger says, read as it lay on the disk."""
 
     states: dict[Place, str] = field(default_factory=dict)
+    selected: frozenset[Place] = frozenset()
     intents: frozenset[Place] = frozenset()
     attempts: tuple[tuple[Any, ...], ...] = ()  # account, order, n, run, intended_ms, sent, status, outcome
     inputs: tuple[tuple[int, ...], ...] = ()  # data rows, orders, duplicates, rejects, skipped
@@ -141,7 +142,9 @@ def books_of(ledger: Path) -> Books:
         return Books()
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
         orders = db.execute("SELECT account_id, order_id, outcome, attempts FROM results ORDER BY 1, 2").fetchall()
-        stored = db.execute("SELECT account_id, order_id, s.outcome FROM orders JOIN states s USING (state)").fetchall()
+        stored = db.execute(
+            "SELECT account_id, order_id, s.outcome, selected FROM orders JOIN states s USING (state)"
+        ).fetchall()
         attempts = db.execute(
             """SELECT account_id, order_id, n, run_id, intended_ms, sent, status, s.outcome, message
                FROM attempts a LEFT JOIN states s ON s.state = a.outcome ORDER BY 1, 2, 3"""
@@ -153,7 +156,8 @@ def books_of(ledger: Path) -> Books:
         learned = db.execute("SELECT rate_per_s, burst FROM pace ORDER BY fingerprint").fetchall()
         counts = db.execute("SELECT * FROM counts WHERE orders <> 0 ORDER BY 1, 2, 3").fetchall()
     return Books(
-        states={(account, order): state for account, order, state in stored},
+        states={(account, order): state for account, order, state, _ in stored},
+        selected=frozenset((account, order) for account, order, _, selected in stored if selected),
         intents=frozenset((account, order) for account, order, _ in intents),
         attempts=tuple(attempts),
         inputs=tuple(inputs),

@@ -122,8 +122,7 @@ class _Stage:
         if not life.killed:
             life.books = books_of(self._ledger)
         life.ended_s = loop.time()
-        if _confirmed(life):
-            self._confirmed = allowed
+        self._confirmed = life.books.selected
         if life.killed:
             self._folder = self._next_folder
 
@@ -250,8 +249,3 @@ def _tapped(stage: _Stage) -> Iterator[None]:
 
 
 _tls = functools.cache(api._tls)
-
-
-def _confirmed(life: Life) -> bool:
-    """Whether the run came as far as to arm its selection."""
-    return life.outcome is not None or any(life.books.states.get(place) is not None for place in life.allowed)

@@ -123,7 +123,7 @@ def story_of(seed: int) -> Story:
         net_s=draw.choice((0.001, 0.01, 0.01, 0.1, 0.5)),
         commit_s=draw.choice((0.001, 0.01, 0.05)),
     )
-    return _crashes_alone(draw, story) if draw.random() < 0.15 else story
+    return _crashes_alone(draw, story) if draw.random() < 0.2 else story
 
 
 def _crashes_alone(draw: Draw, story: Story) -> Story:
