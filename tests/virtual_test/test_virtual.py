@@ -282,6 +282,50 @@ def test_a_kill_stops_everything_at_its_step() -> None:
     gc.collect()  # nothing unclosed or never awaited is left to complain
 
 
+@pytest.mark.parametrize("step", [*range(1, 60, 3), None])
+def test_a_process_is_killed_alone(step: int | None) -> None:
+    """At any step: it does no more, in a `finally` neither; a request that it sent is still served, and another process goes on."""
+    served: list[str] = []
+    done: list[str] = []
+
+    async def slow(request: web.BaseRequest) -> web.StreamResponse:
+        await asyncio.sleep(1)
+        served.append(request.path)
+        return web.Response(text="ok")
+
+    async def program(name: str, port: int) -> str:
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, done.append, f"{name} begun")
+            async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/{name}") as response:
+                done.append(f"{name} {await response.text()}")
+                return name
+        finally:
+            await asyncio.sleep(0)
+            done.append(f"{name} ended")
+
+    async def main() -> None:
+        loop, server = current_loop(), web.Server(slow, access_log=None)
+        port = (await loop.create_server(server, "127.0.0.1", 0)).port
+        sent: list[str] = []
+        loop.on_segment = lambda transport, data: sent.append(data.split()[1].decode()) if data[:3] == b"GET" else None
+        first = loop.spawn(program("first", port), kill_at_step=step, on_kill=lambda: done.append("killed"))
+        result = await first.wait()
+        at_kill = list(done)
+        second = loop.spawn(program("second", port))
+        assert await second.wait() == "second"
+        await asyncio.sleep(2)
+        assert first.killed == (result is None) == ("killed" in at_kill)
+        assert done[: len(at_kill)] == at_kill
+        assert [what for what in done[len(at_kill) :] if what.startswith("first")] == []
+        assert served == sent
+        await server.shutdown(1)
+
+    run(main(), latency=lambda rng: rng.uniform(0.001, 0.2))
+    assert "second ok" in done
+    if step is None:
+        assert done[:3] == ["first begun", "first ok", "first ended"]
+
+
 def test_a_job_may_kill() -> None:
     def crash() -> None:
         raise Killed(0)
