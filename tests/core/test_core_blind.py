@@ -168,6 +168,7 @@ def test_a_429_while_holding_lowers_the_rate() -> None:
     assert refused(holding(), 60, 10.0).rate_per_s == pytest.approx(0.97 * 4.0)
     assert refused(holding(), 5, 10.0).rate_per_s == pytest.approx(0.3 * 4.0)
     assert refused(holding(), 2, 0.5).rate_per_s == pytest.approx(0.7 * 4.0)
+    assert refused(holding(), 3, 1.0).rate_per_s == pytest.approx(3.5)  # enough to measure by
     assert refused(holding(), 0, 100.0).rate_per_s == pytest.approx(0.1 * 4.0)
 
 

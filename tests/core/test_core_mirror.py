@@ -343,6 +343,16 @@ def test_a_word_for_the_claim_in_between_starts_the_count_again() -> None:
     assert known.told(count(20, 20, at_s=1.0, reset_s=45.0)).claim_per_s == 10 / 45
 
 
+def test_a_word_the_other_way_is_the_first_of_its_own() -> None:
+    """Too slow, then eight times too fast: the eighth is believed, and not one sooner."""
+    known = mirror_of(count(0, 20, at_s=0.0), share=0.0).told(count(1, 20, at_s=0.01, reset_s=45.0))
+    claims = []
+    for serial in range(2, 2 + TELLING):
+        known = known.told(count(serial, 20, at_s=0.01 * serial, reset_s=8.0))
+        claims.append(known.claim_per_s)
+    assert claims == [0.5] * (TELLING - 1) + [10 / 8]
+
+
 def test_a_scout_needs_no_reserve() -> None:
     """After a pause one token is there, and one call goes; what is held back is held from the others."""
     known = replace(mirror_of(count(0, 10, at_s=0.0), share=0.0), tokens=1.0, extra=3.0)

@@ -200,6 +200,21 @@ async def test_facts_of_every_kind(tmp_path: Path, doubts: Doubts | None, resent
         assert (again.accounts, again.rejected, again.duplicated) == ((7,), 0, 0)
 
 
+async def test_what_is_known_of_the_proposed_orders(tmp_path: Path) -> None:
+    """By account and state; an order that is new, or that is not named, is not among them."""
+    async with opened(tmp_path / "l.db") as ledger:
+        await arm(ledger, [*orders(1, 2, 3, 4), *orders(5, 6, account=8)])
+        await ledger.begin("")
+        await send(ledger, {1: State.DELETED, 2: State.DELETED, 5: State.DELETED, 3: State.REFUSED})
+        async with ledger.staging() as staging:
+            await staging.add(0, [*orders(1, 2, 3, 9), *orders(5, 6, account=8)])
+            await staging.facts((Tally("a.csv", "", "", 6, 0, 0, 0),), None)
+            assert (await staging.counts()).by_account == {
+                7: {State.DELETED: 2, State.REFUSED: 1},
+                8: {State.DELETED: 1, State.PENDING: 1},
+            }
+
+
 async def test_reading_that_is_given_up_ends_at_the_next_row(tmp_path: Path) -> None:
     """Whoever is interrupted while a long input is read waits for no row more than the one that is being read."""
     begun_s, read = time.monotonic(), 0
