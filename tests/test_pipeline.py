@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from bulkdelete import job
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger import Retry, rows
 from bulkdelete.model import Doubts, Stop, Why
 from bulkdelete.pipeline import Halter
 from bulkdelete.simulator import Fault, HeaderMode, Kind, Latency, Simulation, Simulator, Wait
+from bulkdelete.throttle import Throttle
 from tests.rig import ACCOUNT, PORT, go, settings_of, shuffled, simulation_of, trial, virtual
 from tests.virtual import current_loop
 
@@ -440,13 +442,26 @@ def test_invariant_02_a_run_that_went_without_a_word_leaves_doubts_that_the_next
     virtual(main)
 
 
-def test_a_call_that_waits_for_its_intent_while_a_pause_begins_is_held_back(tmp_path: Path) -> None:
-    """With slow commits many intents are under way when a 429 comes: they are withdrawn, not sent, and cost nothing."""
+def test_a_call_that_waits_for_its_intent_while_a_pause_begins_is_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With slow commits many intents are under way when a 429 comes: they are withdrawn, not sent, and cost nothing; the pace
+    has every call back."""
     ids, ledger = shuffled(300), tmp_path / "l.db"
+    paces: list[Throttle] = []
+
+    def kept(*given: Any) -> Throttle:
+        paces.append(Throttle(*given))
+        return paces[-1]
+
+    monkeypatch.setattr(job, "Throttle", kept)
     simulation = simulation_of(ids, limit=600, per_minute=600, headers=HeaderMode.NONE, schedule=((5.0, 60),))
     run = trial(simulation, settings_of(ledger), ids, loop={"executor_delay": lambda _: 0.3})
     assert run.states() == {"deleted": 300}
     assert run.simulator.count(429) == run.summary.limited
+    (throttle,) = paces
+    assert throttle.pace.in_flight == 0
+    assert throttle.pace.calls > len(run.journal), "some were held back"
     agree(ledger, run.simulator)
 
 

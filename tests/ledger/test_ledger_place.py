@@ -249,6 +249,23 @@ async def test_a_reader_does_not_hold_up_the_end(tmp_path: Path) -> None:
     assert names(tmp_path) == ["l.db"]
 
 
+async def test_beside_a_reader_the_file_alone_is_whole(tmp_path: Path) -> None:
+    """Its log cannot be taken away while somebody reads, but all of it stands in the file: a copy of that one has everything."""
+    path, copy = tmp_path / "l.db", tmp_path / "copy" / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1, 2))
+        await ledger.begin("")
+        await send(ledger, {1: State.DELETED})
+        reader = connect_read_only(path)
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM attempts").fetchone() == (1,)
+    copy.parent.mkdir()
+    copy.write_bytes(path.read_bytes())
+    reader.close()
+    with closing(sqlite3.connect(copy)) as db:
+        assert db.execute("SELECT order_id, outcome FROM results").fetchall() == [(1, "deleted"), (2, "pending")]
+
+
 async def test_a_reader_at_rest_keeps_a_run_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that cannot get its log because somebody reads is not damage and not a full disk: try again later."""
     path = tmp_path / "l.db"

@@ -198,6 +198,8 @@ async def test_facts_of_every_kind(tmp_path: Path, doubts: Doubts | None, resent
         assert (again.to_send, again.left_alone) == (4 + resent, 2)
         assert (again.first[:2], again.returning) == (facts.first[:2], facts.returning)
         assert (again.accounts, again.rejected, again.duplicated) == ((7,), 0, 0)
+        for shown in ("first", "last"):
+            assert [one.order_id for one in getattr(again, shown)] == [one.order_id for one in getattr(facts, shown)]
 
 
 async def test_what_is_known_of_the_proposed_orders(tmp_path: Path) -> None:
