@@ -43,7 +43,7 @@ class Settings:
     patience_s: float = 12 * 3600.0  # without any progress, a lane ends resumably
     longest_wait_s: float = 15 * 60.0  # a server that asks for a longer wait ends the lane resumably
     grace_s: float = 20.0  # for what is in flight when a run is asked to stop
-    flush_s: float = 1.0  # for the ledger when a run is told to leave at once
+    flush_s: float = 0.5  # for the ledger when a run is told to leave at once; it is gone after twice as long
 
     # Pacing.
     rate_max_per_s: float | None = (

@@ -21,11 +21,11 @@ from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import spare
 from bulkdelete.cli.inputs import ledger_of, rejects_to, sources_of
 from bulkdelete.cli.log import Log
-from bulkdelete.core.summary import Summary
+from bulkdelete.core.summary import Summary, exit_code
 from bulkdelete.errors import NothingSent, UsageError
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Retry
-from bulkdelete.model import Doubts, Scope, Stop, Why
+from bulkdelete.model import Counts, Doubts, Scope, Stop, Why
 from bulkdelete.pipeline import Halter
 from bulkdelete.settings import API_URL, Settings
 
@@ -99,7 +99,7 @@ async def _delete(armed: job.Job, key: ApiKey, halter: Halter, log: Log, options
     bar = sys.stderr.isatty() if options["progress"] is None else bool(options["progress"])
     display = Display(log, to_send, bar and options["quiet"] == 0 and sys.stderr.isatty())
     halter.on_event = display.on_event
-    _hear_signals(halter)
+    _hear_signals(halter, lambda: _cut_short(halter, display, settings, options), 2 * settings.flush_s)
     log(
         "info",
         "run.started",
@@ -117,8 +117,9 @@ async def _delete(armed: job.Job, key: ApiKey, halter: Halter, log: Log, options
     return summary
 
 
-def _hear_signals(halter: Halter) -> None:
-    """The first signal drains, the second leaves at once. SIGHUP is as SIGTERM, unless nohup had it ignored."""
+def _hear_signals(halter: Halter, cut_short: Callable[[], None], longest_s: float) -> None:
+    """The first signal drains, the second leaves at once, or is `cut_short` after `longest_s`. SIGHUP is as SIGTERM, unless nohup had it
+    ignored."""
     loop = asyncio.get_running_loop()
     whys = {signal.SIGINT: Why.INTERRUPTED, signal.SIGTERM: Why.TERMINATED, signal.SIGHUP: Why.TERMINATED}
 
@@ -132,10 +133,18 @@ def _hear_signals(halter: Halter) -> None:
             halter.drain(stop)
         elif loop.time() - first_s >= _DOUBLE_S:
             halter.now(stop)
+            loop.call_later(longest_s, cut_short)
 
     for number in whys:
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, hear, number)
+
+
+def _cut_short(halter: Halter, display: Display, settings: Settings, options: dict[str, Any]) -> None:
+    """A second signal, and the ledger's disk does not answer: leave without the numbers. What is open in the ledger tells the truth."""
+    display.stop()
+    _talk(f"left at once, while the ledger was still busy. Go on with: {show.go_on(settings, options)}")
+    _leave_at_once(exit_code(Counts(), halter.stops, ()))
 
 
 def _leave_at_once(code: int) -> None:

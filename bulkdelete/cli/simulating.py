@@ -11,7 +11,7 @@ import click
 
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import Source
-from bulkdelete.model import Order
+from bulkdelete.model import Order, Reject
 from bulkdelete.simulator import Fault, HeaderMode, Kind, Latency, Simulation, Simulator
 
 __all__ = ["serve"]
@@ -34,7 +34,11 @@ def serve(
     seed: int,
 ) -> None:
     """Serve until interrupted. Raises UsageError, InputRefused."""
-    named = [row for row in Source(str(orders)).read(account_id, False) if isinstance(row, Order)] if orders else []
+    rows = list(Source(str(orders)).read(account_id, False)) if orders else []
+    named = [row for row in rows if isinstance(row, Order)]
+    if rejects := [row for row in rows if isinstance(row, Reject)]:
+        first = rejects[0]
+        raise UsageError(f"--orders: {len(rejects)} rows are rejected, the first in {first.origin}: {first.why}")
     exist = {(order.account_id, order.order_id): 1 for order in named}
     above = max((order_id for _, order_id in exist), default=0)
     accounts = sorted({account for account, _ in exist}) or [account_id]

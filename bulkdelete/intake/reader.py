@@ -197,7 +197,7 @@ class _Meaning:
             if is_blank(cells):
                 return None
             self.shifted.add(len(cells) - columns.width)
-            why = f"{len(cells)} cells under a header of {columns.width}: the columns have shifted. Correct the row"
+            why = f"{len(cells)} cells under a header of {columns.width}: the columns have shifted. Correct the row, or the header"
             return self._reject(row, columns.order, why)
         text = cells[columns.order]
         forms: tuple[str, ...] = ()

@@ -323,7 +323,8 @@ class _SqliteStaging:
         try:
             return await self._ledger._alone(step)
         except asyncio.CancelledError:
-            self._ledger.db.interrupt()
+            if (db := self._ledger._db) is not None:
+                db.interrupt()
             raise
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Ctrl-C before anything is sent: gone at once, whatever is being read."""
+"""Signals that find the program busy: Ctrl-C while the input is read, a second one while the disk does not answer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import array
 import fcntl
 import signal
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from typing import IO
 
 import pytest
 
-from tests.cli.test_commands import PROGRAM, environment
+from tests.cli.test_commands import IDS, PROGRAM, Server, environment, server, write
+
+__all__ = ["server"]  # a fixture
 
 OPTIONS = ("--api-url", "http://127.0.0.1:9", "--account-id", "7", "--keep-stock", "--yes")
 
@@ -58,3 +61,34 @@ def test_interrupted_while_reading(tmp_path: Path, kind: str) -> None:
         process.kill()
         pipe.close()
     assert [path.name for path in tmp_path.iterdir()] == ["big.csv"]
+
+
+SLOW_DISK = """
+import time
+from bulkdelete.cli import main
+from bulkdelete.ledger.sqlite import SqliteLedger
+committed = SqliteLedger._committed
+SqliteLedger._committed = lambda self, batch: (time.sleep(10), committed(self, batch))[1]
+main()
+"""
+
+
+def test_invariant_15_the_second_signal_on_a_slow_disk(server: Server, tmp_path: Path) -> None:
+    """A disk that takes ten seconds a commit holds up nobody who says it twice; and the ledger is whole."""
+    orders = write(tmp_path / "o.csv", IDS)
+    run = subprocess.Popen(
+        [sys.executable, "-c", SLOW_DISK, "run", str(orders), "--account-id", "1", "--keep-stock", "--yes", "--api-url", server.url],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    until(tmp_path.joinpath("o.csv.ledger.db").exists)
+    time.sleep(1)
+    run.send_signal(signal.SIGTERM)
+    time.sleep(0.7)  # two signals within half a second are one
+    run.send_signal(signal.SIGTERM)
+    since_s = time.monotonic()
+    _, said = run.communicate(timeout=60)
+    assert time.monotonic() - since_s < 5, "a second, and what a busy machine adds; a commit takes ten"
+    assert run.returncode == 143
+    assert "Go on with: bulkdelete resume" in said
+    status = [*PROGRAM, "status", str(tmp_path / "o.csv.ledger.db")]
+    assert "60" in subprocess.run(status, capture_output=True, text=True, env=environment(), check=True).stdout

@@ -300,3 +300,12 @@ def test_a_plan_takes_no_rate_that_a_run_would_refuse(tmp_path: Path, rate: str)
     planned = plan(file, "--rate", rate)
     assert planned.returncode == 2
     assert "--rate is" in planned.stderr
+
+
+def test_a_simulation_of_rows_that_a_run_would_reject(tmp_path: Path) -> None:
+    """The simulator does not leave out in silence what it cannot read."""
+    file = tmp_path / "o.csv"
+    file.write_text("orderId,accountId\n1,7\n2,8\n")
+    done = call(*PROGRAM, "simulate", "--port", "0", "--orders", str(file), "--account-id", "7")
+    assert done.returncode == 2
+    assert f"{file}:3" in done.stderr

@@ -183,8 +183,8 @@ def test_rejects_by_line(tmp_path: Path) -> None:
     """Shifted columns, an empty id, open quotes and bad ids, each at the line where its row begins."""
     text = 'n,id,m\na,1\na,2,b,c\na,,b\n"x\ny",3,z\n"4\n",4,z\na,"5\n",z\n"q\n6,",7,z\na,1_0,z\na,8,z,,\n'
     assert rejects(tmp_path, text) == [
-        "2: 2 cells under a header of 3: the columns have shifted. Correct the row",
-        "3: 4 cells under a header of 3: the columns have shifted. Correct the row",
+        "2: 2 cells under a header of 3: the columns have shifted. Correct the row, or the header",
+        "3: 4 cells under a header of 3: the columns have shifted. Correct the row, or the header",
         "4: empty, in a row that has other cells. Fill in the id or take the row out",
         "9: a quote is open: the cell runs over the end of its line. Close the quote, or put the cell on one line",
         "11: a quote is open: the cell runs over the end of its line. Close the quote, or put the cell on one line",
