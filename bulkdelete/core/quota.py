@@ -48,10 +48,11 @@ _DATE = re.compile(r"[A-Za-z0-9 ,:+.()-]+")  # parsedate would take 1_994 for a 
 _VALUE = r'(?:"(?:[^"\\]|\\.)*+"|[^",;\s]*+)'
 _KEY = r"[a-z*][a-z0-9_.*-]*+"
 _MEMBER = re.compile(
-    r'[ \t]*+("(?:[^"\\]|\\.)*+"|[^",;=\s]++)'
+    r'[ \t]*+("(?:[^"\\]|\\.)*+"|[-!#$%&*+.^_`|~:/\w]++)'
     rf"(?:=({_VALUE}))?+"
     rf"((?:[ \t]*+;[ \t]*+{_KEY}(?:={_VALUE})?+)*+)"
-    r"[ \t]*+(?:,|\Z)"
+    r"[ \t]*+(?:,|\Z)",
+    re.ASCII,
 )
 _PARAMETER = re.compile(rf"({_KEY})(?:=({_VALUE}))?+")
 

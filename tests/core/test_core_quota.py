@@ -556,3 +556,9 @@ def test_numbers_come_through_unchanged(limit: int, remaining: int, wait: int) -
     """What a server prints is what is read."""
     quota = read(x_ratelimit_limit=str(limit), x_ratelimit_remaining=str(remaining), x_ratelimit_retryafter=str(wait))
     assert quota == Quota(limit, remaining, None, float(wait))
+
+
+def test_what_is_no_token_spoils_its_list() -> None:
+    """A list whose other members are noise is malformed as a whole, as RFC 8941 asks."""
+    assert quota_of({"x-ratelimit-limit": "96,[\u01e20\u01ef"}).limit is None
+    assert quota_of({"x-ratelimit-limit": "96, 96;w=60"}).limit == 96

@@ -8,6 +8,7 @@ server's wait is honoured, never clamped below it, and invented by nobody.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -270,6 +271,8 @@ def _says_something(name: str, text: str) -> bool:
     plain = text.replace(".", "", 1)
     if plain.isascii() and plain.isdigit():
         return True
+    if name.lower() == "x-ratelimit-limit" and re.fullmatch(r"\d+,[ \t]*[\w.-]+", text, re.ASCII):
+        return True  # a list whose first member says it
     return any(c.isdigit() for c in text) and (":" in text or (text[:1] not in "-+" and any(c in text for c in "smh")))
 
 

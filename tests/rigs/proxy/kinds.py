@@ -211,7 +211,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("endless_body", _H, endless(EVER, b"never"), End.KEEP, a("400"), 0.01),
     Kind("flood", _H, endless(EVER, b"x" * 65536), End.KEEP, a("400")),
     Kind("gzip_bomb", _H, coded, End.KEEP, a("400")),
-    Kind("drip", _A, drip, End.KEEP, a(TRUE)),
+    Kind("drip", _A, drip, End.KEEP, a(TRUE, "timeout")),  # a slow machine drips past the deadline
     Kind("interim", _A, lambda said: (head(100, ()) + head(103, (("Link", "<x>"),)), said.answer), End.KEEP, a(TRUE)),
     Kind("endless_interim", _A, endless(head(103, ()), head(103, ())), End.KEEP, a("timeout"), 0.01),
     Kind("late_close", _A, true, End.LATE, a(TRUE)),
