@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
 from bulkdelete.core.policy import doubts_of
@@ -17,13 +15,13 @@ from bulkdelete.simulator import Entry, HeaderMode
 from tests.rigs.report import Broken
 from tests.rigs.simulation.record import Books, Life, Place, Played, Sending
 from tests.rigs.simulation.story import Story
+from tests.rigs.simulation.waits import NEAR_S, pauses, waits
 
 __all__ = ["PROMISES"]
 
 FINAL = frozenset({"deleted", "presumed_deleted", "not_found", "refused"})
 KNOWN = frozenset({"deleted", "presumed_deleted", "in_doubt"})  # where the server acted
 REFUSALS = frozenset({304, 400, 403, 409, 412, 422})
-NEAR_S = 1e-4  # the loop's turns take a millionth of a second each
 MINUTE_S = 60.0
 
 
@@ -171,10 +169,10 @@ def invariant_19_the_servers_wait_is_honoured(played: Played) -> None:
     for n, life in enumerate(played.lives):
         for sendings in _lanes(played, life).values():
             called = sorted(sending.called_s for sending in sendings)
-            for heard_s, wait_s in _waits(played, n, sendings):
+            for heard_s, wait_s in waits(played, n, sendings):
                 early = bisect_right(called, heard_s + wait_s - NEAR_S) - bisect_right(called, heard_s)
                 _require(not early, 19, f"{early} sent within {wait_s} s after {heard_s:.3f} ({n})")
-            for pause_s in _pauses(sendings):
+            for pause_s in pauses(sendings):
                 _one_scout([sending for sending in sendings if sending.called_s >= pause_s], n)
 
 
@@ -258,42 +256,6 @@ PROMISES = (
     invariant_20_no_more_than_the_limit_allows,
     invariant_21_every_wait_has_an_end,
 )
-
-
-def _waits(played: Played, life: int, sendings: list[Sending]) -> Iterator[tuple[float, float]]:
-    """When the program heard that it should wait, and for how long: read from the server's own bytes."""
-    for sending in sendings:
-        if sending.status not in (429, 503) or sending.ended_s is None:
-            continue
-        for request in played.requests_of[sending.place]:
-            if request.life == life and sending.called_s <= request.t_s <= sending.ended_s:
-                wait_s = _asked_s(played.answers.get(request.connection, b""))
-                if wait_s > 0:
-                    yield sending.ended_s, wait_s
-
-
-def _asked_s(answer: bytes) -> float:
-    """Retry-After before x-ratelimit-retryafter; what makes no sense is no wait."""
-    lines = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    for name in ("retry-after", "x-ratelimit-retryafter"):
-        value = headers.get(name, "")
-        if value.isdigit():
-            return float(value)
-        if value.endswith("GMT"):
-            asked = parsedate_to_datetime(value) - parsedate_to_datetime(headers["date"])
-            return asked.total_seconds()
-    return 0.0
-
-
-def _pauses(sendings: list[Sending]) -> Iterator[float]:
-    """When a 429 began a pause: nothing had failed between its call and its return, so it is no echo of an earlier pause."""
-    failed_s = sorted(sending.ended_s for sending in sendings if sending.ended_s is not None and not sending.useful)
-    for sending in sendings:
-        if sending.status == 429 and sending.ended_s is not None:
-            others = bisect_right(failed_s, sending.ended_s) - bisect_right(failed_s, sending.called_s - NEAR_S)
-            if others == 1:
-                yield sending.ended_s
 
 
 def _one_scout(after: list[Sending], n: int) -> None:
