@@ -9,8 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from itertools import pairwise
 
-from bulkdelete.core.policy import doubts_of
-from bulkdelete.model import Doubts, Order, Origin
+from bulkdelete.model import Doubts, Why
 from bulkdelete.simulator import Entry, HeaderMode
 from tests.rigs.report import Broken
 from tests.rigs.simulation.record import Books, Life, Place, Played, Sending
@@ -72,7 +71,8 @@ def invariant_03_every_order_is_in_one_state(played: Played) -> None:
             _require(data_rows == sum(parts), 3, f"{data_rows} rows are {parts} ({n})")
         _require(set(life.books.states) <= orders, 3, f"orders of nobody: {set(life.books.states) - orders} ({n})")
         if life.outcome is not None:
-            counts = life.outcome.summary.counts
+            counts, stops = life.outcome.summary.counts, life.outcome.summary.stops
+            _require(all(stop.why is not Why.LEDGER for stop in stops), 3, f"the ledger broke by itself: {stops} ({n})")
             _require(
                 counts.total == len(life.allowed), 3, f"{counts.total} of {len(life.allowed)} orders are counted ({n})"
             )
@@ -114,7 +114,7 @@ def invariant_06_one_attempt_at_a_time(played: Played) -> None:
             for earlier, later in pairwise(sendings):
                 ended = earlier.ended_s is not None and earlier.ended_s <= later.called_s
                 _require(ended, 6, f"{place} was sent while it was under way ({n})")
-            rule = doubts_of(Order(*place, played.story.orders[place], Origin("", 0)), life.settings["doubts"])
+            rule = life.settings["doubts"] or (Doubts.HOLD if played.story.orders[place] else Doubts.RESEND)
             turn, since_s = (2, life.began_s) if place in doubtful else (1, 0.0)
             for sending in sendings:
                 if turn > 1:
