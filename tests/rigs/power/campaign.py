@@ -15,7 +15,8 @@ from pathlib import Path
 from bulkdelete.errors import BulkDeleteError
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import State
-from tests.rigs.power.disk import Heard, Op, Sent, Told, image
+from tests.rigs.leaks import SENTINEL, leaks
+from tests.rigs.power.disk import Heard, Op, Sent, Told, Write, image
 from tests.rigs.power.record import LEDGER, Recording, record
 from tests.rigs.report import Broken, Report
 
@@ -36,6 +37,10 @@ async def _campaign(work: Path, first: int, trials: int) -> Report:
     recording = await record(work)
     ops = recording.ops
     report = Report("power", Counter(operations=len(ops), sent=sum(isinstance(op, Sent) for op in ops)))
+    try:
+        _check_key(recording)
+    except Broken as broken:
+        report.fail(broken, f"python -m tests.rigs.power --first {first} --trials 1")
     for seed in range(first, first + trials):
         chance = random.Random(seed)
         cut = _cut(ops, chance)
@@ -54,6 +59,15 @@ def _cut(ops: Sequence[Op], chance: random.Random) -> int:
     spoken = [n + 1 for n, op in enumerate(ops) if isinstance(op, Sent | Told)]
     share = chance.random()
     return spoken[int(share * len(spoken))] if chance.random() < 0.5 else int(share * (len(ops) + 1))
+
+
+def _check_key(recording: Recording) -> None:
+    """It is in nothing that was written at any time, wherever a disk leaves off, and in nothing that was printed."""
+    written = {op.data for op in recording.ops if isinstance(op, Write)}
+    files, _ = image(recording.ops, random.Random(0), 1.0, 1.0)  # what two writes make together
+    for text in (recording.said, *files.values(), b"\n".join(written)):
+        if forms := leaks(SENTINEL, text):
+            raise Broken(29, f"the key was written or printed: {', '.join(forms)}")
 
 
 async def _check(files: dict[str, bytes], before: Sequence[Op], recording: Recording, folder: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bulkdelete.simulator import Fault, Kind, Latency, Simulation, Simulator
 from tests.rigs import strace
+from tests.rigs.leaks import SENTINEL
 from tests.rigs.power.disk import Bind, Heard, Op, Sent, Sync, SyncFolder, Told, Truncate, Write
 from tests.rigs.strace import Call
 
@@ -31,10 +32,11 @@ _SAID = re.compile(rb"HTTP/1\.1 (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`host` as the ledger knows it."""
+    """`host` as the ledger knows it; `said`: what the runs printed."""
 
     host: str
     ops: tuple[Op, ...]
+    said: bytes
 
 
 async def record(work: Path) -> Recording:
@@ -46,19 +48,22 @@ async def record(work: Path) -> Recording:
     replay = _Replay(work / "disk")
     replay.folder.mkdir()
     ops: list[Op] = []
+    said = b""
     try:
         for n, (orders_of_run, dies) in enumerate(((_OLD, True), (_OLD, False), (_NEW, False))):
             log, file = work / f"trace-{n}", work / f"o{n}.csv"
             file.write_text("orderId\n" + "".join(f"{order}\n" for order in orders_of_run))
-            code = await _traced(file, replay.folder / LEDGER, host, log, dies)
+            code, printed = await _traced(file, replay.folder / LEDGER, host, log, dies)
             assert code in ((-9,) if dies else (0, 1)), f"run {n} ends with {code}"
+            said += printed
             ops += replay.read(strace.calls(log))
     finally:
         await simulator.close()
-    return Recording(host, tuple(ops))
+    return Recording(host, tuple(ops), said)
 
 
-async def _traced(file: Path, ledger: Path, host: str, log: Path, dies: bool) -> int:
+async def _traced(file: Path, ledger: Path, host: str, log: Path, dies: bool) -> tuple[int, bytes]:
+    """Its exit code, and all that it printed."""
     traced = strace.option((*strace.WRITES, "close", "sendto", "recvfrom"))
     how = ["-e", f"inject=fdatasync:signal=SIGKILL:when={_KILLED_AT}"] if dies else ["--seccomp-bpf"]
     given = {name: value for name, value in os.environ.items() if not name.startswith("BULKDELETE")}
@@ -66,13 +71,13 @@ async def _traced(file: Path, ledger: Path, host: str, log: Path, dies: bool) ->
         *strace.words(), "-s", "100000", "-e", f"trace={traced}", *how, "-o", str(log),
         sys.executable, "-m", "bulkdelete", "run", str(file), "--ledger", str(ledger), "--account-id", str(ACCOUNT),
         "--keep-stock", "--doubts", "hold", "--api-url", host, "--yes", "--json", "-qq",
-        env=given | {"BULKDELETE_API_KEY": "k" * 20, "PYTHONDONTWRITEBYTECODE": "1"},
+        env=given | {"BULKDELETE_API_KEY": SENTINEL, "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(60):
-        await process.communicate()
+        printed = await process.communicate()
     assert process.returncode is not None
-    return process.returncode
+    return process.returncode, b"".join(printed)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from bulkdelete.model import Doubts, Why
 from bulkdelete.simulator import Entry, HeaderMode
+from tests.rigs.leaks import leaks
 from tests.rigs.report import Broken
 from tests.rigs.simulation.record import Books, Life, Place, Played, Sending
 from tests.rigs.simulation.story import Story
@@ -226,6 +227,16 @@ def invariant_21_every_wait_has_an_end(played: Played) -> None:
             _require(life.killed or took_s <= longest_s, 21, f"{sending.place} took {took_s:.1f} s ({n})")
 
 
+def invariant_29_the_key_is_nowhere(played: Played) -> None:
+    """In no byte of a ledger, in no answer as the program keeps it, in no event that it tells."""
+    answers = [sending.answer for life in played.lives for sending in life.sendings]
+    events = [life.outcome.events for life in played.lives if life.outcome is not None]
+    for key, _ in played.story.keys:
+        for what, text in (("a ledger", played.written), ("an answer or event", repr((answers, events)).encode())):
+            forms = leaks(key, text)
+            _require(not forms, 29, f"the key is in {what}: {', '.join(forms)}")
+
+
 def invariant_33_every_request_names_an_order_of_the_input(played: Played) -> None:
     """On the wire: the method, the path, and exactly the four parameters, as the input has them."""
     for request in played.requests:
@@ -255,6 +266,7 @@ PROMISES = (
     invariant_19_the_servers_wait_is_honoured,
     invariant_20_no_more_than_the_limit_allows,
     invariant_21_every_wait_has_an_end,
+    invariant_29_the_key_is_nowhere,
 )
 
 

@@ -121,6 +121,7 @@ class Played:
     answers: dict[int, bytes] = field(default_factory=dict)  # by connection, the first bytes
     effects: Counter[str] = field(default_factory=Counter)
     parsed: int = 0  # answers that reached aiohttp's own parser through ours
+    written: bytes = b""  # every ledger at the end, those that were left behind by a crash too
     opened: list[tuple[str, int]] = field(default_factory=list)  # of every run's database: its file, its synchronous
 
     def digest(self) -> str:

@@ -57,6 +57,7 @@ def play(story: Story) -> Played:
             executor_delay=stage.commit_s,
             max_virtual_s=LONGEST_S,
         )
+        played.written = b"\n".join(path.read_bytes() for path in Path(folder).rglob("*") if path.is_file())
     return played
 
 

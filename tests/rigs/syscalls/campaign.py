@@ -79,6 +79,7 @@ class Rig:
             self.report.ran["runs"] += 1
             if _struck(ended):
                 self.report.effects[strike.kind] += 1
+            checks.check_key(place, ended)
             if scene == "export":
                 checks.check_export(place, self.exported, ended)
                 return
@@ -93,6 +94,7 @@ class Rig:
             except BulkDeleteError as error:
                 raise Broken(7, f"the next run cannot begin: {error}") from None
             checks.check_next(before, left, simulator.journal[n:], summary)
+            checks.check_key(place, ended)
 
 
 def _struck(ended: Ended) -> bool:

@@ -18,11 +18,12 @@ from bulkdelete.errors import BulkDeleteError
 from bulkdelete.model import State
 from bulkdelete.report.status import read_status
 from bulkdelete.simulator import Entry
+from tests.rigs.leaks import SENTINEL, leaks
 from tests.rigs.report import Broken
 from tests.rigs.syscalls.points import Strike
 from tests.rigs.syscalls.scene import IDS, Ended, Place
 
-__all__ = ["Left", "check_ending", "check_export", "check_next", "check_words", "look"]
+__all__ = ["Left", "check_ending", "check_export", "check_key", "check_next", "check_words", "look"]
 
 _STOPS = re.compile(r"\.ledger\.db(\.new)?(-wal|-journal)?$")  # a failed write to one of these ends the run
 
@@ -74,6 +75,15 @@ def check_words(ended: Ended) -> None:
         raise Broken(9, f"a traceback: {ended.stderr[-500:]}")
     if ended.code >= 0 and ended.stdout.strip() and (said := json.loads(ended.stdout)["exit_code"]) != ended.code:
         raise Broken(9, f"it says {said} and ends with {ended.code}: {ended.stderr[-300:]}")
+
+
+def check_key(place: Place, ended: Ended) -> None:
+    """It is in no byte that a run wrote or said. What strace wrote is none of that: the key is in what was sent."""
+    texts = {path.name: path.read_bytes() for path in place.folder.iterdir()}
+    texts |= {"stdout": ended.stdout.encode(), "stderr": ended.stderr.encode()}
+    for name, text in texts.items():
+        if forms := leaks(SENTINEL, text):
+            raise Broken(29, f"the key is in {name}: {', '.join(forms)}")
 
 
 def check_ending(strike: Strike, place: Place, ended: Ended, left: Left, journal: Sequence[Entry]) -> None:

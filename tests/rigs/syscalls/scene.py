@@ -24,12 +24,12 @@ from bulkdelete.pipeline import Halter
 from bulkdelete.settings import Settings
 from bulkdelete.simulator import Entry, Latency, Simulation, Simulator
 from tests.rigs import strace
+from tests.rigs.leaks import SENTINEL
 
 __all__ = ["ACCOUNT", "IDS", "SCENES", "Ended", "Place", "Stage"]
 
 ACCOUNT = 7
 IDS = (501, 502, 503)
-KEY = "k" * 20
 SCENES = ("run", "again", "export")
 _BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".staging", ".staging-journal", ".new", ".new-journal")
 
@@ -149,7 +149,7 @@ class Stage:
         given = {name: value for name, value in os.environ.items() if not name.startswith("BULKDELETE")}
         return await asyncio.create_subprocess_exec(
             *before, sys.executable, "-m", "bulkdelete", *words,
-            env=given | {"BULKDELETE_API_KEY": KEY, "PYTHONDONTWRITEBYTECODE": "1"}, umask=0,
+            env=given | {"BULKDELETE_API_KEY": SENTINEL, "PYTHONDONTWRITEBYTECODE": "1"}, umask=0,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
@@ -171,6 +171,6 @@ class Stage:
         )  # fmt: skip
         proposal = await job.propose([Source(str(place.file), Reading())], settings)
         try:
-            return await job.delete(await job.confirm(proposal), ApiKey(KEY), Halter())
+            return await job.delete(await job.confirm(proposal), ApiKey(SENTINEL), Halter())
         finally:
             await job.close(proposal)
