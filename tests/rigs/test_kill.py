@@ -21,8 +21,9 @@ from bulkdelete.simulator import Latency, Simulation
 from tests.rigs.kill import Moment, campaign, seed_of
 from tests.rigs.kill.checks import Found, accounted_for, look
 from tests.rigs.kill.moments import SURE
-from tests.rigs.kill.process import FORMS, KEY, PROGRAM, Child, run_words, until
+from tests.rigs.kill.process import KEY, PROGRAM, Child, run_words, until
 from tests.rigs.kill.server import Held, Server, serving
+from tests.rigs.leaks import leaks
 from tests.rigs.report import Report
 
 Record = Callable[[Report], None]
@@ -239,4 +240,4 @@ def test_invariant_29_the_key_cannot_be_read_off_the_process(stage: Stage) -> No
         closed, shown = read(run, "environ"), read(run, "cmdline").stdout
     assert (closed.stdout, closed.returncode) == (b"", 1)
     assert b"bulkdelete" in shown
-    assert not any(form in shown for form in FORMS)
+    assert leaks(KEY, shown) == []

@@ -17,7 +17,8 @@ from bulkdelete.ledger.sqlite import connect_read_only
 from bulkdelete.model import OPEN, State
 from bulkdelete.report.status import read_status
 from bulkdelete.simulator import Entry
-from tests.rigs.kill.process import FORMS
+from tests.rigs.kill.process import KEY
+from tests.rigs.leaks import leaks
 from tests.rigs.report import Broken
 
 __all__ = ["Found", "Input", "accounted_for", "claims_hold", "key_is_nowhere", "look", "nothing_else_sent", "whole"]
@@ -161,7 +162,7 @@ def key_is_nowhere(folder: Path, more: Iterable[bytes] = ()) -> None:
     """In no byte of any file there, nor in `more`."""
     texts = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     for text in (*texts, *more):
-        require(29, not any(form in text for form in FORMS), "the key is in a file, an output or a command line")
+        require(29, not leaks(KEY, text), "the key is in a file, an output or a command line")
 
 
 def acted_on(journal: Collection[Entry]) -> set[int]:

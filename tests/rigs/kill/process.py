@@ -11,14 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bulkdelete.api.keys import ApiKey
-
-__all__ = ["ACCOUNT", "FORMS", "KEY", "PROGRAM", "QUICK", "Child", "environment", "run_words", "until"]
+__all__ = ["ACCOUNT", "KEY", "PROGRAM", "QUICK", "Child", "environment", "run_words", "until"]
 
 ROOT = Path(__file__).parents[3]
 ACCOUNT = 7
 KEY = "s3nt1n3l+/=&%é-KEY"
-FORMS = tuple(form.encode() for form in ApiKey(KEY).disguises())
 PROGRAM = (sys.executable, "-m", "bulkdelete")
 QUICK = (sys.executable, "-m", "tests.rigs.kill.quick")
 PATIENCE_S = 60.0  # a machine may be busy; what takes so long hangs
