@@ -76,7 +76,7 @@ class Rig:
         place = self.stage.copy(scene)
         async with self.stage.serving(scene) as simulator:
             ended = await self.stage.traced(scene, place, *strike.options())
-            self.report.ran["runs"] += 1
+            self.report.ran["points"] += 1
             if _struck(ended):
                 self.report.effects[strike.kind] += 1
             checks.check_key(place, ended)
