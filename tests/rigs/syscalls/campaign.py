@@ -88,6 +88,8 @@ class Rig:
             n = len(simulator.journal)
             checks.check_words(ended)
             left = checks.look(place)
+            if strike.fault != "SIGKILL":
+                checks.check_sent(ended, simulator.journal)
             checks.check_ending(strike, place, ended, left, before)
             try:
                 summary = await self.stage.go_on(place)

@@ -23,7 +23,7 @@ from tests.rigs.report import Broken
 from tests.rigs.syscalls.points import Strike
 from tests.rigs.syscalls.scene import IDS, Ended, Place
 
-__all__ = ["Left", "check_ending", "check_export", "check_key", "check_next", "check_words", "look"]
+__all__ = ["Left", "check_ending", "check_export", "check_key", "check_next", "check_sent", "check_words", "look"]
 
 _STOPS = re.compile(r"\.ledger\.db(\.new)?(-wal|-journal)?$")  # a failed write to one of these ends the run
 
@@ -111,13 +111,27 @@ def check_ending(strike: Strike, place: Place, ended: Ended, left: Left, journal
         raise Broken(
             9, f"exit code {ended.code} of {left.states}, in flight {set(left.intents)}: {ended.stderr[-300:]}"
         )
-    failed_s = [call.at_s for call in ended.calls if call.injected and _STOPS.search(call.path)]
-    if not failed_s:
+    if (failed_s := _failed_s(ended)) == math.inf:
         return
-    if any(ms > failed_s[0] * 1000 + 1 for ms in left.intended_ms):
+    if any(ms > failed_s * 1000 + 1 for ms in left.intended_ms):
         raise Broken(9, "an intent became durable after a write had failed")
-    if ended.code in (0, 1) and failed_s[0] < _ended_s(place):
+    if ended.code in (0, 1) and failed_s < _ended_s(place):
         raise Broken(9, f"a write failed, and the run went on to exit code {ended.code}")
+
+
+def check_sent(ended: Ended, journal: Sequence[Entry]) -> None:
+    """What the server was asked by this run: no more than the intents whose commits were over when a write failed."""
+    failed_s = _failed_s(ended)
+    durable = Counter(order for at_s, order in ended.intended if at_s <= failed_s)
+    for order, times in Counter(entry.order_id for entry in journal if entry.order_id is not None).items():
+        if times > durable[order]:
+            number = 1 if failed_s == math.inf else 9
+            raise Broken(number, f"order {order} was sent {times} times, {durable[order]} of its intents were durable")
+
+
+def _failed_s(ended: Ended) -> float:
+    """When a write failed that ends a run."""
+    return min((call.at_s for call in ended.calls if call.injected and _STOPS.search(call.path)), default=math.inf)
 
 
 def _ended_s(place: Place) -> float:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -25,12 +26,14 @@ from bulkdelete.settings import Settings
 from bulkdelete.simulator import Entry, Latency, Simulation, Simulator
 from tests.rigs import strace
 from tests.rigs.leaks import SENTINEL
+from tests.rigs.tree import ROOT
 
 __all__ = ["ACCOUNT", "IDS", "SCENES", "Ended", "Place", "Stage"]
 
 ACCOUNT = 7
 IDS = (501, 502, 503)
 SCENES = ("run", "again", "export")
+TOLD_FD = "TESTS_TOLD_FD"  # which socket told.py tells us through
 _BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".staging", ".staging-journal", ".new", ".new-journal")
 
 
@@ -69,12 +72,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended; `code` < 0: by that signal."""
+    """How a command ended; `code` < 0: by that signal. `intended`: its committed intents, each with the time when its commit was over."""
 
     code: int
     stdout: str
     stderr: str
     calls: tuple[strace.Call, ...]
+    intended: tuple[tuple[float, int], ...]
 
 
 @dataclass
@@ -145,11 +149,15 @@ class Stage:
     def _url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def _started(self, words: list[str], *before: str) -> asyncio.subprocess.Process:
+    async def _started(
+        self, words: list[str], *before: str, program: str = "bulkdelete", tells: int | None = None
+    ) -> asyncio.subprocess.Process:
+        told = {} if tells is None else {TOLD_FD: str(tells)}
         given = {name: value for name, value in os.environ.items() if not name.startswith("BULKDELETE")}
         return await asyncio.create_subprocess_exec(
-            *before, sys.executable, "-m", "bulkdelete", *words,
-            env=given | {"BULKDELETE_API_KEY": SENTINEL, "PYTHONDONTWRITEBYTECODE": "1"}, umask=0,
+            *before, sys.executable, "-m", program, *words,
+            env=given | {"BULKDELETE_API_KEY": SENTINEL, "PYTHONDONTWRITEBYTECODE": "1"} | told,
+            cwd=ROOT, umask=0, pass_fds=() if tells is None else (tells,),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
@@ -157,11 +165,18 @@ class Stage:
         """The scene's command under strace with these options more."""
         log = self.work / "trace"
         before = (*strace.words(), "-s", "0", "-o", str(log), *options)
-        process = await self._started(self.words(scene, place), *before)
-        async with asyncio.timeout(60):
-            out, err = await process.communicate()
+        ours, its = socket.socketpair()
+        with ours:
+            with its:
+                process = await self._started(
+                    self.words(scene, place), *before, program="tests.rigs.syscalls.told", tells=its.fileno()
+                )
+            async with asyncio.timeout(60):
+                out, err = await process.communicate()
+            told = ours.makefile().read().splitlines()
         assert process.returncode is not None
-        return Ended(process.returncode, out.decode(), err.decode(), tuple(strace.calls(log)))
+        intended = tuple((float(at_s), int(order)) for at_s, order in map(str.split, told))
+        return Ended(process.returncode, out.decode(), err.decode(), tuple(strace.calls(log)), intended)
 
     async def go_on(self, place: Place) -> Summary:
         """The next run, which nothing disturbs. It repeats what is in doubt."""
