@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,18 +85,39 @@ def words() -> tuple[str, ...]:
     return ("strace", "-f", "-y", "-ttt") if os.geteuid() == 0 else ("unshare", "-r", "strace", "-f", "-y", "-ttt")
 
 
+_SEALED = """
+import ctypes, sys
+PR_SET_DUMPABLE = 4
+ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+open(sys.argv[1]).close()
+"""
+_NOTHING = "so no fault was put at a system call and no power was cut"
+
+
+@functools.cache
 def missing() -> str | None:
-    """Why no rig can use strace here; None if it can."""
+    """Why no rig can use strace here; None if it can: also into a process that is sealed as the product is."""
     if shutil.which("strace") is None:
-        return (
-            "strace is not installed, so no fault was put at a system call and no power was cut: apt-get install strace"
-        )
-    tried = subprocess.run([*words(), "-o", "/dev/null", "true"], capture_output=True, text=True, check=False)
-    return (
-        f"strace does not work here, so no fault was put at a system call and no power was cut: {tried.stderr.strip()[:200]}"
-        if tried.returncode
-        else None
-    )
+        return f"strace is not installed, {_NOTHING}: apt-get install strace"
+    with tempfile.TemporaryDirectory(prefix="strace-") as folder:
+        log = Path(folder, "trace")
+        command = [
+            *words(),
+            "-e",
+            f"trace={option(('openat',))}",
+            "-o",
+            str(log),
+            sys.executable,
+            "-c",
+            _SEALED,
+            str(log),
+        ]
+        tried = subprocess.run(command, capture_output=True, text=True, check=False)
+        if tried.returncode:
+            return f"strace does not work here, {_NOTHING}: {tried.stderr.strip()[:200]}"
+        if str(log) not in log.read_text():
+            return f"strace cannot look into a sealed process here, {_NOTHING}: it takes CAP_SYS_PTRACE"
+    return None
 
 
 def calls(log: Path) -> Iterator[Call]:
