@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from bulkdelete.ledger import Facts, Passing, Tally
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import Answer, Counts, Doubts, Intent, NoReply, Order, Origin, Reject, Reply, State, Task, Verdict
 from bulkdelete.model import Lost as Why
+from tests.memory import MEMORY
 
 HOST = "https://api.test:443"
 ACCOUNT = 7
@@ -167,6 +167,6 @@ def program(code: str) -> str:
 @contextmanager
 def in_memory() -> Iterator[Path]:
     """A folder on a file system in memory, where there is one: for tests of many commits."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         Path(folder).chmod(0o755)  # another user may look in
         yield Path(folder)

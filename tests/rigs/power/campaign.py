@@ -15,6 +15,7 @@ from pathlib import Path
 from bulkdelete.errors import BulkDeleteError
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import State
+from tests.memory import MEMORY
 from tests.rigs.leaks import SENTINEL, leaks
 from tests.rigs.power.disk import Heard, Op, Sent, Told, Write, image
 from tests.rigs.power.record import LEDGER, Recording, record
@@ -24,12 +25,12 @@ __all__ = ["KINDS", "campaign"]
 
 KINDS = ("write", "torn write", "truncation", "name")
 _SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)  # how much of what was not synced survives
-_MEMORY = Path("/dev/shm")  # images need no disk: what they lost is lost already
 
 
 def campaign(first: int, trials: int) -> Report:
     """`trials` images of one recording."""
-    with tempfile.TemporaryDirectory(prefix="power-", dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+    # Images need no disk: what they lost is lost already.
+    with tempfile.TemporaryDirectory(prefix="power-", dir=MEMORY) as folder:
         return asyncio.run(_campaign(Path(folder), first, trials))
 
 

@@ -7,7 +7,6 @@ line; every data row is an order, a reject or skipped; no untouched order vanish
 
 from __future__ import annotations
 
-import os
 import tempfile
 from bisect import bisect_right
 from collections import Counter
@@ -19,6 +18,7 @@ from random import Random
 from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake import Reading, Source
 from bulkdelete.model import Order, Reject
+from tests.memory import MEMORY
 from tests.rigs.reader.damage import KINDS, Damaged, damaged
 from tests.rigs.reader.oracle import Refused, seen
 from tests.rigs.reader.tables import NoOrder, Table, made
@@ -34,7 +34,7 @@ DAMAGES = 4  # of each table
 def campaign(first: int, trials: int) -> Report:
     """So many tables, each undamaged and with some damage."""
     report = Report("reader")
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         for seed in range(first, first + trials):
             try:
                 trial(Random(seed), Path(folder, "a.csv"), report)

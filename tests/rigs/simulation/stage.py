@@ -27,6 +27,7 @@ from bulkdelete.model import Answer, Order, Reject, Stop, Why
 from bulkdelete.pipeline import Halter
 from bulkdelete.simulator import Simulator
 from bulkdelete.simulator.faults import Faults
+from tests.memory import MEMORY
 from tests.rig import PORT, Outcome, Rows, Wall, go, settings_of
 from tests.rigs.simulation.record import Life, Place, Played, Request, Sending, books_of
 from tests.rigs.simulation.story import CALM, Chapter, Row, Story
@@ -37,7 +38,6 @@ __all__ = ["play"]
 CALM_RUNS = 3
 LONGEST_S = 30 * 86_400.0
 HEAD_BYTES = 4096
-_MEMORY = Path("/dev/shm")
 
 
 def play(story: Story) -> Played:
@@ -45,7 +45,7 @@ def play(story: Story) -> Played:
     played = Played(story, Simulator(story.server))
     with ExitStack() as exits:
         exits.enter_context(_without_gc())
-        folder = exits.enter_context(tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None))
+        folder = exits.enter_context(tempfile.TemporaryDirectory(dir=MEMORY))
         wall = Wall()
         stage = _Stage(played, Path(folder), wall)
         exits.enter_context(_tapped(stage))
