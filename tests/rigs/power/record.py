@@ -41,7 +41,9 @@ class Recording:
 
 async def record(work: Path) -> Recording:
     """Raises AssertionError if a run does not end as it must."""
-    faults = tuple(Fault(kind, probability=0.08) for kind in (Kind.TEXT_500, Kind.DROP_AFTER, Kind.TOO_MANY_429))
+    faults = tuple(
+        Fault(kind, probability=0.08) for kind in (Kind.TEXT_500, Kind.DROP_AFTER, Kind.TOO_MANY_429, Kind.KEY_ECHO)
+    )
     orders = [(ACCOUNT, order, 1) for order in (*_OLD, *_NEW)]
     simulator = Simulator(Simulation(limit=60_000, orders=orders, faults=faults, latency=Latency(0.03)))
     host = f"http://127.0.0.1:{await simulator.start(port=0)}"
