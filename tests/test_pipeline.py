@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from bulkdelete import job
+from bulkdelete.api.client import Client
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger import Retry, rows
-from bulkdelete.model import Doubts, Stop, Why
+from bulkdelete.model import Answer, Doubts, Order, Stop, Why
 from bulkdelete.pipeline import Halter
 from bulkdelete.simulator import Fault, HeaderMode, Kind, Latency, Simulation, Simulator, Wait
 from bulkdelete.throttle import Throttle
@@ -282,6 +283,41 @@ def test_fifty_refusals_in_a_row_stop_the_run(tmp_path: Path) -> None:
     assert run.states()["refused"] == 50
     assert run.summary.exit_code == 5
     assert run.summary.stops[0].why is Why.REFUSALS
+
+
+def test_invariant_06_an_order_is_under_way_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among drops, hangs, 429s and 500s none of 64 slots sends an order that another one has under way, over several runs."""
+    ids, settings = shuffled(200), settings_of(tmp_path / "l.db", page=20)
+    kinds = (Kind.DROP_BEFORE, Kind.DROP_AFTER, Kind.RESET_AFTER, Kind.HANG_AFTER, Kind.TEXT_500, Kind.TOO_MANY_429)
+    under_way, twice, most, sent, delete = Counter[int](), Counter[int](), 0, Counter[int](), Client.delete
+
+    async def record(client: Client, order: Order) -> Answer:
+        nonlocal most
+        twice[order.order_id] += under_way[order.order_id]
+        under_way[order.order_id] += 1
+        sent[order.order_id] += 1
+        most = max(most, under_way.total())
+        try:
+            return await delete(client, order)
+        finally:
+            under_way[order.order_id] -= 1
+
+    async def main() -> None:
+        faults = tuple(Fault(kind, probability=0.04) for kind in kinds)
+        simulator = Simulator(simulation_of(ids, limit=6000, latency=Latency(1.0), faults=faults))
+        await simulator.start(port=PORT)
+        for orders in (ids, None, None, None, None, None):
+            run = await go(simulator, settings, orders)
+            assert not +twice
+            assert Why.LEDGER not in {stop.why for stop in run.summary.stops}  # it refuses what is handed out twice
+        assert set(run.states()) == {"deleted", "presumed_deleted"}
+        assert set(simulator.faults_applied) >= set(kinds)
+        await simulator.close()
+
+    monkeypatch.setattr(Client, "delete", record)
+    virtual(main)
+    assert most > 32
+    assert sum(times > 1 for times in sent.values()) > 30
 
 
 def test_invariant_06_doubts_are_resent_last_after_they_settled(tmp_path: Path) -> None:
