@@ -1,18 +1,25 @@
-"""tests/README.md lists every invariant, and each has tests of its number."""
+"""tests/README.md lists every invariant, and each has tests of its number; of every rig it lists which of them it judges."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
 import pytest
 
+from tests.rigs.simulation.promises import PROMISES
+
 TESTS = Path(__file__).parent
-ROWS = re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \|$", (TESTS / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+README = (TESTS / "README.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \|$", README, re.MULTILINE)
+RIGS = re.findall(r"^\| \w? ?\| `tests\.rigs\.(\w+)` \|.*\| ([\d, ]+) \|$", README, re.MULTILINE)
 NUMBERS = range(1, 34)
+NUMBERED = {"Broken": 0, "require": 0, "_require": 1}  # which argument says the number
 
 
+@functools.cache
 def numbered() -> set[tuple[int, str]]:
     """Every test of an invariant: its number, and its name as README writes it."""
     found = set()
@@ -37,3 +44,37 @@ def test_an_invariant_has_the_tests_that_are_listed(number: int) -> None:
     there = {name for n, name in numbered() if n == number}
     assert there
     assert listed == there
+
+
+@functools.cache
+def judged(rig: str) -> set[int]:
+    """The numbers that a rig's code can call broken, as literals or as its module's INVARIANT."""
+    found = set()
+    for path in [*(TESTS / "rigs").glob(f"{rig}.py"), *(TESTS / "rigs" / rig).glob("*.py")]:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+        said: list[ast.AST] = [call.args[NUMBERED[call.func.id]] for call in calls if call.func.id in NUMBERED]
+        said += [
+            node.value for node in nodes if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INVARIANT"
+        ]
+        found |= {leaf.value for node in said for leaf in ast.walk(node) if isinstance(leaf, ast.Constant)}
+    return {number for number in found if isinstance(number, int)}
+
+
+def test_every_rig_is_listed() -> None:
+    """One row for each module or package of tests/rigs that can call a promise broken."""
+    rigs = {path.stem for path in (TESTS / "rigs").iterdir()} - {"report"}
+    assert sorted(rig for rig, _ in RIGS) == sorted(rig for rig in rigs if judged(rig))
+
+
+@pytest.mark.parametrize(("rig", "numbers"), RIGS)
+def test_a_rig_judges_what_is_listed(rig: str, numbers: str) -> None:
+    """README's last column is what its code can call broken."""
+    assert [int(number) for number in numbers.split(",")] == sorted(judged(rig))
+
+
+def test_rig_s_has_a_function_for_each_of_its_numbers() -> None:
+    """A function of promises.py is named after its number, and README lists these and no others."""
+    named = {int(promise.__name__.split("_")[1]) for promise in PROMISES}
+    assert len(named) == len(PROMISES)
+    assert judged("simulation") == named

@@ -23,6 +23,7 @@ from tests.rigs.kill.checks import Found, accounted_for, look
 from tests.rigs.kill.moments import SURE
 from tests.rigs.kill.process import KEY, PROGRAM, Child, run_words, until
 from tests.rigs.kill.server import Held, Server, serving
+from tests.rigs.kill.story import FAULTS
 from tests.rigs.leaks import leaks
 from tests.rigs.report import Report
 
@@ -86,7 +87,8 @@ def test_invariant_01_two_hundred_kills(record: Record) -> None:
     """The same, many times."""
     report = campaign(100, 84)
     record(report)
-    report.judge((*(kind for kinds in SURE.values() for kind in kinds), "orders sent again"))
+    sure = (kind for kinds in SURE.values() for kind in kinds)
+    report.judge((*sure, "orders sent again", *(kind.value for kind in FAULTS)))
     assert report.ran["kills"] >= 200
 
 

@@ -19,7 +19,6 @@ from tests.ledger.scene import ask
 from tests.rig import PORT, Outcome, go, settings_of, simulation_of, virtual
 from tests.rigs.report import Report
 from tests.rigs.simulation import campaign, play, story_of
-from tests.rigs.simulation.promises import PROMISES
 from tests.rigs.simulation.story import DAY_S, Chapter
 from tests.rigs.tree import ROOT
 from tests.virtual import current_loop
@@ -54,12 +53,6 @@ def test_invariant_01_whatever_befalls_3000_runs(first: int, record: Record) -> 
     report = campaign(first, 250)
     record(report)
     report.judge((*ACCIDENTS, "second signal", *(kind.value for kind in Kind)))
-
-
-def test_a_promise_has_its_number() -> None:
-    """The campaign judges the invariants that a simulation can show, each by a function of its name."""
-    numbers = [int(promise.__name__.split("_")[1]) for promise in PROMISES]
-    assert sorted(numbers) == [1, 2, 3, 5, 6, 14, 17, 18, 19, 20, 21, 29, 33]
 
 
 def test_invariant_14_the_wall_clock_jumps_a_day() -> None:

@@ -17,7 +17,7 @@ from tests.rigs.kill.process import ACCOUNT, KEY, PROGRAM, QUICK, Child, run_wor
 from tests.rigs.kill.server import Server, serving
 from tests.rigs.report import Broken, Report
 
-__all__ = ["campaign", "seed_of"]
+__all__ = ["FAULTS", "campaign", "seed_of"]
 
 KILLS = 3
 RUNS_TO_THE_END = 6
