@@ -52,8 +52,12 @@ def judged(rig: str) -> set[int]:
     found = set()
     for path in [*(TESTS / "rigs").glob(f"{rig}.py"), *(TESTS / "rigs" / rig).glob("*.py")]:
         nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-        calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
-        said: list[ast.AST] = [call.args[NUMBERED[call.func.id]] for call in calls if call.func.id in NUMBERED]
+        calls = [
+            (node.func.id, node.args)
+            for node in nodes
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
+        said: list[ast.AST] = [arguments[NUMBERED[name]] for name, arguments in calls if name in NUMBERED]
         said += [
             node.value for node in nodes if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INVARIANT"
         ]
