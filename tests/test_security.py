@@ -11,6 +11,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 import tomllib
 import unicodedata
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ def test_invariant_31_every_file_is_for_its_owner_only(umask: int, server: Serve
         for path in tmp_path.iterdir():
             with suppress(OSError):  # it has just gone
                 seen.setdefault(path.name, set()).add(mode_of(path))
+        time.sleep(0.005)
     out = tmp_path / "e.csv"
     subprocess.run(
         [*PROGRAM, "export", f"{words[4]}.ledger.db", "-o", out], umask=umask, check=True, capture_output=True
