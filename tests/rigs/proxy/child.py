@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.rigs.leaks import SENTINEL
 from tests.rigs.proxy.checks import Scene
 from tests.rigs.proxy.kinds import KINDS, Kind
-from tests.rigs.proxy.trial import judged
+from tests.rigs.proxy.trial import PATIENCE_S, judged
 from tests.rigs.proxy.world import ACCOUNT, Plan, World, world
 from tests.rigs.report import Broken, Report
 
@@ -65,6 +65,7 @@ async def _run(there: World, orders: Path, out: Path) -> tuple[int, int, bytes]:
         "--account-id", str(ACCOUNT), "--keep-stock", "--doubts", "hold", "--api-url", there.url, "--timeout", f"{ANSWER_S:g}s",
         "--slots", str(there.rng.randint(4, 12)), "--guard", "off", "--skip-rejected", "--rejects", f"{out}.rejects",
         "--log-format", there.rng.choice(["console", "json"]), "--log-file", f"{out}.log",
+        "--patience", f"{PATIENCE_S:g}s",
     ]  # fmt: skip
     process = _started(words, out)
     about = Path(f"/proc/{process.pid}")

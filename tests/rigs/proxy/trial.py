@@ -35,14 +35,15 @@ from tests.rigs.proxy.proxy import Trap
 from tests.rigs.proxy.world import ACCOUNT, CONNECT_S, Plan, World, world
 from tests.rigs.report import Broken, Report
 
-__all__ = ["PROXIES", "judged", "trial"]
+__all__ = ["PATIENCE_S", "PROXIES", "judged", "trial"]
 
 ANSWER_S = 1.0
 BOUND_S = 60.0  # of a whole trial
+PATIENCE_S = 5.0  # of one run: where next to nothing gets through, scouts go ever more rarely
 TRIES = 3
 BEAT_S, LATE_S = 0.02, ANSWER_S / 5
 OF_TIME = {21, 24}  # what a machine that stands still can break
-RUNS = 6  # a run that stops is gone on with so often
+RUNS, ENOUGH_S = 6, 30.0  # a run that stops is gone on with so often, and not after so long
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -153,11 +154,12 @@ async def _in_process(plan: Plan, ran: Counter[str]) -> Scene:
         settings = Settings(
             there.ledger, there.url, account_id=ACCOUNT, revert_stock=there.rng.random() < 0.25, slots=there.rng.randint(2, 12),
             connect_timeout_s=CONNECT_S, answer_timeout_s=ANSWER_S, settling_delay_s=0.05, backoff_s=0.02, backoff_max_s=0.1,
+            patience_s=PATIENCE_S,
         )  # fmt: skip
         log = Log(there.rng.choice(["console", "json"]), "never", 1, plan.folder / "run.log")
         told: list[str] = []
-        journals = b""
-        while len(told) < RUNS:
+        journals, enough_s = b"", time.monotonic() + ENOUGH_S
+        while len(told) < RUNS and time.monotonic() < enough_s:
             proposal = await (job.reopen(settings) if told else job.propose([Rows(there.ids)], settings))
             try:
                 if not proposal.facts.to_send:
