@@ -1,7 +1,8 @@
 """Where a key shows in bytes, in whatever form a program or a server could have written it. It knows nothing of the product's redaction.
 
 Encodings of single characters are undone and the key is looked for in what comes out: percent (any case, some characters or
-all, several times over), HTML, JSON and Python escapes, in any mixture. Base64 and hexadecimal are looked for as they are.
+all, several times over), HTML, JSON and Python escapes, in any mixture. Base64 is decoded wherever its characters stand
+in a row; hexadecimal is looked for as it is.
 """
 
 from __future__ import annotations
@@ -26,27 +27,36 @@ def leaks(key: str, data: bytes) -> list[str]:
     """The forms in which `key`, or its longest part of letters and digits, stands in `data`; empty: it does not."""
     assert len(key) >= _SHORTEST, "no sentinel"
     return sorted(
-        {form for form, marks in _marks(key).items() if any(mark in data for mark in marks)} | _read(key, data)
+        {form for form, marks in _marks(key).items() if any(mark in data for mark in marks)}
+        | _base64(key, data)
+        | _read(key, data)
     )
 
 
 def _marks(key: str) -> dict[str, set[bytes]]:
     """Bytes that mean the key as they stand, whatever surrounds it."""
-    marks: dict[str, set[bytes]] = {"base64": set(), "hexadecimal": set(), "UTF-16": set()}
+    marks: dict[str, set[bytes]] = {"hexadecimal": set(), "UTF-16": set()}
     for charset in ("utf-8", "latin-1"):
         if (raw := _encoded(key, charset)) is not None:
-            marks["base64"] |= {_aligned(encode(bytes(n) + raw), n, raw) for n in range(3) for encode in _BASE64}
             marks["hexadecimal"] |= {raw.hex().encode(), raw.hex().upper().encode()}
     marks["UTF-16"] |= {key.encode("utf-16-le"), key.encode("utf-16-be")}
     return marks
 
 
-_BASE64 = (base64.b64encode, base64.urlsafe_b64encode)
+def _base64(key: str, data: bytes) -> set[str]:
+    """The same, of what every run of base64 characters says: it may begin anywhere, so it is decoded from four places."""
+    whole = {raw for charset in ("utf-8", "latin-1") if (raw := _encoded(key, charset)) is not None}
+    for run in _RUN.findall(data.translate(_PLAIN)):
+        for first in range(4):
+            last = len(run) - ((len(run) - first) % 4 == 1)  # six bits are no byte
+            said = base64.b64decode(run[first:last] + b"=" * ((first - last) % 4))
+            if any(raw in said for raw in whole):
+                return {"base64"}
+    return set()
 
 
-def _aligned(text: bytes, before: int, raw: bytes) -> bytes:
-    """The characters of a base64 text that depend on `raw` alone, `before` bytes into it."""
-    return text[-(-8 * before // 6) : 8 * (before + len(raw)) // 6]
+_PLAIN = bytes.maketrans(b"-_", b"+/")
+_RUN = re.compile(rb"[A-Za-z0-9+/]{10,}")  # fewer are no eight bytes
 
 
 def _read(key: str, data: bytes) -> set[str]:
