@@ -329,6 +329,14 @@ async def test_invariant_10_foreign_files_stay_as_they_are(tmp_path: Path, kind:
     assert snapshot(tmp_path) == before
 
 
+async def test_a_ledger_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    """`file` and every later version tell it by these, so they are never others."""
+    async with opened(tmp_path / "l.db") as ledger:
+        await arm(ledger, orders(1))
+    head = (tmp_path / "l.db").read_bytes()
+    assert (head[:16], head[68:72]) == (b"SQLite format 3\0", b"BDL1")
+
+
 async def test_invariant_10_a_sqlite_file_that_only_claims_to_be_ours(tmp_path: Path) -> None:
     """Our number on other tables is damage, not ours to mend."""
     path = tmp_path / "l.db"

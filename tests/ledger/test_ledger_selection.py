@@ -160,10 +160,10 @@ async def test_a_304_is_the_last_word_of_a_run(tmp_path: Path) -> None:
     async with opened(path) as ledger:
         await arm(ledger, orders(1, 2))
         await ledger.begin("")
-        await send(ledger, {1: State.IN_DOUBT, 2: State.IN_DOUBT})
-        for answer in (Reply(503), Reply(304)):
-            task = (await pending(ledger, ANY_DOUBT))[0]
-            ledger.settle(await ledger.intend(task), answer, Verdict(State.IN_DOUBT))
+        first, second = await pending(ledger)
+        for task, *answers in ((first, Reply(503), Reply(304)), (second, Reply(503), Reply(503))):
+            for answer in answers:
+                ledger.settle(await ledger.intend(task), answer, Verdict(State.IN_DOUBT))
         assert ids(await pending(ledger, ANY_DOUBT)) == [2]
     async with opened(path) as ledger:
         await ledger.begin("")
