@@ -18,8 +18,9 @@ import pytest
 
 from bulkdelete.report.status import read_status
 from bulkdelete.simulator import Latency, Simulation
+from tests.rigs.books import Books
 from tests.rigs.kill import Moment, campaign, seed_of
-from tests.rigs.kill.checks import Found, accounted_for, look
+from tests.rigs.kill.checks import accounted_for, look
 from tests.rigs.kill.moments import SURE
 from tests.rigs.kill.process import KEY, PROGRAM, Child, run_words, until
 from tests.rigs.kill.server import Held, Server, serving
@@ -110,7 +111,7 @@ class Stage:
         words = run_words(file, ledger, self.server.url, "--revert-stock", "--slots", str(SLOTS), *more)
         return Child(self.folder / "said", words, **options)
 
-    def found(self) -> Found:
+    def found(self) -> Books:
         found = look(self.ledger)
         accounted_for(found, self.server.journal)
         return found

@@ -90,15 +90,15 @@ def test_invariant_09_faults_that_went_unheard_once(record: Recorder) -> None:
 async def test_invariant_31_every_file_is_made_for_its_owner_alone(tmp_path: Path, scene: str) -> None:
     """0600 whatever the umask, and through no symlink. What must not be there is made with O_EXCL: not the lock, which is
     shared, nor a log, which is added to, nor SQLite's own files beside the ledger, which it opens by itself."""
-    place, ended = await syscalls.traced(tmp_path, scene)
-    made = [call for call in ended.calls if call.creates and call.path.startswith(str(place.folder))]
+    files, ended = await syscalls.traced(tmp_path, scene)
+    made = [call for call in ended.calls if call.creates and call.path.startswith(str(files.folder))]
     assert made
     for call in made:
         assert "O_NOFOLLOW" in call.text, call.text
         assert ", 0600)" in call.text, call.text
         shared = call.path.endswith((".lock", "run.log", "-wal", "-shm", "-journal"))
         assert shared or "O_EXCL" in call.text, call.text
-    left = {path.name: path.stat().st_mode & 0o777 for path in place.folder.iterdir() if path != place.file}
+    left = {path.name: path.stat().st_mode & 0o777 for path in files.folder.iterdir() if path != files.file}
     assert left == dict.fromkeys(left, 0o600)
 
 
@@ -106,11 +106,11 @@ async def test_invariant_31_every_file_is_made_for_its_owner_alone(tmp_path: Pat
 @pytest.mark.parametrize(("scene", "name"), [("export", "out.csv"), ("again", "rejects.csv")])
 async def test_invariant_08_a_file_asked_for_is_whole_or_absent(tmp_path: Path, scene: str, name: str) -> None:
     """It is written as a draft; when all of that is on the disk it takes its name, and then the name goes to the disk."""
-    place, ended = await syscalls.traced(tmp_path, scene)
-    target = str(place.folder / name)
+    files, ended = await syscalls.traced(tmp_path, scene)
+    target = str(files.folder / name)
     (rename,) = (call for call in ended.calls if call.name.startswith("rename") and call.path == target)
     draft = rename.names[0]
-    steps = [_step(call, draft, target, str(place.folder)) for call in ended.calls]
+    steps = [_step(call, draft, target, str(files.folder)) for call in ended.calls]
     assert [step for step in steps if step][:5] == ["make", "write", "sync", "rename", "sync folder"]
     assert not any(call.creates and call.path == target for call in ended.calls)
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bulkdelete.model import OPEN
 from bulkdelete.simulator import Fault, Kind, Latency, Simulation
+from tests.rigs.books import GONE, Books, acted_on
 from tests.rigs.kill import checks
-from tests.rigs.kill.checks import Found, Input, require
+from tests.rigs.kill.checks import Input, require
 from tests.rigs.kill.moments import Moment, Scene, strike
 from tests.rigs.kill.process import ACCOUNT, KEY, PROGRAM, QUICK, Child, run_words, until
 from tests.rigs.kill.server import Server, serving
@@ -47,7 +48,9 @@ def _tell(seed: int, report: Report) -> None:
     ids = sorted(rng.sample(range(10_000, 90_000), rng.randint(60, 100)))
     absent = set(rng.sample(ids, len(ids) // 10))
     neighbours = {order + 1 for order in ids} - set(ids)
-    told = Input(ACCOUNT, frozenset(ids), reverts=seed % 2 == 0, slots=rng.choice((4, 16, 64)), attempts=3)
+    told = Input(
+        frozenset((ACCOUNT, order) for order in ids), reverts=seed % 2 == 0, slots=rng.choice((4, 16, 64)), attempts=3
+    )
     faults = [Fault(kind, probability=FAULT_SHARE) for kind in FAULTS] if seed % 4 < 2 else []
     simulation = Simulation(
         seed=seed,
@@ -79,7 +82,7 @@ class Story:
     server: Server
     told: Input
     report: Report
-    found: Found = field(default_factory=Found)
+    found: Books = field(default_factory=Books)
 
     @property
     def ledger(self) -> Path:
@@ -100,7 +103,7 @@ class Story:
 
     def killed(self, moment: Moment) -> None:
         """Start, kill, check."""
-        before, left = len(self.server.journal), len(self.found.pending or self.told.ids)
+        before, left = len(self.server.journal), len(self.found.pending or self.told.orders)
         with self.start() as child:
             command_line = _command_line(child.pid)
             scene = Scene(
@@ -118,7 +121,7 @@ class Story:
         if struck:
             self.report.ran["kills"] += 1
             self.report.effects[self.state(child, before)] += 1
-            unheard = self.found.intents & checks.acted_on(self.server.journal[before:])
+            unheard = self.found.intents.keys() & acted_on(self.server.journal[before:])
             self.report.effects["acted, not heard"] += bool(unheard)
         else:
             self.report.ran["ended before the kill"] += 1
@@ -133,15 +136,13 @@ class Story:
             if code != 75:
                 break
         require(3, not self.found.intents, "a run has ended, and intents are open")
-        through = all(state in checks.GONE for state in self.found.states.values())
+        through = all(state in GONE for state in self.found.states.values())
         require(3, code == (0 if through else 1), f"exit code {code}: {child.text()[-300:]}")
         waiting = {order for order, state in self.found.states.items() if state in OPEN} - self.found.in_doubt
         require(3, not waiting, f"the run is through, and these are not: {sorted(waiting)}")
-        left = {order for _, order in self.server.remaining_orders()}
+        left = set(self.server.remaining_orders())
         for order, state in self.found.states.items():
-            require(
-                2, state not in checks.GONE or order not in left, f"order {order} is {state.label}, and still there"
-            )
+            require(2, state not in GONE or order not in left, f"order {order} is {state.label}, and still there")
 
     def compare(self, child: Child, before: int, command_line: bytes = b"") -> None:
         """The ledger against the journal, now that nobody runs."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 from bulkdelete.errors import BulkDeleteError
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import State
 from tests.memory import MEMORY
+from tests.rigs.books import books_of
 from tests.rigs.leaks import SENTINEL, leaks
 from tests.rigs.power.disk import Heard, Op, Sent, Told, Write, image
 from tests.rigs.power.record import LEDGER, Recording, record
@@ -84,18 +83,17 @@ async def _check(files: dict[str, bytes], before: Sequence[Op], recording: Recor
         await ledger.close()
     except BulkDeleteError as error:
         raise Broken(7, f"after a power cut: {error}") from None
-    with closing(sqlite3.connect(folder / LEDGER)) as db:
-        attempts = Counter(order for (order,) in db.execute("SELECT order_id FROM attempts"))
-        states = {order: State(state) for order, state in db.execute("SELECT order_id, state FROM orders")}
+    books = books_of(folder / LEDGER)
+    attempts = Counter(attempt.place for attempt in books.attempts)
     for order, times in sent.items():
         if attempts[order] < times:
             raise Broken(8, f"order {order} was sent {times} times, the ledger knows of {attempts[order]}")
-    for order, state in states.items():
+    for order, state in books.states.items():
         if state is State.DELETED and (order, 204) not in heard:
             raise Broken(2, f"order {order} is `deleted`, and no 204 had come")
     told = max((n for n, op in enumerate(before) if isinstance(op, Told)), default=0)
     for op in before[:told]:
-        if isinstance(op, Heard) and op.status == 204 and states.get(op.order) is not State.DELETED:
+        if isinstance(op, Heard) and op.status == 204 and books.states.get(op.order) is not State.DELETED:
             raise Broken(8, f"a run had told of order {op.order}, deleted, and the ledger lost it")
 
 

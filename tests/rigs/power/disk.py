@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tests.rigs.books import Place
+
 __all__ = ["Bind", "Heard", "Op", "Sent", "Sync", "SyncFolder", "Told", "Truncate", "Write", "image"]
 
 _SECTOR = 512
@@ -48,14 +50,14 @@ class SyncFolder:
 class Sent:
     """A deletion of this order begins to leave."""
 
-    order: int
+    order: Place
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """The answer to a deletion of this order has come."""
 
-    order: int
+    order: Place
     status: int
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bulkdelete.simulator import Fault, Kind, Latency, Simulation, Simulator
 from tests.rigs import strace
+from tests.rigs.books import Place
 from tests.rigs.leaks import SENTINEL
 from tests.rigs.power.disk import Bind, Heard, Op, Sent, Sync, SyncFolder, Told, Truncate, Write
 from tests.rigs.strace import Call
@@ -93,7 +94,7 @@ class _Replay:
     def read(self, calls: Iterator[Call]) -> list[Op]:
         """A write counts from its beginning, a sync and an answer from their end."""
         open_files: dict[int, int] = {}
-        asked: dict[int, int] = {}
+        asked: dict[int, Place] = {}
         found: list[tuple[int, Op]] = []
         for call in calls:
             if call.ended is None or call.value < 0:
@@ -152,10 +153,10 @@ class _Replay:
         return Bind(names)
 
 
-def _words(call: Call, asked: dict[int, int]) -> Iterator[tuple[int, Op]]:
+def _words(call: Call, asked: dict[int, Place]) -> Iterator[tuple[int, Op]]:
     said = strace.unquoted(call.text.split('"', 1)[1].rsplit('"', 1)[0]) if '"' in call.text else b""
     if call.name == "sendto" and (match := _ASKED.match(said)):
-        asked[call.fd] = int(match[1])
-        yield call.begun, Sent(int(match[1]))
+        asked[call.fd] = (ACCOUNT, int(match[1]))
+        yield call.begun, Sent(asked[call.fd])
     elif call.name == "recvfrom" and call.fd in asked and (match := _SAID.match(said)):
         yield call.ended or 0, Heard(asked[call.fd], int(match[1]))

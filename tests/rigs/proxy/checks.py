@@ -4,88 +4,52 @@ from __future__ import annotations
 
 import csv
 import io
-import sqlite3
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bulkdelete.model import State
+from tests.rigs.books import Attempt, Books, Place
 from tests.rigs.leaks import leaks
 from tests.rigs.proxy.kinds import REFUSED, STATES, TRUE, Kind
 from tests.rigs.proxy.proxy import Exchange, Line
 from tests.rigs.report import Broken
 
-__all__ = ["Attempt", "Scene", "attempts_of", "broken"]
+__all__ = ["Scene", "broken"]
 
 BLIND = ("accept_close", "accept_reset", "refuse")  # a request may be lost there unread
 LATE_S = 3.0  # beyond a deadline: a loaded machine
 MESSAGE_CHARS = 520  # the cap, and the word before it
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One row of the ledger. `said` as in kinds.py."""
-
-    order_id: int
-    n: int
-    sent: bool
-    status: int | None
-    state: State | None
-    message: str
-    latency_s: float
-
-    @property
-    def said(self) -> str:
-        if self.status is not None:
-            return str(self.status)
-        return ("" if self.sent else "unsent ") + self.message.partition(":")[0]
+def heard(attempt: Attempt) -> str:
+    """How it ended, in the words of kinds.py."""
+    if attempt.status is not None:
+        return str(attempt.status)
+    return ("" if attempt.sent else "unsent ") + attempt.message.partition(":")[0]
 
 
 @dataclass(slots=True)
 class Scene:
     """All there is to judge one trial by."""
 
-    account_id: int
-    ids: frozenset[int]
+    orders: frozenset[Place]
     key: str = field(repr=False)
     lines: list[Line]
-    deleted: set[int]  # by the server behind
-    attempts: list[Attempt]
-    states: dict[int, State]
-    open_intents: int
+    deleted: set[Place]  # by the server behind
+    books: Books
     deadline_s: float
     written: dict[str, bytes]  # every byte that the program left
     exported: str
 
     @property
-    def doubtful(self) -> set[int]:
-        """Orders of which an attempt once ended in doubt."""
-        return {attempt.order_id for attempt in self.attempts if attempt.state is State.IN_DOUBT}
-
-    @property
-    def exchanges(self) -> dict[int, list[Exchange]]:
-        by_order: dict[int, list[Exchange]] = defaultdict(list)
+    def exchanges(self) -> dict[Place, list[Exchange]]:
+        by_order: dict[Place, list[Exchange]] = defaultdict(list)
         for line in self.lines:
             for exchange in line.exchanges:
-                by_order[exchange.order_id or 0].append(exchange)
+                by_order[exchange.place].append(exchange)
         return by_order
-
-
-def attempts_of(ledger: Path) -> tuple[list[Attempt], dict[int, State], int]:
-    """The attempts in their order, the orders' states, and how many intents are open."""
-    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
-        rows = db.execute(
-            "SELECT order_id, n, sent, status, outcome, message, latency_ms FROM attempts ORDER BY order_id, n"
-        )
-        attempts = [
-            Attempt(order, n, bool(sent), status, None if state is None else State(state), message, (ms or 0) / 1000)
-            for order, n, sent, status, state, message, ms in rows
-        ]
-        states = {order: State(state) for order, state in db.execute("SELECT order_id, state FROM orders")}
-        return attempts, states, db.execute("SELECT count(*) FROM intents").fetchone()[0]
 
 
 def broken(scene: Scene, effects: Counter[str]) -> Iterator[Broken]:
@@ -96,7 +60,7 @@ def broken(scene: Scene, effects: Counter[str]) -> Iterator[Broken]:
         except Broken as error:
             yield error
     for attempt, exchange in pairs(scene):
-        if exchange.line.struck and exchange.first and attempt.said in _allowed(exchange):
+        if exchange.line.struck and exchange.first and heard(attempt) in _allowed(exchange):
             effects[exchange.line.kind.name] += 1
     for line in scene.lines:
         if line.struck and not line.exchanges:
@@ -104,18 +68,18 @@ def broken(scene: Scene, effects: Counter[str]) -> Iterator[Broken]:
     resets = sum(
         line.kind.name == "accept_reset" for line in scene.lines
     )  # some of them come before the connection stands
-    effects["refuse"] = max(0, sum(attempt.said == REFUSED for attempt in scene.attempts) - resets)
+    effects["refuse"] = max(0, sum(heard(attempt) == REFUSED for attempt in scene.books.attempts) - resets)
     unasked = sum(line.kind.name == "unasked_204" and not line.exchanges for line in scene.lines)
     effects["unasked_204"] = unasked  # those that were seen in time; the rest cannot be told from an answer
 
 
 def ends(scene: Scene) -> None:
     """21: nothing is left under way, and no attempt took longer than its deadlines."""
-    if scene.open_intents:
-        raise Broken(21, f"{scene.open_intents} intents are open after the end")
-    for attempt in scene.attempts:
-        if attempt.latency_s > scene.deadline_s + LATE_S:
-            raise Broken(21, f"order {attempt.order_id} took {attempt.latency_s} s")
+    if open_intents := scene.books.intents.keys():
+        raise Broken(21, f"{len(open_intents)} intents are open after the end")
+    for attempt in scene.books.attempts:
+        if (took_s := (attempt.latency_ms or 0) / 1000) > scene.deadline_s + LATE_S:
+            raise Broken(21, f"order {attempt.place} took {took_s} s")
 
 
 def requests(scene: Scene) -> None:
@@ -129,21 +93,16 @@ def requests(scene: Scene) -> None:
             key, stock = query.pop("API_KEY", []), query.pop("revertStock", [])
             account, order = query.pop("accountId", []), query.pop("orderId", [])
             plain = exchange.request.startswith(b"DELETE /v2/orders?") and not query
-            if (
-                not plain
-                or key != [scene.key]
-                or stock not in (["true"], ["false"])
-                or account != [str(scene.account_id)]
-            ):
+            if not plain or key != [scene.key] or stock not in (["true"], ["false"]):
                 raise Broken(33, f"a request that is none of ours: {sorted(exchange.query)}")
-            if len(order) != 1 or not order[0].isdigit() or int(order[0]) not in scene.ids:
-                raise Broken(33, f"orderId {order}")
+            if len(account) != 1 or len(order) != 1 or exchange.place not in scene.orders:
+                raise Broken(33, f"accountId {account}, orderId {order}")
 
 
 def once(scene: Scene) -> None:
     """23: as many requests of an order as attempts that may have left; those that a closed door swallowed aside."""
     seen = Counter({order: len(exchanges) for order, exchanges in scene.exchanges.items()})
-    sent = Counter(attempt.order_id for attempt in scene.attempts if attempt.sent)
+    sent = scene.books.sent
     for order in seen | sent:
         if seen[order] > sent[order]:
             raise Broken(23, f"order {order}: {seen[order]} requests for {sent[order]} attempts")
@@ -154,16 +113,16 @@ def once(scene: Scene) -> None:
 
 def credited(scene: Scene) -> None:
     """2 and 25: who is deleted was told so by an answer to its own request; who is gone, by a 404, and nobody asked in doubt before."""
-    for order, state in scene.states.items():
+    for order, state in scene.books.states.items():
         told = {exchange.status for exchange in scene.exchanges[order]}
         if state is State.DELETED and 204 not in told:
             strays = any("204" in line.kind.name for line in scene.lines)
             raise Broken(25 if strays else 2, f"order {order} is deleted, and its requests were answered {told}")
         if state in (State.NOT_FOUND, State.PRESUMED_DELETED):
-            doubtful = order in scene.doubtful
+            doubtful = order in scene.books.doubted
             if 404 not in told or doubtful != (state is State.PRESUMED_DELETED):
                 raise Broken(2, f"order {order} is {state.label}, doubtful: {doubtful}, answers {told}")
-        told_so = order in scene.doubtful  # a later answer may say what it likes
+        told_so = order in scene.books.doubted  # a later answer may say what it likes
         if (
             order in scene.deleted
             and not told_so
@@ -175,16 +134,18 @@ def credited(scene: Scene) -> None:
 def classes(scene: Scene) -> None:
     """24: every fault is taken for what it is, and its order is in the state that follows."""
     exchanges = scene.exchanges
-    by_order: dict[int, list[Attempt]] = defaultdict(list)
-    for attempt in scene.attempts:
-        by_order[attempt.order_id].append(attempt)
+    by_order: dict[Place, list[Attempt]] = defaultdict(list)
+    for attempt in scene.books.attempts:
+        by_order[attempt.place].append(attempt)
     for order, attempts in by_order.items():
         if _matched(exchanges[order], [attempt for attempt in attempts if attempt.sent]) is None:
             kinds = [f"{exchange.line.kind.name} ({exchange.answered})" for exchange in exchanges[order]]
-            raise Broken(24, f"order {order}: {kinds} became {[(a.said, a.state and a.state.label) for a in attempts]}")
+            raise Broken(
+                24, f"order {order}: {kinds} became {[(heard(a), a.state and a.state.label) for a in attempts]}"
+            )
         for attempt in attempts:
-            if not attempt.sent and (attempt.said not in STATES or attempt.state is not None):
-                raise Broken(24, f"order {order}: nothing left, and that became {attempt.said}, {attempt.state}")
+            if not attempt.sent and (heard(attempt) not in STATES or attempt.state is not None):
+                raise Broken(24, f"order {order}: nothing left, and that became {heard(attempt)}, {attempt.state}")
 
 
 def secrets(scene: Scene) -> None:
@@ -196,9 +157,9 @@ def secrets(scene: Scene) -> None:
 
 def texts(scene: Scene) -> None:
     """30: what a server said is kept without what acts on a terminal, in bounds, and is no formula in a spreadsheet."""
-    for attempt in scene.attempts:
+    for attempt in scene.books.attempts:
         if harmful(attempt.message) or len(attempt.message) > MESSAGE_CHARS:
-            raise Broken(30, f"order {attempt.order_id}: {attempt.message!r}")
+            raise Broken(30, f"order {attempt.place}: {attempt.message!r}")
     for name, content in scene.written.items():
         if name.startswith("std") and harmful(content.decode(errors="replace").translate(_LINES)):
             raise Broken(30, f"{name} acts on a terminal")
@@ -216,10 +177,10 @@ def harmful(text: str) -> bool:
 
 def pairs(scene: Scene) -> Iterator[tuple[Attempt, Exchange]]:
     """Which attempt each request belongs to."""
-    by_order: dict[int, list[Attempt]] = defaultdict(list)
-    for attempt in scene.attempts:
+    by_order: dict[Place, list[Attempt]] = defaultdict(list)
+    for attempt in scene.books.attempts:
         if attempt.sent:
-            by_order[attempt.order_id].append(attempt)
+            by_order[attempt.place].append(attempt)
     for order, exchanges in scene.exchanges.items():
         yield from _matched(exchanges, by_order[order]) or ()
 
@@ -234,7 +195,7 @@ def _matched(exchanges: list[Exchange], attempts: list[Attempt]) -> Pairs | None
     attempt = attempts[0]
     if exchanges and _fits(exchanges[0], attempt) and (rest := _matched(exchanges[1:], attempts[1:])) is not None:
         return [(attempt, exchanges[0]), *rest]
-    if attempt.said == "disconnected" and attempt.state in STATES["disconnected"]:
+    if heard(attempt) == "disconnected" and attempt.state in STATES["disconnected"]:
         return _matched(exchanges, attempts[1:])
     return None
 
@@ -248,5 +209,5 @@ def _allowed(exchange: Exchange) -> frozenset[str]:
 
 def _fits(exchange: Exchange, attempt: Attempt) -> bool:
     kind: Kind = exchange.line.kind
-    states = kind.states if kind.states is not None else STATES.get(attempt.said, frozenset())
-    return attempt.said in _allowed(exchange) and attempt.state in states
+    states = kind.states if kind.states is not None else STATES.get(heard(attempt), frozenset())
+    return heard(attempt) in _allowed(exchange) and attempt.state in states

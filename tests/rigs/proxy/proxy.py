@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
+from tests.rigs.books import Place
 from tests.rigs.proxy.kinds import LATE_S, NO, Asks, End, Kind, Said
 
 __all__ = ["Exchange", "Line", "Proxy", "Trap"]
@@ -42,9 +43,10 @@ class Exchange:
         return parse_qs(self.target.partition("?")[2], keep_blank_values=True)
 
     @property
-    def order_id(self) -> int | None:
-        found = self.query.get("orderId", [])
-        return int(found[0]) if len(found) == 1 and found[0].isdigit() else None
+    def place(self) -> Place:
+        """The order that it names; a number that it does not name is 0."""
+        account, order = (self.query.get(name, [""])[0] for name in ("accountId", "orderId"))
+        return int(account) if account.isdigit() else 0, int(order) if order.isdigit() else 0
 
     @property
     def status(self) -> int | None:

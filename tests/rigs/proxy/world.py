@@ -12,8 +12,9 @@ from pathlib import Path
 
 from bulkdelete.report.export import Format, export
 from bulkdelete.simulator import Simulation, Simulator
+from tests.rigs.books import books_of
 from tests.rigs.leaks import SENTINEL
-from tests.rigs.proxy.checks import Scene, attempts_of
+from tests.rigs.proxy.checks import Scene
 from tests.rigs.proxy.kinds import CLEAN, Kind
 from tests.rigs.proxy.proxy import Proxy
 
@@ -43,27 +44,23 @@ class World:
 
     def scene(self, answer_s: float, written: dict[str, bytes]) -> Scene:
         """After the run. `written`: whatever it left besides the ledger and the log."""
-        attempts, states, open_intents = attempts_of(self.ledger)
         exported, lines = io.StringIO(), io.StringIO()
         export(self.ledger, exported, Format.CSV, frozenset())
         export(self.ledger, lines, Format.JSONL, frozenset())
         files = {path.name: path.read_bytes() for path in self.folder.iterdir() if path.is_file()}
         return Scene(
-            account_id=ACCOUNT,
-            ids=frozenset(self.ids),
+            orders=frozenset((ACCOUNT, order) for order in self.ids),
             key=SENTINEL,
             lines=self.proxy.lines,
-            deleted=self.simulator.deleted_ids(),
-            attempts=attempts,
-            states=states,
-            open_intents=open_intents,
+            deleted=self.simulator.deleted_orders(),
+            books=books_of(self.ledger),
             deadline_s=CONNECT_S + answer_s,
             written=files | written | {"an export": (exported.getvalue() + lines.getvalue()).encode()},
             exported=exported.getvalue(),
         )
 
     def count(self, scene: Scene) -> Counter[str]:
-        return Counter(orders=len(self.ids), connections=len(scene.lines), attempts=len(scene.attempts))
+        return Counter(orders=len(self.ids), connections=len(scene.lines), attempts=len(scene.books.attempts))
 
 
 @dataclass(frozen=True, slots=True)

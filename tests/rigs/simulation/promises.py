@@ -9,18 +9,18 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from itertools import pairwise
 
-from bulkdelete.model import Doubts, Why
+from bulkdelete.model import OPEN, Doubts, State, Why
 from bulkdelete.simulator import Entry, HeaderMode
+from tests.rigs.books import Books, Place, place_of
 from tests.rigs.leaks import leaks
 from tests.rigs.report import Broken
-from tests.rigs.simulation.record import Books, Life, Place, Played, Sending
+from tests.rigs.simulation.record import Life, Played, Sending
 from tests.rigs.simulation.story import Story
 from tests.rigs.simulation.waits import NEAR_S, pauses, waits
 
 __all__ = ["PROMISES"]
 
-FINAL = frozenset({"deleted", "presumed_deleted", "not_found", "refused"})
-KNOWN = frozenset({"deleted", "presumed_deleted", "in_doubt"})  # where the server acted
+KNOWN = frozenset({State.DELETED, State.PRESUMED_DELETED, State.IN_DOUBT})  # where the server acted
 REFUSALS = frozenset({304, 400, 403, 409, 412, 422})
 MINUTE_S = 60.0
 
@@ -29,38 +29,41 @@ def invariant_01_what_the_server_did_is_in_the_ledger(played: Played) -> None:
     """No byte leaves before its intent; each request has its attempt or its open intent; what was deleted is called so, or in doubt."""
     for request in played.requests:
         _require(request.intended, 1, f"{request.place} was sent before its intent ({request.life})")
-    acts = [(_life_of(played, entry), _place(entry)) for entry in played.simulator.journal if entry.action == "deleted"]
+    acts = [
+        (_life_of(played, entry), place_of(entry)) for entry in played.simulator.journal if entry.action == "deleted"
+    ]
     for n, life in enumerate(played.lives):
         books = life.books
-        recorded = Counter((row[0], row[1]) for row in books.attempts if row[5] != 0)
-        recorded.update(books.intents)
+        recorded = books.sent + Counter(books.intents.keys())
         sent = Counter(request.place for request in played.requests if request.life <= n)
         for place, times in sent.items():
             _require(times <= recorded[place], 1, f"{place} was sent {times} times, {recorded[place]} are known ({n})")
         # By the table, a refusal is the last word also after a doubt: the ledger keeps the doubt among the attempts.
-        known_as_refused = {(row[0], row[1]) for row in books.attempts if row[7] == "refused"} & _doubted(books)
-        for place in (place for acted, place in acts if acted <= n):
-            known = books.states.get(place) in KNOWN or place in books.intents or place in known_as_refused
-            _require(known, 1, f"{place} was deleted, and is {books.states.get(place)} ({n})")
+        known_as_refused = {
+            tried.place for tried in books.attempts if tried.state is State.REFUSED
+        } & books.doubted.keys()
+        for order in (order for acted, order in acts if acted <= n):
+            known = books.states.get(order) in KNOWN or order in books.intents or order in known_as_refused
+            _require(known, 1, f"{order} was deleted, and is {books.states.get(order)} ({n})")
 
 
 def invariant_02_the_ledger_claims_nothing_false(played: Played) -> None:
     """deleted: a 204 was sent on. not_found: a 404 was, and no earlier attempt may have deleted it. presumed_deleted: one may have."""
     answered: dict[Place, set[int | None]] = defaultdict(set)
     for entry in played.simulator.journal:
-        answered[_place(entry)].add(entry.status)
+        answered[place_of(entry)].add(entry.status)
     gone = played.simulator.deleted_orders()
     for n, life in enumerate(played.lives):
-        doubted = _doubted(life.books)
+        doubted = life.books.doubted
         for place, state in life.books.states.items():
             match state:
-                case "deleted":
+                case State.DELETED:
                     _require(204 in answered[place] and place in gone, 2, f"{place} is called deleted ({n})")
-                case "not_found":
+                case State.NOT_FOUND:
                     _require(404 in answered[place], 2, f"{place} is called not_found without a 404 ({n})")
                     _require(place not in gone, 2, f"{place} is called not_found, and an own attempt deleted it ({n})")
                     _require(place not in doubted, 2, f"{place} is called not_found after a doubt ({n})")
-                case "presumed_deleted":
+                case State.PRESUMED_DELETED:
                     _require(404 in answered[place] and place in doubted, 2, f"{place} is presumed deleted ({n})")
 
 
@@ -78,8 +81,8 @@ def invariant_03_every_order_is_in_one_state(played: Played) -> None:
                 counts.total == len(life.allowed), 3, f"{counts.total} of {len(life.allowed)} orders are counted ({n})"
             )
     last = played.lives[-1]
-    unchanged = {(row[0], row[1]) for row in last.books.attempts if row[6:8] == (304, "in_doubt")}
-    left = {p: state for p, state in last.books.states.items() if state not in FINAL and p not in unchanged}
+    unchanged = {tried.place for tried in last.books.attempts if (tried.status, tried.state) == (304, State.IN_DOUBT)}
+    left = {p: state for p, state in last.books.states.items() if state in OPEN and p not in unchanged}
     _require(set(last.books.states) == orders, 3, f"not in the ledger: {orders - set(last.books.states)}")
     _require(not last.books.intents, 3, f"intents are left: {last.books.intents}")
     _require(not left, 3, f"open after a run without accidents: {left}")
@@ -97,7 +100,7 @@ def invariant_05_a_final_order_is_never_sent_again(played: Played) -> None:
             _require(sending.place in life.allowed, 5, f"{sending.place} is not selected and was sent ({n})")
             if sending.status in (204, 400, 409, 412, 422):
                 seen.add(sending.place)  # a crash may come before this is in the ledger
-        settled |= {place for place, state in life.books.states.items() if state in FINAL}
+        settled |= life.books.final
         armed = life.books.selected == life.allowed or (life.outcome is None and life.books.selected == selected)
         _require(armed, 5, f"the selection is neither this run's nor the one before ({n})")
         selected = life.books.selected
@@ -109,7 +112,7 @@ def invariant_06_one_attempt_at_a_time(played: Played) -> None:
         by_place: dict[Place, list[Sending]] = defaultdict(list)
         for sending in life.sendings:
             by_place[sending.place].append(sending)
-        doubtful = _doubtful(played.lives[n - 1].books) if n else set()
+        doubtful = played.lives[n - 1].books.in_doubt if n else set()
         passes: dict[int, list[tuple[int, Sending]]] = defaultdict(list)
         for place, sendings in by_place.items():
             for earlier, later in pairwise(sendings):
@@ -133,8 +136,9 @@ def invariant_14_clock_jumps_change_no_order_of_events(played: Played) -> None:
     """What the ledger tells of an order stands in the order in which it happened: attempts are numbered from 1, run by run."""
     for life in played.lives:
         for earlier, later in pairwise(life.books.attempts):
-            if earlier[:2] == later[:2]:
-                _require((later[2], later[3] >= earlier[3]) == (earlier[2] + 1, True), 14, f"{earlier} before {later}")
+            if earlier.place == later.place:
+                in_order = later.n == earlier.n + 1 and later.run_id >= earlier.run_id
+                _require(in_order, 14, f"{earlier} before {later}")
 
 
 def invariant_17_a_refused_key_sends_no_more(played: Played) -> None:
@@ -155,14 +159,14 @@ def invariant_17_a_refused_key_sends_no_more(played: Played) -> None:
 
 def invariant_18_a_storm_is_bounded(played: Played) -> None:
     """An order is sent at most as often as its attempts in a run, 429 and what never left aside; refused is what was refused."""
-    refused = {_place(entry) for entry in played.simulator.journal if entry.status in REFUSALS}
+    refused = {place_of(entry) for entry in played.simulator.journal if entry.status in REFUSALS}
     for n, life in enumerate(played.lives):
         sent = Counter(s.place for s in life.sendings if s.status != 429 and not s.never_left)
         for place, times in sent.items():
             _require(times <= life.settings["attempts"], 18, f"{place} was sent {times} times in a run ({n})")
         for place, state in life.books.states.items():
-            _require(state != "failed", 18, f"{place} is called failed ({n})")
-            _require(state != "refused" or place in refused, 18, f"{place} is called refused, nobody did ({n})")
+            _require(state is not State.FAILED, 18, f"{place} is called failed ({n})")
+            _require(state is not State.REFUSED or place in refused, 18, f"{place} is called refused, nobody did ({n})")
 
 
 def invariant_19_the_servers_wait_is_honoured(played: Played) -> None:
@@ -211,7 +215,7 @@ def _refused_most(story: Story) -> int:
 
 def _knows(books: Books, rate_per_s: float) -> bool:
     """A rate that was only just begun to be learned may be half as much again, and a run that starts from it is refused."""
-    return any(abs(learned / rate_per_s - 1) < 0.1 for learned in books.learned)
+    return any(abs(learned_per_s / rate_per_s - 1) < 0.1 for learned_per_s, _ in books.learned)
 
 
 def _within(times_s: list[float], from_s: float, length_s: float) -> int:
@@ -295,23 +299,9 @@ def _lanes(played: Played, life: Life) -> dict[int, list[Sending]]:
     return lanes
 
 
-def _doubted(books: Books) -> set[Place]:
-    """The orders of which an attempt may have been acted on."""
-    return {(row[0], row[1]) for row in books.attempts if row[7] == "in_doubt" or row[5] is None}
-
-
-def _doubtful(books: Books) -> set[Place]:
-    """The orders that the next run finds in doubt."""
-    return {place for place, state in books.states.items() if state == "in_doubt"} | books.intents
-
-
-def _place(entry: Entry) -> Place:
-    return entry.account_id or 0, entry.order_id or 0
-
-
 def _life_of(played: Played, entry: Entry) -> int:
     """The life in which a request left: the last of its order before it arrived."""
-    return max(r.life for r in played.requests_of.get(_place(entry), ()) if r.t_s <= entry.t_s)
+    return max(r.life for r in played.requests_of.get(place_of(entry), ()) if r.t_s <= entry.t_s)
 
 
 def _require(holds: bool, number: int, what: str) -> None:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import sqlite3
 from collections import Counter, defaultdict
-from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from bulkdelete.model import Answer, NoReply, Reply
 from bulkdelete.simulator import Simulator
 from tests.rig import Outcome
+from tests.rigs.books import Books, Place
 from tests.rigs.simulation.story import Chapter, Story
 
-__all__ = ["Books", "Life", "Place", "Played", "Request", "Sending", "books_of"]
-
-Place = tuple[int, int]  # account and order
+__all__ = ["Life", "Played", "Request", "Sending"]
 
 
 @dataclass(slots=True)
@@ -82,19 +78,6 @@ class Request:
         return int(query.get("accountId", 0)), int(query.get("orderId", 0))
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
-    """What a ledger says, read as it lay on the disk."""
-
-    states: dict[Place, str] = field(default_factory=dict)
-    selected: frozenset[Place] = frozenset()
-    intents: frozenset[Place] = frozenset()
-    attempts: tuple[tuple[Any, ...], ...] = ()  # account, order, n, run, intended_ms, sent, status, outcome
-    inputs: tuple[tuple[int, ...], ...] = ()  # data rows, orders, duplicates, rejects, skipped
-    learned: tuple[float, ...] = ()  # the rate of each key, in requests per second
-    rows: tuple[tuple[Any, ...], ...] = ()  # everything, to compare
-
-
 @dataclass(slots=True)
 class Life:
     """One run. `allowed`: what it may send; `outcome` None: it was killed, or had nothing to send."""
@@ -107,7 +90,7 @@ class Life:
     killed: bool = False
     outcome: Outcome | None = None
     sendings: list[Sending] = field(default_factory=list)
-    books: Books = Books()
+    books: Books = field(default_factory=Books)
 
 
 @dataclass
@@ -125,9 +108,9 @@ class Played:
     opened: list[tuple[str, int]] = field(default_factory=list)  # of every run's database: its file, its synchronous
 
     def digest(self) -> str:
-        """Of every byte that left and its time, and of every row of each run's ledger."""
+        """Of every byte that left and its time, and of all that each run's ledger says."""
         wire = [(request.t_s, request.connection, request.data) for request in self.requests]
-        return hashlib.sha256(repr((wire, [life.books.rows for life in self.lives])).encode()).hexdigest()
+        return hashlib.sha256(repr((wire, [life.books for life in self.lives])).encode()).hexdigest()
 
     @functools.cached_property
     def requests_of(self) -> dict[Place, list[Request]]:
@@ -136,32 +119,3 @@ class Played:
         for request in self.requests:
             requests[request.place].append(request)
         return dict(requests)
-
-
-def books_of(ledger: Path) -> Books:
-    if not ledger.exists():
-        return Books()
-    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
-        orders = db.execute("SELECT account_id, order_id, outcome, attempts FROM results ORDER BY 1, 2").fetchall()
-        stored = db.execute(
-            "SELECT account_id, order_id, s.outcome, selected FROM orders JOIN states s USING (state)"
-        ).fetchall()
-        attempts = db.execute(
-            """SELECT account_id, order_id, n, run_id, intended_ms, sent, status, s.outcome, message
-               FROM attempts a LEFT JOIN states s ON s.state = a.outcome ORDER BY 1, 2, 3"""
-        ).fetchall()
-        intents = db.execute("SELECT account_id, order_id, intended_ms FROM intents ORDER BY 1, 2").fetchall()
-        inputs = db.execute(
-            "SELECT data_rows, orders, duplicates, rejects, skipped FROM inputs ORDER BY input_id"
-        ).fetchall()
-        learned = db.execute("SELECT rate_per_s, burst FROM pace ORDER BY fingerprint").fetchall()
-        counts = db.execute("SELECT * FROM counts WHERE orders <> 0 ORDER BY 1, 2, 3").fetchall()
-    return Books(
-        states={(account, order): state for account, order, state, _ in stored},
-        selected=frozenset((account, order) for account, order, _, selected in stored if selected),
-        intents=frozenset((account, order) for account, order, _ in intents),
-        attempts=tuple(attempts),
-        inputs=tuple(inputs),
-        learned=tuple(rate for rate, _ in learned),
-        rows=(*orders, *attempts, *intents, *inputs, *learned, *counts),
-    )

@@ -29,7 +29,8 @@ from bulkdelete.simulator import Simulator
 from bulkdelete.simulator.faults import Faults
 from tests.memory import MEMORY
 from tests.rig import PORT, Outcome, Rows, Wall, go, settings_of
-from tests.rigs.simulation.record import Life, Place, Played, Request, Sending, books_of
+from tests.rigs.books import Place, books_of
+from tests.rigs.simulation.record import Life, Played, Request, Sending
 from tests.rigs.simulation.story import CALM, Chapter, Row, Story
 from tests.virtual import Process, VirtualTransport, current_loop
 

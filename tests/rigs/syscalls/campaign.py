@@ -14,7 +14,7 @@ from tests.rigs import strace
 from tests.rigs.report import Broken, Report
 from tests.rigs.syscalls import checks
 from tests.rigs.syscalls.points import FAULTS, SYSCALLS, Strike, mixed, points
-from tests.rigs.syscalls.scene import SCENES, Ended, Place, Stage
+from tests.rigs.syscalls.scene import SCENES, Ended, Files, Stage
 
 __all__ = ["KINDS", "campaign", "traced"]
 
@@ -27,7 +27,7 @@ def campaign(first: int, trials: int, wanted: Callable[[Strike], bool] = lambda 
         return asyncio.run(_campaign(Path(folder), first, trials, wanted))
 
 
-async def traced(work: Path, scene: str) -> tuple[Place, Ended]:
+async def traced(work: Path, scene: str) -> tuple[Files, Ended]:
     """One undisturbed run of a scene, and its writes."""
     stage = await Stage.ready(work)
     return await Rig(stage, Report("syscalls")).undisturbed(scene)
@@ -58,45 +58,45 @@ class Rig:
         """All there are, learned from one undisturbed run of each scene."""
         found = []
         for scene in SCENES:
-            place, ended = await self.undisturbed(scene)
-            found += points(scene, place, ended.calls)
+            files, ended = await self.undisturbed(scene)
+            found += points(scene, files, ended.calls)
             if scene == "export":
-                self.exported = place.out.read_text()
+                self.exported = files.out.read_text()
         return mixed(found)
 
-    async def undisturbed(self, scene: str) -> tuple[Place, Ended]:
-        place = self.stage.copy(scene)
+    async def undisturbed(self, scene: str) -> tuple[Files, Ended]:
+        files = self.stage.copy(scene)
         async with self.stage.serving(scene):
-            ended = await self.stage.traced(scene, place, "-e", f"trace={strace.option(strace.WRITES)}")
+            ended = await self.stage.traced(scene, files, "-e", f"trace={strace.option(strace.WRITES)}")
         assert ended.code == (1 if scene == "again" else 0), ended.stderr
-        return place, ended
+        return files, ended
 
     async def trial(self, strike: Strike) -> None:
         scene = strike.point.scene
-        place = self.stage.copy(scene)
+        files = self.stage.copy(scene)
         async with self.stage.serving(scene) as simulator:
-            ended = await self.stage.traced(scene, place, *strike.options())
+            ended = await self.stage.traced(scene, files, *strike.options())
             self.report.ran["points"] += 1
             if _struck(ended):
                 self.report.effects[strike.kind] += 1
-            checks.check_key(place, ended)
+            checks.check_key(files, ended)
             if scene == "export":
-                checks.check_export(place, self.exported, ended)
+                checks.check_export(files, self.exported, ended)
                 return
             await asyncio.sleep(0.05)  # what left before the end arrives
             before = [*self.stage.asked[scene], *simulator.journal]
             n = len(simulator.journal)
             checks.check_words(ended)
-            left = checks.look(place)
+            left = checks.look(files)
             if strike.fault != "SIGKILL":
                 checks.check_sent(ended, simulator.journal)
-            checks.check_ending(strike, place, ended, left, before)
+            checks.check_ending(strike, files, ended, left, before)
             try:
-                summary = await self.stage.go_on(place)
+                summary = await self.stage.go_on(files)
             except BulkDeleteError as error:
                 raise Broken(7, f"the next run cannot begin: {error}") from None
             checks.check_next(before, left, simulator.journal[n:], summary)
-            checks.check_key(place, ended)
+            checks.check_key(files, ended)
 
 
 def _struck(ended: Ended) -> bool:

@@ -10,7 +10,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from bulkdelete.core.summary import Summary
@@ -18,55 +17,34 @@ from bulkdelete.errors import BulkDeleteError
 from bulkdelete.model import State
 from bulkdelete.report.status import read_status
 from bulkdelete.simulator import Entry
+from tests.rigs.books import Books, acted_on, books_in, place_of
 from tests.rigs.leaks import SENTINEL, leaks
 from tests.rigs.report import Broken
 from tests.rigs.syscalls.points import Strike
-from tests.rigs.syscalls.scene import IDS, Ended, Place
+from tests.rigs.syscalls.scene import IDS, Ended, Files
 
-__all__ = ["Left", "check_ending", "check_export", "check_key", "check_next", "check_sent", "check_words", "look"]
+__all__ = ["check_ending", "check_export", "check_key", "check_next", "check_sent", "check_words", "look"]
 
 _STOPS = re.compile(r"\.ledger\.db(\.new)?(-wal|-journal)?$")  # a failed write to one of these ends the run
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A ledger as it was found. `intended_ms`: of open intents and attempts alike; `finished`: the last run noted its end."""
-
-    states: dict[int, State] = field(default_factory=dict)
-    intents: frozenset[int] = frozenset()
-    attempted: frozenset[int] = frozenset()
-    intended_ms: tuple[int, ...] = ()
-    finished: bool = False
-    is_there: bool = False
-
-
-def look(place: Place) -> Left:
+def look(files: Files) -> Books:
     """Read the ledger from a copy, so that the next run finds it untouched; then ask `status`."""
-    if not place.ledger.exists():
-        return Left()
-    copy = place.folder.with_name("seen")
+    if not files.ledger.exists():
+        return Books()
+    copy = files.folder.with_name("seen")
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(place.folder, copy)
+    shutil.copytree(files.folder, copy)
     try:
-        with closing(sqlite3.connect(copy / place.ledger.name)) as db:
-            intents = dict(db.execute("SELECT order_id, intended_ms FROM intents"))
-            attempts = db.execute("SELECT order_id, intended_ms FROM attempts").fetchall()
-            states = {order: State(state) for order, state in db.execute("SELECT order_id, state FROM orders")}
-            run = db.execute("SELECT stopped_ms FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
+        with closing(sqlite3.connect(copy / files.ledger.name)) as db:
+            books = books_in(db)
     except sqlite3.Error as error:
         raise Broken(7, f"the ledger cannot be read: {error}") from None
     try:
-        read_status(place.ledger)
+        read_status(files.ledger)
     except BulkDeleteError as error:
         raise Broken(7, f"status says {error}") from None
-    return Left(
-        states=states,
-        intents=frozenset(intents),
-        attempted=frozenset(order for order, _ in attempts),
-        intended_ms=(*intents.values(), *(ms for _, ms in attempts)),
-        finished=run is not None and run[0] is not None,
-        is_there=True,
-    )
+    return books
 
 
 def check_words(ended: Ended) -> None:
@@ -77,29 +55,28 @@ def check_words(ended: Ended) -> None:
         raise Broken(9, f"it says {said} and ends with {ended.code}: {ended.stderr[-300:]}")
 
 
-def check_key(place: Place, ended: Ended) -> None:
+def check_key(files: Files, ended: Ended) -> None:
     """It is in no byte that a run wrote or said. What strace wrote is none of that: the key is in what was sent."""
-    texts = {path.name: path.read_bytes() for path in place.folder.iterdir()}
+    texts = {path.name: path.read_bytes() for path in files.folder.iterdir()}
     texts |= {"stdout": ended.stdout.encode(), "stderr": ended.stderr.encode()}
     for name, text in texts.items():
         if forms := leaks(SENTINEL, text):
             raise Broken(29, f"the key is in {name}: {', '.join(forms)}")
 
 
-def check_ending(strike: Strike, place: Place, ended: Ended, left: Left, journal: Sequence[Entry]) -> None:
+def check_ending(strike: Strike, files: Files, ended: Ended, left: Books, journal: Sequence[Entry]) -> None:
     """A run that was struck: what the server saw is in the ledger, what the ledger claims is so, and the exit code is true."""
-    known = left.intents | left.attempted
-    for entry in journal:
-        if entry.order_id not in known:
-            raise Broken(1, f"order {entry.order_id} was sent and the ledger does not know it")
-    acted = {entry.order_id for entry in journal if entry.action == "deleted"}
+    known = left.intents.keys() | {attempt.place for attempt in left.attempts}
+    if unknown := set(map(place_of, journal)) - known:
+        raise Broken(1, f"{sorted(unknown)} were sent and the ledger does not know it")
+    acted = acted_on(journal)
     for order, state in left.states.items():
         if state is State.DELETED and order not in acted:
             raise Broken(2, f"order {order} is `deleted` and the server never did it")
     if strike.fault == "SIGKILL":
         return
-    gone = [order for order, state in left.states.items() if state in (State.DELETED, State.PRESUMED_DELETED)]
-    settled = {*gone, *(order for order, state in left.states.items() if state is State.IN_DOUBT)}
+    gone = {order for order, state in left.states.items() if state in (State.DELETED, State.PRESUMED_DELETED)}
+    settled = gone | left.in_doubt
     honest = {
         0: len(gone) == len(IDS) and not left.intents and left.finished,
         1: len(settled) == len(IDS) > len(gone) and not left.intents and left.finished,
@@ -113,9 +90,10 @@ def check_ending(strike: Strike, place: Place, ended: Ended, left: Left, journal
         )
     if (failed_s := _failed_s(ended)) == math.inf:
         return
-    if any(ms > failed_s * 1000 + 1 for ms in left.intended_ms):
+    intended_ms = (*left.intents.values(), *(attempt.intended_ms for attempt in left.attempts))
+    if any(ms > failed_s * 1000 + 1 for ms in intended_ms):
         raise Broken(9, "an intent became durable after a write had failed")
-    if ended.code in (0, 1) and failed_s < _ended_s(place):
+    if ended.code in (0, 1) and failed_s < _ended_s(files):
         raise Broken(9, f"a write failed, and the run went on to exit code {ended.code}")
 
 
@@ -123,7 +101,7 @@ def check_sent(ended: Ended, journal: Sequence[Entry]) -> None:
     """What the server was asked by this run: no more than the intents whose commits were over when a write failed."""
     failed_s = _failed_s(ended)
     durable = Counter(order for at_s, order in ended.intended if at_s <= failed_s)
-    for order, times in Counter(entry.order_id for entry in journal if entry.order_id is not None).items():
+    for order, times in Counter(map(place_of, journal)).items():
         if times > durable[order]:
             number = 1 if failed_s == math.inf else 9
             raise Broken(number, f"order {order} was sent {times} times, {durable[order]} of its intents were durable")
@@ -134,31 +112,29 @@ def _failed_s(ended: Ended) -> float:
     return min((call.at_s for call in ended.calls if call.injected and _STOPS.search(call.path)), default=math.inf)
 
 
-def _ended_s(place: Place) -> float:
+def _ended_s(files: Files) -> float:
     """When the run noted its end in its log: all is durable then, and what follows only tidies up."""
-    events = [json.loads(line) for line in place.log.read_text().splitlines()]
+    events = [json.loads(line) for line in files.log.read_text().splitlines()]
     ends = [event["timestamp"] for event in events if event["event"] == "run.ended"]
     return datetime.fromisoformat(ends[-1]).timestamp() if ends else math.inf
 
 
-def check_next(before: Sequence[Entry], left: Left, after: Sequence[Entry], summary: Summary) -> None:
+def check_next(before: Sequence[Entry], left: Books, after: Sequence[Entry], summary: Summary) -> None:
     """The run after that: every order comes to its end, and nothing is repeated but what was in doubt."""
-    doubtful = left.intents | {order for order, state in left.states.items() if state is State.IN_DOUBT}
-    again = Counter(entry.order_id for entry in after)
-    once = {entry.order_id for entry in before}
-    for order, times in again.items():
-        if order in once and (order not in doubtful or times > 1):
+    once = set(map(place_of, before))
+    for order, times in Counter(map(place_of, after)).items():
+        if order in once and (order not in left.in_doubt or times > 1):
             raise Broken(4, f"order {order} was sent again and was not in doubt, or {times} times")
     if summary.exit_code != 0 or summary.counts[State.DELETED] + summary.counts[State.PRESUMED_DELETED] != len(IDS):
         raise Broken(9, f"the next run ends with {summary.exit_code}: {summary.counts}")
 
 
-def check_export(place: Place, whole: str, ended: Ended) -> None:
+def check_export(files: Files, whole: str, ended: Ended) -> None:
     """A file that was asked for is whole or absent; an error leaves no draft behind."""
-    found = place.out.read_text() if place.out.exists() else None
+    found = files.out.read_text() if files.out.exists() else None
     if found not in (None, whole):
         raise Broken(8, f"half an export: {len(found or '')} of {len(whole)} characters")
     if ended.code == 0 and found is None:
         raise Broken(8, "no export, and exit code 0")
-    if ended.code >= 0 and (drafts := sorted(place.folder.glob(".*.part"))):
+    if ended.code >= 0 and (drafts := sorted(files.folder.glob(".*.part"))):
         raise Broken(8, f"{drafts} left behind")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.rigs.strace import WRITES, Call, option
-from tests.rigs.syscalls.scene import Place
+from tests.rigs.syscalls.scene import Files
 
 __all__ = ["FAULTS", "SYSCALLS", "Point", "Strike", "mixed", "points"]
 
@@ -62,9 +62,9 @@ class Strike:
         return f"{self.point.scene}: {self.fault} at {self.point.name} {self.point.n} of {self.point.of}"
 
 
-def points(scene: str, place: Place, trace: tuple[Call, ...]) -> list[Point]:
-    """Every write of a traced command on the files of its place."""
-    watched = {str(path) for path in place.watched}
+def points(scene: str, files: Files, trace: tuple[Call, ...]) -> list[Point]:
+    """Every write of a traced command on its files."""
+    watched = {str(path) for path in files.watched}
     at_path: Counter[tuple[int, str, str]] = Counter()
     at_all: Counter[tuple[int, str]] = Counter()
     found: dict[Point, None] = {}
@@ -72,9 +72,9 @@ def points(scene: str, place: Place, trace: tuple[Call, ...]) -> list[Point]:
         at_all[call.thread, call.name] += 1
         for path in {call.path, *call.names}:
             at_path[call.thread, call.name, path] += 1
-        if not call.path.startswith(str(place.folder)) or (call.name == "openat" and not call.creates):
+        if not call.path.startswith(str(files.folder)) or (call.name == "openat" and not call.creates):
             continue
-        of = str(Path(call.path).relative_to(place.folder.parent))
+        of = str(Path(call.path).relative_to(files.folder.parent))
         if call.path in watched and not call.name.startswith("rename"):  # strace looks at its first name only: a draft
             found[Point(scene, call.name, call.path, at_path[call.thread, call.name, call.path], of)] = None
         else:

@@ -25,10 +25,11 @@ from bulkdelete.pipeline import Halter
 from bulkdelete.settings import Settings
 from bulkdelete.simulator import Entry, Latency, Simulation, Simulator
 from tests.rigs import strace
+from tests.rigs.books import Place
 from tests.rigs.leaks import SENTINEL
 from tests.rigs.tree import ROOT
 
-__all__ = ["ACCOUNT", "IDS", "SCENES", "Ended", "Place", "Stage"]
+__all__ = ["ACCOUNT", "IDS", "SCENES", "Ended", "Files", "Stage"]
 
 ACCOUNT = 7
 IDS = (501, 502, 503)
@@ -38,7 +39,7 @@ _BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".staging", ".staging-journa
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Files:
     """The files of one trial."""
 
     folder: Path
@@ -78,7 +79,7 @@ class Ended:
     stdout: str
     stderr: str
     calls: tuple[strace.Call, ...]
-    intended: tuple[tuple[float, int], ...]
+    intended: tuple[tuple[float, Place], ...]
 
 
 @dataclass
@@ -94,9 +95,9 @@ class Stage:
     async def ready(cls, work: Path) -> Stage:
         stage = cls(work)
         for scene in SCENES:
-            place = Place(work / scene)
-            place.folder.mkdir()
-            place.file.write_text("orderId\n" + "".join(f"{order}\n" for order in IDS))
+            files = Files(work / scene)
+            files.folder.mkdir()
+            files.file.write_text("orderId\n" + "".join(f"{order}\n" for order in IDS))
             stage.left[scene], stage.asked[scene] = IDS, ()
         await stage._crashed("again")
         await stage._finished("export")
@@ -104,28 +105,28 @@ class Stage:
 
     async def _crashed(self, scene: str) -> None:
         """A first run is killed: one order is deleted, one is on its way, one was not sent yet."""
-        place = Place(self.work / scene)
+        files = Files(self.work / scene)
         async with self.serving(scene, latency_s=0.4) as simulator:
-            process = await self._started([*self.words("run", place), "--slots", "1"])
+            process = await self._started([*self.words("run", files), "--slots", "1"])
             while len(simulator.journal) < 2:  # noqa: ASYNC110  # an entry is made halfway between a request and its answer
                 await asyncio.sleep(0.005)
             process.send_signal(signal.SIGKILL)
             await process.communicate()
-        place.log.unlink()
+        files.log.unlink()
         self.asked[scene] = tuple(simulator.journal)
         self.left[scene] = sorted(order for _, order in simulator.remaining_orders())
 
     async def _finished(self, scene: str) -> None:
-        place = Place(self.work / scene)
+        files = Files(self.work / scene)
         async with self.serving(scene):
-            await (await self._started(self.words("run", place))).communicate()
+            await (await self._started(self.words("run", files))).communicate()
 
-    def copy(self, scene: str) -> Place:
-        """A fresh place for one trial of a scene. The same path each time: its length is in the trace's counts."""
+    def copy(self, scene: str) -> Files:
+        """Fresh files for one trial of a scene. The same path each time: its length is in the trace's counts."""
         folder = self.work / "trial"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.work / scene, folder)
-        return Place(folder)
+        return Files(folder)
 
     @asynccontextmanager
     async def serving(self, scene: str, latency_s: float = 0.02) -> AsyncIterator[Simulator]:
@@ -137,13 +138,13 @@ class Stage:
         finally:
             await simulator.close()
 
-    def words(self, scene: str, place: Place) -> list[str]:
+    def words(self, scene: str, files: Files) -> list[str]:
         if scene == "export":
-            return ["export", str(place.ledger), "-o", str(place.out)]
-        rejects = ["--rejects", str(place.rejects)] if scene == "again" else []  # its syncs would hide the ledger's
+            return ["export", str(files.ledger), "-o", str(files.out)]
+        rejects = ["--rejects", str(files.rejects)] if scene == "again" else []  # its syncs would hide the ledger's
         order = ["--account-id", str(ACCOUNT), "--keep-stock", "--doubts", "hold"]
-        rest = ["--log-file", str(place.log), "--api-url", self._url, "--yes", "--json", "-qq"]
-        return ["run", str(place.file), *order, *rejects, *rest]
+        rest = ["--log-file", str(files.log), "--api-url", self._url, "--yes", "--json", "-qq"]
+        return ["run", str(files.file), *order, *rejects, *rest]
 
     @property
     def _url(self) -> str:
@@ -161,7 +162,7 @@ class Stage:
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
-    async def traced(self, scene: str, place: Place, *options: str) -> Ended:
+    async def traced(self, scene: str, files: Files, *options: str) -> Ended:
         """The scene's command under strace with these options more."""
         log = self.work / "trace"
         before = (*strace.words(), "-s", "0", "-o", str(log), *options)
@@ -169,22 +170,22 @@ class Stage:
         with ours:
             with its:
                 process = await self._started(
-                    self.words(scene, place), *before, program="tests.rigs.syscalls.told", tells=its.fileno()
+                    self.words(scene, files), *before, program="tests.rigs.syscalls.told", tells=its.fileno()
                 )
             async with asyncio.timeout(60):
                 out, err = await process.communicate()
             told = ours.makefile().read().splitlines()
         assert process.returncode is not None
-        intended = tuple((float(at_s), int(order)) for at_s, order in map(str.split, told))
+        intended = tuple((float(at_s), (ACCOUNT, int(order))) for at_s, order in map(str.split, told))
         return Ended(process.returncode, out.decode(), err.decode(), tuple(strace.calls(log)), intended)
 
-    async def go_on(self, place: Place) -> Summary:
+    async def go_on(self, files: Files) -> Summary:
         """The next run, which nothing disturbs. It repeats what is in doubt."""
         settings = Settings(
-            ledger=place.ledger, api_url=self._url, account_id=ACCOUNT, revert_stock=False, doubts=Doubts.RESEND,
+            ledger=files.ledger, api_url=self._url, account_id=ACCOUNT, revert_stock=False, doubts=Doubts.RESEND,
             settling_delay_s=0.0, backoff_s=0.0,
         )  # fmt: skip
-        proposal = await job.propose([Source(str(place.file), Reading())], settings)
+        proposal = await job.propose([Source(str(files.file), Reading())], settings)
         try:
             return await job.delete(await job.confirm(proposal), ApiKey(SENTINEL), Halter())
         finally:
