@@ -663,6 +663,9 @@ def test_only_held_doubts_close_a_lane_for_good() -> None:
     world = failing(5, Reply(500), hold=True)
     world.hear(world.send(), ok())
     assert not world.pace.doubtful
+    from_the_start = World()
+    from_the_start.hear(from_the_start.send(), NoReply(False, Lost.CONNECT), True)
+    assert not from_the_start.pace.doubtful
 
 
 def test_progress_is_a_useful_answer() -> None:

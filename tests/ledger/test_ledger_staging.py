@@ -179,15 +179,16 @@ async def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 async def test_facts_of_every_kind(tmp_path: Path, doubts: Doubts | None, resent: int) -> None:
     """New, waiting, doubtful and settled orders are told apart; a doubt is to be sent as `--doubts` says, else by its stock."""
     async with opened(tmp_path / "l.db") as ledger:
-        await arm(ledger, [*orders(1, 2, 3, 4, 5, 6, 7), order(8, revert=True), *orders(90, 91, 92)])
+        await arm(ledger, [*orders(1, 2, 3, 4, 5, 6, 7), order(8, revert=True), *orders(90, 91, 92, 93)])
         await ledger.begin("")
         ends = {2: State.FAILED, 3: State.IN_DOUBT, 4: State.DELETED, 5: State.NOT_FOUND, 6: State.REFUSED}
-        await send(ledger, ends | {7: State.PRESUMED_DELETED, 8: State.IN_DOUBT, 91: State.IN_DOUBT, 92: State.DELETED})
+        ends |= {7: State.PRESUMED_DELETED, 8: State.IN_DOUBT}
+        await send(ledger, ends | {91: State.IN_DOUBT, 92: State.DELETED, 93: State.FAILED})
         rows = [*orders(10, 11, 1, 2, 3, 4, 5, 6, 7), order(8, revert=True), order(10, line=99)]
         facts = await propose(ledger, rows, doubts=doubts)
         assert (facts.orders, facts.new, facts.waiting, facts.doubtful, facts.settled) == (10, 2, 2, 2, 4)
         assert facts.to_send == 4 + resent
-        assert facts.left_alone == 2  # 90 waits, 91 is in doubt; 92 is settled
+        assert facts.left_alone == 3  # 90 waits, 91 is in doubt, 93 has failed; 92 is settled
         assert (facts.rejected, facts.duplicated) == (0, 1)
         assert facts.accounts == (7,)
         assert [one.order_id for one in facts.first] == ([1, 2, 10] if doubts is Doubts.HOLD else [1, 2, 3])
@@ -195,7 +196,7 @@ async def test_facts_of_every_kind(tmp_path: Path, doubts: Doubts | None, resent
         await arm(ledger, rows)
         again = await ledger.selected(doubts)
         assert (again.orders, again.new, again.waiting, again.doubtful, again.settled) == (10, 0, 4, 2, 4)
-        assert (again.to_send, again.left_alone) == (4 + resent, 2)
+        assert (again.to_send, again.left_alone) == (4 + resent, 3)
         assert (again.first[:2], again.returning) == (facts.first[:2], facts.returning)
         assert (again.accounts, again.rejected, again.duplicated) == ((7,), 0, 0)
         for shown in ("first", "last"):
@@ -250,13 +251,13 @@ async def test_an_input_without_orders(tmp_path: Path) -> None:
 async def test_duplicates_keep_the_first(tmp_path: Path) -> None:
     """Of several rows of one order the first counts, across inputs too; the later ones are listed by file and line."""
     first = [order(5, line=2), order(6, line=3), order(5, line=4)]
-    second = [order(6, file="b.csv", line=2), order(7, file="b.csv", line=3), order(7, file="b.csv", line=4)]
+    second = [order(6, file="b.csv", line=2), *(order(7, file="b.csv", line=line) for line in (3, 4)), order(8)]
     async with opened(tmp_path / "l.db") as ledger:
         facts = await arm(ledger, first, second)
     assert facts.duplicates == ((Origin("a.csv", 4), 5), (Origin("b.csv", 2), 6), (Origin("b.csv", 4), 7))
-    assert (facts.orders, facts.duplicated, facts.rejected) == (3, 3, 0)
-    assert [(one.orders, one.duplicates) for one in facts.inputs] == [(2, 1), (1, 2)]
-    assert ask(tmp_path / "l.db", "SELECT order_id, file, line FROM results ORDER BY 1") == [
+    assert (facts.orders, facts.duplicated, facts.rejected) == (4, 3, 0)
+    assert [(one.orders, one.duplicates) for one in facts.inputs] == [(2, 1), (2, 2)]
+    assert ask(tmp_path / "l.db", "SELECT order_id, file, line FROM results WHERE order_id < 8 ORDER BY 1") == [
         (5, "a.csv", 2),
         (6, "a.csv", 3),
         (7, "b.csv", 3),
