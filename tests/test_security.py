@@ -29,7 +29,8 @@ from bulkdelete.simulator import Simulation
 from bulkdelete.simulator.call import Call
 from bulkdelete.simulator.spoil import Scene
 from bulkdelete.simulator.wire import Answer
-from tests.cli.test_commands import IDS, KEY, PROGRAM, Server, call, environment, until
+from tests.cli.test_commands import IDS, Server, call
+from tests.process import KEY, PROGRAM, environment, until
 from tests.rigs.leaks import SENTINEL, leaks
 
 ROOT = Path(__file__).parents[1]

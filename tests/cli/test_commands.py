@@ -19,16 +19,10 @@ from typing import Any
 
 import pytest
 
+from tests.process import KEY, PROGRAM, environment, until
 from tests.rigs.leaks import leaks
 
-KEY = "s3cr3t+/=&%é-KEY"
 IDS = list(range(500_001, 500_061))
-PROGRAM = [sys.executable, "-m", "bulkdelete"]
-
-
-def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BULKDELETE", "CREDENTIALS"))}
-    return kept | {"BULKDELETE_API_KEY": KEY, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"} | more
 
 
 class Server:
@@ -55,6 +49,9 @@ class Server:
         self.url = self.process.stdout.readline().split()[-1]
 
     def journal(self) -> list[dict[str, Any]]:
+        """What it was asked. The file comes with the first request."""
+        if not self.path.exists():
+            return []
         return [json.loads(line) for line in self.path.read_text().splitlines()]
 
     def close(self) -> None:
@@ -111,13 +108,6 @@ def started(command: list[str], **options: Any) -> subprocess.Popen[str]:
     )
 
 
-def until(condition: Any, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-
-
 SLOW = [("--limit", "240", "--latency", "0.3")]
 
 
@@ -155,7 +145,7 @@ def test_without_a_confirmation_nothing_is_sent(server: Server, tmp_path: Path, 
     assert declined.returncode == 3, declined.stderr
     resumed = call(*PROGRAM, "resume", str(file) + ".ledger.db", "--yes", "--api-url", server.url)
     assert resumed.returncode == 3, resumed.stderr
-    assert not server.path.exists() or server.journal() == []
+    assert server.journal() == []
     assert [path.name for path in tmp_path.glob("o.csv*")] == ["o.csv"]
 
 
@@ -199,7 +189,7 @@ def test_on_a_terminal_the_number_is_typed(server: Server, tmp_path: Path, typed
     assert got == code, shown
     for word in (server.url, "account 1", "orderId", str(IDS[0]), str(IDS[1]), str(IDS[2]), "60 orders"):
         assert word in shown
-    assert (len(server.journal()) if server.path.exists() else 0) == (60 if code == 0 else 0)
+    assert len(server.journal()) == (60 if code == 0 else 0)
     assert Path(str(file) + ".ledger.db").exists() == (code == 0)
 
 
@@ -209,7 +199,7 @@ def test_invariant_04_killed_in_mid_run(server: Server, tmp_path: Path) -> None:
     ids = [*IDS, 900_000_001, *range(600_000, 600_200)]
     file, ledger = write(tmp_path / "o.csv", ids), tmp_path / "o.csv.ledger.db"
     run = started(arguments(server, file, "--yes", "--guard", "off"))
-    until(lambda: server.path.exists() and len(server.journal()) > 30)
+    until(lambda: len(server.journal()) > 30)
     run.kill()
     run.communicate()
     status = json.loads(call(*PROGRAM, "status", str(ledger), "--json").stdout)
@@ -241,7 +231,7 @@ def test_invariant_15_interrupted_in_mid_run(server: Server, tmp_path: Path, num
     ids = [*IDS, *range(600_000, 600_300)]
     file, ledger = write(tmp_path / "o.csv", ids), tmp_path / "o.csv.ledger.db"
     run = started(arguments(server, file, "--yes"))
-    until(lambda: server.path.exists() and len(server.journal()) > 30)
+    until(lambda: len(server.journal()) > 30)
     run.send_signal(number)
     out, err = run.communicate(timeout=20)
     assert run.returncode == (130 if number is signal.SIGINT else 143), err
@@ -266,7 +256,7 @@ def test_invariant_12_a_second_run_on_the_same_ledger(server: Server, tmp_path: 
     alias.symlink_to(tmp_path / "o.csv.ledger.db")
     run = started(arguments(server, file, "--yes"))
     try:
-        until(lambda: server.path.exists() and len(server.journal()) > 5)
+        until(lambda: len(server.journal()) > 5)
         second = call(*arguments(server, file, "--yes"))
         aliased = call(*arguments(server, file, "--yes", "--ledger", str(alias)))
         resumed = call(*PROGRAM, "resume", str(alias), "--yes", "--api-url", server.url)
@@ -341,7 +331,7 @@ def test_bad_input_names_file_line_and_cell(server: Server, tmp_path: Path) -> N
     run = call(*arguments(server, file, "--yes"))
     assert run.returncode == 3
     assert f"{file}:3: orderId '1.5E5'" in run.stderr
-    assert not server.path.exists() or server.journal() == []
+    assert server.journal() == []
     assert not Path(str(file) + ".ledger.db").exists()
 
 
@@ -372,9 +362,7 @@ def test_wrong_use(tmp_path: Path, words: list[str], says: str) -> None:
 def test_no_key_and_nobody_to_ask(tmp_path: Path) -> None:
     """Exit 2 before anything is opened, and the message names the ways to give one."""
     file = write(tmp_path / "o.csv", IDS)
-    kept = environment()
-    del kept["BULKDELETE_API_KEY"]
-    run = call(*PROGRAM, "run", str(file), "--account-id", "1", "--keep-stock", "--yes", env=kept)
+    run = call(*PROGRAM, "run", str(file), "--account-id", "1", "--keep-stock", "--yes", env=environment(key=None))
     assert run.returncode == 2
     assert "--api-key-file" in run.stderr
     assert len(list(tmp_path.iterdir())) == 1
@@ -464,7 +452,7 @@ def test_invariant_15_two_signals_at_once_are_one(server: Server, tmp_path: Path
     """`timeout` signals a process and then its group: what is in flight may land all the same."""
     file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_900)])
     run = started(arguments(server, file, "--yes", "--guard", "off"))
-    until(lambda: server.path.exists() and len(server.journal()) > 30)
+    until(lambda: len(server.journal()) > 30)
     run.send_signal(signal.SIGTERM)
     time.sleep(0.05)
     run.send_signal(signal.SIGTERM)

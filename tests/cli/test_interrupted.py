@@ -9,13 +9,13 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-from tests.cli.test_commands import IDS, PROGRAM, Server, environment, server, write
+from tests.cli.test_commands import IDS, Server, server, write
+from tests.process import PROGRAM, environment, until
 
 __all__ = ["server"]  # a fixture
 
@@ -27,13 +27,6 @@ def unread(pipe: IO[bytes]) -> int:
     size = array.array("i", [0])
     fcntl.ioctl(pipe, termios.FIONREAD, size)
     return size[0]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("kind", ["file", "pipe"])

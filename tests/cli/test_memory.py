@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import call, environment
+from tests.cli.test_commands import call
+from tests.process import environment
 
 MEASURED = """
 import atexit, sys

@@ -18,11 +18,12 @@ import pytest
 
 from bulkdelete.report.status import read_status
 from bulkdelete.simulator import Latency, Simulation
+from tests.process import KEY, PROGRAM, until
 from tests.rigs.books import Books
 from tests.rigs.kill import Moment, campaign, seed_of
 from tests.rigs.kill.checks import accounted_for, look
 from tests.rigs.kill.moments import SURE
-from tests.rigs.kill.process import KEY, PROGRAM, Child, run_words, until
+from tests.rigs.kill.process import Child, run_words
 from tests.rigs.kill.server import Held, Server, serving
 from tests.rigs.kill.story import FAULTS
 from tests.rigs.leaks import leaks

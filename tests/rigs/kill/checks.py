@@ -17,8 +17,8 @@ from bulkdelete.ledger.sqlite import connect_read_only
 from bulkdelete.model import State
 from bulkdelete.report.status import read_status
 from bulkdelete.simulator import Entry
+from tests.process import KEY
 from tests.rigs.books import Books, Place, acted_on, books_in, place_of
-from tests.rigs.kill.process import KEY
 from tests.rigs.leaks import leaks
 from tests.rigs.report import Broken
 

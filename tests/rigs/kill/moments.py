@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bulkdelete.ledger.sqlite import connect_read_only
-from tests.rigs.kill.process import Child, until
+from tests.process import until
+from tests.rigs.kill.process import Child
 from tests.rigs.kill.server import Held, Server
 
 __all__ = ["SURE", "Moment", "Scene", "strike"]

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ACCOUNT", "KEY", "PROGRAM", "QUICK", "Child", "environment", "run_words", "until"]
+from tests.process import KEY, PATIENCE_S, PROGRAM, environment
+from tests.rigs.tree import ROOT
 
-ROOT = Path(__file__).parents[3]
+__all__ = ["ACCOUNT", "QUICK", "Child", "run_words"]
+
 ACCOUNT = 7
-KEY = "s3nt1n3l+/=&%é-KEY"
-PROGRAM = (sys.executable, "-m", "bulkdelete")
 QUICK = (sys.executable, "-m", "tests.rigs.kill.quick")
-PATIENCE_S = 60.0  # a machine may be busy; what takes so long hangs
-
-
-def environment(key: str = KEY) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BULKDELETE", "CREDENTIALS"))}
-    return kept | {"BULKDELETE_API_KEY": key, "NO_COLOR": "1"}
 
 
 def run_words(file: Path, ledger: Path, url: str, *more: str) -> tuple[str, ...]:
@@ -31,18 +22,6 @@ def run_words(file: Path, ledger: Path, url: str, *more: str) -> tuple[str, ...]
     return (
         "run", str(file), "--account-id", str(ACCOUNT), "--ledger", str(ledger), "--api-url", url, "--yes", *more,
     )  # fmt: skip
-
-
-def until(condition: Callable[[], Any], over: Callable[[], bool] = lambda: False) -> bool:
-    """Wait for a condition: True when it holds, False when it is `over` before."""
-    end_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        if over():
-            return bool(condition())
-        if time.monotonic() > end_s:
-            raise TimeoutError("what a test waits for does not come")
-        time.sleep(0.002)
-    return True
 
 
 class Child:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from bulkdelete.model import OPEN
 from bulkdelete.simulator import Fault, Kind, Latency, Simulation
+from tests.process import KEY, PROGRAM, until
 from tests.rigs.books import GONE, Books, acted_on
 from tests.rigs.kill import checks
 from tests.rigs.kill.checks import Input, require
 from tests.rigs.kill.moments import Moment, Scene, strike
-from tests.rigs.kill.process import ACCOUNT, KEY, PROGRAM, QUICK, Child, run_words, until
+from tests.rigs.kill.process import ACCOUNT, QUICK, Child, run_words
 from tests.rigs.kill.server import Server, serving
 from tests.rigs.report import Broken, Report
 

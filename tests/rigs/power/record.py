@@ -6,7 +6,6 @@ The first is killed with requests on their way; the second goes on to the end; t
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -14,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulkdelete.simulator import Fault, Kind, Latency, Simulation, Simulator
+from tests.process import environment
 from tests.rigs import strace
 from tests.rigs.books import Place
-from tests.rigs.leaks import SENTINEL
 from tests.rigs.power.disk import Bind, Heard, Op, Sent, Sync, SyncFolder, Told, Truncate, Write
 from tests.rigs.strace import Call
 
@@ -69,12 +68,11 @@ async def _traced(file: Path, ledger: Path, host: str, log: Path, dies: bool) ->
     """Its exit code, and all that it printed."""
     traced = strace.option((*strace.WRITES, "close", "sendto", "recvfrom"))
     how = ["-e", f"inject=fdatasync:signal=SIGKILL:when={_KILLED_AT}"] if dies else ["--seccomp-bpf"]
-    given = {name: value for name, value in os.environ.items() if not name.startswith("BULKDELETE")}
     process = await asyncio.create_subprocess_exec(
         *strace.words(), "-s", "100000", "-e", f"trace={traced}", *how, "-o", str(log),
         sys.executable, "-m", "bulkdelete", "run", str(file), "--ledger", str(ledger), "--account-id", str(ACCOUNT),
         "--keep-stock", "--doubts", "hold", "--api-url", host, "--yes", "--json", "-qq",
-        env=given | {"BULKDELETE_API_KEY": SENTINEL, "PYTHONDONTWRITEBYTECODE": "1"},
+        env=environment(),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(60):

@@ -6,7 +6,6 @@ The server is the simulator, in the rig's own loop: it knows what was asked of i
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 import socket
@@ -24,6 +23,7 @@ from bulkdelete.model import Doubts
 from bulkdelete.pipeline import Halter
 from bulkdelete.settings import Settings
 from bulkdelete.simulator import Entry, Latency, Simulation, Simulator
+from tests.process import environment
 from tests.rigs import strace
 from tests.rigs.books import Place
 from tests.rigs.leaks import SENTINEL
@@ -154,10 +154,9 @@ class Stage:
         self, words: list[str], *before: str, program: str = "bulkdelete", tells: int | None = None
     ) -> asyncio.subprocess.Process:
         told = {} if tells is None else {TOLD_FD: str(tells)}
-        given = {name: value for name, value in os.environ.items() if not name.startswith("BULKDELETE")}
         return await asyncio.create_subprocess_exec(
             *before, sys.executable, "-m", program, *words,
-            env=given | {"BULKDELETE_API_KEY": SENTINEL, "PYTHONDONTWRITEBYTECODE": "1"} | told,
+            env=environment(**told),
             cwd=ROOT, umask=0, pass_fds=() if tells is None else (tells,),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
