@@ -411,6 +411,20 @@ def test_after_a_crash_that_emptied_the_bucket_nothing_is_spent_at_once() -> Non
     assert run.seconds == pytest.approx(49 / (5.0 * UNDER), rel=0.05)
 
 
+def test_what_was_refilled_since_a_crash_may_be_spent() -> None:
+    """A bucket that was emptied ten seconds ago holds ten seconds' worth of its rate."""
+    known = blind_of(0.0, 0.0, Learned(5.0, 300.0), [10.0] * 300)
+    assert known.stock == pytest.approx(UNSURE * 50 - 2.0)
+
+
+def test_a_stored_ramp_over_a_slow_line_goes_up_to_twice_its_rate() -> None:
+    """What is under way when the bucket is empty is lost: where that is much, the stock is not spent any faster."""
+    slow = Trips(10.0, 1.0, known=True)
+    known = replace(blind_of(0.0, 0.0, Learned(5.0, 300.0)), since_s=0.0)
+    assert known.served(100, slow, 10.0).rate_per_s > 5.0
+    assert replace(known, rate_per_s=10.0).served(100, slow, 10.0).rate_per_s == 10.0
+
+
 @given(st.lists(st.floats(0.0, 1e4), max_size=80), st.floats(1e-3, 100.0), st.floats(1.0, 1000.0))
 def test_what_is_spent_at_once_is_never_more_than_is_there(spent_s: list[float], rate: float, burst: float) -> None:
     """Whatever left before, in whatever order it is told: between nothing and 90 % of the bucket, less the later the more."""

@@ -708,6 +708,15 @@ def test_the_lower_of_cap_and_quota_holds(limit: int | None, seconds: float) -> 
     assert run.refused_s == []
 
 
+def test_a_cap_that_is_free_opens_no_empty_bucket() -> None:
+    """Time has filled the cap while an answer was out, which says that the server's bucket is empty: that one holds."""
+    world = World(Bounds(rate_max_per_s=1.0))
+    call = world.send()
+    world.now_s += 1.0
+    world.hear(call, ok(600, 0))
+    assert not world.allowed
+
+
 # A call that did not leave.
 
 

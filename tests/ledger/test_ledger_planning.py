@@ -54,8 +54,9 @@ async def test_beside_a_run_an_order_under_way_is_in_doubt(tmp_path: Path) -> No
         assert plan(path, orders(1, 2, 3)) == before
 
 
-async def test_a_plan_changes_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_plan_changes_nothing_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ledger is attached read-only, and the scratch file has no name: however the plan ends, nothing of it is left."""
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "l.db"
     await first(path)
     before = path.read_bytes()

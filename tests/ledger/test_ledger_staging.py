@@ -239,6 +239,17 @@ async def test_reading_that_is_given_up_ends_at_the_next_row(tmp_path: Path) -> 
     assert names(tmp_path) == []
 
 
+async def test_sql_that_is_given_up_ends(tmp_path: Path) -> None:
+    """What SQLite does for one who is interrupted ends with him, however long it would have taken."""
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+    async with opened(tmp_path / "l.db") as ledger:
+        async with ledger.staging() as staging:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await staging._step(lambda db: db.execute(endless).fetchone())
+        assert await states(ledger) == {}
+
+
 async def test_an_input_without_orders(tmp_path: Path) -> None:
     """Facts of nothing are zeros, and confirming them is possible: every earlier open order is then left alone."""
     async with opened(tmp_path / "l.db") as ledger:
