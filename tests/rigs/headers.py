@@ -1,8 +1,9 @@
-"""Fuzz rig of the header parser: `quota_of` never raises, never tells a wait that is none, and hears exactly what was said well.
+"""Fuzz rig of the header parser: `quota_of` never raises, tells only waits and counts that there can be, and hears exactly what
+was said well.
 
 A seed is one answer's headers: some dialects, each well-formed, so that what they say is known; then the same, spoiled. What is
-malformed counts as absent: a spoiled header changes what its own dialect says, and nothing else. The promise is invariant 19's: a
-server's wait is honoured, never clamped below it, and invented by nobody.
+malformed counts as absent, which is looked at for the four headers that say most. The promise is invariant 19's: a server's wait
+is honoured, and never clamped below it.
 """
 
 from __future__ import annotations

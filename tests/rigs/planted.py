@@ -26,7 +26,7 @@ def _planted(name: str, rig: str, breaks: set[int], trials: int, *edits: Edit) -
 
 PLANTED = (
     _planted(
-        "no intent", "simulation", {1, 2}, 10,
+        "no intent", "simulation", {1}, 10,
         Edit("ledger/sqlite.py", "await self._do(lambda db: rows.intend(db, intent, run_id))", "await self.flush()"),
         Edit("ledger/rows.py", '"DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount != 1',
              '"DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount > 1'),
@@ -46,6 +46,24 @@ PLANTED = (
 """),
     ),
     _planted(
+        "a last word that is none", "simulation", {5}, 20,
+        Edit("core/policy.py", "Case.REFUSED: Verdict(State.REFUSED, feeds=Feeds.GUARD)",
+             "Case.REFUSED: Verdict(State.IN_DOUBT, Again.LATER)"),
+    ),
+    _planted(
+        "doubts repeated at once", "simulation", {6}, 20,
+        Edit("pipeline.py", "self._doubt_at_s + delay_s - self._clock()", "0.0"),
+    ),
+    _planted(
+        "a refused key goes on", "simulation", {17}, 100,
+        Edit("core/policy.py", "Case.UNAUTHORIZED: Verdict(stop=Stop(Why.CREDENTIALS, Scope.LANE))",
+             "Case.UNAUTHORIZED: Verdict(State.REFUSED)"),
+    ),
+    _planted(
+        "a dead server stormed", "simulation", {18}, 300,
+        Edit("core/pace.py", "FAILURES = 10  #", "FAILURES = 10**9  #"),
+    ),
+    _planted(
         "aiohttp's own re-send", "proxy", {23}, 1,
         Edit("api/client.py", 'raise _Failed(Lost.DISCONNECTED, "the connection broke before an answer") from None', "raise"),
     ),
@@ -56,6 +74,10 @@ PLANTED = (
     _planted(
         "lost attempts forgotten", "kill", {1, 2, 4}, 5,
         Edit("ledger/rows.py", "None, None, None, State.IN_DOUBT, message,", "None, None, None, State.PENDING, message,"),
+    ),
+    _planted(
+        "lost attempts taken for deleted", "kill", {2}, 5,
+        Edit("ledger/rows.py", "None, None, None, State.IN_DOUBT, message,", "None, None, None, State.DELETED, message,"),
     ),
     _planted(
         "synchronous NORMAL", "power", {8}, 300,
@@ -81,7 +103,12 @@ PLANTED = (
     ),
     _planted(
         "key in a log line", "proxy", {29}, 1,
-        Edit("api/client.py", "message=self._redact(said)", 'message=f"{said}: {url}"'),
+        Edit("api/client.py", "        url = self._url_of(order)\n",
+             "        url = self._url_of(order)\n        __import__('logging').getLogger(__name__).debug(url)\n"),
+    ),
+    _planted(
+        "the environment's proxy", "proxy", {27}, 1,
+        Edit("api/client.py", "trust_env=False", "trust_env=True"),
     ),
     _planted(
         "csv without strict", "reader", {28}, 60,

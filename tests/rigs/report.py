@@ -58,8 +58,16 @@ def command(rig: str, campaign: Callable[[int, int], Report], trials: int) -> No
     parser = argparse.ArgumentParser(prog=f"python -m tests.rigs.{rig}")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed")
     parser.add_argument("--trials", type=int, default=trials, metavar="N", help="how many seeds from there on")
+    parser.add_argument(
+        "--until", type=int, nargs="+", default=(), metavar="N", help="end once one of these invariants broke"
+    )
     asked = parser.parse_args()
-    report = campaign(asked.first, asked.trials)
+    step = max(1, asked.trials // 10) if asked.until else asked.trials
+    report = Report(rig)
+    for first in range(asked.first, asked.first + asked.trials, step):
+        report.add(campaign(first, min(step, asked.first + asked.trials - first)))
+        if any(broken.startswith(f"invariant {number}:") for number in asked.until for broken in report.broken):
+            break
     print(report.text())
     for broken in report.broken:
         print(broken)

@@ -76,7 +76,7 @@ async def test_invariant_03_every_row_of_any_file_is_accounted_for(tmp_path: Pat
 
 
 def test_invariant_19_headers_are_heard_as_they_were_said(record: Record) -> None:
-    """4,000 answers in every dialect, each spoiled four times: never an exception, never a wait that is none, and what is
+    """4,000 answers in every dialect, each spoiled four times: never an exception, never a wait that cannot be, and what is
     malformed counts as absent."""
     report = headers.campaign(1, 4_000)
     record(report)

@@ -200,7 +200,8 @@ def test_invariant_16_nohup(stage: Stage) -> None:
 
 @pytest.mark.parametrize("stage", [{"limit": 60}], indirect=True)
 def test_invariant_20_killed_again_and_again_at_a_limit(stage: Stage) -> None:
-    """No run begins with a full bucket: all of them together send what one may, and next to nothing is refused."""
+    """A run's first answer tells what those before it have spent: all of them together send what one may, and next to nothing is
+    refused. What a run keeps of its pace where nothing tells is S's to show."""
     ids, kills = range(1000, 1068), (20, 40, 58, 62)
     for arrived in kills:
         with stage.start(ids=ids) as run:

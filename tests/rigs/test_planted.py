@@ -16,7 +16,7 @@ def caught(planted: Planted, folder: Path, first: int) -> None:
     if planted.rig == "power" and (why := strace.missing()) is not None:
         pytest.skip(why)
     tree = Tree(folder, planted.edits)
-    seeds = ("--first", str(first), "--trials", str(planted.trials))
+    seeds = ("--first", str(first), "--trials", str(planted.trials), "--until", *map(str, sorted(planted.breaks)))
     done = tree.run("-m", f"tests.rigs.{planted.rig}", *seeds, timeout_s=600)
     broken = {int(number) for number in re.findall(r"^invariant (\d+):", done.stdout, re.MULTILINE)}
     assert done.returncode == 1, f"{planted.name} was not caught\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"

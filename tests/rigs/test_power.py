@@ -41,7 +41,7 @@ def test_invariant_08_after_thousands_of_power_cuts_no_sent_intent_is_missing(re
 def test_the_replay_ends_in_the_files_of_the_disk(tmp_path: Path) -> None:
     """Nothing was missed in the trace: with nothing lost, the last image is what the runs left on the disk, byte for byte."""
     recording = asyncio.run(recorded(tmp_path))
-    files, lost = image(recording.ops, random.Random(0), 1.0, 1.0)
+    files, lost = image(recording.ops, random.Random(0), 1.0, 1.0, 0.0)
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "disk").iterdir()}
     assert not lost
 
@@ -50,7 +50,7 @@ def test_what_was_synced_is_never_lost_and_what_was_not_may_be() -> None:
     """The disk's model: a completed sync keeps a file's bytes, a completed sync of the folder its names."""
     kept = (Bind((("a", 1),)), SyncFolder(), Write(1, 0, b"kept"), Sync(1))
     later = (Write(1, 4, b" more"), Bind((("b", 1),)))
-    images = [image((*kept, *later), random.Random(seed), 0.5, 0.5)[0] for seed in range(200)]
+    images = [image((*kept, *later), random.Random(seed), 0.5, 0.5, 0.5)[0] for seed in range(200)]
     assert all(each["a"].startswith(b"kept") for each in images)
     assert {each["a"] for each in images} == {b"kept", b"kept more"}
     assert {tuple(each) for each in images} == {("a",), ("a", "b")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +71,12 @@ def accounted_for(books: Books, journal: Sequence[Entry]) -> None:
         require(1, state in known_by, f"order {order} is deleted, the ledger says {state.label}")
 
 
-def claims_hold(books: Books, journal: Sequence[Entry]) -> None:
-    """What the ledger says of an order, the server said."""
+def claims_hold(books: Books, journal: Sequence[Entry], unheard: Collection[int]) -> None:
+    """What the ledger says of an order, the server said, and somebody was there to hear it; `unheard`: entries by their `n`."""
     answers: dict[Place, set[int | None]] = defaultdict(set)
     for entry in journal:
-        answers[place_of(entry)].add(entry.status)
+        if entry.n not in unheard:
+            answers[place_of(entry)].add(entry.status)
     acted = acted_on(journal)
     for order, state in books.states.items():
         heard, doubts = answers[order], books.doubted[order]

@@ -35,6 +35,7 @@ class Server(Simulator):
         self.url = ""
         self.arrived = 0
         self.held = 0
+        self.unheard: set[int] = set()  # the `n` of entries whose answers were held until their client was gone
         self._from: tuple[float, Held] = (math.inf, Held.REQUEST)
         self._let_go = asyncio.Event()
         self._loop = loop
@@ -49,9 +50,11 @@ class Server(Simulator):
         self._loop.call_soon_threadsafe(self._let_go.set)
 
     def comes_to_rest(self) -> None:
-        """Let go, and wait until every request that arrived is acted on: a server goes on with what it has received."""
+        """Nobody is there any more: let go, and wait until every request that arrived is acted on, as a server would."""
+        first, _ = self._from
         self.let_go()
         until(lambda: self.held == 0 and len(self.journal) == self.arrived)
+        self.unheard |= {entry.n for entry in self.journal if entry.n >= first}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.arrived += 1

@@ -157,7 +157,7 @@ class Story:
         if found.exists:
             checks.whole(self.told, found)
             checks.accounted_for(found, journal)
-            checks.claims_hold(found, journal)
+            checks.claims_hold(found, journal, self.server.unheard)
         checks.key_is_nowhere(self.folder, (command_line,))
         sent_again = {entry.order_id for entry in journal[:before]} & {entry.order_id for entry in journal[before:]}
         self.report.effects["orders sent again"] += len(sent_again)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import multiprocessing
 import os
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from tests.rigs.mutation.kill import Bench, Fate, Outcome
 from tests.rigs.mutation.mutants import Mutant, sample
+from tests.rigs.tree import ROOT
 
 bench: Bench
 KNOWN = """CREATE TABLE IF NOT EXISTS fates (
@@ -31,20 +33,25 @@ def main() -> None:
         metavar="N",
         help="only the first stages of tests: 1 own, 2 beside, 3 more examples, 4 wide",
     )
-    parser.add_argument("--again", action="store_true", help="try once more what survived before: there are new tests")
     parser.add_argument(
         "--state", type=Path, default=Path(tempfile.gettempdir()) / "bulkdelete-mutation", metavar="FOLDER"
     )
     asked = parser.parse_args()
     asked.state.mkdir(exist_ok=True)
     drawn = sample(asked.sample, asked.seed)
-    with closing(sqlite3.connect(asked.state / "fates.db", isolation_level=None)) as db:
+    with closing(sqlite3.connect(asked.state / f"fates-{digest()}.db", isolation_level=None)) as db:
         db.execute(KNOWN)
-        if asked.again:
-            db.execute("DELETE FROM fates WHERE outcome = 'survived'")
-        known = set(db.execute("SELECT module, line, operator, diff FROM fates"))
+        known = set(
+            db.execute(
+                "SELECT module, line, operator, diff FROM fates WHERE outcome <> 'survived' OR depth >= ?",
+                (asked.depth,),
+            )
+        )
         left = [mutant for mutant in drawn if key(mutant) not in known]
         print(f"{len(drawn)} changes drawn, {len(left)} to try", flush=True)
+        if not known:
+            begin(asked.state)
+            bench.check(asked.depth)
         jobs = [(mutant, asked.depth) for mutant in left]
         with multiprocessing.get_context("fork").Pool(asked.workers, begin, (asked.state,)) as crew:
             for mutant, fate in crew.imap_unordered(tried, jobs):
@@ -52,6 +59,14 @@ def main() -> None:
                 db.execute(f"INSERT OR REPLACE INTO fates VALUES ({', '.join('?' * len(row))})", row)
                 told(mutant, fate)
         report(drawn, db)
+
+
+def digest() -> str:
+    """Of the program and its tests: what came of a change says nothing of others."""
+    found = hashlib.sha256()
+    for path in sorted(path for folder in ("bulkdelete", "tests") for path in (ROOT / folder).rglob("*.py")):
+        found.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()[:12]
 
 
 def begin(state: Path) -> None:

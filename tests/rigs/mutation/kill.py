@@ -20,7 +20,7 @@ from typing import Never
 
 import pytest
 
-from tests.rigs.mutation.mutants import ROOT, Mutant, source_of
+from tests.rigs.mutation.mutants import Mutant, source_of
 from tests.rigs.tree import Tree
 
 __all__ = ["Bench", "Fate", "Outcome", "Stage"]
@@ -87,15 +87,13 @@ class Stage:
 def stages(module: str, depth: int) -> list[Stage]:
     """The first `depth` of them."""
     own, beside = next(tests for place, tests in NEAR.items() if place in module)
-    found = [
+    return [
         Stage("own", tuple(own.split()), FEW),
         Stage("beside", tuple(beside.split()), FEW),
         Stage("more examples", tuple(own.split()), MANY),
         Stage("wide", WIDE),
-    ]
-    if any((ROOT / "tests/rigs").glob("simulation*")):
-        found.append(Stage("simulation", ("simulation", *SIMULATION), rig="tests.rigs.simulation"))
-    return found[:depth]
+        Stage("simulation", ("simulation", *SIMULATION), rig="tests.rigs.simulation"),
+    ][:depth]
 
 
 class Bench:
@@ -125,6 +123,14 @@ class Bench:
             self._write(mutant.module, source_of(mutant.module))
         return Fate(Outcome.SURVIVED, "", time.monotonic() - begun_s)
 
+    def check(self, depth: int) -> None:
+        """Raise RuntimeError if a test fails in the unchanged copy: it would see every change."""
+        for module in NEAR:
+            for stage in stages(module, min(depth, 2)):
+                outcome, by = self._run(stage)
+                if outcome is not Outcome.SURVIVED:
+                    raise RuntimeError(f"without any change, {module}, {stage.name}: {outcome}, {by}")
+
     def _run(self, stage: Stage) -> tuple[Outcome, str]:
         said = self._folder / "said.txt"
         child = os.fork()
@@ -137,7 +143,9 @@ class Bench:
             return Outcome.SURVIVED, ""
         text = said.read_text(encoding="utf-8", errors="replace").splitlines()
         lines = [line for line in text if line.startswith(("FAILED", "ERROR", "invariant"))]
-        return Outcome.SEEN, (lines or text or [""])[-1][:200]
+        if not lines:  # nothing was tried, or the machine ended it: that says nothing of the change
+            raise RuntimeError(f"{stage.name}: no test failed, and the status is {status}: {text[-5:]}")
+        return Outcome.SEEN, lines[-1][:200]
 
     def _write(self, module: str, text: str) -> None:
         """A time of its own for each version, in seconds: Python would take an old one's bytecode for it."""

@@ -22,15 +22,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from pathlib import Path
 
 from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
-__all__ = ["ROOT", "Mutant", "mutants", "sample", "source_of"]
+from tests.rigs.tree import ROOT
 
-ROOT = Path(__file__).parents[3]
+__all__ = ["Mutant", "mutants", "sample", "source_of"]
+
 MODULES = sorted(
     str(path.relative_to(ROOT))
     for pattern in ("core/*.py", "ledger/*.py", "pipeline.py", "throttle.py")

@@ -24,6 +24,7 @@ __all__ = ["KINDS", "campaign"]
 
 KINDS = ("write", "torn write", "truncation", "name")
 _SHARES = (0.0, 0.1, 0.5, 0.9, 1.0)  # how much of what was not synced survives
+_TEARS = (0.0, 0.5, 1.0)  # how much of what is lost is torn
 
 
 def campaign(first: int, trials: int) -> Report:
@@ -44,7 +45,7 @@ async def _campaign(work: Path, first: int, trials: int) -> Report:
     for seed in range(first, first + trials):
         chance = random.Random(seed)
         cut = _cut(ops, chance)
-        files, lost = image(ops[:cut], chance, chance.choice(_SHARES), chance.choice(_SHARES))
+        files, lost = image(ops[:cut], chance, chance.choice(_SHARES), chance.choice(_SHARES), chance.choice(_TEARS))
         report.ran["images"] += 1
         report.effects += lost
         try:
@@ -64,7 +65,7 @@ def _cut(ops: Sequence[Op], chance: random.Random) -> int:
 def _check_key(recording: Recording) -> None:
     """It is in nothing that was written at any time, wherever a disk leaves off, and in nothing that was printed."""
     written = {op.data for op in recording.ops if isinstance(op, Write)}
-    files, _ = image(recording.ops, random.Random(0), 1.0, 1.0)  # what two writes make together
+    files, _ = image(recording.ops, random.Random(0), 1.0, 1.0, 0.0)  # what two writes make together
     for text in (recording.said, *files.values(), b"\n".join(written)):
         if forms := leaks(SENTINEL, text):
             raise Broken(29, f"the key was written or printed: {', '.join(forms)}")
@@ -84,10 +85,9 @@ async def _check(files: dict[str, bytes], before: Sequence[Op], recording: Recor
     except BulkDeleteError as error:
         raise Broken(7, f"after a power cut: {error}") from None
     books = books_of(folder / LEDGER)
-    attempts = Counter(attempt.place for attempt in books.attempts)
     for order, times in sent.items():
-        if attempts[order] < times:
-            raise Broken(8, f"order {order} was sent {times} times, the ledger knows of {attempts[order]}")
+        if books.sent[order] < times:
+            raise Broken(8, f"order {order} was sent {times} times, the ledger knows of {books.sent[order]}")
     for order, state in books.states.items():
         if state is State.DELETED and (order, 204) not in heard:
             raise Broken(2, f"order {order} is `deleted`, and no 204 had come")

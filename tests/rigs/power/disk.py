@@ -70,11 +70,12 @@ Op = Write | Truncate | Sync | Bind | SyncFolder | Sent | Heard | Told
 
 
 def image(
-    ops: Sequence[Op], chance: random.Random, keeps: float, keeps_names: float
+    ops: Sequence[Op], chance: random.Random, keeps: float, keeps_names: float, tears: float
 ) -> tuple[dict[str, bytes], Counter[str]]:
     """One of the states that the disk may be in after these operations, and what was lost on the way, by kind.
 
-    `keeps`: the share of the unsynced writes that survive, 0..1; `keeps_names`: of the unsynced changes of the folder.
+    `keeps`: the share of the unsynced writes that survive, 0..1; `keeps_names`: of the unsynced changes of the folder;
+    `tears`: the share of the other writes of which some sectors survive.
     """
     synced = {op.file: n for n, op in enumerate(ops) if isinstance(op, Sync)}
     folder_synced = max((n for n, op in enumerate(ops) if isinstance(op, SyncFolder)), default=-1)
@@ -87,11 +88,11 @@ def image(
                 held = files.setdefault(file, bytearray())
                 if n < synced.get(file, -1) or chance.random() < keeps:
                     _write(held, offset, data)
-                elif chance.random() < 0.5:
-                    lost["write"] += 1
-                else:
+                elif chance.random() < tears:
                     lost["torn write"] += 1
                     _tear(held, offset, data, chance)
+                else:
+                    lost["write"] += 1
             case Truncate(file, size):
                 if n < synced.get(file, -1) or chance.random() < keeps:
                     _resize(files.setdefault(file, bytearray()), size)

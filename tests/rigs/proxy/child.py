@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.rigs.leaks import SENTINEL
+from tests.process import environment
 from tests.rigs.proxy.checks import Scene
 from tests.rigs.proxy.kinds import KINDS, Kind
 from tests.rigs.proxy.trial import PATIENCE_S, judged
@@ -81,7 +80,7 @@ async def _run(there: World, orders: Path, out: Path) -> tuple[int, int, bytes]:
 
 
 def _started(words: list[str], out: Path) -> subprocess.Popen[bytes]:
-    environ = {**os.environ, "BULKDELETE_API_KEY": SENTINEL, "PYTHONASYNCIODEBUG": "1", "NO_COLOR": "1"}
+    environ = environment(PYTHONASYNCIODEBUG="1")
     with Path(f"{out}.out").open("wb") as stdout, Path(f"{out}.err").open("wb") as stderr:
         return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=environ)
 

@@ -119,10 +119,6 @@ class Proxy:
         self._listener: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    @property
-    def exchanges(self) -> list[Exchange]:
-        return [exchange for line in self.lines for exchange in line.exchanges]
-
     def listen(self) -> None:
         """Again, if it has stopped."""
         if self._listener is None and not self._closed:
@@ -147,6 +143,8 @@ class Proxy:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for line in self.lines:  # whoever was cancelled has not closed its own
+            line.sock.close()
 
     def _accept(self) -> None:
         refuse = False

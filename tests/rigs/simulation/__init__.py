@@ -35,7 +35,6 @@ def judged(seed: int, report: Report) -> list[Broken]:
     except Exception as error:
         return [Broken(3, f"a run raised {error!r}")]
     report.ran.update(runs=len(played.lives), requests=len(played.requests))
-    report.effects += played.effects
     report.effects.update({kind.value: n for kind, n in played.simulator.faults_applied.items()})
     _is_real(played)
     broken = []
@@ -44,6 +43,7 @@ def judged(seed: int, report: Report) -> list[Broken]:
             promise(played)
         except Broken as error:
             broken.append(error)
+    report.effects += played.effects
     return broken
 
 

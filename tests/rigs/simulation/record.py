@@ -36,6 +36,14 @@ class Sending:
         return isinstance(self.answer, NoReply) and not self.answer.sent
 
     @property
+    def gone(self) -> bool:
+        """A whole 404 with the API's own body: no such order."""
+        match self.answer:
+            case Reply(status=404, cut=False, json_status=status):
+                return status is not None
+        return False
+
+    @property
     def failed(self) -> bool:
         """The server, or the way to it, did not do its work."""
         match self.answer:
@@ -104,13 +112,14 @@ class Played:
     answers: dict[int, bytes] = field(default_factory=dict)  # by connection, the first bytes
     effects: Counter[str] = field(default_factory=Counter)
     parsed: int = 0  # answers that reached aiohttp's own parser through ours
+    ledger: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)  # by table, after the last run
     written: bytes = b""  # every ledger at the end, those that were left behind by a crash too
     opened: list[tuple[str, int]] = field(default_factory=list)  # of every run's database: its file, its synchronous
 
     def digest(self) -> str:
-        """Of every byte that left and its time, and of all that each run's ledger says."""
+        """Of every byte that left and its time, of what each run's ledger says, and of every row of the last one."""
         wire = [(request.t_s, request.connection, request.data) for request in self.requests]
-        return hashlib.sha256(repr((wire, [life.books for life in self.lives])).encode()).hexdigest()
+        return hashlib.sha256(repr((wire, [life.books for life in self.lives], self.ledger)).encode()).hexdigest()
 
     @functools.cached_property
     def requests_of(self) -> dict[Place, list[Request]]:

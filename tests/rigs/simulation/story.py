@@ -197,8 +197,9 @@ def _faults(draw: Draw, ids: list[int]) -> tuple[Fault, ...]:
     if draw.random() < 0.1:
         kind, first = draw.choice(STORM), draw.randint(1, 80)
         faults.append(Fault(kind, nth=first, times=draw.choice((15, 40, 80)), after_s=draw.choice((0, 2, 30))))
-    if draw.random() < 0.08:  # a key that is not accepted for a while
-        faults.append(Fault(Kind.STATUS, nth=draw.randint(1, 60), times=draw.choice((1, 10, 30)), status=401))
+    if draw.random() < 0.12:  # a key that is not accepted for a while
+        first, status = draw.choice((1, draw.randint(1, 60))), draw.choice((401, 403))
+        faults.append(Fault(Kind.STATUS, nth=first, times=draw.choice((1, 10, 30)), status=status))
     return tuple(faults)
 
 

@@ -8,8 +8,9 @@ from email.utils import parsedate_to_datetime
 
 from tests.rigs.simulation.record import Played, Sending
 
-__all__ = ["NEAR_S", "pauses", "waits"]
+__all__ = ["NEAR_S", "closings", "pauses", "waits"]
 
+FAILURES = 10  # in a row close a lane
 NEAR_S = 1e-4  # the loop's turns take a millionth of a second each
 
 
@@ -47,3 +48,17 @@ def pauses(sendings: list[Sending]) -> Iterator[float]:
             others = bisect_right(failed_s, sending.ended_s) - bisect_right(failed_s, sending.called_s - NEAR_S)
             if others == 1:
                 yield sending.ended_s
+
+
+def closings(sendings: list[Sending]) -> Iterator[float]:
+    """When so many calls in a row had failed, all made after the last pause: nothing useful was heard among them."""
+    row, since_s = 0, 0.0
+    for sending in sorted((s for s in sendings if s.ended_s is not None), key=lambda sending: sending.ended_s or 0.0):
+        ended_s = sending.ended_s or 0.0
+        if sending.failed and sending.status != 503:  # a 503 may ask for a pause of its own
+            row += sending.called_s >= since_s
+            if row == FAILURES:
+                yield ended_s
+                row, since_s = 0, ended_s
+        elif sending.answer is not None:
+            row, since_s = 0, since_s if sending.useful else ended_s

@@ -76,7 +76,7 @@ class Rig:
         files = self.stage.copy(scene)
         async with self.stage.serving(scene) as simulator:
             ended = await self.stage.traced(scene, files, *strike.options())
-            self.report.ran["points"] += 1
+            self.report.ran["strikes"] += 1
             if _struck(ended):
                 self.report.effects[strike.kind] += 1
             checks.check_key(files, ended)
