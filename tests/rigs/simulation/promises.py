@@ -156,24 +156,18 @@ def invariant_17_a_refused_key_sends_no_more(played: Played) -> None:
     deleting: set[int] = set()  # accounts
     for n, life in enumerate(played.lives):
         for lane, sendings in _lanes(played, life).items():
-            refused = sorted(
-                (s for s in sendings if s.status in (401, 403) and s.ended_s is not None),
-                key=lambda s: s.ended_s or 0.0,
-            )
-            for sending in refused:
-                before = any(
-                    s.status == 204
-                    and s.place[0] == sending.place[0]
-                    and (s.ended_s or 0.0) <= (sending.ended_s or 0.0)
-                    for s in sendings
-                )
-                if sending.status == 403 and (before or sending.place[0] in deleting):
-                    continue
-                played.effects[f"key refused with {sending.status}"] += 1
-                late = [s.place for s in sendings if s.called_s > (sending.ended_s or 0.0)]
-                _require(not late, 17, f"{late} were sent with the refused key {lane} ({n})")
-            if refused and life.settings["guard"] is not None and not any(s.status == 204 for s in sendings):
-                most = max(Counter(sending.place[0] for sending in refused).values())
+            proven, met = set(deleting), Counter[int]()
+            for sending in sorted((s for s in sendings if s.ended_s is not None), key=lambda s: s.ended_s or 0.0):
+                account, ended_s = sending.place[0], sending.ended_s or 0.0
+                if sending.status == 204:
+                    proven.add(account)
+                if sending.status == 401 or (sending.status == 403 and account not in proven):
+                    met[account] += 1
+                    late = [s.place for s in sendings if s.called_s > ended_s]
+                    _require(not late, 17, f"{late} were sent with the refused key {lane} ({n})")
+                    played.effects[f"key refused with {sending.status}"] += 1
+            if life.settings["guard"] is not None and not any(s.status == 204 for s in sendings):
+                most = max(met.values(), default=0)
                 _require(most <= life.settings["guard"], 17, f"{most} orders met a 401 or 403 ({n})")
         deleting |= {sending.place[0] for sending in life.sendings if sending.status == 204}
 
