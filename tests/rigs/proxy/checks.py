@@ -204,7 +204,7 @@ def _allowed(exchange: Exchange) -> frozenset[str]:
     if not exchange.first:
         return frozenset({"412"})
     allowed = exchange.line.kind.allowed
-    return allowed if TRUE not in allowed else frozenset({str(exchange.answered)})
+    return (allowed - {TRUE}) | {str(exchange.answered)} if TRUE in allowed else allowed
 
 
 def _fits(exchange: Exchange, attempt: Attempt) -> bool:
