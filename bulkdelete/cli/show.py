@@ -28,7 +28,7 @@ def proposal_text(facts: Facts, settings: Settings) -> str:
         )
         lines += [f"  note: {form} ({n:,})" for form, n in tally.notices]
     if facts.duplicated:
-        lines.append(f"{_n(facts.duplicated, 'row')} repeat an order and are left out:")
+        lines.append(f"{_n(facts.duplicated, 'repeated row')} left out:")
         lines += [f"  {origin}: {order_id}" for origin, order_id in facts.duplicates]
         lines += _more(facts.duplicated, len(facts.duplicates))
     if facts.rejected:
