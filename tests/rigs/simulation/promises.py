@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from bulkdelete.model import OPEN, Doubts, State, Why
 from bulkdelete.simulator import Entry, HeaderMode
@@ -22,7 +22,7 @@ __all__ = ["PROMISES"]
 
 KNOWN = frozenset({State.DELETED, State.PRESUMED_DELETED, State.IN_DOUBT})  # where the server acted
 REFUSALS = frozenset({304, 400, 403, 409, 412, 422})
-LAST_WORDS = frozenset({204, 304, 400, 403, 409, 412, 422})  # of an order in a run; a JSON 404 is one, too
+LAST_WORDS = REFUSALS | {204, 404}  # of an order in a run
 MINUTE_S = 60.0
 
 
@@ -59,7 +59,7 @@ def invariant_02_the_ledger_claims_nothing_false(played: Played) -> None:
     heard: dict[Place, set[int | None]] = defaultdict(set)
     for n, life in enumerate(played.lives):
         for sending in life.sendings:
-            heard[sending.place].add(404 if sending.gone else sending.status if sending.status != 404 else None)
+            heard[sending.place].add(sending.word)
         doubted = life.books.doubted
         for place, state in life.books.states.items():
             what = f"{place} is called {state.label} after {heard[place]}, said were {said[place]} ({n})"
@@ -85,10 +85,11 @@ def invariant_03_every_order_is_in_one_state(played: Played) -> None:
     for n, life in enumerate(played.lives):
         for data_rows, *parts in life.books.inputs:
             _require(data_rows == sum(parts), 3, f"{data_rows} rows are {parts} ({n})")
-        for earlier, later in pairwise(life.books.attempts):
-            if earlier.place == later.place:
-                in_order = later.n == earlier.n + 1 and later.run_id >= earlier.run_id
-                _require(in_order, 3, f"{earlier} before {later} ({n})")
+        for place, attempts in groupby(life.books.attempts, key=lambda attempt: attempt.place):
+            tried = [(attempt.n, attempt.run_id) for attempt in attempts]
+            runs = [run for _, run in tried]
+            in_order = [k for k, _ in tried] == list(range(1, len(tried) + 1)) and runs == sorted(runs)
+            _require(in_order, 3, f"the attempts of {place}, with their runs, are {tried} ({n})")
         _require(set(life.books.states) <= orders, 3, f"orders of nobody: {set(life.books.states) - orders} ({n})")
         if life.outcome is not None:
             counts, stops = life.outcome.summary.counts, life.outcome.summary.stops
@@ -114,7 +115,7 @@ def invariant_05_a_final_order_is_never_sent_again(played: Played) -> None:
             again = sending.place in settled or sending.place in seen
             _require(not again, 5, f"{sending.place} is settled and was sent again ({n})")
             _require(sending.place in life.allowed, 5, f"{sending.place} is not selected and was sent ({n})")
-            if sending.status in LAST_WORDS or sending.gone:
+            if sending.word in LAST_WORDS:
                 seen.add(sending.place)  # a crash may come before this is in the ledger
         settled |= life.books.final
         armed = life.books.selected == life.allowed or (life.outcome is None and life.books.selected == selected)

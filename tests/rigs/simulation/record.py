@@ -36,12 +36,12 @@ class Sending:
         return isinstance(self.answer, NoReply) and not self.answer.sent
 
     @property
-    def gone(self) -> bool:
-        """A whole 404 with the API's own body: no such order."""
+    def word(self) -> int | None:
+        """The status, if the API says it of the order: a 404 that is cut, or has no body of the API's, is somebody else's."""
         match self.answer:
-            case Reply(status=404, cut=False, json_status=status):
-                return status is not None
-        return False
+            case Reply(status=404, cut=cut, json_status=said) if cut or said is None:
+                return None
+        return self.status
 
     @property
     def failed(self) -> bool:
