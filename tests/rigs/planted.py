@@ -11,17 +11,21 @@ __all__ = ["PLANTED", "Planted"]
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A bug, as edits of the product; `rig` (a module of tests.rigs) must report one of `breaks` within `trials` seeds."""
+    """A bug, as edits of the product; `rig` (a module of tests.rigs) must report one of `breaks` within `trials` seeds.
+
+    `only`: the kinds of fault that can show it, where a rig takes some of its kinds.
+    """
 
     name: str
     rig: str
     breaks: frozenset[int]
     trials: int
     edits: tuple[Edit, ...]
+    only: tuple[str, ...] = ()
 
 
-def _planted(name: str, rig: str, breaks: set[int], trials: int, *edits: Edit) -> Planted:
-    return Planted(name, rig, frozenset(breaks), trials, edits)
+def _planted(name: str, rig: str, breaks: set[int], trials: int, *edits: Edit, only: tuple[str, ...] = ()) -> Planted:
+    return Planted(name, rig, frozenset(breaks), trials, edits, only)
 
 
 PLANTED = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["Broken", "Report", "command"]
@@ -53,19 +53,23 @@ class Report:
         return f"{self.rig}: {parts[0]}" + (f"; took effect: {parts[1]}" if parts[1] else "")
 
 
-def command(rig: str, campaign: Callable[[int, int], Report], trials: int) -> None:
-    """The command line of a rig: run, print, and end with 1 if a promise was broken."""
+def command(rig: str, campaign: Callable[..., Report], trials: int, kinds: Sequence[str] = ()) -> None:
+    """The command line of a rig: run, print, and end with 1 if a promise was broken. A rig with `kinds` of faults takes some of them
+    as a third argument."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.rigs.{rig}")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed")
     parser.add_argument("--trials", type=int, default=trials, metavar="N", help="how many seeds from there on")
     parser.add_argument(
         "--until", type=int, nargs="+", default=(), metavar="N", help="end once one of these invariants broke"
     )
+    if kinds:
+        parser.add_argument("--only", nargs="+", choices=kinds, metavar="KIND", help="only these kinds of fault")
     asked = parser.parse_args()
+    chosen = (asked.only,) if kinds and asked.only else ()
     step = max(1, asked.trials // 10) if asked.until else asked.trials
     report = Report(rig)
     for first in range(asked.first, asked.first + asked.trials, step):
-        report.add(campaign(first, min(step, asked.first + asked.trials - first)))
+        report.add(campaign(first, min(step, asked.first + asked.trials - first), *chosen))
         if any(broken.startswith(f"invariant {number}:") for number in asked.until for broken in report.broken):
             break
     print(report.text())

@@ -17,6 +17,8 @@ def caught(planted: Planted, folder: Path, first: int) -> None:
         pytest.skip(why)
     tree = Tree(folder, planted.edits)
     seeds = ("--first", str(first), "--trials", str(planted.trials), "--until", *map(str, sorted(planted.breaks)))
+    if planted.only:
+        seeds += ("--only", *planted.only)
     done = tree.run("-m", f"tests.rigs.{planted.rig}", *seeds, timeout_s=600)
     broken = {int(number) for number in re.findall(r"^invariant (\d+):", done.stdout, re.MULTILINE)}
     assert done.returncode == 1, f"{planted.name} was not caught\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"

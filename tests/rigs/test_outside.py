@@ -1,0 +1,40 @@
+"""Rig O in its short form: every kind of event at least once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.rigs.outside.events import EVENTS, named
+from tests.rigs.outside.story import campaign
+from tests.rigs.report import Report
+
+Record = Callable[[Report], None]
+
+TRIES = 3  # a machine that stands still for a moment misses a moment
+
+
+def befallen(record: Record, name: str) -> None:
+    """A story of this event; one that came too late is tried again with another seed."""
+    report = Report("outside")
+    for seed in range(TRIES):
+        report.add(campaign(seed, 1, (name,)))
+        if report.broken or report.effects[name]:
+            break
+    record(report)
+    report.judge((name,))
+
+
+@pytest.mark.parametrize("name", named(41))
+def test_invariant_41_locks_of_others(record: Record, name: str) -> None:
+    """Whoever reads or locks the ledger beside a run stops neither the run nor its end."""
+    befallen(record, name)
+
+
+@pytest.mark.soak
+def test_whatever_befalls_a_run(record: Record) -> None:
+    """The same, many times."""
+    report = campaign(1000, 20 * len(EVENTS))
+    record(report)
+    report.judge(EVENTS)
