@@ -6,9 +6,12 @@ It never logs, and it reads nothing but the sources named in `read_key`.
 from __future__ import annotations
 
 import base64
+import codecs
 import hashlib
 import json
 import os
+import re
+import shlex
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +24,17 @@ from bulkdelete.errors import UsageError
 __all__ = ["ApiKey", "Credential", "credentials_of", "has_source", "read_key", "seal_process"]
 
 _LONGEST = 4096  # characters; a longer "key" is a wrong file
+_LONGEST_BYTES = 4 * (_LONGEST + 2)  # of a file that is looked at: so many characters in UTF-8, and one too many
 _CREDENTIAL = "bulkdelete-api-key"  # its name under systemd's $CREDENTIALS_DIRECTORY
+_CREDENTIALS_MODE = stat.S_IRGRP  # systemd 254 and later shows them as 0440, and an ACL says who it is
+
+# What a key file holds that was meant for a shell or a .env file. Padding of base64 (`abc==`) is no value, and a name is letters,
+# digits and _ . - alone: a key with an = elsewhere stays a key.
+_ASSIGNMENT = re.compile(
+    r"(?:(?:export|set|setx|env)\s+|\$env:|\$)?[A-Za-z_][\w.-]*\s*(?:=\s*(?!=*$)|:\s+\S)", re.ASCII | re.IGNORECASE
+)
+_QUOTES = "\"'`“”‘’«»"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class ApiKey:
@@ -120,18 +133,19 @@ def read_key(
     --api-key-file (`-` is stdin), BULKDELETE_API_KEY_FILE, BULKDELETE_API_KEY, $CREDENTIALS_DIRECTORY/bulkdelete-api-key, a
     hidden prompt.
     """
+    folder = environ.get("CREDENTIALS_DIRECTORY") or None
     if file == "-":
-        return ApiKey(stdin(), "stdin")
+        return _bare(stdin(), "stdin")
     if file:
-        return _from_file(Path(file), "--api-key-file")
+        return _from_file(Path(file), "--api-key-file", folder)
     if named := environ.get("BULKDELETE_API_KEY_FILE"):
-        return _from_file(Path(named), "BULKDELETE_API_KEY_FILE")
+        return _from_file(Path(named), "BULKDELETE_API_KEY_FILE", folder)
     if value := environ.get("BULKDELETE_API_KEY"):
-        return ApiKey(value, "BULKDELETE_API_KEY")
-    if (folder := environ.get("CREDENTIALS_DIRECTORY")) and (credential := Path(folder) / _CREDENTIAL).exists():
-        return _from_file(credential, "CREDENTIALS_DIRECTORY")
+        return _bare(value, "BULKDELETE_API_KEY")
+    if folder and os.path.lexists(credential := Path(folder) / _CREDENTIAL):
+        return _from_file(credential, "CREDENTIALS_DIRECTORY", folder)
     if prompt is not None:
-        return ApiKey(prompt(), "the prompt")
+        return _bare(prompt(), "the prompt")
     raise UsageError(
         "no API key: put it into a file that only you can read, and name the file with --api-key-file or BULKDELETE_API_KEY_FILE"
     )
@@ -141,19 +155,51 @@ def has_source(environ: Mapping[str, str]) -> bool:
     """Whether the environment names a key, so that nobody need be asked."""
     named = any(environ.get(name) for name in ("BULKDELETE_API_KEY_FILE", "BULKDELETE_API_KEY"))
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    return named or bool(folder and (Path(folder) / _CREDENTIAL).exists())
+    return named or bool(folder and os.path.lexists(Path(folder) / _CREDENTIAL))
 
 
-def _from_file(path: Path, source: str) -> ApiKey:
+def _bare(text: str, source: str) -> ApiKey:
+    """The key, if nothing but a key is there. UsageError says what else is, and repeats nothing of it."""
+    word = text.strip()
+    if _ASSIGNMENT.match(word):
+        raise UsageError(
+            f"the API key from {source} is written as NAME=value. Leave only the value there, without quotes"
+        )
+    if word and (word[0] in _QUOTES or word[-1] in _QUOTES):
+        raise UsageError(f"the API key from {source} is in quotes. Take the quotes away")
+    return ApiKey(text, source)
+
+
+def _from_file(path: Path, source: str, credentials: str | None) -> ApiKey:
+    """A byte order mark and a line end do not belong to the key."""
+    shown = f"{source}: {path}" if _is_a_place(path) else f"{source}: the file (not shown: this may be the key itself)"
     try:
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) and path.is_file():
-            raise UsageError(f"{source}: {path} can be read by others. Run: chmod 600 {path}")
-        with path.open(encoding="utf-8") as file:
-            text = file.read(_LONGEST + 2)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"{source}: {path} cannot be read ({reason})") from None
-    return ApiKey(text, f"{source} {path}")
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            closed = stat.S_IRWXG | stat.S_IRWXO
+            if credentials is not None and _lies_in(path, credentials):
+                closed &= ~_CREDENTIALS_MODE
+            if stat.S_ISREG(status.st_mode) and status.st_mode & closed:
+                raise UsageError(f"{source}: {path} can be read by others. Run: chmod 600 {shlex.quote(str(path))}")
+            raw = file.read(_LONGEST_BYTES)
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be read ({error.strerror})") from None
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(raw, final=len(raw) < _LONGEST_BYTES)
+    except UnicodeDecodeError:
+        what = ", but UTF-16" if raw.startswith(_UTF16) else ""
+        raise UsageError(f"{shown} cannot be read (it is not UTF-8 text){what}. Save it as UTF-8") from None
+    return _bare(text, f"{source} {path}")
+
+
+def _is_a_place(path: Path) -> bool:
+    """Whether a path is one: there is something, or at least a folder that was named. Else it may be a key in the wrong variable."""
+    folder = path.parent
+    return os.path.lexists(path) or (len(folder.parts) > 1 and folder.is_dir())
+
+
+def _lies_in(path: Path, folder: str) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def seal_process() -> None:

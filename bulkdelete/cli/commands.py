@@ -13,12 +13,16 @@ import click
 from bulkdelete import __version__
 from bulkdelete.cli.options import (
     DOUBTS,
+    FILE,
+    NUMBER,
     RATE,
     SECONDS,
     Purposeful,
     accepting_options,
+    argument,
     confirming_options,
     key_options,
+    option,
     output_options,
     pacing_options,
     reading_options,
@@ -28,8 +32,8 @@ from bulkdelete.cli.options import (
 from bulkdelete.errors import UsageError
 from bulkdelete.model import State
 
-_LEDGER = click.argument("ledger", type=click.Path(path_type=Path))
-_FILES = click.argument("files", nargs=-1, required=True, metavar="FILES...")
+_LEDGER = argument("ledger", type=FILE)
+_FILES = argument("files", nargs=-1, required=True, metavar="FILES...")
 _OUTCOMES = [state.label for state in State]
 
 
@@ -46,11 +50,11 @@ def program() -> None:
 @_FILES
 @reading_options
 @accepting_options
-@click.option("--api-url", metavar="URL", help="The server that the run would go to.")
-@click.option("--doubts", type=DOUBTS, help="As `run` would be told.")
-@click.option("--max-orders", type=int, metavar="N", help="As `run` would be told.")
-@click.option("--rate", type=RATE, metavar="N/min", help="How long it would take at this rate, as `run` would be told.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@option("--api-url", metavar="URL", help="The server that the run would go to.")
+@option("--doubts", type=DOUBTS, help="As `run` would be told.")
+@option("--max-orders", type=NUMBER, metavar="N", help="As `run` would be told.")
+@option("--rate", type=RATE, metavar="N/min", help="How long it would take at this rate, as `run` would be told.")
+@option("--json", "as_json", is_flag=True, help="As JSON.")
 def plan(files: tuple[str, ...], **options: Any) -> int:
     """What `run` would send, what is left out and why, and how long it would take. Offline; nothing is sent or kept."""
     from bulkdelete.cli.planning import plan_files
@@ -80,7 +84,7 @@ def run(files: tuple[str, ...], **options: Any) -> int:
 
 @program.command(cls=Purposeful)
 @_LEDGER
-@click.option("--retry", metavar="refused[:STATUS]", help="Send refused orders once more.")
+@option("--retry", metavar="refused[:STATUS]", help="Send refused orders once more.")
 @key_options
 @sending_options
 @pacing_options
@@ -96,8 +100,8 @@ def resume(ledger: Path, **options: Any) -> int:
 
 @program.command()
 @_LEDGER
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@click.option("--watch", is_flag=True, help="Again every two seconds, until interrupted.")
+@option("--json", "as_json", is_flag=True, help="As JSON.")
+@option("--watch", is_flag=True, help="Again every two seconds, until interrupted.")
 def status(ledger: Path, as_json: bool, watch: bool) -> None:
     """What LEDGER says at this moment: counts, pace, doubts. Works beside a run."""
     from bulkdelete.report.status import read_status, status_json, status_text
@@ -114,9 +118,9 @@ def status(ledger: Path, as_json: bool, watch: bool) -> None:
 
 @program.command()
 @_LEDGER
-@click.option("-f", "--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
-@click.option("--outcome", "outcomes", multiple=True, type=click.Choice(_OUTCOMES), help="Only these; may be repeated.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file instead of stdout.")
+@option("-f", "--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@option("--outcome", "outcomes", multiple=True, type=click.Choice(_OUTCOMES), help="Only these; may be repeated.")
+@option("-o", "--output", type=FILE, help="A file instead of stdout.")
 def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | None) -> None:
     """One row an order: what happened to it, when, and where it was read."""
     from bulkdelete.cli.files import replaced, spare
@@ -134,28 +138,20 @@ def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | No
 
 
 @program.command()
-@click.option(
-    "--orders", type=click.Path(path_type=Path), metavar="CSV", help="Orders that exist, as `run` would read them."
-)
-@click.option("--others", type=int, default=100, show_default=True, help="As many other orders of the same accounts.")
-@click.option(
-    "--account-id", type=int, default=1, show_default=True, help="The account of orders whose row names none."
-)
-@click.option("--limit", type=int, default=30, show_default=True, help="Requests per minute, and burst.")
-@click.option("--headers", type=click.Choice(["full", "retry-after", "none"]), default="full", show_default=True)
-@click.option("--latency", type=SECONDS, default=0.05, show_default=True, help="Median of the answers' time.")
-@click.option(
-    "--native", type=int, multiple=True, metavar="ID", help="An order that cannot be deleted; may be repeated."
-)
-@click.option("--all-native", is_flag=True, help="No order can be deleted.")
-@click.option("--native-status", type=int, default=412, show_default=True)
-@click.option(
-    "--fault", "faults", multiple=True, metavar="KIND=SHARE", help="For example drop_after=0.05; may be repeated."
-)
-@click.option("--key", metavar="KEY", help="The only key that is accepted; not a real one.  [default: any]")
-@click.option("--journal", type=click.Path(path_type=Path), metavar="PATH", help="Every request, as JSON lines.")
-@click.option("--port", type=int, default=8765, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@option("--orders", type=FILE, metavar="CSV", help="Orders that exist, as `run` would read them.")
+@option("--others", type=NUMBER, default=100, show_default=True, help="As many other orders of the same accounts.")
+@option("--account-id", type=NUMBER, default=1, show_default=True, help="The account of orders whose row names none.")
+@option("--limit", type=NUMBER, default=30, show_default=True, help="Requests per minute, and burst.")
+@option("--headers", type=click.Choice(["full", "retry-after", "none"]), default="full", show_default=True)
+@option("--latency", type=SECONDS, default=0.05, show_default=True, help="Median of the answers' time.")
+@option("--native", type=NUMBER, multiple=True, metavar="ID", help="An order that cannot be deleted; may be repeated.")
+@option("--all-native", is_flag=True, help="No order can be deleted.")
+@option("--native-status", type=NUMBER, default=412, show_default=True)
+@option("--fault", "faults", multiple=True, metavar="KIND=SHARE", help="For example drop_after=0.05; may be repeated.")
+@option("--key", metavar="KEY", help="The only key that is accepted; not a real one.  [default: any]")
+@option("--journal", type=FILE, metavar="PATH", help="Every request, as JSON lines.")
+@option("--port", type=NUMBER, default=8765, show_default=True)
+@option("--seed", type=NUMBER, default=0, show_default=True)
 def simulate(**options: Any) -> None:
     """The API on this machine, to try things against. Nothing real is touched."""
     from bulkdelete.cli.simulating import serve

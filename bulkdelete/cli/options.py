@@ -1,26 +1,38 @@
-"""Options that more than one command has, and the types of their values."""
+"""How every option is made, the types of their values, and the options that more than one command has.
+
+An empty value and two values that contradict each other are wrong use, for every option of every command. Nothing is opened here.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from bulkdelete.model import Doubts
 
 __all__ = [
     "DOUBTS",
     "FAILURES",
+    "FILE",
     "GUARD",
+    "NUMBER",
     "RATE",
     "SECONDS",
+    "Argument",
+    "Number",
+    "Option",
     "Purposeful",
     "accepting_options",
+    "argument",
     "confirming_options",
     "key_options",
+    "option",
     "output_options",
     "pacing_options",
     "reading_options",
@@ -29,6 +41,63 @@ __all__ = [
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_MAY_BE_BLANK = ("delimiter",)  # a space or a tab is a delimiter
+
+
+class _AllValues:
+    """A parser that keeps every value an option was given, where click keeps the last."""
+
+    _KEEPING = {"store": "append", "store_const": "append_const"}  # noqa: RUF012  # never changed
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+
+    def add_option(self, *, action: str, **rest: Any) -> None:
+        self._parser.add_option(action=self._KEEPING.get(action, action), **rest)
+
+
+class Option(click.Option):
+    """An option whose value is never empty, and never given twice with different values."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(cast(Any, _AllValues(parser)), ctx)
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        name = self.name or ""
+        given = opts.get(name)
+        if isinstance(given, list):
+            _check_filled(given, self, ctx)
+            if not self.multiple:
+                if any(value != given[0] for value in given) and not ctx.resilient_parsing:
+                    raise click.UsageError(self._contradiction(), ctx)
+                opts = {**opts, name: given[-1]}
+        return super().consume_value(ctx, opts)
+
+    def _contradiction(self) -> str:
+        if self.secondary_opts:
+            return f"{self.opts[0]} and {self.secondary_opts[0]} contradict each other. Give one of them"
+        return f"{self.opts[-1]} is given twice, with different values. Give it once"
+
+
+class Argument(click.Argument):
+    """An argument that is never empty."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        _check_filled(value if isinstance(value, list | tuple) else [value], self, ctx)
+        return super().process_value(ctx, value)
+
+
+def _check_filled(values: list[Any] | tuple[Any, ...], parameter: click.Parameter, ctx: click.Context) -> None:
+    for value in values:
+        blank = value == "" or (isinstance(value, str) and value.isspace() and parameter.name not in _MAY_BE_BLANK)
+        if blank and not ctx.resilient_parsing:
+            named = parameter.opts[-1] if isinstance(parameter, click.Option) else parameter.make_metavar(ctx)
+            raise click.UsageError(f"{named} is empty: give a value (is a variable unset?), or leave it out", ctx)
+
+
+option: Callable[..., Callable[[Any], Any]] = partial(click.option, cls=Option)
+argument: Callable[..., Callable[[Any], Any]] = partial(click.argument, cls=Argument)
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -39,10 +108,37 @@ class _Seconds(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", str(value).strip(), re.ASCII)
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", str(value), re.ASCII)
         if not found:
             self.fail(f"{value!r} is no duration; write 90, 90s, 15m, 2h or 1d", param, ctx)
         return float(found[1]) * _UNITS[found[2]]
+
+
+class Number(click.ParamType[int]):
+    """A whole number in ASCII digits, as ids are read: `int` would take 1_000, +5 and the digits of other scripts."""
+
+    name = "N"
+
+    def __init__(self, low: int = 0, high: int = 2**63 - 1) -> None:
+        self._low, self._high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch(r"\d{1,19}", str(value), re.ASCII):
+            self.fail(f"{value!r} is no whole number; write it in the digits 0 to 9 alone", param, ctx)
+        if not self._low <= int(value) <= self._high:
+            self.fail(f"{value} is out of range; give a number from {self._low} to {self._high}", param, ctx)
+        return int(value)
+
+
+class _File(click.Path):
+    """A file's path. `-` is none: what reads stdin or writes to stdout says so itself."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value) == "-":
+            self.fail("- is no file here; name one, or ./- for a file of that name", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class _Guard(click.ParamType[int | str]):
@@ -62,7 +158,7 @@ class _Rate(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        found = re.fullmatch(r"(\d{1,7}(?:\.\d+)?)\s*(?:/\s*(s|min|h))?", str(value).strip(), re.ASCII)
+        found = re.fullmatch(r"(\d{1,7}(?:\.\d+)?)\s*(?:/\s*(s|min|h))?", str(value), re.ASCII)
         if not found or not float(found[1]):
             self.fail(f"{value!r} is no rate; write 30/min, 5/s or 1800/h", param, ctx)
         return float(found[1]) * {"s": 60.0, "min": 1.0, "h": 1 / 60, None: 1.0}[found[2]]
@@ -86,13 +182,14 @@ class _Percent(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", str(value).strip(), re.ASCII)
+        found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", str(value), re.ASCII)
         if not found:
             self.fail(f"{value!r} is no share; write 20%", param, ctx)
         return float(found[1])
 
 
 SECONDS, GUARD, RATE, FAILURES, PERCENT = _Seconds(), _Guard(), _Rate(), _Failures(), _Percent()
+NUMBER, FILE = Number(), _File(path_type=Path)
 
 
 DOUBTS = click.Choice([rule.value for rule in Doubts])
@@ -128,77 +225,76 @@ def _together(purpose: str, *options: Callable[[Command], Command]) -> Callable[
 
 reading_options = _together(
     "Input",
-    click.option("--account-id", type=int, metavar="ID", help="The account of orders whose row names none."),
-    click.option(
+    option("--account-id", type=NUMBER, metavar="ID", help="The account of orders whose row names none."),
+    option(
         "--revert-stock/--keep-stock",
         "revert_stock",
         default=None,
         help="Return the orders' quantities to stock, or not. There is no default: say it, or have a column.",
     ),
-    click.option("--column", metavar="NAME|N", help="The column of the order ids, by name or number."),
-    click.option("--sheet", metavar="NAME|N", help="The sheet of a workbook."),
-    click.option("--encoding", metavar="NAME", help="Of the text.  [default: found out]"),
-    click.option("--delimiter", metavar="CHAR", help="Between cells; `tab` for a tab.  [default: found out]"),
-    click.option(
+    option("--column", metavar="NAME|N", help="The column of the order ids, by name or number."),
+    option("--sheet", metavar="NAME|N", help="The sheet of a workbook."),
+    option("--encoding", metavar="NAME", help="Of the text.  [default: found out]"),
+    option("--delimiter", metavar="CHAR", help="Between cells; `tab` for a tab.  [default: found out]"),
+    option(
         "--thousands", metavar=".|,", help="A mark that groups the digits of ids.  [default: such ids are rejected]"
     ),
-    click.option(
-        "--rejects", type=click.Path(path_type=Path), metavar="PATH", help="Write every rejected row there, as CSV."
-    ),
-    click.option(
+    option("--rejects", type=FILE, metavar="PATH", help="Write every rejected row to this new file, as CSV."),
+    option(
         "--ledger",
-        type=click.Path(path_type=Path),
+        type=FILE,
         metavar="PATH",
         help="Where the ledger lies.  [default: FILE.ledger.db]",
     ),
 )
 accepting_options = _together(
     "Input",
-    click.option("--skip-rejected", is_flag=True, help="Go on without the rejected rows."),
-    click.option("--allow-empty", is_flag=True, help="An input without orders is fine."),
+    option("--skip-rejected", is_flag=True, help="Go on without the rejected rows."),
+    option("--allow-empty", is_flag=True, help="An input without orders is fine."),
 )
 key_options = _together(
     "Key and server",
-    click.option(
+    option(
         "--api-key-file",
         metavar="PATH|-",
         help="File with the API key, readable by you alone. `-`: the first line of stdin.",
     ),
-    click.option("--api-url", metavar="URL", help="Another server. https, or http on this machine."),
-    click.option(
+    option("--api-url", metavar="URL", help="Another server. https, or http on this machine."),
+    option(
         "--ca-file",
-        type=click.Path(path_type=Path),
+        type=FILE,
         metavar="PATH",
         help="Certificates to trust instead of the system's.",
     ),
 )
 sending_options = _together(
     "Sending",
-    click.option("--slots", type=int, metavar="N", help="Requests in flight at most.  [default: 64]"),
-    click.option("--timeout", type=SECONDS, help="For an answer, once a request is sent.  [default: 30s]"),
-    click.option(
-        "--attempts", type=int, metavar="N", help="Attempts of an order in one run that may end in doubt.  [default: 3]"
+    option("--slots", type=NUMBER, metavar="N", help="Requests in flight at most.  [default: 64]"),
+    option("--timeout", type=SECONDS, help="For an answer, once a request is sent.  [default: 30s]"),
+    option(
+        "--attempts",
+        type=NUMBER,
+        metavar="N",
+        help="Attempts of an order in one run that may end in doubt.  [default: 3]",
     ),
-    click.option(
+    option(
         "--doubts",
         type=DOUBTS,
         help="An order that may or may not be deleted: leave it to a person, or send it again. "
         " [default: hold where stock returns, else resend]",
     ),
-    click.option(
-        "--patience", type=SECONDS, help="Give up, resumably, after this long without progress.  [default: 12h]"
-    ),
-    click.option("--grace", type=SECONDS, help="For what is in flight, when asked to stop.  [default: 20s]"),
+    option("--patience", type=SECONDS, help="Give up, resumably, after this long without progress.  [default: 12h]"),
+    option("--grace", type=SECONDS, help="For what is in flight, when asked to stop.  [default: 20s]"),
 )
 pacing_options = _together(
     "Pacing",
-    click.option(
+    option(
         "--rate",
         type=RATE,
         metavar="N/min",
         help="Send no more than this, also where the limit allows it; or N/s, N/h.",
     ),
-    click.option(
+    option(
         "--reserve",
         type=PERCENT,
         metavar="N%",
@@ -208,10 +304,10 @@ pacing_options = _together(
 )
 stopping_options = _together(
     "Stopping",
-    click.option("--max-orders", type=int, metavar="N", help="Send nothing if more orders than this would be sent."),
-    click.option("--max-failures", type=FAILURES, help="Stop once so many orders are refused or in doubt."),
-    click.option("--max-time", type=SECONDS, help="Stop, resumably, after this long."),
-    click.option(
+    option("--max-orders", type=NUMBER, metavar="N", help="Send nothing if more orders than this would be sent."),
+    option("--max-failures", type=FAILURES, help="Stop once so many orders are refused or in doubt."),
+    option("--max-time", type=SECONDS, help="Stop, resumably, after this long."),
+    option(
         "--guard",
         type=GUARD,
         help="Stop if so many orders of an account were answered and none was deleted, or 50 are refused in a row.  [default: 20]",
@@ -219,24 +315,20 @@ stopping_options = _together(
 )
 confirming_options = _together(
     "Confirming",
-    click.option("--yes", is_flag=True, help="Do not ask."),
-    click.option(
-        "--expect", type=int, metavar="N", help="Do not ask; send nothing unless the input names exactly N orders."
+    option("--yes", is_flag=True, help="Do not ask."),
+    option(
+        "--expect", type=NUMBER, metavar="N", help="Do not ask; send nothing unless the input names exactly N orders."
     ),
 )
 output_options = _together(
     "Output",
-    click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout."),
-    click.option(
+    option("--json", "as_json", is_flag=True, help="The result as JSON on stdout."),
+    option(
         "--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", help="Of the log on stderr."
     ),
-    click.option(
-        "--log-file", type=click.Path(path_type=Path), metavar="PATH", help="The whole log, as JSON lines; appended."
-    ),
-    click.option("--progress/--no-progress", default=None, help="A bar on a terminal.  [default: on a terminal]"),
-    click.option(
-        "--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Of the log on stderr."
-    ),
-    click.option("-q", "--quiet", count=True, help="Less on stderr."),
-    click.option("-v", "--verbose", count=True, help="More on stderr: every order."),
+    option("--log-file", type=FILE, metavar="PATH", help="The whole log, as JSON lines; appended."),
+    option("--progress/--no-progress", default=None, help="A bar on a terminal.  [default: on a terminal]"),
+    option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Of the log on stderr."),
+    option("-q", "--quiet", count=True, help="Less on stderr."),
+    option("-v", "--verbose", count=True, help="More on stderr: every order."),
 )

@@ -28,7 +28,7 @@ def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     """The command `plan`. Returns its exit code."""
     settings = Settings(
         ledger=ledger_of(files, options["ledger"]),
-        api_url=options["api_url"] or API_URL,
+        api_url=API_URL if options["api_url"] is None else options["api_url"],
         account_id=options["account_id"],
         revert_stock=options["revert_stock"],
         doubts=Doubts(options["doubts"]) if options["doubts"] else None,

@@ -206,7 +206,7 @@ def _prompt() -> str:
 def _settings(ledger: Path, options: dict[str, Any]) -> Settings:
     """The settings that were given; what was not keeps its default."""
     given: dict[str, Any] = {
-        "api_url": options["api_url"] or API_URL,
+        "api_url": API_URL if options["api_url"] is None else options["api_url"],
         "ca_file": options["ca_file"],
         "account_id": options.get("account_id"),
         "revert_stock": options.get("revert_stock"),

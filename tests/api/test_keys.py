@@ -8,6 +8,7 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -144,6 +145,110 @@ def test_not_utf8(tmp_path: Path, value: bytes) -> None:
         from_file(key_file(tmp_path, value))
     assert caught.value.__suppress_context__
     assert "SENTINEL" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r\n\r\n"], ids=ascii)
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
+def test_what_windows_writes_around_a_key(tmp_path: Path, start: bytes, end: str) -> None:
+    """A byte order mark at the start and CR LF at the end are no part of the key."""
+    assert from_file(key_file(tmp_path, start + f"{KEY}{end}".encode())).reveal() == KEY
+
+
+def test_half_a_character_at_the_end(tmp_path: Path) -> None:
+    """A file that was cut inside a character is no key, however good its rest looks."""
+    with pytest.raises(UsageError, match="not UTF-8"):
+        from_file(key_file(tmp_path, b"SENTINEL\xc3"))
+
+
+def from_everywhere(folder: Path, value: str) -> Iterator[Callable[[], ApiKey]]:
+    yield lambda: from_file(key_file(folder, value))
+    yield lambda: read_key(None, {"BULKDELETE_API_KEY_FILE": str(key_file(folder, value))}, no_stdin, None)
+    yield lambda: read_key(None, {"BULKDELETE_API_KEY": value}, no_stdin, None)
+    yield lambda: read_key("-", {}, lambda: value, None)
+    yield lambda: read_key(None, {}, no_stdin, lambda: value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "API_KEY=SENTINEL", "BULKDELETE_API_KEY=SENTINEL", "export X=SENTINEL", "key=SENTINEL", "api-key=SENTINEL", "api.key=SENTINEL",
+        "API_KEY = SENTINEL", "API_KEY: SENTINEL", "$env:API_KEY=SENTINEL", "set API_KEY=SENTINEL", "API_KEY='SENTINEL'",
+        "API_KEY=SENTINEL==",
+    ],
+)  # fmt: skip
+def test_a_key_with_its_name(tmp_path: Path, value: str) -> None:
+    """A line of a shell or of a .env file is no key: the reason says so, and nothing of it is repeated."""
+    for read in from_everywhere(tmp_path, value):
+        with pytest.raises(UsageError, match=r"NAME=value\. Leave only the value") as caught:
+            read()
+        assert "SENTINEL" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['"SENTINEL"', "'SENTINEL'", "`SENTINEL`", "“SENTINEL”", "«SENTINEL»", '"SENTINEL', "SENTINEL'"],
+    ids=range(7),
+)
+def test_a_key_in_quotes(tmp_path: Path, value: str) -> None:
+    """Quotes that a shell would have taken away are no part of a key."""
+    for read in from_everywhere(tmp_path, value):
+        with pytest.raises(UsageError, match=r"in quotes\. Take the quotes away") as caught:
+            read()
+        assert "SENTINEL" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["c2VjcmV0=", "c2VjcmV0cw==", "_w-x.y=", "a+b=c", "k/=x", "9=x", "user:pass", "it's", "=x", "a=="]
+)
+def test_a_key_with_signs_in_it(tmp_path: Path, value: str) -> None:
+    """The padding of base64, and signs inside a key, are the key's own."""
+    for read in from_everywhere(tmp_path, value):
+        assert read().reveal() == value
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o400, 0o600, 0o640])
+@pytest.mark.parametrize("name", ["bulkdelete-api-key", "another"])
+def test_a_credential_of_systemd(tmp_path: Path, name: str, mode: int) -> None:
+    """A group may read it under $CREDENTIALS_DIRECTORY, whoever names it: the mode is an ACL's mask there."""
+    path = key_file(tmp_path, mode=mode, name=name)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    if name == "bulkdelete-api-key":
+        assert read_key(None, environ, no_stdin, None).reveal() == KEY
+    assert read_key(str(path), environ, no_stdin, None).reveal() == KEY
+    assert read_key(None, environ | {"BULKDELETE_API_KEY_FILE": str(path)}, no_stdin, None).reveal() == KEY
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o441, 0o460, 0o450])
+def test_a_credential_that_others_can_reach(tmp_path: Path, mode: int) -> None:
+    """More than reading by the group is refused there, too."""
+    key_file(tmp_path, mode=mode, name="bulkdelete-api-key")
+    with pytest.raises(UsageError, match="can be read by others"):
+        read_key(None, {"CREDENTIALS_DIRECTORY": str(tmp_path)}, no_stdin, None)
+
+
+def test_a_file_that_is_no_credential(tmp_path: Path) -> None:
+    """Elsewhere, and behind a link that leads out of $CREDENTIALS_DIRECTORY, a group may not read it."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    outside = key_file(tmp_path, mode=0o440)
+    (credentials / "bulkdelete-api-key").symlink_to(outside)
+    environ = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    for file in (None, str(outside)):
+        with pytest.raises(UsageError, match="can be read by others"):
+            read_key(file, environ, no_stdin, None)
+
+
+@pytest.mark.parametrize(
+    "value", ["SENTINEL", "SENTINEL" * 40, "SENT/SENTINEL=", "/SENTINEL", "//SENTINEL", "SENTINEL+/k="]
+)
+def test_a_key_where_a_file_is_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str) -> None:
+    """A key in the variable for its file is not repeated: what names no place may be the key itself."""
+    monkeypatch.chdir(tmp_path)
+    for file, environ in ((value, {}), (None, {"BULKDELETE_API_KEY_FILE": value})):
+        with pytest.raises(UsageError, match="cannot be read") as caught:
+            read_key(file, environ, no_stdin, None)
+        assert "SENTINEL" not in str(caught.value)
+        assert "--api-key-file" in str(caught.value) or "BULKDELETE_API_KEY_FILE" in str(caught.value)
 
 
 def test_missing_file(tmp_path: Path) -> None:
