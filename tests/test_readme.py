@@ -12,7 +12,7 @@ import pytest
 
 from bulkdelete.cli.commands import program
 from bulkdelete.core.policy import VERDICTS, Case
-from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_WHY
+from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_WHY, EXIT_UNFORESEEN
 from bulkdelete.ledger.schema import MIGRATIONS
 from bulkdelete.model import State
 
@@ -40,7 +40,7 @@ def test_the_table_of_answers_is_the_programs() -> None:
 def test_the_exit_codes_are_the_programs() -> None:
     """Every code that can come out stands in the table."""
     told = {int(code) for cells in table("exit") for code in cells[0].split(",")}
-    assert told == {0, 1, *EXIT_OF_WHY.values(), *EXIT_OF_ERROR.values()}
+    assert told == {0, 1, EXIT_UNFORESEEN, *EXIT_OF_WHY.values(), *EXIT_OF_ERROR.values()}
 
 
 def test_the_outcomes_are_the_programs() -> None:

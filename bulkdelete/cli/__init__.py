@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from bulkdelete.core.summary import EXIT_OF_ERROR
+from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_UNFORESEEN
 from bulkdelete.errors import BulkDeleteError
 
 __all__ = ["main"]
@@ -22,10 +23,9 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     from bulkdelete.cli.commands import program
+    from bulkdelete.cli.streams import prepare
 
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # closed by whoever started us
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
+    prepare()
     code: int
     try:
         code = program.main(prog_name="bulkdelete", standalone_mode=False) or 0
@@ -38,12 +38,23 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         code = 130
         _say("bulkdelete: interrupted")
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click makes the first one the second, with exit code 1
         code = 0
-    except OSError as error:
-        code = 1
-        _say(f"bulkdelete: {error}")
+    except Exception as error:  # the last net: whatever else goes wrong is never an exit code that means something else
+        code = EXIT_UNFORESEEN
+        _say(f"bulkdelete: {_unforeseen(error)}")
     _leave(code)
+
+
+def _unforeseen(error: Exception) -> str:
+    """What went wrong and where, without the error's own words: they may quote a URL, and with it the key."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "bulkdelete" in Path(frame.filename).parts] or frames
+    place = f" in {Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else ""
+    why = f" ({error.strerror})" if isinstance(error, OSError) else ""
+    notes = "".join(f". {note}" for note in getattr(error, "__notes__", ()))
+    what = "a bug in this program, or an error of the system that it does not know"
+    return f"{what}: {type(error).__name__}{why}{place}. Please report it{notes}"
 
 
 def _hint(error: click.ClickException) -> str:

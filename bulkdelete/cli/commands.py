@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -104,14 +103,15 @@ def resume(ledger: Path, **options: Any) -> int:
 @option("--watch", is_flag=True, help="Again every two seconds, until interrupted.")
 def status(ledger: Path, as_json: bool, watch: bool) -> None:
     """What LEDGER says at this moment: counts, pace, doubts. Works beside a run."""
+    from bulkdelete.cli.streams import tell
     from bulkdelete.report.status import read_status, status_json, status_text
 
     while True:
         now = read_status(ledger)
         if watch and not as_json:
             click.clear()
-        click.echo(json.dumps(status_json(now)) if as_json else status_text(now))
-        if not watch:
+        heard = tell(json.dumps(status_json(now)) if as_json else status_text(now))
+        if not (watch and heard):
             return
         time.sleep(2)
 
@@ -120,21 +120,21 @@ def status(ledger: Path, as_json: bool, watch: bool) -> None:
 @_LEDGER
 @option("-f", "--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
 @option("--outcome", "outcomes", multiple=True, type=click.Choice(_OUTCOMES), help="Only these; may be repeated.")
-@option("-o", "--output", type=FILE, help="A file instead of stdout.")
-def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | None) -> None:
+@option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="PATH|-",
+    help="A new file instead of stdout, which is `-`.",
+)
+@option("--overwrite", is_flag=True, help="The file may replace one that exists.")
+def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | None, overwrite: bool) -> None:
     """One row an order: what happened to it, when, and where it was read."""
-    from bulkdelete.cli.files import replaced, spare
-    from bulkdelete.intake.cells import escaped
-    from bulkdelete.report.export import Format, export
+    from bulkdelete.cli.exporting import export_ledger
+    from bulkdelete.report.export import Format
 
     wanted = frozenset(state for state in State if state.label in outcomes)
-    if output is None:
-        export(ledger, sys.stdout, Format(form), wanted)
-        return
-    spare("--output", output, (), ledger)
-    with replaced(output) as out:
-        rows = export(ledger, out, Format(form), wanted)
-    click.echo(f"{rows:,} orders written to {escaped(str(output))}", err=True)
+    export_ledger(ledger, Format(form), wanted, output, overwrite)
 
 
 @program.command()

@@ -1,50 +1,142 @@
-"""Files that the command line writes: private, and whole or absent."""
+"""Files that the command line writes: private, whole or absent, and in the place of nothing that somebody needs.
+
+What stands under the name of an output is looked at before anything is read; whether it is a ledger is told by its first bytes.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
-from collections.abc import Iterable, Iterator
+import re
+import secrets
+import stat
+import struct
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from bulkdelete.cli.streams import ESCAPING
 from bulkdelete.errors import UsageError
+from bulkdelete.intake import STDIN, matches
+from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger.place import sync_folder
+from bulkdelete.ledger.schema import APPLICATION_ID
 
-__all__ = ["appended", "replaced", "spare"]
+__all__ = ["appended", "check_outputs", "replaced"]
 
+_APPENDED = ("--log-file", "--journal")  # the other outputs are written anew
 _LEDGER_FILES = ("", "-wal", "-shm", "-journal", ".lock", ".staging", ".new")
+_SQLITE, _HEAD_BYTES = b"SQLite format 3\0", 100
+_SYSTEMS_FOLDERS = ("/dev", "/dev/fd", "/proc/self/fd")  # what lies there is the system's: its links are no trap
+_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+_DESCRIPTOR = re.compile(r"(?:/dev|/proc/self)/fd/(\d{1,9})", re.ASCII)
+_NAME_KEPT = 40  # characters of an output's name in that of its draft: a name has 255 bytes at most
 
 
-def spare(option: str, output: Path | None, inputs: Iterable[str], ledger: Path) -> None:
-    """Refuse an output that is an input, or the ledger or a file of its. Raises UsageError, naming the option."""
-    if output is None:
-        return
-    kept = [Path(name) for name in inputs] + [ledger.with_name(ledger.name + end) for end in _LEDGER_FILES]
-    if any(_same(output, path) for path in kept):
-        raise UsageError(f"{option} {output} is an input or the ledger: name another file")
+def check_outputs(
+    outputs: Mapping[str, Path | None], inputs: Iterable[str], ledger: Path | None, options: Mapping[str, Any]
+) -> None:
+    """Refuse an output, by its option, that is an input (a name or a pattern), a key, certificates, a ledger or another output,
+    and one that would replace a file without `--overwrite`. It opens no input. Raises UsageError.
+    """
+    given = {option: path for option, path in outputs.items() if path is not None and str(path) != "-"}
+    for (option, one), (other_option, other) in combinations(given.items(), 2):
+        if _same(one, other):
+            raise UsageError(f"{option} and {other_option} name one file, {_shown(one)}: name two")
+    taken = list(_taken(inputs, ledger, options))
+    for option, output in given.items():
+        for what, path in taken:
+            if _same(output, path):
+                raise UsageError(f"{option} {_shown(output)} is {what}: name another file")
+        if _is_of_a_ledger(output):
+            raise UsageError(f"{option} {_shown(output)} is a ledger or a file of one: name another file")
+        if option not in _APPENDED and not options.get("overwrite"):
+            _check_free(option, output)
 
 
-def _same(one: Path, other: Path) -> bool:
+def _taken(
+    inputs: Iterable[str], ledger: Path | None, options: Mapping[str, Any]
+) -> Iterator[tuple[str, Path | os.stat_result]]:
+    """What an output must not be, and what that is called."""
+    for pattern in inputs:
+        for name in matches(pattern):
+            yield "an input", os.fstat(0) if name == STDIN else Path(name)
+    for key in (options.get("api_key_file"), os.environ.get("BULKDELETE_API_KEY_FILE")):
+        if key:
+            yield "the file of the API key", os.fstat(0) if key == STDIN else Path(key)
+    if folder := os.environ.get("CREDENTIALS_DIRECTORY"):
+        for path in Path(folder).glob("*"):
+            yield "a credential", path
+    if options.get("ca_file"):
+        yield "the file of --ca-file", options["ca_file"]
+    if ledger is not None:
+        for end in _LEDGER_FILES:
+            yield "the ledger or a file of its", ledger.with_name(ledger.name + end)
+
+
+def _same(one: Path, other: Path | os.stat_result) -> bool:
+    """Whether two names are one file, also by links, or would be one."""
     try:
-        return one.samefile(other)
-    except OSError:
-        return one.resolve() == other.resolve()
+        there = other if isinstance(other, os.stat_result) else other.stat()
+        status = one.stat()
+    except (OSError, ValueError):
+        return isinstance(other, Path) and os.path.realpath(one) == os.path.realpath(other)
+    return os.path.samestat(status, there) and not stat.S_ISCHR(status.st_mode)  # a terminal or /dev/null may be both
+
+
+def _is_of_a_ledger(path: Path) -> bool:
+    return any(
+        path.name.endswith(end) and path.name != end and _is_ledger(path.with_name(path.name.removesuffix(end)))
+        for end in _LEDGER_FILES
+    )
+
+
+def _is_ledger(path: Path) -> bool:
+    try:
+        if not path.is_file():  # a pipe would wait for its other end
+            return False
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except (OSError, ValueError):
+        return False
+    return head.startswith(_SQLITE) and head[68:72] == struct.pack(">I", APPLICATION_ID)
+
+
+def _check_free(option: str, path: Path) -> None:
+    if os.path.lexists(path):
+        _check_plain(path)
+        raise UsageError(f"{option} {_shown(path)} exists already. Name a new file, or replace it with --overwrite")
+
+
+def _check_plain(path: Path) -> None:
+    if path.is_symlink() or (os.path.lexists(path) and not path.is_file()):
+        raise UsageError(f"{_shown(path)} is no plain file: name another one")
+
+
+def _shown(path: Path) -> str:
+    return escaped(str(path))
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[TextIO]:
-    """A text file that takes the place of `path` when all of it is on the disk, and not before. Raises OSError, UsageError."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UsageError(f"{path} is no plain file: name another one")
+def replaced(path: Path, overwrite: bool = True) -> Iterator[TextIO]:
+    """A text file that gets its name when all of it is on the disk, and not before. Raises OSError, UsageError.
+
+    The draft beside it has a random name: what another process left there blocks nobody.
+    """
+    _check_plain(path)
     folder = path.absolute().parent
-    draft = folder / f".{path.name}.{os.getpid()}.part"
+    draft = folder / f".{path.name[:_NAME_KEPT]}.{secrets.randbelow(10**16)}.part"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(fd, "w", encoding="utf-8", errors=ESCAPING, newline="") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if not overwrite and os.path.lexists(path):
+            raise UsageError(f"{_shown(path)} was made meanwhile. Name a new file, or replace it with --overwrite")
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
@@ -53,6 +145,22 @@ def replaced(path: Path) -> Iterator[TextIO]:
 
 
 def appended(path: Path) -> TextIO:
-    """A text file to append lines to; made so that nobody else can read it. Raises OSError."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-    return os.fdopen(fd, "a", encoding="utf-8", buffering=1)
+    """A text file to append lines to; made so that nobody else can read it. Raises OSError.
+
+    /dev/stdout and its kind are the streams themselves: to open them by name fails for a socket, and follows a link.
+    """
+    if (stream := _stream(str(path))) is not None:
+        fd = os.dup(stream)
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            os.close(fd)
+            raise PermissionError(errno.EBADF, "it is open for reading only")
+    else:
+        follow = 0 if str(path.parent) in _SYSTEMS_FOLDERS else os.O_NOFOLLOW | os.O_CREAT
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | follow, 0o600)
+    return os.fdopen(fd, "a", encoding="utf-8", errors=ESCAPING, buffering=1)
+
+
+def _stream(name: str) -> int | None:
+    if (found := _DESCRIPTOR.fullmatch(name)) is not None:
+        return int(found[1])
+    return _STREAMS.get(name)

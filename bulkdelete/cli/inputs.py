@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bulkdelete.cli.files import replaced
-from bulkdelete.errors import UsageError
+from bulkdelete.errors import LedgerRefused, UsageError
 from bulkdelete.intake import Reading, Source, sources
+from bulkdelete.intake.cells import escaped
 from bulkdelete.model import Reject
 from bulkdelete.report.export import safe_cell
 
-__all__ = ["ledger_of", "rejects_to", "sources_of"]
+__all__ = ["blaming_the_ledger", "fetched", "ledger_of", "rejects_to", "sources_of"]
 
 _WILD = frozenset("*?[")
 
 
 def sources_of(files: tuple[str, ...], options: dict[str, Any]) -> list[Source]:
-    """The inputs, globs expanded, pipes read to their end. Raises UsageError, InputRefused."""
+    """The inputs, globs expanded; nothing is opened. None only if `--allow-empty` allows it. Raises UsageError, InputRefused."""
     reading = Reading(
         column=options["column"],
         sheet=options["sheet"],
@@ -28,9 +30,13 @@ def sources_of(files: tuple[str, ...], options: dict[str, Any]) -> list[Source]:
         delimiter=options["delimiter"],
         thousands=options["thousands"],
     )
-    found = sources(files, reading)
+    return sources(files, reading, options["allow_empty"])
+
+
+def fetched(found: list[Source]) -> list[Source]:
+    """The same, pipes read to their end: here Ctrl-C ends it. Raises InputRefused."""
     for source in found:
-        source.fetch()  # here Ctrl-C ends it
+        source.fetch()
     return found
 
 
@@ -38,7 +44,7 @@ def ledger_of(files: tuple[str, ...], given: Path | None) -> Path:
     """The named ledger, else the one beside a single plain file."""
     if given is not None:
         return given
-    if len(files) > 1 or files[0] == "-" or (_WILD & set(files[0]) and not Path(files[0]).exists()):
+    if len(files) > 1 or files[0] == "-" or (_WILD & set(files[0]) and not os.path.lexists(files[0])):
         raise UsageError("only one plain file has a ledger of its own beside it: name one with --ledger")
     file = Path(files[0])
     if not file.name:
@@ -47,19 +53,38 @@ def ledger_of(files: tuple[str, ...], given: Path | None) -> Path:
 
 
 @contextmanager
-def rejects_to(path: Path | None) -> Iterator[Callable[[Reject], None] | None]:
-    """Whom to tell every reject: a CSV file that is whole or absent. None if nobody asked."""
+def blaming_the_ledger(ledger: Path) -> Iterator[None]:
+    """What the system refuses in here, it refuses the ledger: whoever reads inputs or writes outputs says so itself."""
+    try:
+        yield
+    except OSError as error:
+        raise LedgerRefused(
+            f"{ledger}: cannot be used ({error.strerror}). Check its folder and its disk, or name another with --ledger"
+        ) from None
+
+
+@contextmanager
+def rejects_to(path: Path | None, overwrite: bool) -> Iterator[Callable[[Reject], None] | None]:
+    """Whom to tell every reject: a CSV file that is whole or absent. None if nobody asked. Raises UsageError."""
     if path is None:
         yield None
         return
     try:
-        with replaced(path) as out:
+        with replaced(path, overwrite) as out:
             writer = csv.writer(out, strict=True)
             writer.writerow(["file", "line", "column", "cell", "why"])
-            yield lambda reject: writer.writerow(
-                [
-                    safe_cell(reject.origin.file), reject.origin.line, safe_cell(reject.column), safe_cell(reject.cell), reject.why,
-                ]
-            )  # fmt: skip
+            yield lambda reject: _write(writer, reject, path)
     except OSError as error:
-        raise UsageError(f"--rejects: {path} cannot be written ({error.strerror})") from None
+        raise _unwritable(path, error) from None
+
+
+def _write(writer: Any, reject: Reject, path: Path) -> None:
+    origin, texts = reject.origin, (reject.column, reject.cell, reject.why)
+    try:
+        writer.writerow([safe_cell(origin.file), origin.line, *map(safe_cell, texts)])
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"--rejects: {escaped(str(path))} cannot be written ({error.strerror}). Name another file")

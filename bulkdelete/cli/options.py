@@ -240,6 +240,7 @@ reading_options = _together(
         "--thousands", metavar=".|,", help="A mark that groups the digits of ids.  [default: such ids are rejected]"
     ),
     option("--rejects", type=FILE, metavar="PATH", help="Write every rejected row to this new file, as CSV."),
+    option("--overwrite", is_flag=True, help="The file of --rejects may replace one that exists."),
     option(
         "--ledger",
         type=FILE,

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
 from bulkdelete import job
-from bulkdelete.cli.files import spare
-from bulkdelete.cli.inputs import ledger_of, rejects_to, sources_of
+from bulkdelete.cli.files import check_outputs
+from bulkdelete.cli.inputs import blaming_the_ledger, fetched, ledger_of, rejects_to, sources_of
 from bulkdelete.cli.show import proposal_text
+from bulkdelete.cli.streams import tell
 from bulkdelete.ledger import Facts
 from bulkdelete.model import Doubts, Order
 from bulkdelete.report.status import duration, read_status
@@ -37,13 +36,16 @@ def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
         max_orders=options["max_orders"],
         rate_max_per_s=None if options["rate"] is None else options["rate"] / 60,
     )
-    spare("--rejects", options["rejects"], files, settings.ledger)
-    with rejects_to(options["rejects"]) as tell:
-        facts = job.plan(sources_of(files, options), settings, tell)
-    pace = _pace(options["rate"], settings.ledger)
+    check_outputs({"--rejects": options["rejects"]}, files, settings.ledger, options)
+    named = sources_of(files, options)
+    with rejects_to(options["rejects"], options["overwrite"]) as reject:
+        found = fetched(named)
+        with blaming_the_ledger(settings.ledger):
+            facts = job.plan(found, settings, reject)
+            pace = _pace(options["rate"], settings.ledger)
     why = job.obstacle(facts, settings)
     told = json.dumps(_fields(facts, settings, pace, why), ensure_ascii=False) if options["as_json"] else ""
-    click.echo(told or _text(facts, settings, pace, why))
+    tell(told or _text(facts, settings, pace, why))
     return 0 if why is None else 3
 
 

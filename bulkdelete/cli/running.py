@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -18,9 +19,10 @@ from bulkdelete import job
 from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
 from bulkdelete.cli import show
 from bulkdelete.cli.display import Display
-from bulkdelete.cli.files import spare
-from bulkdelete.cli.inputs import ledger_of, rejects_to, sources_of
+from bulkdelete.cli.files import check_outputs
+from bulkdelete.cli.inputs import blaming_the_ledger, fetched, ledger_of, rejects_to, sources_of
 from bulkdelete.cli.log import Log
+from bulkdelete.cli.streams import echo
 from bulkdelete.core.summary import Summary, exit_code
 from bulkdelete.errors import NothingSent, UsageError
 from bulkdelete.intake.cells import escaped
@@ -37,15 +39,16 @@ def run_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     if "-" in files and options["api_key_file"] == "-":
         raise UsageError("stdin cannot be both the input and the API key: put the key into a file, or the input")
     settings = _settings(ledger_of(files, options["ledger"]), options)
-    for option, output in (("--rejects", options["rejects"]), ("--log-file", options["log_file"])):
-        spare(option, output, files, settings.ledger)
-    return _run(settings, options, lambda: job.propose(sources_of(files, options), settings))
+    outputs = {"--rejects": options["rejects"], "--log-file": options["log_file"]}
+    check_outputs(outputs, files, settings.ledger, options)
+    named = sources_of(files, options)
+    return _run(settings, options, lambda: job.propose(fetched(named), settings))
 
 
 def run_ledger(ledger: Path, options: dict[str, Any]) -> int:
     """The command `resume`. Returns its exit code."""
     settings = _settings(ledger, options)
-    spare("--log-file", options["log_file"], (), ledger)
+    check_outputs({"--log-file": options["log_file"]}, (), ledger, options)
     retry = _retry(options["retry"])
     return _run(settings, options, lambda: job.reopen(settings, retry))
 
@@ -57,10 +60,11 @@ def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]
     key = _key(options["api_key_file"], asks)
     halter: Halter | None = None
     with asyncio.Runner() as runner:
-        proposal: job.Proposal = runner.run(propose())
+        with blaming_the_ledger(settings.ledger):
+            proposal: job.Proposal = runner.run(propose())
         try:
             facts = proposal.facts
-            with rejects_to(options.get("rejects")) as tell:
+            with rejects_to(options.get("rejects"), options.get("overwrite", False)) as tell:
                 if tell is not None:
                     runner.run(job.each_reject(proposal, tell))
             if options["quiet"] < 2 or facts.rejected:
@@ -83,6 +87,9 @@ def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]
             _tell(summary, settings, options)
             if halter is not None and halter.leaving.is_set() and halter.stops[0].why in _SIGNALLED:
                 _leave_at_once(summary.exit_code)
+        except Exception as error:
+            error.add_note(f"What was sent stands in the ledger: bulkdelete status {shlex.quote(str(settings.ledger))}")
+            raise
         finally:
             runner.run(job.close(proposal))
         if halter is not None:
@@ -163,12 +170,12 @@ def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None
         else show.summary_text(summary, settings, command, show.go_on(settings, options | {"doubts": "resend"}))
     )
     with suppress(OSError):  # a closed stdout changes nothing that was done
-        click.echo(text)
+        echo(text)
 
 
 def _talk(text: str) -> None:
     with suppress(OSError):  # nobody may be listening any more
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 def _ask(question: str, number: int, asks: bool) -> None:
@@ -176,8 +183,8 @@ def _ask(question: str, number: int, asks: bool) -> None:
         raise NothingSent(
             "nobody can be asked here: say --yes, or --expect N with the number of orders. Nothing was sent"
         )
-    click.echo(question, err=True)
-    click.echo("> ", err=True, nl=False)
+    echo(question, err=True)
+    echo("> ", err=True, nl=False)
     try:
         typed = sys.stdin.readline().strip().replace(",", "")
     except KeyboardInterrupt:

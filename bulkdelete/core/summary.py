@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bulkdelete import errors
 from bulkdelete.model import Counts, State, Stop, Why
 
-__all__ = ["EXIT_OF_ERROR", "NEXT", "Summary", "conserved", "exit_code", "unproven_accounts"]
+__all__ = ["EXIT_OF_ERROR", "EXIT_UNFORESEEN", "NEXT", "Summary", "conserved", "exit_code", "unproven_accounts"]
 
 EXIT_OF_WHY: dict[Why, int] = {
     Why.LEDGER: 6,
@@ -33,7 +33,10 @@ EXIT_OF_ERROR: dict[type[errors.BulkDeleteError], int] = {
     errors.LedgerLocked: 75,
 }
 
-_FIRST_THAT_HOLDS = (2, 3, 6, 4, 5, 130, 143, 75, 1, 0)
+EXIT_UNFORESEEN = 70
+"""A bug in this program, or an error of the system that has no code here."""
+
+_FIRST_THAT_HOLDS = (2, EXIT_UNFORESEEN, 3, 6, 4, 5, 130, 143, 75, 1, 0)
 
 NEXT: dict[Why, str] = {
     Why.LEDGER: "The ledger could not be written. Mend the disk or the folder, then run the command below: what was under way is in doubt.",

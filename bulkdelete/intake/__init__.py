@@ -4,8 +4,9 @@ A file's way: stored (its bytes) -> container (what they are, unpacked) -> encod
 sheet (rows of a workbook) -> header (which columns) -> reader (what each row means, by cells).
 """
 
-from bulkdelete.intake.files import sources
+from bulkdelete.intake.files import matches, sources
 from bulkdelete.intake.reader import Source
 from bulkdelete.intake.reading import Reading
+from bulkdelete.intake.stored import STDIN
 
-__all__ = ["Reading", "Source", "sources"]
+__all__ = ["STDIN", "Reading", "Source", "matches", "sources"]

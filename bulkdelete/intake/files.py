@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,14 +14,20 @@ from bulkdelete.intake.reading import UNASKED, Reading
 from bulkdelete.intake.stored import STDIN
 
 
-def sources(patterns: Iterable[str], reading: Reading = UNASKED) -> list[Source]:
+def sources(patterns: Iterable[str], reading: Reading = UNASKED, allow_none: bool = False) -> list[Source]:
     """In the order named, the files of one pattern by name. A name that exists is no pattern, whatever is in it.
 
-    Raises InputRefused for a pattern that matches nothing, a folder, a file that is not there, and one that is named twice.
+    Raises InputRefused for a pattern that matches nothing (unless that is allowed), a folder, a file that is not there, and one
+    that is named twice.
     """
     named: dict[object, str] = {}
     for pattern in patterns:
-        for path in _matches(pattern):
+        found = matches(pattern)
+        if not found and not allow_none:
+            raise InputRefused(
+                f"no file matches {escaped(pattern)}. Check the pattern and the folder, or say --allow-empty if that is meant"
+            )
+        for path in found:
             identity = _identity(path)
             if identity in named:
                 again = "" if named[identity] == path else f" (as {escaped(named[identity])})"
@@ -31,13 +38,11 @@ def sources(patterns: Iterable[str], reading: Reading = UNASKED) -> list[Source]
     return [Source(path, reading) for path in named.values()]
 
 
-def _matches(pattern: str) -> list[str]:
-    if pattern == STDIN or Path(pattern).exists() or not glob.has_magic(pattern):
+def matches(pattern: str) -> list[str]:
+    """The names that it stands for: those of a pattern's files, else itself, whether or not it is there."""
+    if pattern == STDIN or os.path.lexists(pattern) or not glob.has_magic(pattern):
         return [pattern]
-    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
-    if not found:
-        raise InputRefused(f"no file matches {escaped(pattern)}. Check the pattern and the folder")
-    return found
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
 
 
 def _identity(path: str) -> object:

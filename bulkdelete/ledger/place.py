@@ -37,8 +37,8 @@ _NETWORK = frozenset(
 
 
 def real(ledger: Path) -> Path:
-    """One path for all the names of a ledger."""
-    return ledger.resolve()
+    """One path for all the names of a ledger. A circle of links has none: whoever opens it is told so."""
+    return Path(os.path.realpath(ledger))
 
 
 def scratch_names(ledger: Path) -> tuple[Path, Path]:

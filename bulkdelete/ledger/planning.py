@@ -5,7 +5,7 @@ It may stand beside a run. The ledger is attached read-only, so nothing here can
 
 from __future__ import annotations
 
-import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +34,7 @@ def planning(ledger: Path, host: str) -> Iterator[tuple[sqlite3.Connection, Scra
     place.check_folder(path)
     known = place.check_file(path)
     db = sqlite3.connect("file::memory:", uri=True, isolation_level=None, timeout=10)
-    scratch = Scratch(path.with_name(f"{path.name}.plan-{os.getpid()}"))
+    scratch = Scratch(path.with_name(f"{path.name}.plan-{secrets.randbelow(10**16)}"))
     try:
         db.create_function("crc", -1, crc, deterministic=True)
         db.execute("PRAGMA cache_size = -16000")

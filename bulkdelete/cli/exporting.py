@@ -1,0 +1,37 @@
+"""`export`: the rows of a ledger to stdout or to a new file. It never leaves half a file under the name that was given."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from bulkdelete.cli.files import check_outputs, replaced
+from bulkdelete.cli.streams import echo
+from bulkdelete.errors import UsageError
+from bulkdelete.intake.cells import escaped
+from bulkdelete.model import State
+from bulkdelete.report.export import Format, export
+
+__all__ = ["export_ledger"]
+
+
+def export_ledger(ledger: Path, form: Format, outcomes: frozenset[State], output: Path | None, overwrite: bool) -> None:
+    """The command `export`. `output` None or `-` is stdout. Raises UsageError, LedgerRefused."""
+    if output is None or str(output) == "-":
+        try:
+            export(ledger, sys.stdout, form, outcomes)
+            sys.stdout.flush()
+        except BrokenPipeError:  # `| head` has seen enough
+            return
+        except OSError as error:
+            raise UsageError(f"stdout cannot be written ({error.strerror}): what is there is not all") from None
+        return
+    check_outputs({"--output": output}, (), ledger, {"overwrite": overwrite})
+    try:
+        with replaced(output, overwrite) as out:
+            rows = export(ledger, out, form, outcomes)
+    except OSError as error:
+        raise UsageError(f"--output: {escaped(str(output))} cannot be written ({error.strerror})") from None
+    with suppress(OSError):  # nobody may be listening
+        echo(f"{rows:,} orders written to {escaped(str(output))}", err=True)
