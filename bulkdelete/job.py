@@ -25,6 +25,7 @@ from bulkdelete.core.guard import Limits
 from bulkdelete.core.pace import Bounds
 from bulkdelete.core.summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, NothingSent, UsageError
+from bulkdelete.intake.stored import temporary_folder
 from bulkdelete.ledger import Facts, Ledger, Retry, Staging, Tally, place
 from bulkdelete.ledger.planning import planning
 from bulkdelete.ledger.sqlite import SqliteLedger, committed_counts
@@ -93,7 +94,7 @@ def plan(sources: Sequence[Readable], settings: Settings, tell: Callable[[Reject
 
     Raises UsageError, InputRefused, LedgerRefused.
     """
-    with planning(settings.ledger, settings.host) as (db, scratch):
+    with planning(settings.ledger, settings.host, lambda: temporary_folder("a plan")) as (db, scratch):
         tallies = []
         for index, source in enumerate(sources):
             scratch.add(db, index, source.read(settings.account_id, settings.revert_stock))

@@ -1,11 +1,15 @@
 """The bytes of one input as they lie there: a file, or stdin and pipes spooled. It never looks at what they mean.
 
-A spool is an anonymous temporary file: it can be read twice, and nothing of it is left when the process ends.
+A spool is an anonymous temporary file: it can be read twice, and nothing of it is left when the process ends. Files are not
+buffered, so that a second look sees what is there by then: whoever reads or writes here counts what the system did.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import select
 import stat
 import sys
 import tempfile
@@ -65,15 +69,59 @@ class Stored:
             pass
 
     def _spooled(self, pipe: BinaryIO) -> BinaryIO:
-        spool = cast(BinaryIO, tempfile.TemporaryFile(buffering=0))  # noqa: SIM115  # lives as long as this input
-        weakref.finalize(self, spool.close)
+        folder = temporary_folder(self.name)
         size = 0
-        while chunk := pipe.read(CHUNK_BYTES):
+        try:
+            spool = cast(BinaryIO, tempfile.TemporaryFile(buffering=0, dir=folder))  # noqa: SIM115  # lives as long as this input
+            weakref.finalize(self, spool.close)
+        except OSError as error:
+            raise _no_room(self.name, str(folder), error) from None
+        for chunk in _chunks(pipe):
             size += len(chunk)
             if size > SPOOL_BYTES:
                 raise InputRefused(f"{self.name}: more than {SPOOL_BYTES:,} bytes. Write it to a file, and name that")
-            spool.write(chunk)
+            try:
+                write_all(spool, chunk)
+            except OSError as error:
+                raise _no_room(self.name, str(folder), error) from None
         return spool
+
+
+def temporary_folder(name: str) -> Path:
+    """Where temporary files of this input lie: the folder that the environment names, and no other instead. Raises InputRefused."""
+    for variable in ("TMPDIR", "TEMP", "TMP"):  # as tempfile looks for it; it would pass over one that cannot be used
+        if folder := os.environ.get(variable):
+            return Path(folder)
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as error:
+        raise _no_room(name, "", error) from None
+
+
+def _no_room(name: str, folder: str, error: OSError) -> InputRefused:
+    place = f"the temporary folder {escaped(folder)} cannot take it" if folder else "no temporary folder can take it"
+    return InputRefused(
+        f"{name}: {place} ({error.strerror}). Set TMPDIR to a folder that can be written and has room, or name a plain file"
+    )
+
+
+def write_all(file: BinaryIO, data: bytes) -> None:
+    """Write every byte to a file without a buffer: one `write` may take only some of them. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        taken = file.write(rest)
+        if not taken:
+            raise OSError(errno.EIO, "the system took no byte")
+        rest = rest[taken:]
+
+
+def _chunks(pipe: BinaryIO) -> Iterator[bytes]:
+    """All there is, to its end. A pipe that does not block has nothing at times (None), and that is no end."""
+    while (chunk := cast("bytes | None", pipe.read(CHUNK_BYTES))) != b"":
+        if chunk is None:
+            select.select([pipe], [], [])
+        else:
+            yield chunk
 
 
 def digest(file: BinaryIO) -> str:

@@ -1,17 +1,21 @@
 """A proposal without a lock, a network or a trace: the same staging, against a ledger that is only read.
 
-It may stand beside a run. The ledger is attached read-only, so nothing here can change it; the scratch file lies on its disk.
+It may stand beside a run. The ledger is attached read-only, so nothing here can change it; the scratch file lies on its disk, or
+elsewhere if that cannot be written.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
 import sqlite3
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bulkdelete.errors import LedgerRefused
+from bulkdelete.errors import LedgerRefused, NothingSent
 from bulkdelete.ledger import place
 from bulkdelete.ledger.schema import MIGRATIONS, crc
 from bulkdelete.ledger.staging import Scratch
@@ -27,14 +31,28 @@ CREATE TEMP VIEW orders AS SELECT o.account_id, o.order_id, o.revert_stock, o.se
 """
 
 
+_NAME_KEPT = 40  # characters of the ledger's name in that of a scratch file: a name has 255 bytes at most
+_ROOM_BYTES = 16 * 1024 * 1024  # the staging of 200,000 orders; where less is free, the scratch file lies elsewhere
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir())
+
+
 @contextmanager
-def planning(ledger: Path, host: str) -> Iterator[tuple[sqlite3.Connection, Scratch]]:
-    """A connection on which `Scratch.add` and `Scratch.facts` work. Raises LedgerRefused."""
+def planning(
+    ledger: Path, host: str, elsewhere: Callable[[], Path] = _temporary
+) -> Iterator[tuple[sqlite3.Connection, Scratch]]:
+    """A connection on which `Scratch.add` and `Scratch.facts` work; `elsewhere` is a folder for the scratch file where the
+    ledger's cannot be written. Raises LedgerRefused, NothingSent for that folder, and what `elsewhere` raises.
+    """
     path = place.real(ledger)
     place.check_folder(path)
     known = place.check_file(path)
     db = sqlite3.connect("file::memory:", uri=True, isolation_level=None, timeout=10)
-    scratch = Scratch(path.with_name(f"{path.name}.plan-{secrets.randbelow(10**16)}"))
+    beside = _can_take(path.parent)
+    folder = path.parent if beside else elsewhere()
+    scratch = Scratch(folder / f"{path.name[:_NAME_KEPT]}.plan-{secrets.randbelow(10**16)}")
     try:
         db.create_function("crc", -1, crc, deterministic=True)
         db.execute("PRAGMA cache_size = -16000")
@@ -43,10 +61,17 @@ def planning(ledger: Path, host: str) -> Iterator[tuple[sqlite3.Connection, Scra
         else:
             for statement in "".join(MIGRATIONS).split(";\n"):
                 db.execute(statement)
-        scratch.attach(db)
+        try:
+            scratch.attach(db)
+        except LedgerRefused:
+            if beside:
+                raise
+            raise _unusable(str(folder), "no file can be made there") from None
         scratch.forget()
         yield db, scratch
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise _unusable(f"{folder} or the temporary folder", str(error)) from None
         raise LedgerRefused(
             f"{path}: cannot be read ({error}). Check the folder and the disk, or use --ledger"
         ) from None
@@ -54,6 +79,19 @@ def planning(ledger: Path, host: str) -> Iterator[tuple[sqlite3.Connection, Scra
         with suppress(sqlite3.Error):
             scratch.detach(db)
         db.close()
+
+
+def _can_take(folder: Path) -> bool:
+    try:
+        return os.access(folder, os.W_OK | os.X_OK) and shutil.disk_usage(folder).free >= _ROOM_BYTES
+    except OSError:
+        return False
+
+
+def _unusable(folder: str, why: str) -> NothingSent:
+    return NothingSent(
+        f"{folder}: a plan needs room for temporary files ({why}). Free some there, or set TMPDIR to another folder"
+    )
 
 
 def _attach(db: sqlite3.Connection, path: Path, host: str) -> None:
