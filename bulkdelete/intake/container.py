@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import escaped
 from bulkdelete.intake.stored import CHUNK_BYTES
+from bulkdelete.intake.workbook.parts import folded
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -28,6 +29,10 @@ UNPACKED_RATIO = 200  # order lists pack 5 to 40 times smaller; a bomb a thousan
 UNPACKED_FREE_BYTES = 1024 * 1024  # below this the ratio says nothing
 _HEAD_BYTES = 4096
 _NAMES_SHOWN = 5
+_LITTER = frozenset({
+    "__macosx", ".ds_store", ".localized", ".fseventsd", ".spotlight-v100", ".trashes", "icon\r",
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information",
+})  # fmt: skip
 
 
 class Kind(enum.Enum):
@@ -96,11 +101,11 @@ def _kind(head: bytes, name: str) -> Kind:
 
 
 def _kind_of_archive(archive: zipfile.ZipFile, name: str) -> Kind:
-    names = set(archive.namelist())
-    if names & {"xl/workbook.xml", "xl/workbook.bin"}:
-        return Kind.WORKBOOK
-    if "word/document.xml" in names or "ppt/presentation.xml" in names:
+    names = {folded(member) for member in archive.namelist()}
+    if names & {"word/document.xml", "ppt/presentation.xml"}:
         raise InputRefused(f"{name} is an Office document without sheets. Save its table as xlsx or CSV")
+    if "[content_types].xml" in names or names & {"xl/workbook.xml", "xl/workbook.bin"}:
+        return Kind.WORKBOOK
     if "mimetype" in names:
         with archive.open("mimetype") as mimetype:
             if not mimetype.read(200).startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
@@ -160,7 +165,7 @@ def check_workbook(file: BinaryIO, name: str) -> None:
 
 
 def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+    members = [m for m in archive.infolist() if not m.is_dir() and not _is_litter(m.filename)]
     if len(members) != 1:
         names = ", ".join(escaped(m.filename) for m in members[:_NAMES_SHOWN]) + ", …" * (len(members) > _NAMES_SHOWN)
         what = f"{len(members)} files: {names}" if members else "no file"
@@ -168,6 +173,12 @@ def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     if members[0].flag_bits & 1:
         raise InputRefused(f"{name} has a password. Unpack it, and name the file {escaped(members[0].filename)}")
     return members[0]
+
+
+def _is_litter(path: str) -> bool:
+    """Whether a computer added this file by itself: macOS and Windows do, in every folder."""
+    *folders, file = path.replace("\\", "/").lower().split("/")
+    return file.startswith("._") or file in _LITTER or not _LITTER.isdisjoint(folders)
 
 
 class Stream(io.RawIOBase):

@@ -31,7 +31,7 @@ from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialec
 from bulkdelete.intake.encoding import find_encoding
 from bulkdelete.intake.header import Columns, find_columns, fold, is_name
 from bulkdelete.intake.reading import UNASKED, Reading
-from bulkdelete.intake.sheet import sheet_rows
+from bulkdelete.intake.sheet import Sheet, open_sheet
 from bulkdelete.intake.stored import Stored, digest
 from bulkdelete.intake.table import Row, Table, swallowed
 from bulkdelete.model import Order, Origin, Reject
@@ -39,6 +39,7 @@ from bulkdelete.model import Order, Origin, Reject
 _KEPT_DIGITS = 15  # what a spreadsheet keeps of a number
 _ROUNDED_IDS = 3  # so many long ids that all end in zeros are no accident
 _LARGE = 2**31 - 1
+SWALLOWED = "the cell holds more than one line, and one of them looks like another row. Give each row a row of its own"
 _MARKETPLACE = range(2 * 10**15, 2001 * 10**12)  # 16 digits that begin with 2000
 _REMEMBERED = 64  # account and flag cells: the same few again and again; saves about a quarter of the time
 
@@ -102,14 +103,13 @@ class Source:
             kind = kind_of(file, self._stored.name)
             if kind is Kind.WORKBOOK:
                 self.container = kind.value
-                self.sheet, rows = sheet_rows(file, self._stored.name, self.reading.sheet)
-                marks: tuple[str, ...] = CANDIDATES
+                sheet = open_sheet(file, self._stored.name, self.reading.sheet)
+                self.sheet, rows = sheet.title, sheet.rows
             else:
-                rows = self._text_rows(Contents(file, kind, self._stored.name), exits)
-                marks = (self.delimiter,)
+                sheet, rows = None, self._text_rows(Contents(file, kind, self._stored.name), exits)
             header = next((row for row in rows if not is_blank(row.cells)), None)
             if header is not None:
-                yield from self._body(rows, header, marks, account_id, revert_stock)
+                yield from self._body(rows, header, sheet, account_id, revert_stock)
             if digest(file) != sha256:
                 raise InputRefused(
                     f"{self._stored.name} changed while it was read. Wait until it is written, and try again"
@@ -135,17 +135,34 @@ class Source:
         self,
         rows: Iterator[Row],
         header: Row,
-        marks: tuple[str, ...],
+        sheet: Sheet | None,
         account_id: int | None,
         revert_stock: bool | None,
     ) -> Iterator[Order | Reject]:
-        file, reading = self._stored.name, self.reading
-        columns = find_columns(file, header.line, header.cells, reading)
-        meaning = _Meaning(
-            self.path, header.cells, columns, marks, account_id, revert_stock, reading.thousands, self.notices
+        file, reading = (
+            self._stored.name if sheet is None else f"{self._stored.name}, sheet '{shown(sheet.title)}'",
+            self.reading,
         )
+        columns = find_columns(file, header.line, header.cells, reading)
+        marks, swallowed_why = ((self.delimiter,), OPEN_QUOTE) if sheet is None else (CANDIDATES, SWALLOWED)
+        meaning = _Meaning(
+            self.path,
+            header.cells,
+            columns,
+            marks,
+            account_id,
+            revert_stock,
+            reading.thousands,
+            self.notices,
+            swallowed_why,
+        )
+        if sheet is not None and sheet.hides(columns.order) and reading.column is None:
+            raise InputRefused(
+                f"{file}:{header.line}: the column of the order ids, {columns.name(columns.order)}, is hidden. "
+                f"Show it, or say --column {columns.order + 1} if it is meant"
+            )
         if not columns.headless and header.odd and meaning.header_swallowed(header):
-            raise InputRefused(f"{file}:{header.line}: in the header {OPEN_QUOTE}")
+            raise InputRefused(f"{file}:{header.line}: in the header {swallowed_why}")
         if columns.account is None and account_id is None:
             raise UsageError(f"{file} has no column accountId: give --account-id, or add the column")
         if columns.stock is None and revert_stock is None:
@@ -174,6 +191,7 @@ class _Meaning:
     revert_stock: bool | None
     thousands: str | None
     notices: Counter[str]
+    swallowed_why: str = OPEN_QUOTE
     orders: int = 0
     rejects: int = 0
     skipped: int = 0
@@ -186,11 +204,15 @@ class _Meaning:
 
     def of(self, row: Row) -> Order | Reject | None:
         """None for a blank row and for one that adds up others. Raises InputRefused where a second table begins."""
-        line, cells, odd = row
+        line, cells, odd, faults = row
         columns = self.columns
+        if faults is not None:
+            for at in (columns.order, columns.account, columns.stock):
+                if at in faults:
+                    return self._reject(row, at, faults[at])
         if odd:
             if (at := self.swallowed(row)) is not None:
-                return self._reject(row, at, OPEN_QUOTE)
+                return self._reject(row, at, self.swallowed_why)
             if any(map(is_total, cells)):
                 return self._total(row)
         if (len(cells) != columns.width or columns.named != columns.width) and not columns.fit(cells):

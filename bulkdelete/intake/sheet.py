@@ -2,16 +2,16 @@
 
 A number that a spreadsheet may have rounded is written in scientific notation, and so is no id to anyone. A workbook is
 read whole: its memory grows with it. Formulas count with the value that was saved.
+The cells come from python-calamine, and must agree with the survey (intake/workbook), which also says what is hidden or wrong.
 """
 
 from __future__ import annotations
 
 import importlib
 import math
-import re
-import zipfile
-import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, BinaryIO
 
 from bulkdelete.errors import InputRefused
@@ -19,57 +19,57 @@ from bulkdelete.intake.cells import is_total, shown
 from bulkdelete.intake.container import check_workbook
 from bulkdelete.intake.header import fold
 from bulkdelete.intake.table import Row
+from bulkdelete.intake.workbook import Survey, Title, surveyed
+from bulkdelete.intake.workbook.survey import EMPTY, UNCOMPARED, cell_name, fingerprint
 
-_HIDDEN_ROW = re.compile(rb'<row\b[^>]{0,2000}\bhidden="(?:1|true)"')
-_CHUNK = 64 * 1024
 _EXACT = 10**15  # below this a spreadsheet keeps every digit of a number
+_LINE_BREAK = "holds a line break. Take it out of the cell"
 
 
-def sheet_rows(file: BinaryIO, name: str, asked: str | None) -> tuple[str, Iterator[Row]]:
-    """The sheet's title and its rows. Raises InputRefused for several sheets with rows and none named, or for damage."""
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The sheet that is read: its title, "" if there is none with rows, and its rows."""
+
+    title: str
+    rows: Iterator[Row]
+    survey: Survey
+
+    def hides(self, column: int) -> bool:
+        """Whether people do not see a column, counted from 0."""
+        return self.survey.hides(column)
+
+
+def open_sheet(file: BinaryIO, name: str, asked: str | None) -> Sheet:
+    """Raises InputRefused for damage, for several sheets with rows and none named, and for what people do not see in the one
+    that is read; the rows raise it where library and survey do not agree."""
+    calamine = _calamine(name)
     check_workbook(file, name)
-    _check_hidden(file, name)
-    sheets = _sheets(file, name)
-    title = _chosen(list(sheets), [title for title, sheet in sheets.items() if sheet.height], name, asked)
-    return title, _rows(sheets[title]) if title else iter(())
+    book = surveyed(file, name)
+    at = _chosen(book.titles, [at for at in range(len(book.titles)) if asked is None and book.filled(at)], name, asked)
+    if at is None:
+        return Sheet("", iter(()), Survey(name))
+    survey = book.survey(at)
+    survey.check()
+    file.seek(0)
+    read = _read(calamine, file, name, [title.text for title in book.titles], at, survey)
+    return Sheet(book.titles[at].text, _rows(read, survey), survey)
 
 
-def _check_hidden(file: BinaryIO, name: str) -> None:
-    """Refuse an xlsx with hidden rows: whoever filtered a list means what is shown, and what is hidden would be deleted too."""
+def _calamine(name: str) -> Any:
     try:
-        with zipfile.ZipFile(file) as archive:
-            sheets = [member for member in archive.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", member)]
-            hidden = any(_hides_rows(archive, sheet) for sheet in sheets)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
-        hidden = False  # another kind of workbook, or damage, of which _sheets speaks
-    finally:
-        file.seek(0)
-    if hidden:
-        raise InputRefused(
-            f"{name} has hidden rows (a filter?), and they would count. Show all rows, or save what is shown as CSV UTF-8"
-        )
-
-
-def _hides_rows(archive: zipfile.ZipFile, sheet: str) -> bool:
-    with archive.open(sheet) as xml:
-        tail = b""
-        while chunk := xml.read(_CHUNK):
-            if _HIDDEN_ROW.search(tail + chunk):
-                return True
-            tail = (tail + chunk)[-_CHUNK:]
-    return False
-
-
-def _sheets(file: BinaryIO, name: str) -> dict[str, Any]:
-    try:
-        calamine = importlib.import_module("python_calamine")
+        return importlib.import_module("python_calamine")
     except ImportError:
         raise InputRefused(
             f"{name} is a workbook: pip install 'bulkdelete[excel]' to read it, or save the sheet as CSV UTF-8"
         ) from None
+
+
+def _read(calamine: Any, file: BinaryIO, name: str, titles: list[str], at: int, survey: Survey) -> Any:
     try:
         workbook = calamine.CalamineWorkbook.from_filelike(file)
-        return {title: workbook.get_sheet_by_name(title) for title in workbook.sheet_names}
+        if list(workbook.sheet_names) != titles:
+            raise survey.unsafe("its sheets are listed in two ways")
+        return workbook.get_sheet_by_index(at)
     except calamine.PasswordError:
         raise InputRefused(f"{name} has a password. Save it without one, or save the sheet as CSV UTF-8") from None
     except BaseException as error:  # calamine's panics are no Exception
@@ -80,29 +80,73 @@ def _sheets(file: BinaryIO, name: str) -> dict[str, Any]:
         ) from None
 
 
-def _chosen(titles: list[str], filled: list[str], name: str, asked: str | None) -> str:
-    """The title of the sheet to read; "" if none has any row."""
+def _chosen(titles: list[Title], filled: list[int], name: str, asked: str | None) -> int | None:
+    """The position of the sheet to read; None if none has any row."""
     if asked is not None:
-        found = [title for title in titles if title == asked] or [t for t in titles if fold(t) == fold(asked)]
+        same = [at for at, title in enumerate(titles) if title.text == asked]
+        found = same or [at for at, title in enumerate(titles) if fold(title.text) == fold(asked)]
         if not found and asked.isascii() and asked.isdigit() and 0 < int(asked) <= len(titles):
-            found = [titles[int(asked) - 1]]
+            found = [int(asked) - 1]
         if len(found) != 1:
             raise InputRefused(f"{name} has no sheet {shown(asked)}. It has: {_listed(titles)}")
         return found[0]
     if len(filled) > 1:
-        raise InputRefused(f"{name} has several sheets with rows: {_listed(filled)}. Say which with --sheet")
-    return filled[0] if filled else ""
+        several = _listed([titles[at] for at in filled])
+        raise InputRefused(f"{name} has several sheets with rows: {several}. Say which with --sheet")
+    if filled and titles[filled[0]].hidden:
+        raise InputRefused(
+            f"{name}: the only sheet with rows is hidden: {_listed([titles[filled[0]]])}. "
+            f"Show it, or say --sheet '{shown(titles[filled[0]].text)}' if that one is meant"
+        )
+    return filled[0] if filled else None
 
 
-def _listed(titles: list[str]) -> str:
-    return shown(", ".join(f"'{title}'" for title in titles))
+def _listed(titles: list[Title]) -> str:
+    return shown(", ".join(map(str, titles)))
 
 
-def _rows(sheet: Any) -> Iterator[Row]:
-    left = [""] * (sheet.start[1] if sheet.start else 0)
+def _rows(sheet: Any, survey: Survey) -> Iterator[Row]:
+    """Every row that the library gives, or the survey finds something wrong in. Raises InputRefused where they differ."""
+    first = sheet.start[1] if sheet.start else 0
+    width = max(survey.width, sheet.end[1] + 1 if sheet.end else 0)
+    left, last = [""] * first, 0
     for line, values in enumerate(sheet.iter_rows(), 1):
+        last = line
+        _check(survey, line, first, values)
         cells = left + [value if type(value) is str else _text(value) for value in values]
-        yield Row(line, cells, any("\n" in cell or is_total(cell) for cell in cells))
+        yield _row(survey, line, cells, width)
+    for line in survey.rows_after(last):
+        _check(survey, line, first, ())
+        yield _row(survey, line, [], width)
+
+
+def _check(survey: Survey, line: int, first: int, values: Any) -> None:
+    """The cells of a row must be those of the survey, where nothing is wrong with them."""
+    there = survey.cells(line)
+    faults = survey.faults.get(line, {})
+    read = [
+        (at, print_)
+        for at, value in enumerate(values, first)
+        if value != "" and at not in faults and (print_ := fingerprint(value)) != EMPTY
+    ]
+    for one, other in zip_longest(read, there):
+        if one == other or (one and other and one[0] == other[0] and UNCOMPARED in (one[1], other[1])):
+            continue
+        at = min(cell[0] for cell in (one, other) if cell is not None)
+        raise survey.unsafe(f"cell {cell_name(line, at)} reads in two ways")
+
+
+def _row(survey: Survey, line: int, cells: list[str], width: int) -> Row:
+    faults = survey.faults.get(line)
+    odd = any("\n" in cell or is_total(cell) for cell in cells)
+    if faults is None and not odd and not any("\r" in cell for cell in cells):
+        return Row(line, cells, odd)
+    cells += [""] * (width - len(cells))
+    why = {at: f"{cell_name(line, at)} {_LINE_BREAK}" for at, cell in enumerate(cells) if "\n" in cell or "\r" in cell}
+    for at, fault in (faults or {}).items():
+        cells[at] = fault.text
+        why[at] = f"{cell_name(line, at)} {fault.why}"
+    return Row(line, cells, odd, why)
 
 
 def _text(value: object) -> str:

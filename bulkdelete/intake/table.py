@@ -27,11 +27,13 @@ _CSV_ERRORS = (
 
 
 class Row(NamedTuple):
-    """`line`: of the row's first cell, from 1. `odd`: some cell holds a newline, or the row says "total": look again."""
+    """`line`: of the row's first cell, from 1. `odd`: some cell holds a newline, or the row says "total": look again.
+    `faults`: cells of a workbook that have no value to go by, by position, and why."""
 
     line: int
     cells: list[str]
     odd: bool
+    faults: dict[int, str] | None = None
 
 
 class Table:

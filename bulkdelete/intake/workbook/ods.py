@@ -1,0 +1,225 @@
+"""ods: a survey of every table in the content part, since the library reads them all at once.
+
+Rows and cells that are said to repeat are counted one by one, up to a bound.
+"""
+
+from __future__ import annotations
+
+from bulkdelete.errors import InputRefused
+from bulkdelete.intake.workbook.parts import Package, truth
+from bulkdelete.intake.workbook.survey import (
+    COLUMNS_MAX,
+    EMPTY,
+    ROWS_MAX,
+    UNCOMPARED,
+    Fault,
+    Survey,
+    Title,
+    covered,
+    error,
+    fingerprint,
+    no_value,
+)
+
+_CONTENT = "content.xml"
+_SHEETS = b"application/vnd.oasis.opendocument.spreadsheet"
+_SCHEMA = "urn:oasis:names:tc:opendocument:xmlns:"
+_CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
+_PREFIXES = {
+    f"{_SCHEMA}table:1.0": "table:",
+    f"{_SCHEMA}office:1.0": "office:",
+    f"{_SCHEMA}style:1.0": "style:",
+    f"{_SCHEMA}text:1.0": "text:",
+    _CALCEXT: "calcext:",
+}
+_REPEATED_MAX = 2_000_000  # cells that repetition makes: more is no list that anybody wrote
+_SPACES_MAX = 1_000_000
+_VALUES = ("office:value", "office:string-value", "office:boolean-value", "office:date-value", "office:time-value")
+_UNSEEN_POINTS = 1.0
+_UNITS = {"pt": 1.0, "in": 72.0, "cm": 28.35, "mm": 2.835, "px": 0.75, "pc": 12.0}
+
+
+class Ods:
+    """Raises InputRefused for a document that is no spreadsheet, for damage, and for cells that repeat without bound."""
+
+    def __init__(self, package: Package) -> None:
+        if not package.read("mimetype", 200).startswith(_SHEETS):
+            raise InputRefused(f"{package.name} is a document without sheets. Save its table as ods or CSV")
+        tables = _Tables(package.name)
+        package.parse(_CONTENT, tables.start, tables.end, tables.text, namespaces=True)
+        package.drain("META-INF/manifest.xml")
+        self.titles = tables.titles
+        self._surveys = tables.surveys
+        for survey in self._surveys:
+            survey.check_extent()
+
+    def filled(self, at: int) -> bool:
+        return self._surveys[at].filled
+
+    def survey(self, at: int) -> Survey:
+        return self._surveys[at]
+
+
+class _Tables:
+    """The events of the content part -> a survey of each table."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.titles: list[Title] = []
+        self.surveys: list[Survey] = []
+        self._styles: set[str] = set()  # of tables and rows that are not seen
+        self._style = ""
+        self._row = self._rows = 0
+        self._groups: list[bool] = []  # of rows, whether each is shut
+        self._column = self._columns = 0
+        self._hidden = False
+        self._cells: list[tuple[int, int, int, Fault | None]] = []  # of the row: from, to, fingerprint
+        self._cell: dict[str, str] | None = None
+        self._paragraphs: list[str] = []
+        self._aside = 0  # inside notes and drawings of a cell
+        self._repeated = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        name = _named(tag)
+        if self._cell is not None:
+            self._in_cell(name, attributes)
+            return
+        match name:
+            case "style:style" | "style:table-properties" | "style:table-row-properties":
+                self._look_at_style(name, {_named(key): value for key, value in attributes.items()})
+            case "table:table":
+                said = {_named(key): value for key, value in attributes.items()}
+                hidden = said.get("table:style-name", "") in self._styles
+                self.titles.append(Title(said.get("table:name", ""), hidden))
+                self.surveys.append(Survey(f"{self._name}, sheet {self.titles[-1]}"))
+                self._row = self._columns = 0
+            case "table:table-column" if self.surveys:
+                self._look_at_columns({_named(key): value for key, value in attributes.items()})
+            case "table:table-row-group":
+                said = {_named(key): value for key, value in attributes.items()}
+                self._groups.append(not truth(said.get("table:display", "true")))
+            case "table:table-row" if self.surveys:
+                said = {_named(key): value for key, value in attributes.items()}
+                self._rows = self._count(said.get("table:number-rows-repeated"), ROWS_MAX)
+                self._hidden = (
+                    said.get("table:visibility", "visible").strip() != "visible"
+                    or said.get("table:style-name", "") in self._styles
+                    or any(self._groups)
+                )
+                self._column, self._cells = 0, []
+            case "table:table-cell" | "table:covered-table-cell" if self.surveys:
+                self._cell = {_named(key): value for key, value in attributes.items()}
+                self._cell[""] = name
+                self._paragraphs = []
+
+    def end(self, tag: str) -> None:
+        name = _named(tag)
+        if self._cell is not None:
+            if name in ("office:annotation", "table:shapes") or name.startswith("draw:"):
+                self._aside -= 1
+            elif name == self._cell[""]:
+                self._end_cell(self._cell)
+                self._cell = None
+        elif name == "table:table-row" and self.surveys:
+            self._end_row()
+        elif name == "table:table-row-group":
+            self._groups.pop()
+
+    def text(self, text: str) -> None:
+        if self._cell is not None and not self._aside and self._paragraphs:
+            self._paragraphs[-1] += text
+
+    def _in_cell(self, name: str, attributes: dict[str, str]) -> None:
+        if name in ("office:annotation", "table:shapes") or name.startswith("draw:"):
+            self._aside += 1
+        elif name == "table:table":
+            raise self.surveys[-1].unsafe("a table inside a cell")
+        elif self._aside:
+            return
+        elif name == "text:p":
+            self._paragraphs.append("")
+        elif name == "text:s":
+            self._count(next((v for k, v in attributes.items() if _named(k) == "text:c"), None), _SPACES_MAX)
+
+    def _look_at_style(self, name: str, said: dict[str, str]) -> None:
+        if name == "style:style":
+            self._style = said.get("style:name", "")
+            return
+        flat = _points(said.get("style:row-height", "")) < _UNSEEN_POINTS
+        if flat if name == "style:table-row-properties" else not truth(said.get("table:display", "true")):
+            self._styles.add(self._style)
+
+    def _look_at_columns(self, said: dict[str, str]) -> None:
+        count = self._count(said.get("table:number-columns-repeated"), COLUMNS_MAX)
+        if said.get("table:visibility", "visible").strip() != "visible":
+            self.surveys[-1].hidden_columns.append((self._columns, self._columns + count - 1))
+        self._columns += count
+
+    def _end_cell(self, said: dict[str, str]) -> None:
+        count = self._count(said.get("table:number-columns-repeated"), COLUMNS_MAX)
+        print_, fault = self._value(said)
+        if fault is None and print_ != EMPTY and said[""] == "table:covered-table-cell":
+            fault = covered("".join(self._paragraphs) or "(covered)")
+        if print_ != EMPTY or fault is not None:
+            self._cells.append((self._column, self._column + count, print_, fault))
+        self._column += count
+
+    def _value(self, said: dict[str, str]) -> tuple[int, Fault | None]:
+        text = "\n".join(self._paragraphs)
+        formula = said.get("table:formula")
+        kind = said.get("office:value-type")
+        value = next((said[name] for name in _VALUES if name in said), None)
+        if said.get("calcext:value-type") == "error" or (formula is not None and text.startswith(("#", "Err:"))):
+            return EMPTY, error(text)
+        if formula is not None and (kind is None or (kind != "string" and value is None)):
+            return EMPTY, no_value(formula.partition(":=")[2] or formula)
+        if "office:date-value" in said or "office:time-value" in said:
+            return UNCOMPARED, None
+        if "office:boolean-value" in said:
+            return hash(truth(value)), None
+        if value is None and kind != "string":
+            return EMPTY, None
+        return fingerprint(text if value is None else value), None
+
+    def _end_row(self) -> None:
+        survey, first = self.surveys[-1], self._row + 1
+        self._row += self._rows
+        if not self._cells:
+            return
+        self._repeated += self._rows * sum(end - begin for begin, end, _, _ in self._cells)
+        if self._repeated > _REPEATED_MAX:
+            raise InputRefused(
+                f"{survey.where}: row {first} makes the sheet hold more than {_REPEATED_MAX:,} cells. "
+                "Delete what repeats, or save what is meant as CSV UTF-8"
+            )
+        for row in range(first, self._row + 1):
+            if self._hidden:
+                survey.hidden.append(row)
+            for begin, end, print_, fault in self._cells:
+                for column in range(begin, end):
+                    if fault is None:
+                        survey.put(row, column, print_)
+                    else:
+                        survey.fault(row, column, fault)
+
+    def _count(self, text: str | None, most: int) -> int:
+        if text is None:
+            return 1
+        count = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+        if not 0 < count <= most:
+            raise self.surveys[-1].unsafe(f"something in row {self._row + 1} is said to repeat {text[:20]} times")
+        return count
+
+
+def _named(name: str) -> str:
+    """An expat name with the prefix that everybody uses."""
+    space, _, rest = name.rpartition(" ")
+    return _PREFIXES.get(space, "" if not space else "draw:" if "drawing" in space else "?") + rest
+
+
+def _points(length: str) -> float:
+    """A length in points; without an end where it is none."""
+    try:
+        return float(length[:-2]) * _UNITS[length[-2:]]
+    except (ValueError, KeyError):
+        return float("inf")

@@ -1,0 +1,233 @@
+"""What is known of the cells of one sheet: where they are, a fingerprint of what each holds, and what is wrong with it.
+
+A fingerprint takes 8 bytes whatever a cell holds. It never says what to send: it only tells two readings of a cell apart.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bulkdelete.errors import InputRefused
+from bulkdelete.intake.cells import shown
+
+EMPTY = -1  # of a cell with nothing to see; no hash in CPython is -1
+UNCOMPARED = -(2**63)  # of a date: libraries write them in many ways, and none is an id
+FAULTS_MAX = 100_000  # cells with an error or without a value: beyond that the sheet was never calculated
+FREE_AREA = 2_000_000  # cells: what the library takes for a table of this extent is 64 MB
+AREA_PER_CELL = 16  # beyond FREE_AREA a table must be at least so densely filled
+ROWS_MAX, COLUMNS_MAX = 2**20, 2**14  # of every spreadsheet program
+
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A sheet's name, and whether people do not see it."""
+
+    text: str
+    hidden: bool = False
+
+    def __str__(self) -> str:
+        return f"'{self.text}'" + " (hidden)" * self.hidden
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A cell that has no value to go by: `text` stands for it, `why` says what to do."""
+
+    text: str
+    why: str
+
+
+def error(text: str) -> Fault:
+    return Fault(shown(text) or "#?", "holds an error. Correct the formula, or take the row out")
+
+
+def no_value(formula: str) -> Fault:
+    return Fault(
+        shown(f"={formula.lstrip('=')}"),
+        "holds a formula without a saved value. Open the workbook in a spreadsheet program and save it again",
+    )
+
+
+def covered(text: str) -> Fault:
+    return Fault(shown(text), "lies under a merged cell, and nobody sees it. Unmerge the cells, or empty this one")
+
+
+def fingerprint(value: object) -> int:
+    """Equal for two readings of the same cell: a number as such or as text, a text with or without the blanks around words."""
+    if not isinstance(value, str):
+        return hash(value) if isinstance(value, int | float) else UNCOMPARED
+    text = "".join(unescaped(value).split())
+    if not text:
+        return EMPTY
+    if len(text) < 64 and _NUMBER.fullmatch(text):
+        return hash(int(text) if text.isdigit() else float(text))
+    return hash(text)
+
+
+def unescaped(text: str) -> str:
+    """The text that a workbook's `_x000D_` stands for."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
+
+
+def column_name(at: int) -> str:
+    """The letters of a column, from 0: A, Z, AA."""
+    letters = ""
+    at += 1
+    while at:
+        at, letter = divmod(at - 1, 26)
+        letters = chr(65 + letter) + letters
+    return letters
+
+
+def cell_name(row: int, column: int) -> str:
+    """What a spreadsheet program calls it. `row` counts from 1, `column` from 0."""
+    return f"{column_name(column)}{row}"
+
+
+@dataclass(slots=True)
+class Survey:
+    """One sheet. Rows count from 1 and columns from 0; `put` and `fault` take cells row by row, from the left.
+
+    `hidden`: the rows with cells that people do not see. `hidden_columns`: ranges, both ends included.
+    """
+
+    where: str
+    hidden: array[int] = field(default_factory=lambda: array("L"))
+    hidden_columns: list[tuple[int, int]] = field(default_factory=list)
+    faults: dict[int, dict[int, Fault]] = field(default_factory=dict)
+    _rows: array[int] = field(default_factory=lambda: array("L"))
+    _starts: array[int] = field(default_factory=lambda: array("L"))
+    _columns: array[int] = field(default_factory=lambda: array("L"))
+    _prints: array[int] = field(default_factory=lambda: array("q"))
+    _faulty: int = 0
+    _last: tuple[int, int] = (0, 0)
+    _span: _Span = field(default_factory=lambda: _Span())
+
+    @property
+    def filled(self) -> bool:
+        return bool(self._rows or self.faults)
+
+    def hides(self, column: int) -> bool:
+        return any(first <= column <= last for first, last in self.hidden_columns)
+
+    @property
+    def width(self) -> int:
+        """How many columns reach to the last one with a fault."""
+        return max((at + 1 for faults in self.faults.values() for at in faults), default=0)
+
+    def put(self, row: int, column: int, print_: int) -> None:
+        """A cell and the fingerprint of what it holds. Raises InputRefused where cells do not come in order."""
+        self._next(row, column)
+        if print_ == EMPTY:
+            return
+        if not self._rows or self._rows[-1] != row:
+            self._rows.append(row)
+            self._starts.append(len(self._columns))
+        self._columns.append(column)
+        self._prints.append(print_)
+
+    def fault(self, row: int, column: int, fault: Fault) -> None:
+        """A cell without a value to go by. Raises InputRefused as `put` does, and where there are too many."""
+        self._next(row, column)
+        self._note(row, column, fault)
+
+    def cells(self, row: int) -> list[tuple[int, int]]:
+        """The row's columns and fingerprints, those with a fault aside."""
+        at = bisect_left(self._rows, row)
+        if at == len(self._rows) or self._rows[at] != row:
+            return []
+        end = self._starts[at + 1] if at + 1 < len(self._starts) else len(self._columns)
+        found = slice(self._starts[at], end)
+        faults: dict[int, Fault] = self.faults.get(row, {})
+        return [
+            (column, print_)
+            for column, print_ in zip(self._columns[found], self._prints[found], strict=True)
+            if column not in faults
+        ]
+
+    def rows_after(self, row: int) -> Iterator[int]:
+        """The rows with a value or a fault below this one."""
+        below = self._rows[bisect_left(self._rows, row + 1) :]
+        yield from sorted({*below, *(at for at in self.faults if at > row)})
+
+    def merge(self, first: tuple[int, int], last: tuple[int, int]) -> None:
+        """A merged range: what stands in its cells but the first is not seen."""
+        at = bisect_left(self._rows, first[0])
+        while at < len(self._rows) and self._rows[at] <= last[0]:
+            row = self._rows[at]
+            for column, _ in self.cells(row):
+                if first[1] <= column <= last[1] and (row, column) != first:
+                    self._note(row, column, covered(f"({cell_name(row, column)})"))
+            at += 1
+
+    def check(self) -> None:
+        """Raise InputRefused for hidden rows, and for cells so far apart that reading them would take all memory."""
+        if self.hidden:
+            more = f" and {len(self.hidden) - 1:,} more are" if len(self.hidden) > 1 else " is"
+            raise InputRefused(
+                f"{self.where}: row {self.hidden[0]}{more} hidden (a filter or a group?), and its order would be deleted, too. "
+                "Show all rows if they are meant, else delete the hidden ones, and save"
+            )
+        self.check_extent()
+
+    def check_extent(self) -> None:
+        self._span.check(self.where)
+
+    def _next(self, row: int, column: int) -> None:
+        if not (0 < row <= ROWS_MAX and 0 <= column < COLUMNS_MAX):
+            raise self.unsafe(f"a cell in row {row}, column {column + 1}, where no sheet has any")
+        if (row, column) <= self._last:
+            raise self.unsafe(f"its cells are out of order at {cell_name(row, column)}")
+        self._last = row, column
+        self._span.add(row, column)
+
+    def _note(self, row: int, column: int, fault: Fault) -> None:
+        self._faulty += 1
+        if self._faulty > FAULTS_MAX:
+            raise InputRefused(
+                f"{self.where}: more than {FAULTS_MAX:,} cells up to {cell_name(row, column)} hold an error, or no saved value. "
+                "Open the workbook in a spreadsheet program, correct it, and save it again"
+            )
+        self.faults.setdefault(row, {})[column] = fault
+
+    def unsafe(self, why: str) -> InputRefused:
+        return InputRefused(
+            f"{self.where} cannot be read safely: {why}. Open it in a spreadsheet program, and save it anew as xlsx or CSV UTF-8"
+        )
+
+
+@dataclass(slots=True)
+class _Span:
+    """The rectangle that holds all cells: the library takes memory for the whole of it."""
+
+    count: int = 0
+    top: tuple[int, int] = (0, 0)
+    bottom: tuple[int, int] = (0, 0)
+    left: tuple[int, int] = (0, COLUMNS_MAX)
+    right: tuple[int, int] = (0, -1)
+
+    def add(self, row: int, column: int) -> None:
+        self.count += 1
+        if not self.top[0]:
+            self.top = row, column
+        self.bottom = row, column
+        if column < self.left[1]:
+            self.left = row, column
+        if column > self.right[1]:
+            self.right = row, column
+
+    def check(self, where: str) -> None:
+        area = (self.bottom[0] - self.top[0] + 1) * (self.right[1] - self.left[1] + 1)
+        if self.count and area > max(FREE_AREA, AREA_PER_CELL * self.count):
+            ends = " and ".join(dict.fromkeys(cell_name(*end) for end in (self.right, self.bottom)))
+            raise InputRefused(
+                f"{where}: {self.count:,} cells lie scattered over {area:,}, as far as {ends}: to read that takes too much memory. "
+                f"Delete what is far off (look at {ends}), or copy the table to a new workbook"
+            )

@@ -1,0 +1,272 @@
+"""xlsx: the sheets that the workbook part lists, and a survey of the one that will be read. Prefixes, places and quotes are free.
+
+Cells are surveyed as the standard means them; where the library takes them otherwise, the survey tells.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+
+from bulkdelete.errors import InputRefused
+from bulkdelete.intake.cells import shown
+from bulkdelete.intake.workbook.parts import Package, local, truth
+from bulkdelete.intake.workbook.survey import EMPTY, UNCOMPARED, Survey, Title, error, fingerprint, no_value
+
+_REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})", re.ASCII)
+_INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
+_UNSEEN_POINTS = 1.0  # a row of less height is not seen
+_SPARE_STRINGS = 1_000_000  # what the library may set aside for strings that are not there
+
+
+class Xlsx:
+    """Raises InputRefused for a package that is no such workbook."""
+
+    def __init__(self, package: Package) -> None:
+        self._package = package
+        self._book = self._book_part()
+        self._parts = {relation.id: relation for relation in package.relations(self._book)}
+        self.titles: list[Title] = []
+        self._sheets: list[str] = []
+        package.parse(self._book, self._list)
+        for relation in self._parts.values():
+            if relation.kind == "styles":
+                package.drain(relation.part)
+        self._strings: array[int] | None = None
+
+    def filled(self, at: int) -> bool:
+        """Whether any cell holds anything; it reads no further than that."""
+        return self._survey(at, stop=True).filled
+
+    def survey(self, at: int) -> Survey:
+        return self._survey(at, stop=False)
+
+    def _survey(self, at: int, stop: bool) -> Survey:
+        sheet = _Sheet(Survey(f"{self._package.name}, sheet {self.titles[at]}"), self._shared(), stop)
+        if self._sheets[at]:
+            self._package.parse(self._sheets[at], sheet.start, sheet.end, sheet.text)
+            sheet.conclude()
+        return sheet.survey
+
+    def _book_part(self) -> str:
+        name = self._package.name
+        found = [one.part for one in self._package.relations("") if one.kind == "officeDocument"]
+        if any(part.lower().endswith(".bin") for part in found):
+            raise InputRefused(
+                f"{name} is a binary workbook (xlsb), and its hidden rows cannot be seen. Save it as xlsx"
+            )
+        if len(found) != 1 or found[0] not in self._package:
+            raise InputRefused(
+                f"{name} is no workbook, or damaged: it says {len(found)} times where its sheets are listed. "
+                "Open it in a spreadsheet program, and save it as xlsx or CSV UTF-8"
+            )
+        return found[0]
+
+    def _list(self, tag: str, attributes: dict[str, str]) -> None:
+        if local(tag) != "sheet":
+            return
+        key = next((value for name, value in attributes.items() if local(name) == "id"), "")
+        relation = self._parts.get(key)
+        if relation is None:
+            raise InputRefused(
+                f"{self._package.name} is damaged: sheet {shown(attributes.get('name', ''))} has no part. Save it anew"
+            )
+        self.titles.append(Title(attributes.get("name", ""), attributes.get("state", "visible").strip() != "visible"))
+        self._sheets.append(relation.part if relation.kind == "worksheet" else "")
+
+    def _shared(self) -> array[int]:
+        """The fingerprints of the strings that cells share."""
+        if self._strings is None:
+            strings = _Strings()
+            for part in [one.part for one in self._parts.values() if one.kind == "sharedStrings"]:
+                self._package.parse(part, strings.start, strings.end, strings.text)
+            if strings.announced > len(strings.prints) + _SPARE_STRINGS:
+                raise InputRefused(
+                    f"{self._package.name} announces {strings.announced:,} texts and has {len(strings.prints):,}. "
+                    "Open it in a spreadsheet program, and save it anew"
+                )
+            self._strings = strings.prints
+        return self._strings
+
+
+class _Text:
+    """The text of the `t` elements in a string, those of a phonetic hint aside."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] | None = None
+        self._whole: list[str] = []
+        self._hints = 0
+
+    def begin(self) -> None:
+        self._pieces, self._whole, self._hints = None, [], 0
+
+    def start(self, tag: str) -> None:
+        if tag == "rPh":
+            self._hints += 1
+        elif tag == "t" and not self._hints:
+            self._pieces = self._whole
+
+    def end(self, tag: str) -> None:
+        if tag == "rPh":
+            self._hints -= 1
+        elif tag == "t":
+            self._pieces = None
+
+    def text(self, text: str) -> None:
+        if self._pieces is not None:
+            self._pieces.append(text)
+
+    def __str__(self) -> str:
+        return "".join(self._whole)
+
+
+class _Strings:
+    def __init__(self) -> None:
+        self.prints = array("q")
+        self.announced = 0
+        self._string = _Text()
+        self.text = self._string.text
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        match local(tag):
+            case "si":
+                self._string.begin()
+            case "sst":
+                count = attributes.get("uniqueCount", "").strip()
+                self.announced = int(count) if count.isdecimal() else 0
+            case other:
+                self._string.start(other)
+
+    def end(self, tag: str) -> None:
+        if (name := local(tag)) == "si":
+            self.prints.append(fingerprint(str(self._string)))
+        else:
+            self._string.end(name)
+
+
+class _Sheet:
+    """The events of one sheet -> its survey. With `stop` it ends at the first cell that holds anything."""
+
+    def __init__(self, survey: Survey, strings: array[int], stop: bool = False) -> None:
+        self.survey, self._strings, self._stop = survey, strings, stop
+        self._row = self._column = 0
+        self._numbered = False
+        self._hidden = False
+        self._kind = ""
+        self._pieces: list[str] | None = None
+        self._value: list[str] | None = None
+        self._formula: list[str] | None = None
+        self._string: _Text | None = None
+        self._merged: list[tuple[tuple[int, int], tuple[int, int]]] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        match local(tag):
+            case "row":
+                self._begin_row(attributes)
+            case "c":
+                self._begin_cell(attributes)
+            case "v":
+                self._pieces = self._value = []
+            case "f":
+                self._pieces = self._formula = []
+            case "is":
+                self._string = _Text()
+            case "col" if truth(attributes.get("hidden")) or attributes.get("width", "").strip() == "0":
+                self._hide_columns(attributes)
+            case "mergeCell":
+                first, _, last = attributes.get("ref", "").partition(":")
+                self._merged.append((self._position(first), self._position(last or first)))
+            case other if self._string is not None:
+                self._string.start(other)
+
+    def end(self, tag: str) -> None:
+        match local(tag):
+            case "v" | "f":
+                self._pieces = None
+            case "c":
+                self._end_cell()
+            case other if self._string is not None:
+                self._string.end(other)
+
+    def text(self, text: str) -> None:
+        if self._pieces is not None:
+            self._pieces.append(text)
+        elif self._string is not None:
+            self._string.text(text)
+
+    def conclude(self) -> None:
+        """What is only known behind the table."""
+        for first, last in self._merged:
+            self.survey.merge(first, last)
+
+    def _begin_row(self, attributes: dict[str, str]) -> None:
+        said = attributes.get("r", "").strip()
+        self._numbered = bool(said)
+        if said and not _INDEX.fullmatch(said):
+            raise self.survey.unsafe(f"a row is numbered {shown(said)}")
+        self._row = int(said) if said else self._row + 1
+        self._column = 0
+        self._hidden = truth(attributes.get("hidden")) or _height(attributes.get("ht")) < _UNSEEN_POINTS
+
+    def _begin_cell(self, attributes: dict[str, str]) -> None:
+        if reference := attributes.get("r"):
+            row, self._column = self._position(reference)
+            if row != self._row and self._numbered:
+                raise self.survey.unsafe(f"cell {shown(reference)} stands in row {self._row}")
+            self._row = row
+        self._kind = attributes.get("t", "n").strip()
+        self._value = self._formula = self._string = None
+
+    def _end_cell(self) -> None:
+        row, column = self._row, self._column
+        self._column += 1
+        fault = None
+        value = None if self._value is None else "".join(self._value)
+        print_ = EMPTY
+        if self._kind == "e":
+            fault = error((value or "").strip())
+        elif self._kind in ("inlineStr", "is"):
+            print_ = fingerprint(str(self._string or ""))
+        elif value is None or not value.strip():
+            if self._formula is not None and (value is None or self._kind != "str"):
+                fault = no_value("".join(self._formula))
+        elif self._kind == "s":
+            if not _INDEX.fullmatch(value) or int(value) >= len(self._strings):
+                raise self.survey.unsafe(f"a cell of row {row} points at a text {shown(value)} that is not there")
+            print_ = self._strings[int(value)]
+        elif self._kind == "b":
+            print_ = hash(truth(value))
+        else:
+            print_ = UNCOMPARED if self._kind == "d" else fingerprint(value)
+        if fault is not None:
+            self.survey.fault(row, column, fault)
+        elif self._value is not None or self._string is not None:
+            self.survey.put(row, column, print_)
+        if self._hidden and (fault is not None or print_ != EMPTY):
+            self._hidden = False
+            self.survey.hidden.append(row)
+        self._string = None
+        if self._stop and self.survey.filled:
+            raise StopIteration
+
+    def _hide_columns(self, attributes: dict[str, str]) -> None:
+        first, last = (attributes.get(end, "").strip() for end in ("min", "max"))
+        if _INDEX.fullmatch(first) and _INDEX.fullmatch(last):
+            self.survey.hidden_columns.append((int(first) - 1, int(last) - 1))
+
+    def _position(self, reference: str) -> tuple[int, int]:
+        found = _REFERENCE.fullmatch(reference.strip())
+        if found is None:
+            raise self.survey.unsafe(f"a cell is called {shown(reference)}")
+        column = 0
+        for letter in found[1].upper():
+            column = column * 26 + ord(letter) - 64
+        return int(found[2]), column - 1
+
+
+def _height(text: str | None) -> float:
+    """Of a row, in points; without an end where it does not say."""
+    try:
+        return float("inf" if text is None else text)
+    except ValueError:
+        return float("inf")
