@@ -270,7 +270,7 @@ def _limits(job: Job) -> Limits:
         failures.append(max(1, math.ceil(job.facts.to_send * settings.max_failures_percent / 100)))
     return Limits(
         unproven=settings.guard,
-        refusals_in_a_row=settings.refusals_in_a_row if settings.guard is not None else None,
+        consecutive_failures=settings.max_consecutive_failures,
         failures=min(failures, default=None),
         patience_s=settings.patience_s,
         longest_wait_s=settings.longest_wait_s,

@@ -86,12 +86,14 @@ class Reject:
 class Past:
     """What was known of an order before an attempt.
 
-    `attempts_in_run` counts the attempts of this run that ended in doubt (429 and not-sent are free).
+    `attempts_in_run` counts the attempts of this run that were sent (429 is free); `doubtful`: one, of whatever run, may have
+    deleted the order; `limited_in_a_row`: how often it was answered 429 since it was handed out or put off.
     """
 
     attempts_in_run: int = 0
     doubtful: bool = False
     account_has_deleted: bool = False
+    limited_in_a_row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class Quota:
 class Reply:
     """The server answered: its status line was read. `message` is redacted, escaped and capped.
 
-    `json_status` is the integer "Status" of a JSON body; `cut` says that the body could not be read to its end.
+    `json_status` is the "Status" of a body of the API's own form; `cut` says that the body could not be read to its end.
     """
 
     status: int
@@ -156,6 +158,7 @@ class Lost(enum.StrEnum):
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     GARBAGE = "garbage"
+    WITHHELD = "withheld"  # it was told not to leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,8 @@ Answer = Reply | NoReply
 class Again(enum.Enum):
     """When an order that is not settled goes once more in this run."""
 
-    SOON = "soon"  # at the front of the lane, free of charge: it was certainly not processed
+    SOON = "soon"  # at the front of the lane: it was certainly not processed
+    LAST = "last"  # the same, after the other orders: it was not processed again and again, and must not block them
     LATER = "later"  # in the lane's next pass over the doubts, after a settling delay
 
 

@@ -1,7 +1,8 @@
 """The product's sentence. An order is taken from the ledger, waits for its token, has its intent made durable, is sent once, and
 what came of it goes back to the ledger before anything else happens.
 
-Only this file cancels a task. A cancelled attempt records nothing: its open intent is the record, and the order is in doubt.
+Only this file cancels a task. An attempt that is cancelled after its request began to leave records nothing: its open intent is
+the record, and the order is in doubt. Before that nothing has happened, and the intent is withdrawn.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from bulkdelete.core import guard
 from bulkdelete.core import pace as pacing
 from bulkdelete.core.guard import Limits, Seen
 from bulkdelete.core.pace import Call
-from bulkdelete.core.policy import decide, doubts_of, resend_delay_s
+from bulkdelete.core.policy import decide, doubts_of, resend_delay_s, retried, said_by
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import Ledger, Passing
 from bulkdelete.model import (
@@ -29,6 +30,8 @@ from bulkdelete.model import (
     Halted,
     Intent,
     Learned,
+    Lost,
+    NoReply,
     Order,
     PaceChanged,
     Reply,
@@ -47,6 +50,10 @@ from bulkdelete.throttle import Throttle
 __all__ = ["Halter", "Lane", "Run", "Sender", "Share", "run"]
 
 _WORTH_KEEPING = 0.01  # a smaller change of what was learned is kept at the end only
+_LAST_TURNS = (
+    10  # of the loop, after the grace: a process that was stopped and continued finds responses it has not read
+)
+_WITHHELD = NoReply(sent=False, why=Lost.WITHHELD)
 
 
 async def run(lanes: list[Lane], halter: Halter) -> None:
@@ -59,19 +66,33 @@ async def run(lanes: list[Lane], halter: Halter) -> None:
 
 async def attempt(task: Task, call: Call, lane: Lane) -> None:
     """One order, one attempt, at most one request."""
+    left = False
+
+    def may_leave() -> bool:
+        """The client asks just before the first byte: a connection may take long, and much may happen meanwhile."""
+        nonlocal left
+        left = lane.may_send(call)
+        lane.run.requests += left
+        return left
+
     intent = await lane.ledger.intend(task)  # durable from here on
-    if not lane.may_send(call):
+    try:
+        answer = await lane.client.delete(task.order, may_leave) if lane.may_send(call) else _WITHHELD
+    except asyncio.CancelledError:
+        if not left:
+            lane.hold_back(task, intent, call)
+        raise
+    if isinstance(answer, NoReply) and answer.why is Lost.WITHHELD:
         lane.hold_back(task, intent, call)
-        return
-    lane.run.requests += 1  # from here on it may have left
-    answer = await lane.client.delete(task.order)
-    lane.settle(task, intent, call, answer)  # no await between an answer and its ledger
+    else:
+        lane.settle(task, intent, call, answer)  # no await between an answer and its ledger
 
 
 class Sender(Protocol):
     """Sends one order's deletion, at most once on the wire, and says what came of it."""
 
-    async def delete(self, order: Order) -> Answer: ...
+    async def delete(self, order: Order, may_leave: Callable[[], bool]) -> Answer:
+        """`may_leave` is asked once, right before the first byte leaves; if it says no, nothing leaves and the answer is WITHHELD."""
 
 
 class Halter:
@@ -115,6 +136,7 @@ class Run:
     requests: int = 0
     limited: int = 0
     failures: int = 0
+    in_a_row: int = 0  # responses that deleted nothing, since the last deletion
     first_s: float | None = None
     last_s: float = 0.0
 
@@ -152,6 +174,9 @@ class Lane:
         self._ever = ever
         self._again: deque[Task] = deque()  # at most `slots`: each was in flight
         self._page: deque[Task] = deque()
+        self._put_off: dict[
+            tuple[int, int], Task
+        ] = {}  # by identity; each was answered 429 three times in a row, so they are few
         self._passing = Passing(in_doubt=False)
         self._passes = 0
         self._after = (0, 0)
@@ -202,29 +227,53 @@ class Lane:
             if self._page:
                 return self._page.popleft()
             if not self._read_to_end:
-                await self._turn_page()
+                if not await self._turn_page():
+                    self._take_put_off()
             elif self.in_flight:
                 await self._landing()
             elif not await self._begin_pass():
                 return None
 
-    async def _turn_page(self) -> None:
+    async def _turn_page(self) -> bool:
+        """Whether this pass had more orders."""
         tasks = await self.ledger.pending(self._passing, self._after, self.run.settings.page, self._share.accounts)
-        self._page.extend(tasks)
+        self._page.extend(task for task in tasks if _identity(task) not in self._put_off)
         self._read_to_end = not tasks
         if tasks:
-            self._after = (tasks[-1].order.account_id, tasks[-1].order.order_id)
+            self._after = _identity(tasks[-1])
+        return bool(tasks)
+
+    def _take_put_off(self) -> bool:
+        self._page.extend(self._put_off.values())
+        self._put_off.clear()
+        return bool(self._page)
 
     async def _begin_pass(self) -> bool:
-        """Whether some doubts may be sent again; if so, when they have settled. Nothing is in flight here."""
+        """Whether there is another pass, once its orders may be sent. Nothing is in flight here.
+
+        The doubts go after all others, when they have settled. After these come orders whose last response was not understood, since
+        one of them may stop the run. An order that is put off goes at the end of each pass, and alone when nothing else is left.
+        """
+        for strange in (False, True):
+            if strange and await self._open(Passing(in_doubt=False, strange=True)):
+                return True
+            settings = self.run.settings
+            doubts = Passing(True, settings.doubts, settings.attempts, strange)
+            if settings.doubts is not Doubts.HOLD and await self._open(doubts):
+                await self._let_settle()
+                return True
+        return self._take_put_off()
+
+    async def _open(self, passing: Passing) -> bool:
+        """Whether this pass has an order that is not put off."""
+        self._passing, self._after = passing, (0, 0)
+        while await self._turn_page():
+            if self._page:
+                return True
+        return False
+
+    async def _let_settle(self) -> None:
         settings = self.run.settings
-        if settings.doubts is Doubts.HOLD:
-            return False
-        self._passing = Passing(in_doubt=True, doubts=settings.doubts, attempts_max=settings.attempts)
-        self._after, self._read_to_end = (0, 0), False
-        await self._turn_page()
-        if not self._page:
-            return False
         self._passes += 1
         delay_s = resend_delay_s(
             self._passes,
@@ -238,7 +287,6 @@ class Lane:
         self.run.on_event(Settling(wait_s))
         await asyncio.sleep(wait_s)
         self._asked_s = 0.0
-        return True
 
     async def _admitted(self, account_id: int) -> bool:
         """Wait until the guard admits one more order of this account; False if it never will."""
@@ -262,7 +310,7 @@ class Lane:
     # One attempt's steps. None of them awaits.
 
     def may_send(self, call: Call) -> bool:
-        """Asked after the intent's commit: neither a stop nor a pause has come meanwhile."""
+        """Asked after the intent's commit, and again right before the first byte: neither a stop nor a pause has come meanwhile."""
         return not self.halter.draining.is_set() and self.throttle.may_leave(call)
 
     def hold_back(self, task: Task, intent: Intent, call: Call) -> None:
@@ -284,25 +332,29 @@ class Lane:
         before = self.throttle.pace
         self.throttle.observe(call, answer, verdict.feeds, held)
         self.seen[order.account_id], stop = guard.judge(order.account_id, seen, past, verdict, limits)
+        self.run.in_a_row = guard.row_after(self.run.in_a_row, past, verdict)
         self._count(answer, verdict)
-        if verdict.again is Again.SOON:
-            self._again.appendleft(task)
-        elif verdict.again is None:
-            self._left -= 1
+        match verdict.again:
+            case Again.SOON:
+                self._again.appendleft(replace(task, past=retried(task.past, answer)))
+            case Again.LAST:
+                self._put_off[_identity(task)] = replace(task, past=retried(task.past, answer))
+            case None:
+                self._left -= 1
         self.run.on_event(Settled(order, answer, verdict))
         self._tell_pace(before.epoch, answer)
         self._keep_learned(_WORTH_KEEPING)
         for reason in (
             stop,
+            guard.judge_row(self.run.in_a_row, "this run", limits),
             guard.judge_failures(self.run.failures, limits),
             guard.judge_quiet(self.throttle.quiet(), limits),
         ):
             if reason is not None:
-                self._stop(reason)
+                self._stop(_explained(reason, order, answer))
 
     def _count(self, answer: Answer, verdict: Verdict) -> None:
         run, now_s = self.run, self._clock()
-        run.requests -= not (isinstance(answer, Reply) or answer.sent)
         run.limited += isinstance(answer, Reply) and answer.status == 429
         run.failures += verdict.again is None and verdict.state in (State.REFUSED, State.FAILED, State.IN_DOUBT)
         run.first_s = now_s - answer.latency_s if run.first_s is None else run.first_s
@@ -374,9 +426,24 @@ class Lane:
                 while self.in_flight and not leaving.done():
                     await asyncio.wait((leaving, *self.in_flight), return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
-            pass
+            for _ in range(_LAST_TURNS):
+                await asyncio.sleep(0)
         finally:
             await _cancelled(leaving, *self.in_flight)
+
+
+def _explained(stop: Stop, order: Order, answer: Answer) -> Stop:
+    """With what the response at hand adds for people: which order it is about, or why there is no progress."""
+    match stop.why:
+        case Why.NOT_UNDERSTOOD:
+            return replace(stop, detail=f"order {order.account_id}:{order.order_id}: {stop.detail}")
+        case Why.OUTAGE:
+            return replace(stop, detail=f"{stop.detail}; the last response: {said_by(answer)}")
+    return stop
+
+
+def _identity(task: Task) -> tuple[int, int]:
+    return task.order.account_id, task.order.order_id
 
 
 def _differ(new: Learned, old: Learned | None, share: float) -> bool:

@@ -53,7 +53,9 @@ class Settings:
 
     # Stopping.
     guard: int | None = 20  # orders of an account admitted before its first deletion; None: no guard
-    refusals_in_a_row: int = 50
+    max_consecutive_failures: int | None = (
+        50  # responses in a row that deleted nothing, by account and over the run; None: no limit
+    )
     max_orders: int | None = None
     max_failures: int | None = None
     max_failures_percent: float | None = None
@@ -77,6 +79,7 @@ class Settings:
             ("--patience", self.patience_s, 1, 30 * 86400),
             ("--grace", self.grace_s, 0, 3600),
             ("--guard", self.guard, 1, 10**9),
+            ("--max-consecutive-failures", self.max_consecutive_failures, 1, 10**9),
             ("--max-orders", self.max_orders, 0, 2**63 - 1),
             ("--max-failures", self.max_failures, 1, 2**63 - 1),
             ("--max-failures", self.max_failures_percent, 0.001, 100),

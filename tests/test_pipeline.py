@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,7 @@ FAULTS = {
     Kind.TOO_MANY_429: "deleted",
     Kind.TEXT_500: "deleted",
     Kind.HTML_502: "deleted",
+    Kind.HTML_403: "pending",
     Kind.HTML_404: "pending",
     Kind.UNAVAILABLE_503: "deleted",
     Kind.REDIRECT_301: "in_doubt",
@@ -150,8 +152,8 @@ FAULTS = {
     Kind.TRUNCATED_HEAD: "presumed_deleted",
     Kind.TRUNCATED_BODY: "deleted",
     Kind.HUGE_HEAD: "presumed_deleted",
-    Kind.HUGE_BODY: "refused",
-    Kind.GZIP_BOMB: "refused",
+    Kind.HUGE_BODY: "pending",
+    Kind.GZIP_BOMB: "pending",
     Kind.INTERIM_1XX: "deleted",
     Kind.DRIP: "deleted",
 }
@@ -238,7 +240,7 @@ def test_marketplace_orders_trip_the_guard_and_keep_it_tripped(tmp_path: Path, s
         assert again.summary.exit_code == 5
         wider = await go(simulator, settings_of(ledger, guard=30), ids)
         assert len(wider.journal) == 10
-        off = await go(simulator, settings_of(ledger, guard=None), ids)
+        off = await go(simulator, settings_of(ledger, guard=None, max_consecutive_failures=None), ids)
         assert len(off.journal) == 170
         assert off.summary.exit_code == 1
         await simulator.close()
@@ -291,14 +293,14 @@ def test_invariant_06_an_order_is_under_way_once(tmp_path: Path, monkeypatch: py
     kinds = (Kind.DROP_BEFORE, Kind.DROP_AFTER, Kind.RESET_AFTER, Kind.HANG_AFTER, Kind.TEXT_500, Kind.TOO_MANY_429)
     under_way, twice, most, sent, delete = Counter[int](), Counter[int](), 0, Counter[int](), Client.delete
 
-    async def record(client: Client, order: Order) -> Answer:
+    async def record(client: Client, order: Order, may_leave: Callable[[], bool]) -> Answer:
         nonlocal most
         twice[order.order_id] += under_way[order.order_id]
         under_way[order.order_id] += 1
         sent[order.order_id] += 1
         most = max(most, under_way.total())
         try:
-            return await delete(client, order)
+            return await delete(client, order, may_leave)
         finally:
             under_way[order.order_id] -= 1
 
@@ -607,7 +609,7 @@ def test_a_ledger_that_breaks_ends_the_run(tmp_path: Path, monkeypatch: pytest.M
     assert run.states()["deleted"] == 100, "what was committed is told all the same"
     assert len(run.journal) <= 100 + 64
     monkeypatch.setattr(rows, "settle", settle)
-    again = trial(simulation_of([], **FAST), settings_of(ledger, guard=None), None)
+    again = trial(simulation_of([], **FAST), settings_of(ledger, guard=None, max_consecutive_failures=None), None)
     assert again.states()["deleted"] == 100
     assert 64 >= again.states().get("presumed_deleted", 0) >= len(run.journal) - 100
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ssl
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from yarl import URL
 from bulkdelete import __version__
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.api.text import Redactor, json_status, message_of
-from bulkdelete.api.wire import SingleRequest
+from bulkdelete.api.wire import Connector, Deadline, SingleRequest, Withheld
 from bulkdelete.core.quota import quota_of
 from bulkdelete.errors import UsageError
 from bulkdelete.model import Answer, Lost, NoReply, Order, Reply
@@ -29,6 +30,7 @@ from bulkdelete.settings import Settings
 __all__ = ["Client"]
 
 _PATH = "/v2/orders"
+_CODINGS = "gzip, deflate"  # what `_plain` decodes
 
 
 class _Failed(Exception):
@@ -48,14 +50,18 @@ class Client:
         self._url = URL(settings.api_url.rstrip("/") + _PATH)
         self._redact = Redactor(key, settings.message_chars)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=Connector(
                 limit=0,  # the throttle is the only wait
                 force_close=True,
                 ssl=_tls(settings.ca_file),
             ),
             request_class=SingleRequest,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": f"bulkdelete/{__version__}", "Accept": "application/json"},
+            headers={
+                "User-Agent": f"bulkdelete/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": _CODINGS,  # aiohttp would also name what other packages, or a newer Python, can decode
+            },
             timeout=aiohttp.ClientTimeout(total=None),  # `delete` has the deadlines
             trust_env=False,
             auto_decompress=False,  # a coding that aiohttp does not know (br) would cost the status; `_plain` does it
@@ -67,22 +73,24 @@ class Client:
     async def __aexit__(self, *_error: object) -> None:
         await self._session.close()
 
-    async def delete(self, order: Order) -> Answer:
+    async def delete(self, order: Order, may_leave: Callable[[], bool] | None = None) -> Answer:
         """Send one deletion and say what came of it. Only cancelling it raises.
 
-        Deadlines (Settings): `connect_timeout_s` until the request starts to leave, from then `answer_timeout_s` for all of the
-        answer.
+        `may_leave` is asked at the last moment before the first byte, and once: a request that may not leave is closed, unsent and
+        WITHHELD. Deadlines (Settings): `connect_timeout_s` until the request starts to leave, from then `answer_timeout_s` for all
+        of the answer.
         """
         url = self._url_of(order)
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         sent = False
+        sent_on: asyncio.BaseTransport | None = None
         rest = b""
 
-        def on_send() -> None:
-            nonlocal sent
-            sent = True
-            deadline.reschedule(loop.time() + self._settings.answer_timeout_s)
+        def on_send(transport: asyncio.BaseTransport) -> None:
+            nonlocal sent, sent_on
+            sent, sent_on = True, transport
+            deadline.move(loop.time() + self._settings.answer_timeout_s, transport)
 
         def on_rest(data: bytes) -> None:
             nonlocal rest
@@ -90,20 +98,22 @@ class Client:
 
         try:
             async with (
-                asyncio.timeout(self._settings.connect_timeout_s) as deadline,
+                Deadline(started_s + self._settings.connect_timeout_s) as deadline,
                 self._session.delete(
-                    url, allow_redirects=False, middlewares=(_watched(on_send, on_rest), _once)
+                    url, allow_redirects=False, middlewares=(_watched(may_leave, on_send, on_rest), _once)
                 ) as response,
             ):
-                ends_s = deadline.when()
-                deadline.reschedule(None)  # the status is a fact now: a body that does not end takes it back no more
-                body, cut = await self._body(response, ends_s)
+                ends_s = deadline.at_s
+                deadline.move(None, None)  # the status is a fact now: a body that does not end takes it back no more
+                body, cut = await self._body(response, Deadline(ends_s, sent_on))
                 body, readable = _plain(
                     body or rest, response.headers.get("Content-Encoding", ""), self._settings.body_bytes
                 )
                 return self._reply(response, body, cut or not readable, loop.time() - started_s)
         except TimeoutError:
             why, said = Lost.TIMEOUT, "no answer in time" if sent else "no connection in time"
+        except Withheld:
+            why, said = Lost.WITHHELD, "told not to leave"
         except _Failed as failure:
             why, said = failure.why, str(failure)
         except Exception as error:  # a parser may raise anything at hostile bytes, and its order must end in a state
@@ -123,11 +133,11 @@ class Client:
             raise UsageError("the URL of a deletion does not say what it must: nothing was sent")
         return url
 
-    async def _body(self, response: aiohttp.ClientResponse, ends_s: float | None) -> tuple[bytes, bool]:
-        """The first bytes of a body, and whether it broke off or was not there by `ends_s`, a time of the loop's."""
+    async def _body(self, response: aiohttp.ClientResponse, deadline: Deadline) -> tuple[bytes, bool]:
+        """The first bytes of a body, and whether it broke off or was not there by the deadline."""
         body = bytearray()
         try:
-            async with asyncio.timeout_at(ends_s):
+            async with deadline:
                 while len(body) < self._settings.body_bytes:
                     chunk = await response.content.read(self._settings.body_bytes - len(body))
                     if not chunk:
@@ -149,11 +159,11 @@ class Client:
         )
 
 
-def _watched(on_send: Any, on_rest: Any) -> Any:
+def _watched(may_leave: Any, on_send: Any, on_rest: Any) -> Any:
     async def watch(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         if not isinstance(request, SingleRequest):
             raise TypeError("the session makes other requests than SingleRequest")
-        request.on_send, request.on_rest = on_send, on_rest
+        request.may_leave, request.on_send, request.on_rest = may_leave, on_send, on_rest
         return await handler(request)
 
     return watch
@@ -163,8 +173,12 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     """Turn every failure into one that aiohttp does not retry, and say what kind it is."""
     try:
         return await handler(request)
-    except (ClientConnectorCertificateError, ClientConnectorSSLError) as error:
+    except ClientConnectorCertificateError as error:
         raise _Failed(Lost.CERTIFICATE, _reason(error)) from None
+    except (
+        ClientConnectorSSLError
+    ) as error:  # an alert, a cut handshake: a load balancer that is busy or restarts does that, too
+        raise _Failed(Lost.CONNECT, _tls_reason(error)) from None
     except aiohttp.ClientConnectorError as error:
         raise _Failed(Lost.CONNECT, _reason(error)) from None
     except aiohttp.ServerTimeoutError:
@@ -180,6 +194,23 @@ def _reason(error: aiohttp.ClientConnectorError | ClientConnectorCertificateErro
     return (cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause or type(error).__name__))[
         :200
     ]
+
+
+def _tls_reason(error: ClientConnectorSSLError) -> str:
+    """Also in words that say what to do, where the port does not speak TLS at all: OpenSSL's own differ with its version."""
+    reason = _reason(error)
+    if any(sign in reason.lower().replace("_", " ") for sign in _NOT_TLS):
+        return f"this port does not speak https but, it seems, plain http: check --api-url ({reason})"
+    return f"no TLS connection ({reason})"
+
+
+_NOT_TLS = (
+    "wrong version number",
+    "record layer failure",
+    "http request",
+    "packet length too long",
+    "unknown protocol",
+)
 
 
 def _plain(body: bytes, coding: str, most: int) -> tuple[bytes, bool]:

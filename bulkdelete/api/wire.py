@@ -1,4 +1,5 @@
-"""What we need of aiohttp's wire that it does not do by itself: knowing whether a byte may have left, and reading a 304 with a body.
+"""What we need of aiohttp's wire that it does not do by itself: the last word before a request leaves, knowing whether a byte may
+have left, a deadline that takes back no response which is there, and reading a 304 with a body.
 
 RFC 9110 gives a 204 and a 304 no body, this API documents one for the 304. What follows such a head would reach aiohttp's
 parser as the start of another answer, and its error would hide the true status. So a protocol in front of it (asyncio's own
@@ -8,39 +9,130 @@ parser as the start of another answer, and its error would hide the true status.
 from __future__ import annotations
 
 import asyncio
+import functools
+import select
 from collections.abc import Callable
-from typing import cast
+from typing import Any, Self, cast
 
-from aiohttp import ClientRequest, ClientResponse
+from aiohttp import ClientRequest, ClientResponse, TCPConnector
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-__all__ = ["HeadFirst", "SingleRequest"]
+__all__ = ["Connector", "Deadline", "HeadFirst", "SingleRequest", "Withheld"]
+
+_TURNS = 100  # of the loop, at most, until a socket is read empty; each reads up to 256 KiB
+_QUIET_TURNS = 3  # after that, until what was read has woken its task
 
 _LONGEST_HEAD = 64 * 1024  # bytes; beyond, aiohttp's own bounds decide
 _LONGEST_REST = 64 * 1024
 _BODYLESS = (b"204", b"304")
 
 
-class SingleRequest(ClientRequest):
-    """A request that says when it starts to leave: from then on its order may be deleted."""
+class Withheld(Exception):
+    """A request was told at the last moment not to leave, and did not."""
 
-    on_send: Callable[[], None] | None = None
+
+class SingleRequest(ClientRequest):
+    """A request that asks, at the last moment, whether it may leave, and says when it does: from then on its order may be deleted."""
+
+    may_leave: Callable[[], bool] | None = None
+    on_send: Callable[[asyncio.BaseTransport], None] | None = None
     on_rest: Callable[[bytes], None] | None = None
 
     async def send(self, conn: Connection) -> ClientResponse:
-        # One turn of the loop: what is there already, an answer nobody asked for or the end, comes to the protocol.
+        # What is there already, a response nobody asked for or the end, comes to the protocol. That the socket is readable says
+        # nothing by itself: TLS 1.3 sends its session tickets, and one turn of the loop does not always read it.
         await asyncio.sleep(0)
+        turns = 0
+        while not _has_heard(conn) and is_readable(conn.transport) and turns < _TURNS:
+            await asyncio.sleep(0)
+            turns += 1
+        # No await from here to the first byte: nothing can come in between, neither a stop nor a turn of the loop.
         transport = conn.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the connection was closed before anything was sent")
-        if conn.protocol is None or conn.protocol.should_close:
-            # It holds bytes already, and aiohttp would take them for this order's answer: a 204 there is a false `deleted`.
+        if _has_heard(conn) or turns == _TURNS:
+            # aiohttp would take these bytes for the beginning of this order's response: a 204 there is a false `deleted`.
             raise ConnectionResetError("the server spoke before it was asked")
+        if self.may_leave is not None and not self.may_leave():
+            raise Withheld
         inner = cast(asyncio.Protocol, transport.get_protocol())
         transport.set_protocol(HeadFirst(inner, self.on_rest or (lambda _: None)))
         if self.on_send is not None:
-            self.on_send()
+            self.on_send(transport)
         return await super().send(conn)
+
+
+class Connector(TCPConnector):
+    """aiohttp's connector, whose connections know whether anything was heard on them; a parser that holds half a head does not tell."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = cast(Any, functools.partial(_Hearing, loop=self._loop))
+
+
+class _Hearing(ResponseHandler):
+    heard = False
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = True
+        super().data_received(data)
+
+
+def _has_heard(conn: Connection) -> bool:
+    """Whether application data came, or something else that makes the connection useless."""
+    protocol = conn.protocol
+    return protocol is None or protocol.should_close or (isinstance(protocol, _Hearing) and protocol.heard)
+
+
+def is_readable(transport: asyncio.BaseTransport | None) -> bool:
+    """Whether its socket has something to read: data, which may be TLS's own, or the end. Without a socket there is nothing to tell."""
+    sock = None if transport is None or transport.is_closing() else transport.get_extra_info("socket")
+    if sock is None or (fd := sock.fileno()) < 0:
+        return False
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class Deadline:
+    """`async with` a time of the loop by which the block must be done, else TimeoutError.
+
+    A process that was stopped and continued finds its timers expired and its responses in the sockets, and asyncio runs the timers
+    first. So when the time has come, the socket is first read empty, and what was read wakes its task. `asyncio.timeout` cannot be
+    held back once it has fired: it is only told at the end.
+    """
+
+    def __init__(self, at_s: float | None, transport: asyncio.BaseTransport | None = None) -> None:
+        self.at_s: float | None = None
+        self._first_s = at_s
+        self._transport = transport
+        self._scope = asyncio.timeout(None)
+        self._loop = asyncio.get_running_loop()
+        self._handle: asyncio.Handle | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._scope.__aenter__()
+        self.move(self._first_s, self._transport)
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        self.move(None, None)
+        await self._scope.__aexit__(*error)
+
+    def move(self, at_s: float | None, transport: asyncio.BaseTransport | None) -> None:
+        """To another time (None: never), and the connection on which the response comes, as soon as there is one."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self.at_s, self._transport = at_s, transport
+        self._handle = None if at_s is None else self._loop.call_at(at_s, self._due, 0, 0)
+
+    def _due(self, turns: int, quiet: int) -> None:
+        quiet = 0 if is_readable(self._transport) else quiet + 1
+        if quiet > _QUIET_TURNS or turns >= _TURNS:
+            self._scope.reschedule(self._loop.time())
+        else:
+            self._handle = self._loop.call_soon(self._due, turns + 1, quiet)
 
 
 class HeadFirst(asyncio.Protocol):

@@ -83,7 +83,11 @@ def run(files: tuple[str, ...], **options: Any) -> int:
 
 @program.command(cls=Purposeful)
 @_LEDGER
-@option("--retry", metavar="refused[:STATUS]", help="Send refused orders once more.")
+@option(
+    "--retry",
+    metavar="refused[:STATUS]|not_found",
+    help="Send orders once more that were refused, or were not found.",
+)
 @key_options
 @sending_options
 @pacing_options

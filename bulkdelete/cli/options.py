@@ -311,7 +311,12 @@ stopping_options = _together(
     option(
         "--guard",
         type=GUARD,
-        help="Stop if so many orders of an account were answered and none was deleted, or 50 are refused in a row.  [default: 20]",
+        help="Stop if so many orders of an account were answered and none was deleted.  [default: 20]",
+    ),
+    option(
+        "--max-consecutive-failures",
+        type=GUARD,
+        help="Stop after so many orders in a row, of one account or of the run, were refused or not found.  [default: 50]",
     ),
 )
 confirming_options = _together(

@@ -27,7 +27,7 @@ from bulkdelete.core.summary import Summary, exit_code
 from bulkdelete.errors import NothingSent, UsageError
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Retry
-from bulkdelete.model import Counts, Doubts, Scope, Stop, Why
+from bulkdelete.model import Counts, Doubts, Scope, State, Stop, Why
 from bulkdelete.pipeline import Halter
 from bulkdelete.settings import API_URL, Settings
 
@@ -231,8 +231,9 @@ def _settings(ledger: Path, options: dict[str, Any]) -> Settings:
         "max_time_s": options["max_time"],
     }
     given = {name: value for name, value in given.items() if value is not None}
-    if options["guard"] is not None:
-        given["guard"] = None if options["guard"] == "off" else options["guard"]
+    for name in ("guard", "max_consecutive_failures"):
+        if options[name] is not None:
+            given[name] = None if options[name] == "off" else options[name]
     if options["max_failures"] is not None:
         kind, n = options["max_failures"]
         given |= {"max_failures_percent": n} if kind == "percent" else {"max_failures": int(n)}
@@ -242,7 +243,9 @@ def _settings(ledger: Path, options: dict[str, Any]) -> Settings:
 def _retry(text: str | None) -> Retry | None:
     if text is None:
         return None
-    what, _, status = text.partition(":")
-    if what != "refused" or (status and not (status.isascii() and status.isdigit() and len(status) == 3)):
-        raise UsageError(f"--retry {text}: write refused, or refused:412")
+    if text == "not_found":
+        return Retry(state=State.NOT_FOUND)
+    what, colon, status = text.partition(":")
+    if what != "refused" or (colon and not (status.isascii() and status.isdigit() and len(status) == 3)):
+        raise UsageError(f"--retry {text}: write refused, refused:412 for one status code, or not_found")
     return Retry(int(status) if status else None)

@@ -122,6 +122,7 @@ def go_on(settings: Settings, options: dict[str, Any]) -> str:
         "rate",
         "reserve",
         "guard",
+        "max_consecutive_failures",
     ):
         value = options.get(option)
         if value is None or value == "-":

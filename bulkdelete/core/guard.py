@@ -19,6 +19,8 @@ __all__ = [
     "judge",
     "judge_failures",
     "judge_quiet",
+    "judge_row",
+    "row_after",
     "seen_before",
     "withdrawn",
 ]
@@ -26,10 +28,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to stop. Orders, orders, orders of the run, seconds, seconds; None: no limit."""
+    """When to stop. Orders, responses, orders of the run, seconds, seconds; None: no limit."""
 
     unproven: int | None
-    refusals_in_a_row: int | None
+    consecutive_failures: int | None
     failures: int | None
     patience_s: float
     longest_wait_s: float
@@ -37,12 +39,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One account, over the ledger's life: whether anything was ever deleted, and the orders answered without; and what is under way."""
+    """One account, over the ledger's life: whether anything was ever deleted, and the orders answered without; and what is under way.
+
+    `in_a_row`: the responses of this run since the account's last deletion that deleted nothing.
+    """
 
     has_deleted: bool = False
     answered: int = 0
     in_flight: int = 0
-    refused_in_a_row: int = 0
+    in_a_row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +88,34 @@ def withdrawn(seen: Seen) -> Seen:
 def judge(account: int, seen: Seen, past: Past, verdict: Verdict, limits: Limits) -> tuple[Seen, Stop | None]:
     """What an attempt's verdict adds to what was seen of its account, and the stop that follows. Repeats of doubts count for nothing."""
     seen = withdrawn(seen)
+    seen = replace(seen, in_a_row=row_after(seen.in_a_row, past, verdict))
     if verdict.state is State.DELETED:
-        return replace(seen, has_deleted=True, refused_in_a_row=0), verdict.stop
+        return replace(seen, has_deleted=True), verdict.stop
     if past.doubtful or verdict.feeds is not Feeds.GUARD:
         return seen, verdict.stop
-    refused = seen.refused_in_a_row + 1 if verdict.state is State.REFUSED else 0
-    seen = replace(seen, answered=seen.answered + 1, refused_in_a_row=refused)
+    seen = replace(seen, answered=seen.answered + 1)
     if verdict.stop is not None:
         return seen, verdict.stop
     if limits.unproven is not None and not seen.has_deleted and seen.answered >= limits.unproven:
         return seen, _nothing_deleted(account, seen)
-    if limits.refusals_in_a_row is not None and refused >= limits.refusals_in_a_row:
-        return seen, Stop(Why.REFUSALS, Scope.RUN, f"{refused} orders of account {account} were refused in a row")
-    return seen, None
+    return seen, judge_row(seen.in_a_row, f"account {account}", limits)
+
+
+def row_after(in_a_row: int, past: Past, verdict: Verdict) -> int:
+    """How many responses in a row have deleted nothing, after one more: orders that were refused or not found, together.
+
+    A repeat of a doubt says nothing new of a list of orders, nor does a 429 or a server that fails: they neither count nor break a row.
+    """
+    if verdict.state is State.DELETED:
+        return 0
+    return in_a_row + (not past.doubtful and verdict.state in (State.REFUSED, State.NOT_FOUND))
+
+
+def judge_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:
+    """The stop of `--max-consecutive-failures`. `whose`: the account or the run that the row is of."""
+    if limits.consecutive_failures is not None and in_a_row >= limits.consecutive_failures:
+        return Stop(Why.REFUSALS, Scope.RUN, f"{in_a_row} orders of {whose} in a row were refused or not found")
+    return None
 
 
 def judge_failures(failures: int, limits: Limits) -> Stop | None:

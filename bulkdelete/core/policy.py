@@ -1,7 +1,8 @@
 """What an answer means for its order: the status table, as data. It never waits, counts or sends.
 
 An exception is never an HTTP status: `NoReply` has rows of its own. An order is called deleted after a 204 and after nothing
-else; what may have been applied is in doubt until a later answer tells.
+else; what may have been applied is in doubt until a later answer tells. A response that does not have the API's own form makes
+no order final: a firewall, a proxy or a router may have sent it, and none of them knows the order.
 """
 
 from __future__ import annotations
@@ -27,28 +28,44 @@ from bulkdelete.model import (
     Why,
 )
 
-__all__ = ["VERDICTS", "Case", "case_of", "decide", "doubts_of", "resend_delay_s"]
+__all__ = [
+    "REFUSALS",
+    "VERDICTS",
+    "Case",
+    "case_of",
+    "decide",
+    "doubts_of",
+    "resend_delay_s",
+    "retried",
+    "said_by",
+]
+
+REFUSALS = frozenset({304, 400, 403, 409, 412, 422, 423, 424})
+"""Status codes that refuse to delete an order. A 304 has no body by HTTP's own rules, the others need a JSON Status."""
+
+LIMITED_MAX = 3  # 429s in a row; then other orders go first, since it may be this order alone that is refused
 
 
 class Case(enum.StrEnum):
     """The rows of the table, each with the answer it stands for."""
 
     DELETED = "204"
-    REFUSED = "304, 400, 409, 412, 422"
-    UNCHANGED_AFTER_DOUBT = "304 after a doubt"
-    GONE = "404 with a JSON Status"
-    GONE_AFTER_DOUBT = "404 with a JSON Status after a doubt"
+    REFUSED = "304; 400, 409, 412, 422, 423, 424 with a JSON Status"
+    REFUSED_AFTER_DOUBT = "these, and 403 with a JSON Status, after a doubt"
+    STRANGE_REFUSAL = "400, 403, 409, 410, 412, 422, 423, 424 without a JSON Status"
+    GONE = "404, 410 with a JSON Status"
+    GONE_AFTER_DOUBT = "404, 410 with a JSON Status after a doubt"
     CUT_404 = "404 whose body broke off"
     STRANGE_404 = "404 of any other kind"
     UNAUTHORIZED = "401"
-    FORBIDDEN_AT_FIRST = "403 before the account's first deletion"
-    FORBIDDEN = "403 after it"
+    FORBIDDEN_AT_FIRST = "403 with a JSON Status, before the account's first deletion"
+    FORBIDDEN = "403 with a JSON Status, after it"
     ACCEPTED = "200, 202, any 3xx but 304"
     RATE_LIMITED = "429"
     SERVER_ERROR = "408, any 5xx but 501"
     UNKNOWN = "any other status"
     NOT_SENT = "no connection, nothing was sent"
-    CERTIFICATE = "a certificate that does not hold"
+    CERTIFICATE = "a certificate that fails verification"
     LOST = "no answer after sending"
 
 
@@ -57,10 +74,11 @@ _NOT_UNDERSTOOD = Stop(Why.NOT_UNDERSTOOD)
 VERDICTS: dict[Case, Verdict] = {
     Case.DELETED: Verdict(State.DELETED, feeds=Feeds.SUCCESS),
     Case.REFUSED: Verdict(State.REFUSED, feeds=Feeds.GUARD),
-    Case.UNCHANGED_AFTER_DOUBT: Verdict(State.IN_DOUBT, feeds=Feeds.GUARD),
+    Case.REFUSED_AFTER_DOUBT: Verdict(State.IN_DOUBT, feeds=Feeds.GUARD),
+    Case.STRANGE_REFUSAL: Verdict(stop=_NOT_UNDERSTOOD),
     Case.GONE: Verdict(State.NOT_FOUND, feeds=Feeds.GUARD),
     Case.GONE_AFTER_DOUBT: Verdict(State.PRESUMED_DELETED),
-    Case.CUT_404: Verdict(State.IN_DOUBT, Again.LATER, Feeds.BREAKER),
+    Case.CUT_404: Verdict(again=Again.SOON, feeds=Feeds.BREAKER),
     Case.STRANGE_404: Verdict(stop=_NOT_UNDERSTOOD),
     Case.UNAUTHORIZED: Verdict(stop=Stop(Why.CREDENTIALS, Scope.LANE)),
     Case.FORBIDDEN_AT_FIRST: Verdict(feeds=Feeds.GUARD, stop=Stop(Why.CREDENTIALS, Scope.LANE)),
@@ -73,18 +91,17 @@ VERDICTS: dict[Case, Verdict] = {
     Case.CERTIFICATE: Verdict(stop=Stop(Why.CERTIFICATE)),
     Case.LOST: Verdict(State.IN_DOUBT, Again.LATER, Feeds.BREAKER),
 }
-"""The table. `decide` fills in what a stop was caused by, and takes `again` away from a doubt that is held or used up."""
+"""The table. `decide` fills in what a stop was caused by, takes `again` away from an order whose attempts are held or used up, and
+puts one off that is answered 429 again and again."""
+
+_ATTEMPTS = (Case.CUT_404, Case.SERVER_ERROR, Case.LOST)  # what may be tried again only so often in a run
 
 _CASE_OF_STATUS = {
     200: Case.ACCEPTED,
     202: Case.ACCEPTED,
     204: Case.DELETED,
-    400: Case.REFUSED,
     401: Case.UNAUTHORIZED,
     408: Case.SERVER_ERROR,
-    409: Case.REFUSED,
-    412: Case.REFUSED,
-    422: Case.REFUSED,
     429: Case.RATE_LIMITED,
     501: Case.UNKNOWN,
 }
@@ -97,16 +114,22 @@ def case_of(answer: Answer, past: Past) -> Case:
             return Case.CERTIFICATE
         case NoReply(sent=sent):
             return Case.LOST if sent else Case.NOT_SENT
-        case Reply(status=304):
-            return Case.UNCHANGED_AFTER_DOUBT if past.doubtful else Case.REFUSED
-        case Reply(status=403):
-            return Case.FORBIDDEN if past.account_has_deleted else Case.FORBIDDEN_AT_FIRST
         case Reply(status=404, cut=True):
             return Case.CUT_404
-        case Reply(status=404, json_status=None):
-            return Case.STRANGE_404
-        case Reply(status=404):
+        case Reply(status=404 | 410 as status, json_status=said) if said == status:
             return Case.GONE_AFTER_DOUBT if past.doubtful else Case.GONE
+        case Reply(status=404):
+            return Case.STRANGE_404
+        case Reply(status=410):
+            return Case.STRANGE_REFUSAL
+        case Reply(status=status, json_status=said) if status in REFUSALS:
+            if said != status and status != 304:
+                return Case.STRANGE_REFUSAL
+            if status == 403 and not past.account_has_deleted:
+                return Case.FORBIDDEN_AT_FIRST
+            if past.doubtful:
+                return Case.REFUSED_AFTER_DOUBT
+            return Case.FORBIDDEN if status == 403 else Case.REFUSED
         case Reply(status=status):
             if status in _CASE_OF_STATUS:
                 return _CASE_OF_STATUS[status]
@@ -121,14 +144,34 @@ def case_of(answer: Answer, past: Past) -> Case:
 
 def decide(answer: Answer, past: Past, doubts: Doubts, attempts_max: int) -> Verdict:
     """The verdict of one attempt. `doubts` is the order's own rule (`doubts_of`), `attempts_max` the attempts of a run."""
-    verdict = VERDICTS[case_of(answer, past)]
-    if verdict.again is Again.LATER and (doubts is Doubts.HOLD or past.attempts_in_run + 1 >= attempts_max):
+    case = case_of(answer, past)
+    verdict = VERDICTS[case]
+    if verdict.again is Again.LATER and doubts is Doubts.HOLD:
         verdict = replace(verdict, again=None)
+    if case in _ATTEMPTS and past.attempts_in_run + 1 >= attempts_max:
+        verdict = replace(verdict, again=None)
+    if case is Case.RATE_LIMITED and past.limited_in_a_row + 1 >= LIMITED_MAX:
+        verdict = replace(verdict, again=Again.LAST)
     if verdict.stop is not None:
-        status = f"HTTP {answer.status}" if isinstance(answer, Reply) else f"{answer.why}"
-        said = f"{status}: {answer.message}" if answer.message else status
-        verdict = replace(verdict, stop=replace(verdict.stop, detail=said))
+        verdict = replace(verdict, stop=replace(verdict.stop, detail=said_by(answer)))
     return verdict
+
+
+def retried(past: Past, answer: Answer) -> Past:
+    """The past of an order that is retried without the ledger's handing it out again."""
+    match case_of(answer, past):
+        case Case.RATE_LIMITED:
+            return replace(past, limited_in_a_row=(past.limited_in_a_row + 1) % LIMITED_MAX)
+        case Case.NOT_SENT:
+            return replace(past, limited_in_a_row=0)
+        case _:
+            return replace(past, limited_in_a_row=0, attempts_in_run=past.attempts_in_run + 1)
+
+
+def said_by(answer: Answer) -> str:
+    """A response, or why there is none, in a few words for people."""
+    status = f"HTTP {answer.status}" if isinstance(answer, Reply) else f"{answer.why}"
+    return f"{status}: {answer.message}" if answer.message else status
 
 
 def doubts_of(order: Order, doubts: Doubts | None) -> Doubts:

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from bulkdelete import errors
 from bulkdelete.model import Counts, State, Stop, Why
 
-__all__ = ["EXIT_OF_ERROR", "EXIT_UNFORESEEN", "NEXT", "Summary", "conserved", "exit_code", "unproven_accounts"]
+__all__ = [
+    "EXIT_OF_ERROR",
+    "EXIT_UNFORESEEN",
+    "NEXT",
+    "Summary",
+    "conserved",
+    "exit_code",
+    "mostly_missing",
+    "unproven_accounts",
+]
+
+MISSING = 20  # orders; fewer that are not found are no sign of a wrong list
 
 EXIT_OF_WHY: dict[Why, int] = {
     Why.LEDGER: 6,
@@ -41,10 +52,12 @@ _FIRST_THAT_HOLDS = (2, EXIT_UNFORESEEN, 3, 6, 4, 5, 130, 143, 75, 1, 0)
 NEXT: dict[Why, str] = {
     Why.LEDGER: "The ledger could not be written. Mend the disk or the folder, then run the command below: what was under way is in doubt.",
     Why.CREDENTIALS: "The server refused this API key for this account. Check both, then run the command below: nothing is lost.",
-    Why.NOT_UNDERSTOOD: "The server gave an answer this program does not understand. Look at it before you go on.",
-    Why.CERTIFICATE: "The server's certificate does not hold. Check --api-url and --ca-file; do not go on before you know why.",
+    Why.NOT_UNDERSTOOD: "This program does not understand that response: a firewall, a proxy or a router may have sent it. Look at it "
+    "before you continue. The order is unchanged or in doubt, and later runs send it last.",
+    Why.CERTIFICATE: "The server's certificate fails verification. Check --api-url and --ca-file; do not continue before you know why.",
     Why.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the messages; --guard off goes on all the same.",
-    Why.REFUSALS: "The server refuses one order after another. Look at the messages before you go on.",
+    Why.REFUSALS: "Wrong file, or a server that is being changed? Look at the messages before you continue; --retry not_found also sends "
+    "what was not found once more, and --max-consecutive-failures off turns this stop off.",
     Why.FAILURES: "The limit of --max-failures is reached. Look at what failed before you go on.",
     Why.INTERRUPTED: "The command below goes on.",
     Why.TERMINATED: "The command below goes on.",
@@ -84,13 +97,22 @@ def exit_code(counts: Counts, stops: Iterable[Stop], unproven: Iterable[int], a_
     """
     codes = {EXIT_OF_WHY[stop.why] for stop in stops if not (a_lane_finished and stop.why is Why.CREDENTIALS)}
     unfinished = sum(counts[state] for state in (State.PENDING, State.FAILED, State.IN_DOUBT, State.REFUSED))
-    codes.add(1 if unfinished or tuple(unproven) else 0)
+    codes.add(1 if unfinished or tuple(unproven) or mostly_missing(counts) else 0)
     return next(code for code in _FIRST_THAT_HOLDS if code in codes)
 
 
+def mostly_missing(counts: Counts) -> bool:
+    """Whether so many orders were not found that the list itself is in question."""
+    deleted = counts[State.DELETED] + counts[State.PRESUMED_DELETED]
+    return counts[State.NOT_FOUND] >= MISSING and counts[State.NOT_FOUND] > deleted
+
+
 def unproven_accounts(selected: Counts, ever: Counts) -> tuple[int, ...]:
-    """Accounts of the selection with orders that are gone or refused, and of which this ledger never saw one deleted."""
-    answered = (State.NOT_FOUND, State.REFUSED)
+    """Accounts of the selection with orders that are gone or refused, and of which this ledger never saw one deleted.
+
+    A presumed deletion is no proof: in a wrong account, each 404 after a lost response looks like one.
+    """
+    answered = (State.NOT_FOUND, State.PRESUMED_DELETED, State.REFUSED)
     return tuple(
         account
         for account, states in sorted(selected.by_account.items())

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Order, Origin, Reject, Stop, Task, Verdict
+from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Order, Origin, Reject, State, Stop, Task, Verdict
 
 __all__ = ["Facts", "Ledger", "Passing", "Retry", "Staging", "Tally"]
 
@@ -64,20 +64,23 @@ class Facts:
 class Passing:
     """Which orders of the selection a pass hands out: those never sent or free to go, or those in doubt.
 
-    A doubt is handed out only if its rule is to resend and it has been in doubt less than `attempts_max` times in this run,
-    never answered 304.
+    A doubt is handed out only if its rule is to resend, it was sent less than `attempts_max` times in this run, 429 aside, and
+    no response of this run refused to delete it. `strange`: those, and only those, whose last response an earlier run did not
+    understand: one of them may stop the run, so they come last.
     """
 
     in_doubt: bool
     doubts: Doubts | None = None
     attempts_max: int = 0
+    strange: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Refused orders that a person asks to send once more; `status` None: whatever refused them."""
+    """Refused or not found orders that a person asks to send once more; `status` None: whatever their last response was."""
 
     status: int | None = None
+    state: State = State.REFUSED
 
 
 class Staging(Protocol):
@@ -99,7 +102,7 @@ class Ledger(Protocol):
         """What a run would do with the last confirmed selection. NothingSent if nothing was ever confirmed."""
 
     async def retry(self, retry: Retry) -> None:
-        """Make refused orders of the selection pending again: a person asked for it."""
+        """Make refused or not found orders of the selection pending again: a person asked for it."""
 
     async def begin(self, options: str) -> None:
         """Open a run: from here on, intents may be made."""

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
+from bulkdelete.core.policy import REFUSALS
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import Passing, Retry
 from bulkdelete.ledger.schema import ENDPOINT, INTENT_COLUMNS, ORDER_COLUMNS, PACE_COLUMNS, crc
@@ -32,6 +33,21 @@ from bulkdelete.model import (
 )
 
 _OPEN_STATES = ", ".join(str(state.value) for state in sorted(OPEN))
+_REFUSALS = ", ".join(map(str, sorted(REFUSALS)))
+_OF_ORDER = "FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id"
+
+# What is known of an order `o` from its attempts. Those of this run that were sent, 429 aside; a refusal is the server's last word
+# in this run, as good as all attempts.
+_TRIED = f"""(SELECT count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0) {_OF_ORDER}
+    AND a.run_id = :run AND a.sent = 1 AND a.status IS NOT 429)"""
+# Whether one of them may have deleted it: a response that the table takes for a doubt, or none. Earlier versions also called a doubt
+# what was none, a 404 whose body broke off for one.
+_MAY_HAVE_ACTED = f"""EXISTS (SELECT 1 {_OF_ORDER} AND a.outcome = {State.IN_DOUBT.value} AND a.sent IS NOT 0
+    AND (a.status IS NULL OR a.status NOT IN ({_REFUSALS}, 404)))"""
+# Whether its last response, 429 aside, was one of an earlier run that stopped there: not understood, or at least not about the order.
+_STRANGE = f"""coalesce((SELECT a.run_id <> :run AND a.status NOT IN (204, 304, 401)
+    AND (a.outcome IS NULL OR (a.outcome = {State.IN_DOUBT.value} AND a.status BETWEEN 200 AND 399))
+    {_OF_ORDER} AND a.status IS NOT NULL AND a.status <> 429 ORDER BY a.n DESC LIMIT 1), 0)"""
 
 
 class Transaction:
@@ -111,16 +127,14 @@ def _pending(
     db: sqlite3.Connection, passing: Passing, after: tuple[int, int], last_account: int, n: int, run_id: int
 ) -> list[Task]:
     states = f"({State.IN_DOUBT.value})" if passing.in_doubt else f"({State.PENDING.value}, {State.FAILED.value})"
-    # A 304 is the server's last word in this run: as good as all attempts.
-    tried = f"""(SELECT count(*) + :max * coalesce(max(a.status = 304), 0) FROM attempts a WHERE a.account_id = o.account_id
-                 AND a.order_id = o.order_id AND a.run_id = :run AND a.outcome = {State.IN_DOUBT.value})"""
     rows = db.execute(
         f"""SELECT {", ".join("o." + name for name in ORDER_COLUMNS.split(", "))}, o.crc, i.path,
-              {tried if passing.in_doubt else "0"} AS tried
+              {_TRIED if passing.in_doubt else "0"} AS tried, o.doubtful AND {_MAY_HAVE_ACTED} AS doubtful
             FROM orders o JOIN inputs i USING (input_id)
             WHERE (o.account_id, o.order_id) > (:account, :order) AND o.account_id <= :last_account
               AND o.selected = 1 AND o.state IN {states}
               AND (NOT :in_doubt OR (tried < :max AND (:doubts = 'resend' OR (:doubts IS NULL AND NOT o.revert_stock))))
+              AND :strange = (o.attempts > 0 AND {_STRANGE})
             ORDER BY o.account_id, o.order_id LIMIT :n""",
         {
             "run": run_id,
@@ -130,6 +144,7 @@ def _pending(
             "in_doubt": passing.in_doubt,
             "max": passing.attempts_max,
             "doubts": passing.doubts,
+            "strange": passing.strange,
             "n": n,
         },
     ).fetchall()
@@ -137,11 +152,11 @@ def _pending(
 
 
 def _task(row: tuple[Any, ...]) -> Task:
-    *columns, kept_crc, path, tried = row
+    *columns, kept_crc, path, tried, doubtful = row
     if kept_crc != crc(*columns):
         raise LedgerBroken(f"damaged: the row of order {columns[1]} has changed")
     order = Order(columns[0], columns[1], bool(columns[2]), Origin(path, columns[8]))
-    return Task(order, Past(attempts_in_run=tried, doubtful=bool(columns[5])))
+    return Task(order, Past(attempts_in_run=tried, doubtful=bool(doubtful)))
 
 
 def intend(db: sqlite3.Connection, intent: Intent, run_id: int) -> None:
@@ -220,11 +235,11 @@ def lost(db: sqlite3.Connection, now_ms: int) -> None:
 
 
 def retry(db: sqlite3.Connection, asked: Retry) -> None:
-    """Refused orders of the selection become pending again."""
+    """Orders of the selection that are in this final state become pending again."""
     db.execute(
         f"""UPDATE orders SET state = 0, crc = crc(account_id, order_id, revert_stock, 0, selected, doubtful,
             attempts, input_id, line, first_ms, changed_ms)
-            WHERE selected = 1 AND state = {State.REFUSED.value} AND (?1 IS NULL OR ?1 = (
+            WHERE selected = 1 AND state = {asked.state.value} AND (?1 IS NULL OR ?1 = (
               SELECT a.status FROM attempts a WHERE a.account_id = orders.account_id
                 AND a.order_id = orders.order_id AND a.n = orders.attempts))""",
         (asked.status,),

@@ -256,7 +256,11 @@ class SqliteLedger:
     async def intend(self, task: Task) -> Intent:
         intent = Intent(task, self._now_ms())
         run_id = self._run_id
-        await self._do(lambda db: rows.intend(db, intent, run_id))
+        try:
+            await self._do(lambda db: rows.intend(db, intent, run_id))
+        except asyncio.CancelledError:  # it stands in the line, and its request will not leave
+            self.withdraw(intent)
+            raise
         return intent
 
     def settle(self, intent: Intent, answer: Answer, verdict: Verdict) -> None:

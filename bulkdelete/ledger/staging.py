@@ -239,7 +239,7 @@ def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry |
     """The facts of the last confirmed selection."""
     retried = "0"
     if retry is not None:
-        retried = f"""(state = {State.REFUSED.value} AND (:status IS NULL OR :status = (
+        retried = f"""(state = {retry.state.value} AND (:status IS NULL OR :status = (
             SELECT a.status FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id AND a.n = o.attempts)))"""
     values = {"doubts": doubts, "status": retry.status if retry else None}
     goes = f"(state IN (0, 1) OR (state = 2 AND {_RESENDS.format(revert_stock='revert_stock')}) OR {retried})"

@@ -35,6 +35,7 @@ class Kind(enum.StrEnum):
     TOO_MANY_429 = "too_many_429"  # with the `wait` header of the fault
     TEXT_500 = "text_500"
     HTML_502 = "html_502"
+    HTML_403 = "html_403"  # a firewall's
     HTML_404 = "html_404"
     UNAVAILABLE_503 = "unavailable_503"
     REDIRECT_301 = "redirect_301"

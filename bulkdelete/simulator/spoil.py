@@ -70,6 +70,8 @@ def spoil(fault: Fault, scene: Scene) -> Script:
             return plain(Answer(500, b'"An error has occurred."', headers=scene.headers))
         case Kind.HTML_502:
             return plain(page(502, "Bad Gateway", scene))
+        case Kind.HTML_403:
+            return plain(page(403, "Request blocked", scene))
         case Kind.HTML_404:
             return plain(page(404, "Not Found", scene))
         case Kind.UNAVAILABLE_503:

@@ -92,6 +92,7 @@ EXPECTED: dict[Kind, Answer] = {
     Kind.TOO_MANY_429: Reply(429, "Too many requests", 429),
     Kind.TEXT_500: Reply(500, '"An error has occurred."'),
     Kind.HTML_502: Reply(502, "502 Bad Gateway"),
+    Kind.HTML_403: Reply(403, "403 Request blocked"),
     Kind.HTML_404: Reply(404, "404 Not Found"),
     Kind.UNAVAILABLE_503: Reply(503, "503 Service Unavailable"),
     Kind.REDIRECT_301: Reply(301, "301 Moved"),
@@ -607,9 +608,13 @@ async def test_tls(kind: Kind | None, certificates: dict[str, Path]) -> None:
 
 
 async def test_invariant_27_tls_to_a_plain_port() -> None:
-    """https to a port that speaks http: not sent, and not retried as an outage."""
+    """https to a port that speaks http: not sent, and the message says what to look at."""
     async with simulated(scheme="https") as (client, simulator):
-        assert bare(await client.delete(order())) == NoReply(False, Lost.CERTIFICATE)
+        answer = await client.delete(order())
+        assert bare(answer) == NoReply(False, Lost.CONNECT)
+        assert isinstance(answer, NoReply)
+        assert "plain http" in answer.message
+        assert "--api-url" in answer.message
         assert simulator.journal == []
 
 
@@ -908,7 +913,7 @@ async def test_an_error_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_no_other_kind_of_request() -> None:
     """A session that would make other requests than ours makes none."""
-    watch = module._watched(None, None)
+    watch = module._watched(None, None, None)
     with pytest.raises(TypeError, match="SingleRequest"):
         await watch(object(), None)
 

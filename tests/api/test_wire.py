@@ -230,7 +230,7 @@ async def test_dead_connection_is_not_written_to(connection: Any) -> None:
     """A connection that closed, or that holds bytes already, is refused before the request counts as sent."""
     sent: list[str] = []
     request = SingleRequest.__new__(SingleRequest)
-    request.on_send = lambda: sent.append("sent")
+    request.on_send = lambda _: sent.append("sent")
     with pytest.raises(ConnectionResetError):
         await request.send(connection)
     assert sent == []

@@ -198,7 +198,8 @@ def test_invariant_04_killed_in_mid_run(server: Server, tmp_path: Path) -> None:
     """After SIGKILL `status` calls the open ones in doubt; the same command ends it, and nothing final is sent again."""
     ids = [*IDS, 900_000_001, *range(600_000, 600_200)]
     file, ledger = write(tmp_path / "o.csv", ids), tmp_path / "o.csv.ledger.db"
-    run = started(arguments(server, file, "--yes", "--guard", "off"))
+    unlimited = ("--guard", "off", "--max-consecutive-failures", "off")
+    run = started(arguments(server, file, "--yes", *unlimited))
     until(lambda: len(server.journal()) > 30)
     run.kill()
     run.communicate()
@@ -211,7 +212,7 @@ def test_invariant_04_killed_in_mid_run(server: Server, tmp_path: Path) -> None:
     final = {order for order, outcome in outcomes(ledger).items() if outcome not in ("pending", "in_doubt")}
     time.sleep(1.5)  # a server goes on with what it has received
     before = len(server.journal())
-    again = call(*arguments(server, file, "--yes", "--guard", "off", "--doubts", "hold"))
+    again = call(*arguments(server, file, "--yes", *unlimited, "--doubts", "hold"))
     assert again.returncode == 1, again.stderr
     sent_again = {entry["order_id"] for entry in server.journal()[before:]}
     assert not sent_again & (final | intents)
@@ -451,7 +452,8 @@ def test_invariant_09_a_ledger_that_may_grow_no_more(server: Server, tmp_path: P
 def test_invariant_15_two_signals_at_once_are_one(server: Server, tmp_path: Path) -> None:
     """`timeout` signals a process and then its group: what is in flight may land all the same."""
     file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_900)])
-    run = started(arguments(server, file, "--yes", "--guard", "off"))
+    unlimited = ("--guard", "off", "--max-consecutive-failures", "off")
+    run = started(arguments(server, file, "--yes", *unlimited))
     until(lambda: len(server.journal()) > 30)
     run.send_signal(signal.SIGTERM)
     time.sleep(0.05)

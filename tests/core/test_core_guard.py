@@ -18,7 +18,7 @@ FRESH = Past()
 DOUBTFUL = Past(attempts_in_run=1, doubtful=True)
 
 DELETED = Reply(204)
-REFUSED = Reply(412)
+REFUSED = Reply(412, json_status=412)
 GONE = Reply(404, json_status=404)
 UNCOUNTED: tuple[Answer, ...] = (
     Reply(429),
@@ -130,35 +130,54 @@ def test_a_deletion_of_an_earlier_run_is_remembered_and_a_presumed_one_is_none()
 @pytest.mark.parametrize("answer", UNCOUNTED)
 def test_what_says_nothing_of_the_order_does_not_count(answer: Answer) -> None:
     """A 429, a failing server and silence are neither answers nor refusals, however many there are."""
-    seen, limits = Seen(answered=19, refused_in_a_row=49), limits_of()
+    seen, limits = Seen(answered=19, in_a_row=49), limits_of()
     for _ in range(100):
         seen, stop = judged(seen, answer, limits)
         assert stop is None
-    assert seen == Seen(answered=19, refused_in_a_row=49)
+    assert seen == Seen(answered=19, in_a_row=49)
 
 
 @pytest.mark.parametrize("answer", [REFUSED, GONE, Reply(304)])
 def test_repeats_of_doubts_do_not_count(answer: Answer) -> None:
     """The second answer about an order is no second order: it neither trips the guard nor adds to a row nor breaks it."""
-    seen, stop = judged(Seen(answered=19, refused_in_a_row=49), answer, limits_of(), DOUBTFUL)
-    assert (seen, stop) == (Seen(answered=19, refused_in_a_row=49), None)
+    seen, stop = judged(Seen(answered=19, in_a_row=49), answer, limits_of(), DOUBTFUL)
+    assert (seen, stop) == (Seen(answered=19, in_a_row=49), None)
 
 
-def test_fifty_refusals_in_a_row_stop_the_run() -> None:
-    """Also in a proven account: the fiftieth refusal in a row stops, the forty-ninth does not."""
+def test_invariant_40_fifty_in_a_row_that_deleted_nothing_stop_the_run() -> None:
+    """Also in a proven account: the fiftieth in a row that is refused or not found stops, the forty-ninth does not."""
     seen, limits = Seen(has_deleted=True), limits_of()
-    for _ in range(49):
-        seen, stop = judged(seen, REFUSED, limits)
+    for n in range(49):
+        seen, stop = judged(seen, REFUSED if n % 3 else GONE, limits)
         assert stop is None
-    _, stop = judged(seen, Reply(403), limits)  # in a proven account a 403 is about the order
-    assert stop == Stop(Why.REFUSALS, Scope.RUN, "50 orders of account 7 were refused in a row")
+    _, stop = judged(seen, Reply(403, json_status=403), limits)  # in a proven account a 403 is about the order
+    assert stop == Stop(Why.REFUSALS, Scope.RUN, "50 orders of account 7 in a row were refused or not found")
 
 
-@pytest.mark.parametrize("answer", [GONE, DELETED])
-def test_an_order_that_is_gone_breaks_the_row(answer: Answer) -> None:
-    """Refusals are counted in a row: one order that is gone starts the count again."""
-    seen, stop = judged(Seen(has_deleted=True, refused_in_a_row=49), answer, limits_of())
-    assert (seen.refused_in_a_row, stop) == (0, None)
+def test_only_a_deletion_breaks_the_row() -> None:
+    """One order that is deleted starts the count again; of the run as of the account."""
+    seen, stop = judged(Seen(has_deleted=True, in_a_row=49), DELETED, limits_of())
+    assert (seen.in_a_row, stop) == (0, None)
+    assert guard.row_after(49, FRESH, verdict_of(DELETED, FRESH, seen)) == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from((GONE, REFUSED, DELETED, *UNCOUNTED)), st.booleans()), max_size=80))
+def test_a_row_counts_first_responses_that_deleted_nothing(told: list[tuple[Answer, bool]]) -> None:
+    """Refused and not found together; repeats of doubts, 429 and a failing server neither count nor break it."""
+    in_a_row, counted = 0, 0
+    for answer, repeat in told:
+        past = DOUBTFUL if repeat else FRESH
+        in_a_row = guard.row_after(in_a_row, past, verdict_of(answer, past, Seen(has_deleted=True)))
+        counted = 0 if answer is DELETED else counted + (not repeat and answer in (GONE, REFUSED))
+        assert in_a_row == counted
+
+
+def test_the_row_of_a_run_spans_its_accounts() -> None:
+    """`--max-consecutive-failures 3`: three accounts with one each are three in a row; without a limit there is no stop."""
+    assert guard.judge_row(2, "this run", limits_of(row=3)) is None
+    stop = guard.judge_row(3, "this run", limits_of(row=3))
+    assert stop == Stop(Why.REFUSALS, Scope.RUN, "3 orders of this run in a row were refused or not found")
+    assert guard.judge_row(10**6, "this run", limits_of(row=None)) is None
 
 
 @given(st.lists(st.sampled_from((GONE, REFUSED, *UNCOUNTED)), max_size=120))
@@ -193,7 +212,7 @@ def test_without_a_guard_nothing_is_held() -> None:
 
 def test_a_stop_of_the_table_comes_before_one_of_the_guard() -> None:
     """Refused credentials are told as such, also on the twentieth answer."""
-    seen, stop = judged(Seen(answered=19), Reply(403, "no"), limits_of())
+    seen, stop = judged(Seen(answered=19), Reply(403, "no", 403), limits_of())
     assert stop == Stop(Why.CREDENTIALS, Scope.LANE, "HTTP 403: no")
     assert seen.answered == 20
 

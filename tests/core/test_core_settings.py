@@ -66,7 +66,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert (settings.attempts, settings.backoff_s, settings.backoff_max_s) == (3, 1.0, 30.0)
     assert (settings.settling_delay_s, settings.grace_s, settings.patience_s) == (60.0, 20.0, 43200.0)
     assert (settings.message_chars, settings.page, settings.guard) == (500, 1000, 20)
-    assert (settings.longest_wait_s, settings.refusals_in_a_row) == (900.0, 50)
+    assert (settings.longest_wait_s, settings.max_consecutive_failures) == (900.0, 50)
     assert (settings.account_id, settings.revert_stock, settings.doubts) == (None, None, None)  # the user must say
     assert settings.host == "https://api.alephcrm.com:443"
 

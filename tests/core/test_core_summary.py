@@ -113,7 +113,12 @@ def test_every_code_is_in_the_order_of_precedence() -> None:
         ({7: {State.NOT_FOUND: 1}}, {7: {State.NOT_FOUND: 1, State.DELETED: 1}}, ()),  # an earlier run's deletion
         ({7: {State.NOT_FOUND: 1}}, {7: {State.DELETED: 0}}, (7,)),
         ({7: {State.NOT_FOUND: 0, State.REFUSED: 0}}, {}, ()),
-        ({7: {State.PENDING: 9, State.IN_DOUBT: 1, State.PRESUMED_DELETED: 1}}, {}, ()),  # nothing was answered
+        ({7: {State.PENDING: 9, State.IN_DOUBT: 1, State.FAILED: 1}}, {}, ()),  # nothing was answered
+        (
+            {7: {State.PRESUMED_DELETED: 9}},
+            {7: {State.PRESUMED_DELETED: 9}},
+            (7,),
+        ),  # a 404 after a doubt is no deletion seen
         ({9: {State.REFUSED: 1}, 8: {State.NOT_FOUND: 1}, 7: {State.DELETED: 1}}, {7: {State.DELETED: 1}}, (8, 9)),
         ({7: {State.REFUSED: 1}}, {8: {State.DELETED: 1}}, (7,)),  # another account proves nothing
     ],
@@ -123,6 +128,22 @@ def test_an_account_of_which_nothing_was_ever_deleted(
 ) -> None:
     """An account with answers and without a deletion in the ledger's whole life is told, in the order of its number."""
     assert unproven_accounts(Counts(selected), Counts(ever)) == unproven
+
+
+@pytest.mark.parametrize(
+    ("counts", "code"),
+    [
+        ({"not_found": 19}, 0),
+        ({"not_found": 20}, 1),
+        ({"not_found": 20, "deleted": 20}, 0),
+        ({"not_found": 21, "deleted": 20}, 1),
+        ({"not_found": 21, "deleted": 20, "presumed_deleted": 1}, 0),
+        ({"not_found": 500, "deleted": 499}, 1),
+    ],
+)
+def test_invariant_40_a_list_of_which_most_was_not_found(counts: dict[str, int], code: int) -> None:
+    """From 20 orders on, more that were not found than were deleted or presumed to be: somebody should look."""
+    assert exit_code(counts_of(**counts), (), ()) == code
 
 
 @given(st.tuples(*[st.integers(0, 10**6)] * 4), st.integers(-3, 3))

@@ -129,7 +129,7 @@ async def test_a_withdrawn_intent_leaves_nothing(tmp_path: Path) -> None:
 
 
 async def test_an_intent_that_nobody_waits_for(tmp_path: Path) -> None:
-    """A cancelled attempt records nothing: its intent stands or not, but the ledger goes on."""
+    """Its request does not leave: the intent is withdrawn, the order is unchanged, and the ledger goes on."""
     async with opened(tmp_path / "l.db") as ledger:
         await arm(ledger, orders(1, 2))
         await ledger.begin("")
@@ -138,7 +138,7 @@ async def test_an_intent_that_nobody_waits_for(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         flight.cancel()
         await ledger.intend(second)
-        assert await states(ledger) == {"in_doubt": 2}
+        assert await states(ledger) == {"pending": 1, "in_doubt": 1}
 
 
 @pytest.mark.parametrize("step", ["settle", "withdraw"])

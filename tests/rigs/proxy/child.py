@@ -21,7 +21,7 @@ from tests.rigs.report import Broken, Report
 __all__ = ["Command", "child"]
 
 ANSWER_S = 1.0
-RUNS = 3
+RUNS = 10
 RESUMABLE = (5, 75)
 PEAK_KIB = 100_000  # a plain run takes 70,000 in development mode
 

@@ -70,10 +70,8 @@ class Kind:
 
 STATES: dict[str, frozenset[State | None]] = {
     "204": frozenset({State.DELETED}),
-    "304": frozenset({State.REFUSED, State.IN_DOUBT}),
-    "400": frozenset({State.REFUSED}),
     "404": frozenset({State.NOT_FOUND, State.PRESUMED_DELETED}),
-    "412": frozenset({State.REFUSED}),
+    **dict.fromkeys(("304", "400", "412"), frozenset({State.REFUSED, State.IN_DOUBT})),  # in doubt if it was before
     **dict.fromkeys(("301", "302", "303", "307", "308", "502"), frozenset({State.IN_DOUBT})),
     **dict.fromkeys(("timeout", "disconnected", "garbage"), frozenset({State.IN_DOUBT})),
     **dict.fromkeys((REFUSED, "unsent disconnected"), frozenset({None})),
@@ -152,6 +150,23 @@ def strange_404(said: Said) -> Iterable[bytes]:
     return (encode(Answer(404, body, "text/html")),)
 
 
+FIREWALL = ("400", "403", "409", "410", "412", "422", "423", "424")
+PAGES: tuple[tuple[str, str], ...] = (
+    ("text/html", "<html><h1>Request blocked</h1></html>"),
+    ("application/problem+json", '{{"title": "Forbidden", "status": {status}, "traceId": "00-1"}}'),
+    ("application/json", '{{"Status": 404, "Message": "of something else"}}'),
+    ("application/json", '[{{"Status": {status}, "Message": "no object"}}]'),
+    ("text/plain", ""),
+)
+
+
+def firewall(said: Said) -> Iterable[bytes]:
+    """A refusal that the API did not send."""
+    status = FIREWALL[said.n % len(FIREWALL)]
+    kind, body = PAGES[said.n % len(PAGES)]
+    return (encode(Answer(int(status), body.format(status=status).encode(), kind)),)
+
+
 def redirect(said: Said) -> Iterable[bytes]:
     status = (301, 302, 303, 307, 308)[said.n % 5]
     place = f"http://127.0.0.1:{said.elsewhere}{said.target}"
@@ -180,6 +195,7 @@ def a(*allowed: str) -> frozenset[str]:
     return frozenset(allowed)
 
 
+_STRANGE: frozenset[State | None] = frozenset({None})  # not the API's: it settles no order, and the run stops
 _LOST = a("disconnected")
 _AT_ONCE = a("disconnected", "unsent disconnected", REFUSED)
 _N, _H, _A = Asks.NEVER, Asks.HEARD, Asks.ACTED
@@ -202,15 +218,15 @@ KINDS: tuple[Kind, ...] = (
     Kind("head_cut_fin", _A, cut, End.CLOSE, _LOST),
     Kind("head_cut_reset", _A, cut, End.RESET, _LOST),
     Kind("head_cut_hang", _A, cut, End.KEEP, a("timeout")),
-    Kind("body_cut", _H, text(CUT_404), End.CLOSE, a("404"), states=frozenset({State.IN_DOUBT})),
-    Kind("body_cut_reset", _H, text(NO[:-5]), End.RESET, a("412", "disconnected")),
+    Kind("body_cut", _H, text(CUT_404), End.CLOSE, a("404"), states=frozenset({None})),  # a 404 deleted nothing
+    Kind("body_cut_reset", _H, text(NO[:-5]), End.RESET, a("412", "disconnected"), states=frozenset({None, State.IN_DOUBT})),
     Kind("garbage", _A, garbage, End.CLOSE, a("garbage")),
     Kind("huge_head", _A, text(b"HTTP/1.1 204 No Content\r\nX-Filler: " + b"x" * (256 << 10) + b"\r\n\r\n"), End.KEEP, a("garbage")),
     Kind("endless_head", _A, endless(b"HTTP/1.1 204 No Content\r\n", b"x: y\r\n"), End.KEEP, a("timeout"), 0.01),
-    Kind("huge_body", _H, lambda _: (encode(refusal(400, "x" * (8 << 20))),), End.KEEP, a("400")),
-    Kind("endless_body", _H, endless(EVER, b"never"), End.KEEP, a("400"), 0.01),
-    Kind("flood", _H, endless(EVER, b"x" * 65536), End.KEEP, a("400")),
-    Kind("gzip_bomb", _H, coded, End.KEEP, a("400")),
+    Kind("huge_body", _H, lambda _: (encode(refusal(400, "x" * (8 << 20))),), End.KEEP, a("400"), states=_STRANGE),
+    Kind("endless_body", _H, endless(EVER, b"never"), End.KEEP, a("400"), 0.01, states=_STRANGE),
+    Kind("flood", _H, endless(EVER, b"x" * 65536), End.KEEP, a("400"), states=_STRANGE),
+    Kind("gzip_bomb", _H, coded, End.KEEP, a("400"), states=_STRANGE),
     Kind("drip", _A, drip, End.KEEP, a(TRUE, "timeout")),  # a slow machine drips past the deadline
     Kind("interim", _A, lambda said: (head(100, ()) + head(103, (("Link", "<x>"),)), said.answer), End.KEEP, a(TRUE)),
     Kind("endless_interim", _A, endless(head(103, ()), head(103, ())), End.KEEP, a("timeout"), 0.01),
@@ -221,10 +237,10 @@ KINDS: tuple[Kind, ...] = (
     Kind("doubled_answer", _A, lambda said: (said.answer + said.answer,), End.KEEP, a(TRUE)),
     Kind("redirect", _H, redirect, End.KEEP, a("301", "302", "303", "307", "308")),
     Kind("length_too_long", _H, text(NO.replace(b"Content-Length: ", b"Content-Length: 9")), End.CLOSE, a("412")),
-    Kind("length_too_short", _H, text(NO.replace(b"Not this one", b"Not this one" * 9)), End.KEEP, a("412")),
+    Kind("length_too_short", _H, text(NO.replace(b"Not this one", b"Not this one" * 9)), End.KEEP, a("412"), states=_STRANGE),
     Kind("length_is_none", _A, text(b"HTTP/1.1 204 No Content\r\nContent-Length: x\r\n\r\n"), End.CLOSE, a("garbage")),
     Kind("length_of_204", _A, text(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"), End.KEEP, a("204")),
-    Kind("broken_chunks", _H, text(head(412, CHUNKED) + b"5\r\nhello\r\n", b"zz\r\n"), End.CLOSE, a("412")),
+    Kind("broken_chunks", _H, text(head(412, CHUNKED) + b"5\r\nhello\r\n", b"zz\r\n"), End.CLOSE, a("412"), states=_STRANGE),
     Kind("bare_304", _H, text(head(304, ())), End.KEEP, a("304")),
     Kind("body_304", _H, text(head(304, LENGTH_304) + BODY_304), End.KEEP, a("304")),
     Kind("body_304_later", _H, text(head(304, LENGTH_304), BODY_304), End.KEEP, a("304"), 0.003),
@@ -232,7 +248,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("body_304_close", _H, text(head(304, (("Connection", "close"),)) + BODY_304), End.CLOSE, a("304")),
     Kind("gateway_502", _A, lambda said: (encode(Answer(502, said.target.encode(), "text/html")),), End.KEEP, a("502")),
     Kind("hostile_text", _H, hostile, End.KEEP, a("412")),
-    Kind("echo_cut", _H, echo_cut, End.CLOSE, a("400")),
-    Kind("echo_in_lines", _H, echo_lines, End.KEEP, a("400")),
-    Kind("strange_404", _H, strange_404, End.KEEP, a("404"), states=frozenset({None})),
+    Kind("echo_cut", _H, echo_cut, End.CLOSE, a("400"), states=_STRANGE),
+    Kind("echo_in_lines", _H, echo_lines, End.KEEP, a("400"), states=_STRANGE),
+    Kind("strange_404", _H, strange_404, End.KEEP, a("404"), states=_STRANGE),
+    Kind("firewall", _H, firewall, End.KEEP, a(*FIREWALL), states=_STRANGE),
 )  # fmt: skip

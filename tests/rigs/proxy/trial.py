@@ -43,7 +43,7 @@ PATIENCE_S = 5.0  # of one run: where next to nothing gets through, scouts go ev
 TRIES = 3
 BEAT_S, LATE_S = 0.02, ANSWER_S / 5
 OF_TIME = {21, 24}  # what a machine that stands still can break
-RUNS, ENOUGH_S = 6, 30.0  # a run that stops is gone on with so often, and not after so long
+RUNS, ENOUGH_S = 20, 30.0  # a run that stops is gone on with so often, and not after so long
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 

@@ -11,18 +11,23 @@ from itertools import groupby, pairwise
 
 from bulkdelete.model import OPEN, Doubts, State, Why
 from bulkdelete.simulator import Entry, HeaderMode
-from tests.rigs.books import Books, Place, place_of
+from tests.rigs.books import Attempt, Books, Place, place_of
 from tests.rigs.leaks import leaks
 from tests.rigs.report import Broken
-from tests.rigs.simulation.record import Life, Played, Sending
+from tests.rigs.simulation.record import SPOKEN, Life, Played, Sending
 from tests.rigs.simulation.story import Story
 from tests.rigs.simulation.waits import NEAR_S, closings, pauses, waits
 
 __all__ = ["PROMISES"]
 
 KNOWN = frozenset({State.DELETED, State.PRESUMED_DELETED, State.IN_DOUBT})  # where the server acted
-REFUSALS = frozenset({304, 400, 403, 409, 412, 422})
-LAST_WORDS = REFUSALS | {204, 404}  # of an order in a run
+GONE = frozenset({404, 410})
+REFUSALS = (SPOKEN - GONE) | {304}
+LAST_WORDS = REFUSALS | GONE | {204}  # of an order in a run
+PAGES = frozenset(
+    {"html_403", "html_404", "huge_body", "gzip_bomb"}
+)  # faults whose body is not the API's, or not to be read
+IN_A_ROW = 3  # 429s; then an order goes last
 MINUTE_S = 60.0
 
 
@@ -39,12 +44,8 @@ def invariant_01_what_the_server_did_is_in_the_ledger(played: Played) -> None:
         sent = Counter(request.place for request in played.requests if request.life <= n)
         for place, times in sent.items():
             _require(times <= recorded[place], 1, f"{place} was sent {times} times, {recorded[place]} are known ({n})")
-        # By the table, a refusal is the last word also after a doubt: the ledger keeps the doubt among the attempts.
-        known_as_refused = {
-            tried.place for tried in books.attempts if tried.state is State.REFUSED
-        } & books.doubted.keys()
         for order in (order for acted, order in acts if acted <= n):
-            known = books.states.get(order) in KNOWN or order in books.intents or order in known_as_refused
+            known = books.states.get(order) in KNOWN or order in books.intents
             _require(known, 1, f"{order} was deleted, and is {books.states.get(order)} ({n})")
 
 
@@ -68,9 +69,9 @@ def invariant_02_the_ledger_claims_nothing_false(played: Played) -> None:
                 case State.DELETED:
                     _require(204 in told and place in gone, 2, what)
                 case State.NOT_FOUND:
-                    _require(404 in told and place not in gone and place not in doubted, 2, what)
+                    _require(told & GONE and place not in gone and place not in doubted, 2, what)
                 case State.PRESUMED_DELETED:
-                    _require(404 in told and place in doubted, 2, what)
+                    _require(told & GONE and place in doubted, 2, what)
                 case State.REFUSED:
                     _require(told & REFUSALS, 2, what)
                 case _:
@@ -98,8 +99,8 @@ def invariant_03_every_order_is_in_one_state(played: Played) -> None:
                 counts.total == len(life.allowed), 3, f"{counts.total} of {len(life.allowed)} orders are counted ({n})"
             )
     last = played.lives[-1]
-    unchanged = {tried.place for tried in last.books.attempts if (tried.status, tried.state) == (304, State.IN_DOUBT)}
-    left = {p: state for p, state in last.books.states.items() if state in OPEN and p not in unchanged}
+    held = {a.place for a in last.books.attempts if a.status in REFUSALS and a.state is State.IN_DOUBT}
+    left = {p: state for p, state in last.books.states.items() if state in OPEN and p not in held}
     _require(set(last.books.states) == orders, 3, f"not in the ledger: {orders - set(last.books.states)}")
     _require(not last.books.intents, 3, f"intents are left: {last.books.intents}")
     _require(not left, 3, f"open after a run without accidents: {left}")
@@ -124,7 +125,10 @@ def invariant_05_a_final_order_is_never_sent_again(played: Played) -> None:
 
 
 def invariant_06_one_attempt_at_a_time(played: Played) -> None:
-    """A doubtful order is repeated only if its rule says so, after the settling delay, and after all others of its pass."""
+    """A doubtful order is repeated only if its rule says so, after the settling delay, and after all others of its pass; those aside
+    that go last of all, since they met 429 again and again, or their last response was not understood.
+    """
+    strange: set[Place] = set()
     for n, life in enumerate(played.lives):
         by_place: dict[Place, list[Sending]] = defaultdict(list)
         for sending in life.sendings:
@@ -146,8 +150,10 @@ def invariant_06_one_attempt_at_a_time(played: Played) -> None:
                 passes[played.story.lane(place[0])].append((turn, sending))
                 if sending.doubtful:
                     turn, since_s = turn + 1, sending.ended_s or 0.0
+        last = strange | {place for place, sendings in by_place.items() if _limited_until(sendings) < INF}
         for turns in passes.values():
-            _in_turn(turns, n)
+            _in_turn([(turn, sending) for turn, sending in turns if sending.place not in last], n)
+        strange = _strange_after(life, strange)
 
 
 def invariant_17_a_refused_key_sends_no_more(played: Played) -> None:
@@ -253,6 +259,100 @@ def invariant_21_every_wait_has_an_end(played: Played) -> None:
             _require(took_s <= longest_s, 21, f"{sending.place} took {took_s:.1f} s ({n})")
 
 
+def invariant_37_nothing_leaves_after_a_stop_or_in_a_pause(played: Played) -> None:
+    """By the bytes on the wire, however long a connection took: after the signal none begins a request, nor while a wait runs that
+    the server asked for.
+    """
+    for n, life in enumerate(played.lives):
+        requests = [request for request in played.requests if request.life == n]
+        if life.drained_s is not None:
+            late = [request.place for request in requests if request.t_s > life.drained_s]
+            _require(not late, 37, f"{late} left after the stop ({n})")
+        for lane, sendings in _lanes(played, life).items():
+            left = sorted(request.t_s for request in requests if played.story.lane(request.place[0]) == lane)
+            for heard_s, wait_s in waits(played, n, sendings):
+                early = bisect_left(left, heard_s + wait_s - NEAR_S) - bisect_right(left, heard_s)
+                _require(early <= 0, 37, f"{early} left within {wait_s} s after {heard_s:.3f} ({n})")
+
+
+def invariant_38_only_the_api_makes_an_order_final(played: Played) -> None:
+    """A page of a firewall, a proxy or a router, or a body that cannot be read: no order is refused or gone by it."""
+    said: dict[Place, set[int | None]] = defaultdict(set)
+    for entry in played.simulator.journal:
+        if entry.fault not in PAGES:
+            said[place_of(entry)].add(entry.status)
+        elif entry.status in SPOKEN:
+            played.effects["not the API's"] += 1
+    for n, life in enumerate(played.lives):
+        for place, state in life.books.states.items():
+            what = f"{place} is called {state.label}, and the API said {said[place]} ({n})"
+            if state is State.REFUSED:
+                _require(said[place] & REFUSALS, 38, what)
+            if state in (State.NOT_FOUND, State.PRESUMED_DELETED):
+                _require(said[place] & GONE, 38, what)
+
+
+def invariant_39_a_doubt_is_settled_by_what_may_have_acted(played: Played) -> None:
+    """Presumed deleted only after an attempt that may have deleted; after one, neither refused nor not found; and a refusal of a
+    repeat is the last word in that run.
+    """
+    for n, life in enumerate(played.lives):
+        acted: set[Place] = set()
+        for tried in life.books.attempts:
+            what = f"{tried.place} is called {tried.state and tried.state.label} by {tried.status} ({n})"
+            if tried.state is State.PRESUMED_DELETED:
+                _require(tried.place in acted, 39, what)
+            if tried.state in (State.REFUSED, State.NOT_FOUND):
+                _require(tried.place not in acted, 39, what)
+            refused = tried.status in REFUSALS and tried.state is State.IN_DOUBT
+            played.effects["refused after a doubt"] += refused
+            if tried.sent is None or (tried.state is State.IN_DOUBT and not refused):
+                _require(tried.sent is not False and tried.status not in GONE, 39, what)
+                acted.add(tried.place)
+
+
+def invariant_40_a_row_that_deletes_nothing_stops_the_run(played: Played) -> None:
+    """So many orders in a row that were refused or not found, of an account or of the run: nothing more is sent."""
+    for n, life in enumerate(played.lives):
+        most = life.settings.get("max_consecutive_failures", 50)
+        if most is None:
+            continue
+        doubted = {tried.place for tried in (played.lives[n - 1].books.attempts if n else ()) if _may_have_acted(tried)}
+        doubted |= played.lives[n - 1].books.intents.keys() if n else set()
+        rows: Counter[int | None] = Counter()
+        for sending in sorted((s for s in life.sendings if s.ended_s is not None), key=lambda s: s.ended_s or 0.0):
+            account = sending.place[0]
+            if sending.status == 204:
+                rows[None] = rows[account] = 0
+            elif sending.doubtful:
+                doubted.add(sending.place)
+            elif sending.word in REFUSALS | GONE and sending.status != 403 and sending.place not in doubted:
+                rows.update((None, account))
+            if max(rows[None], rows[account]) >= most:
+                late = [s.place for s in life.sendings if s.called_s > (sending.ended_s or 0.0)]
+                _require(not late, 40, f"{late} were sent after {most} in a row that deleted nothing ({n})")
+                played.effects["a row that deleted nothing"] += 1
+                break
+
+
+def invariant_43_one_order_does_not_starve_the_others(played: Played) -> None:
+    """After three 429s in a row an order waits until every other one had its turn, those aside that go last, too."""
+    strange: set[Place] = set()
+    for n, life in enumerate(played.lives):
+        doubted = played.lives[n - 1].books.in_doubt if n else set()
+        for sendings in _lanes(played, life).values():
+            by_place: dict[Place, list[Sending]] = defaultdict(list)
+            for sending in sendings:
+                by_place[sending.place].append(sending)
+            first_s = {p: its[0].called_s for p, its in by_place.items() if p not in doubted and p not in strange}
+            for place, its in by_place.items():
+                if (again_s := _limited_until(its)) < INF and place not in doubted and place not in strange:
+                    starved = [other for other, at_s in first_s.items() if at_s > again_s]
+                    _require(not starved, 43, f"{starved} waited for {place} ({n})")
+                    played.effects["put off"] += 1
+        strange = _strange_after(life, strange)
+
+
 def invariant_29_the_key_is_nowhere(played: Played) -> None:
     """In no byte of a ledger, in no answer as the program keeps it, in no event that it tells."""
     answers = [sending.answer for life in played.lives for sending in life.sendings]
@@ -292,7 +392,36 @@ PROMISES = (
     invariant_20_no_more_than_the_limit_allows,
     invariant_21_every_wait_has_an_end,
     invariant_29_the_key_is_nowhere,
+    invariant_37_nothing_leaves_after_a_stop_or_in_a_pause,
+    invariant_38_only_the_api_makes_an_order_final,
+    invariant_39_a_doubt_is_settled_by_what_may_have_acted,
+    invariant_40_a_row_that_deletes_nothing_stops_the_run,
+    invariant_43_one_order_does_not_starve_the_others,
 )
+INF = float("inf")
+
+
+def _limited_until(sendings: list[Sending]) -> float:
+    """When an order was sent again after it had met 429 three times in a row."""
+    row = 0
+    for sending in sendings:
+        if row == IN_A_ROW:
+            return sending.called_s
+        row = row + 1 if sending.status == 429 else 0
+    return INF
+
+
+def _strange_after(life: Life, before: set[Place]) -> set[Place]:
+    """The orders whose last response, 429 aside, was not understood."""
+    strange = set(before)
+    for sending in life.sendings:
+        if sending.status is not None and sending.status != 429:
+            (strange.add if sending.strange else strange.discard)(sending.place)
+    return strange
+
+
+def _may_have_acted(tried: Attempt) -> bool:
+    return tried.sent is None or (tried.state is State.IN_DOUBT and tried.status not in REFUSALS)
 
 
 def _one_scout(number: int, after: list[Sending], n: int) -> None:

@@ -15,7 +15,9 @@ from tests.rig import Outcome
 from tests.rigs.books import Books, Place
 from tests.rigs.simulation.story import Chapter, Story
 
-__all__ = ["Life", "Played", "Request", "Sending"]
+__all__ = ["SPOKEN", "Life", "Played", "Request", "Sending"]
+
+SPOKEN = frozenset({400, 403, 404, 409, 410, 412, 422, 423, 424})  # the API says them with a JSON Status
 
 
 @dataclass(slots=True)
@@ -37,9 +39,11 @@ class Sending:
 
     @property
     def word(self) -> int | None:
-        """The status, if the API says it of the order: a 404 that is cut, or has no body of the API's, is somebody else's."""
+        """The status, if the API says it of the order: what is cut, or has no body of the API's, is somebody else's."""
         match self.answer:
-            case Reply(status=404, cut=cut, json_status=said) if cut or said is None:
+            case Reply(status=404, cut=True):
+                return None
+            case Reply(status=status, json_status=said) if status in SPOKEN and said != status:
                 return None
         return self.status
 
@@ -57,7 +61,16 @@ class Sending:
     def doubtful(self) -> bool:
         """It may have deleted its order, and nobody said so."""
         strange = self.status is not None and 200 <= self.status < 400 and self.status not in (204, 304)
-        return strange or (self.failed and not self.never_left)
+        return strange or (self.failed and not self.never_left and self.status != 404)
+
+    @property
+    def strange(self) -> bool:
+        """A response that says nothing of its order: nobody knows what it means, or it broke off, or it speaks of the key."""
+        status = self.status
+        if status in SPOKEN:
+            return self.word is None or status == 403
+        named = status in (None, 204, 304, 401, 408, 429)
+        return not named and not (status is not None and 500 <= status < 600 and status != 501)
 
     @property
     def useful(self) -> bool:
@@ -95,6 +108,7 @@ class Life:
     began_s: float
     allowed: frozenset[Place]
     ended_s: float = 0.0
+    drained_s: float | None = None  # when it was told to stop
     killed: bool = False
     outcome: Outcome | None = None
     sendings: list[Sending] = field(default_factory=list)

@@ -7,7 +7,7 @@ import functools
 import gc
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -144,6 +144,7 @@ class _Stage:
                 return
             await asyncio.sleep(chapter.drain_s)
             self.played.effects["drain"] += 1
+            self.life.drained_s = current_loop().time()
             halter.drain(Stop(Why.TERMINATED))
             if chapter.leave_s is not None:
                 await asyncio.sleep(chapter.leave_s)
@@ -207,17 +208,33 @@ class _Stage:
         find = "SELECT 1 FROM intents WHERE account_id = ? AND order_id = ?"
         return self._ledgers[-1].db.execute(find, place).fetchone() is not None
 
-    async def delete(self, real: Any, client: Client, order: Order) -> Answer:
-        loop = current_loop()
+    async def delete(self, real: Any, client: Client, order: Order, may_leave: Callable[[], bool]) -> Answer:
+        """A call that is told not to leave, or cancelled before it asked, is none: nothing of it is seen outside."""
+        loop, life = current_loop(), self.life
         sending = Sending((order.account_id, order.order_id), loop.time())
-        self.life.sendings.append(sending)
+        asked = left = False
+
+        def asking() -> bool:
+            nonlocal asked, left
+            asked, left = True, may_leave()
+            return left
+
+        life.sendings.append(sending)
         try:
-            sending.answer = await real(client, order)
+            sending.answer = await real(client, order, asking)
         except asyncio.CancelledError:
             sending.ended_s = loop.time()
+            if not left:
+                self._withheld(life, sending)
             raise
         sending.ended_s = loop.time()
+        if asked and not left:
+            self._withheld(life, sending)
         return sending.answer
+
+    def _withheld(self, life: Life, sending: Sending) -> None:
+        life.sendings.remove(sending)
+        self.played.effects["withheld"] += 1
 
     async def begin(self, real: Any, ledger: SqliteLedger, options: str) -> None:
         await real(ledger, options)
@@ -246,7 +263,7 @@ def _tapped(stage: _Stage) -> Iterator[None]:
     """Look on at two doors of the program, and make two slow things once: a key's fingerprint and the TLS settings."""
     delete, begin, fingerprint = Client.delete, SqliteLedger.begin, ApiKey.fingerprint
     with (
-        patch.object(Client, "delete", lambda client, order: stage.delete(delete, client, order)),
+        patch.object(Client, "delete", lambda client, order, may_leave: stage.delete(delete, client, order, may_leave)),
         patch.object(SqliteLedger, "begin", lambda ledger, options: stage.begin(begin, ledger, options)),
         patch.object(ApiKey, "fingerprint", lambda key, host: _fingerprint(fingerprint, key.reveal(), host)),
         patch.object(api, "_tls", _tls),

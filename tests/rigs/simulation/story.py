@@ -22,9 +22,11 @@ ORDERS = 100
 KEYS = ("k+/=&%é-0123456789", "another-key-987654321")
 
 # An answer that ends a run: drawn once a story at most, so that most stories get on.
-ENDING = frozenset({Kind.HTML_404, Kind.REDIRECT_301, Kind.REDIRECT_303, Kind.STATUS})
+ENDING = frozenset(
+    {Kind.HTML_403, Kind.HTML_404, Kind.HUGE_BODY, Kind.GZIP_BOMB, Kind.REDIRECT_301, Kind.REDIRECT_303, Kind.STATUS}
+)
 STORM = (Kind.TEXT_500, Kind.HTML_502, Kind.UNAVAILABLE_503, Kind.DROP_AFTER, Kind.RESET_BEFORE, Kind.TOO_MANY_429)
-STATUSES = (200, 202, 400, 401, 403, 408, 409, 412, 418, 422, 500, 501, 504)
+STATUSES = (200, 202, 304, 400, 401, 403, 404, 408, 409, 410, 412, 418, 422, 423, 424, 500, 501, 504)
 MAY_ACT = frozenset(
     {200, 202, 408, 500, 504}
 )  # an order that was deleted all the same: the ledger must call it in doubt
@@ -72,6 +74,7 @@ class Story:
 
 CALM: Mapping[str, Any] = {
     "guard": None,
+    "max_consecutive_failures": None,
     "doubts": Doubts.RESEND,
     "attempts": 5,
     "max_failures": None,
@@ -192,11 +195,18 @@ def _faults(draw: Draw, ids: list[int]) -> tuple[Fault, ...]:
     for _ in range(draw.choice((0, 2, 4, 6))):
         kind = draw.choice([kind for kind in Kind if kind not in ENDING])
         faults.append(_fault(draw, kind, ids, times=draw.choice((1, 1, 2, 5))))
-    if draw.random() < 0.25:
+    if draw.random() < 0.35:
         faults.append(_fault(draw, draw.choice(sorted(ENDING)), ids, times=1))
     if draw.random() < 0.1:
         kind, first = draw.choice(STORM), draw.randint(1, 80)
         faults.append(Fault(kind, nth=first, times=draw.choice((15, 40, 80)), after_s=draw.choice((0, 2, 30))))
+    if draw.random() < 0.1:  # a router that has lost its way, or a file of another shop: an order after another
+        first, status = draw.randint(1, 60), draw.choice((404, 404, 410, 412, 423))
+        faults.append(Fault(Kind.STATUS, nth=first, times=draw.choice((5, 30, 80)), status=status, acts=False))
+    if draw.random() < 0.1:  # one order that is refused its turn for ever
+        faults.append(Fault(Kind.TOO_MANY_429, order_id=draw.choice(ids), times=60, wait=Wait.ABSENT))
+    if draw.random() < 0.1:  # a firewall that has enough
+        faults.append(Fault(Kind.HTML_403, nth=draw.randint(1, 90), times=draw.choice((1, 20))))
     if draw.random() < 0.12:  # a key that is not accepted for a while
         first, status = draw.choice((1, draw.randint(1, 60))), draw.choice((401, 403))
         faults.append(Fault(Kind.STATUS, nth=first, times=draw.choice((1, 10, 30)), status=status))
@@ -227,6 +237,7 @@ def _settings(draw: Draw) -> dict[str, Any]:
         "attempts": draw.choice((1, 2, 3, 3)),
         "doubts": draw.choice((None, None, Doubts.HOLD, Doubts.RESEND)),
         "guard": draw.choice((20, 20, 5, None)),
+        "max_consecutive_failures": draw.choice((50, 50, 10, 3, None)),
         "patience_s": draw.choice((60.0, 3600.0, 12 * 3600.0)),
         "settling_delay_s": draw.choice((60.0, 60.0, 5.0)),
         "connect_timeout_s": draw.choice((10.0, 3.0)),
