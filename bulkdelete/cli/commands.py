@@ -16,6 +16,7 @@ from bulkdelete.cli.options import (
     NUMBER,
     RATE,
     SECONDS,
+    Number,
     Purposeful,
     accepting_options,
     argument,
@@ -27,6 +28,7 @@ from bulkdelete.cli.options import (
     reading_options,
     sending_options,
     stopping_options,
+    table_options,
 )
 from bulkdelete.errors import UsageError
 from bulkdelete.model import State
@@ -141,27 +143,51 @@ def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | No
     export_ledger(ledger, Format(form), wanted, output, overwrite)
 
 
-@program.command()
-@option("--orders", type=FILE, metavar="CSV", help="Orders that exist, as `run` would read them.")
+class _Simulate(Purposeful):
+    """Its help lists the kinds of faults, which only the simulator knows."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from bulkdelete.simulator import Kind
+
+        with formatter.section("Kinds of --fault"):
+            formatter.write_text(", ".join(kind.value for kind in Kind))
+
+
+@program.command(cls=_Simulate)
+@option(
+    "--orders",
+    multiple=True,
+    metavar="FILE",
+    help="Orders that exist: a file, a pattern or `-`, read as `run` would; may be repeated.",
+)
+@table_options
+@option("--account-id", type=Number(1), metavar="ID", help="The account of orders whose row names none.  [default: 1]")
 @option("--others", type=NUMBER, default=100, show_default=True, help="As many other orders of the same accounts.")
-@option("--account-id", type=NUMBER, default=1, show_default=True, help="The account of orders whose row names none.")
-@option("--limit", type=NUMBER, default=30, show_default=True, help="Requests per minute, and burst.")
+@option("--limit", type=Number(1, 10**6), default=30, show_default=True, help="Requests per minute, and burst.")
 @option("--headers", type=click.Choice(["full", "retry-after", "none"]), default="full", show_default=True)
-@option("--latency", type=SECONDS, default=0.05, show_default=True, help="Median of the answers' time.")
-@option("--native", type=NUMBER, multiple=True, metavar="ID", help="An order that cannot be deleted; may be repeated.")
+@option("--latency", type=SECONDS, default=0.05, show_default=True, help="Median of the responses' time, up to 30 s.")
+@option(
+    "--native", type=Number(1), multiple=True, metavar="ID", help="An order that cannot be deleted; may be repeated."
+)
 @option("--all-native", is_flag=True, help="No order can be deleted.")
-@option("--native-status", type=NUMBER, default=412, show_default=True)
-@option("--fault", "faults", multiple=True, metavar="KIND=SHARE", help="For example drop_after=0.05; may be repeated.")
+@option("--native-status", type=Number(300, 599), default=412, show_default=True, help="The status code that says so.")
+@option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND[=SHARE]",
+    help="What goes wrong, and with which share of the requests, above 0 up to 1, such as drop_after=0.05. May be repeated.",
+)
 @option("--key", metavar="KEY", help="The only key that is accepted; not a real one.  [default: any]")
-@option("--journal", type=FILE, metavar="PATH", help="Every request, as JSON lines.")
-@option("--port", type=NUMBER, default=8765, show_default=True)
-@option("--seed", type=NUMBER, default=0, show_default=True)
+@option("--journal", type=FILE, metavar="PATH", help="Every request, as JSON lines; appended.")
+@option("--port", type=Number(0, 65535), default=8765, show_default=True, help="0 takes any that is free.")
+@option("--seed", type=NUMBER, default=0, show_default=True, help="The same seed makes the same faults.")
 def simulate(**options: Any) -> None:
     """The API on this machine, to try things against. Nothing real is touched."""
     from bulkdelete.cli.simulating import serve
 
     try:
-        serve(**options)
+        serve(options)
     except ValueError as error:
         raise UsageError(str(error)) from None
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from bulkdelete.cli.files import replaced
 from bulkdelete.errors import LedgerRefused, UsageError
-from bulkdelete.intake import Reading, Source, sources
+from bulkdelete.intake import STDIN, Reading, Source, matches, sources
 from bulkdelete.intake.cells import escaped
 from bulkdelete.model import Reject
 from bulkdelete.report.export import safe_cell
 
-__all__ = ["blaming_the_ledger", "fetched", "ledger_of", "rejects_to", "sources_of"]
+__all__ = ["blaming_the_ledger", "fetched", "ledger_of", "nothing_matches", "rejects_to", "sources_of"]
 
 _WILD = frozenset("*?[")
 
@@ -30,7 +30,7 @@ def sources_of(files: tuple[str, ...], options: dict[str, Any]) -> list[Source]:
         delimiter=options["delimiter"],
         thousands=options["thousands"],
     )
-    return sources(files, reading, options["allow_empty"])
+    return sources(files, reading, options.get("allow_empty", False))
 
 
 def fetched(found: list[Source]) -> list[Source]:
@@ -40,11 +40,17 @@ def fetched(found: list[Source]) -> list[Source]:
     return found
 
 
-def ledger_of(files: tuple[str, ...], given: Path | None) -> Path:
-    """The named ledger, else the one beside a single plain file."""
+def nothing_matches(files: tuple[str, ...]) -> bool:
+    """Whether all of them are patterns, and no file is there."""
+    return not any(map(matches, files))
+
+
+def ledger_of(files: tuple[str, ...], given: Path | None, allow_empty: bool) -> Path:
+    """The named ledger, else the one beside a single plain file; where nothing may be read, a name that nobody will look at."""
     if given is not None:
         return given
-    if len(files) > 1 or files[0] == "-" or (_WILD & set(files[0]) and not os.path.lexists(files[0])):
+    plain = len(files) == 1 and files[0] != STDIN and (os.path.lexists(files[0]) or not _WILD & set(files[0]))
+    if not plain and not (allow_empty and nothing_matches(files)):
         raise UsageError("only one plain file has a ledger of its own beside it: name one with --ledger")
     file = Path(files[0])
     if not file.name:

@@ -38,6 +38,7 @@ __all__ = [
     "reading_options",
     "sending_options",
     "stopping_options",
+    "table_options",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -223,7 +224,7 @@ def _together(purpose: str, *options: Callable[[Command], Command]) -> Callable[
     return add
 
 
-reading_options = _together(
+_row_options = _together(
     "Input",
     option("--account-id", type=NUMBER, metavar="ID", help="The account of orders whose row names none."),
     option(
@@ -232,6 +233,9 @@ reading_options = _together(
         default=None,
         help="Return the orders' quantities to stock, or not. There is no default: say it, or have a column.",
     ),
+)
+table_options = _together(
+    "Input",
     option("--column", metavar="NAME|N", help="The column of the order ids, by name or number."),
     option("--sheet", metavar="NAME|N", help="The sheet of a workbook."),
     option("--encoding", metavar="NAME", help="Of the text.  [default: found out]"),
@@ -239,6 +243,9 @@ reading_options = _together(
     option(
         "--thousands", metavar=".|,", help="A mark that groups the digits of ids.  [default: such ids are rejected]"
     ),
+)
+_place_options = _together(
+    "Input",
     option("--rejects", type=FILE, metavar="PATH", help="Write every rejected row to this new file, as CSV."),
     option("--overwrite", is_flag=True, help="The file of --rejects may replace one that exists."),
     option(
@@ -248,6 +255,14 @@ reading_options = _together(
         help="Where the ledger lies.  [default: FILE.ledger.db]",
     ),
 )
+
+
+def reading_options(command: Command) -> Command:
+    """All that `run` and `plan` may be told of their inputs."""
+    taking: Command = _row_options(table_options(_place_options(command)))
+    return taking
+
+
 accepting_options = _together(
     "Input",
     option("--skip-rejected", is_flag=True, help="Go on without the rejected rows."),

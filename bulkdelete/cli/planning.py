@@ -12,6 +12,7 @@ from bulkdelete.cli.files import check_outputs
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, ledger_of, rejects_to, sources_of
 from bulkdelete.cli.show import proposal_text
 from bulkdelete.cli.streams import tell
+from bulkdelete.intake import Source
 from bulkdelete.ledger import Facts
 from bulkdelete.model import Doubts, Order
 from bulkdelete.report.status import duration, read_status
@@ -20,13 +21,16 @@ from bulkdelete.settings import API_URL, Settings
 __all__ = ["plan_files"]
 
 _LONG_ENOUGH_S = 50.0  # a shorter look may have seen nothing but a burst
+_NOTHING = Facts(
+    orders=0, waiting=0, doubtful=0, settled=0, to_send=0, returning=0, left_alone=0, accounts=(), first=(), last=()
+)
 _SHOWN_RATES = (30.0, 60.0, 300.0)  # requests per minute, where none is known
 
 
 def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     """The command `plan`. Returns its exit code."""
     settings = Settings(
-        ledger=ledger_of(files, options["ledger"]),
+        ledger=ledger_of(files, options["ledger"], options["allow_empty"]),
         api_url=API_URL if options["api_url"] is None else options["api_url"],
         account_id=options["account_id"],
         revert_stock=options["revert_stock"],
@@ -38,15 +42,21 @@ def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     )
     check_outputs({"--rejects": options["rejects"]}, files, settings.ledger, options)
     named = sources_of(files, options)
-    with rejects_to(options["rejects"], options["overwrite"]) as reject:
-        found = fetched(named)
-        with blaming_the_ledger(settings.ledger):
-            facts = job.plan(found, settings, reject)
-            pace = _pace(options["rate"], settings.ledger)
+    if named:
+        facts, pace = _planned(named, settings, options)
+    else:
+        facts, pace = _NOTHING, Pace(_SHOWN_RATES, None, "no file matches")
     why = job.obstacle(facts, settings)
     told = json.dumps(_fields(facts, settings, pace, why), ensure_ascii=False) if options["as_json"] else ""
     tell(told or _text(facts, settings, pace, why))
     return 0 if why is None else 3
+
+
+def _planned(named: list[Source], settings: Settings, options: dict[str, Any]) -> tuple[Facts, Pace]:
+    with rejects_to(options["rejects"], options["overwrite"]) as reject:
+        found = fetched(named)
+        with blaming_the_ledger(settings.ledger):
+            return job.plan(found, settings, reject), _pace(options["rate"], settings.ledger)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,30 @@ def run_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     """The command `run`. Returns its exit code."""
     if "-" in files and options["api_key_file"] == "-":
         raise UsageError("stdin cannot be both the input and the API key: put the key into a file, or the input")
-    settings = _settings(ledger_of(files, options["ledger"]), options)
+    settings = _settings(ledger_of(files, options["ledger"], options["allow_empty"]), options)
     outputs = {"--rejects": options["rejects"], "--log-file": options["log_file"]}
     check_outputs(outputs, files, settings.ledger, options)
     named = sources_of(files, options)
+    if not named:
+        return _nothing(settings, options)
     return _run(settings, options, lambda: job.propose(fetched(named), settings))
+
+
+def _nothing(settings: Settings, options: dict[str, Any]) -> int:
+    """No file matches, and that is allowed: nothing is opened, no key is needed, and all is done."""
+    _check_expected(0, options)
+    if options["quiet"] < 2:
+        _talk("no file matches, so there is nothing to send")
+    summary = Summary(
+        counts=Counts(), stops=(), unproven=(), left_alone=0, rejected=0, requests=0, limited=0, seconds=0.0
+    )
+    _tell(summary, settings, options)
+    return summary.exit_code
+
+
+def _check_expected(orders: int, options: dict[str, Any]) -> None:
+    if options["expect"] is not None and options["expect"] != orders:
+        raise NothingSent(f"the input names {orders} orders, --expect says {options['expect']}. Nothing was sent")
 
 
 def run_ledger(ledger: Path, options: dict[str, Any]) -> int:
@@ -70,10 +89,7 @@ def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]
             if options["quiet"] < 2 or facts.rejected:
                 _talk(show.proposal_text(facts, settings))
             job.check(proposal)
-            if options["expect"] is not None and options["expect"] != facts.orders:
-                raise NothingSent(
-                    f"the input names {facts.orders} orders, --expect says {options['expect']}. Nothing was sent"
-                )
+            _check_expected(facts.orders, options)
             if facts.to_send and not unasked:
                 _ask(show.question(facts, settings), facts.to_send, asks)
             if facts.to_send and key is None:

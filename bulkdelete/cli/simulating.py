@@ -3,60 +3,79 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
-import sys
+from itertools import product
 from pathlib import Path
+from typing import Any
 
-import click
-
+from bulkdelete.cli.files import appended, check_outputs
+from bulkdelete.cli.inputs import fetched, sources_of
+from bulkdelete.cli.streams import tell
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import Source
+from bulkdelete.intake.cells import escaped
 from bulkdelete.model import Order, Reject
 from bulkdelete.simulator import Fault, HeaderMode, Kind, Latency, Simulation, Simulator
 
 __all__ = ["serve"]
 
 
-def serve(
-    orders: Path | None,
-    others: int,
-    account_id: int,
-    limit: int,
-    headers: str,
-    latency: float,
-    native: tuple[int, ...],
-    all_native: bool,
-    native_status: int,
-    faults: tuple[str, ...],
-    key: str | None,
-    journal: Path | None,
-    port: int,
-    seed: int,
-) -> None:
-    """Serve until interrupted. Raises UsageError, InputRefused."""
-    rows = list(Source(str(orders)).read(account_id, False)) if orders else []
-    named = [row for row in rows if isinstance(row, Order)]
-    if rejects := [row for row in rows if isinstance(row, Reject)]:
-        first = rejects[0]
-        raise UsageError(f"--orders: {len(rejects)} rows are rejected, the first in {first.origin}: {first.why}")
+_ACCOUNT = 1  # of orders that no row and no option gives one
+_LATENCY_MAX_S = Latency().max_s
+
+
+def serve(options: dict[str, Any]) -> None:
+    """The command `simulate`: serve until interrupted. Raises UsageError, InputRefused."""
+    files, account_id = options["orders"], options["account_id"]
+    if options["latency"] > _LATENCY_MAX_S:
+        raise UsageError(f"--latency is {options['latency']:g} s: give a time from 0 to {_LATENCY_MAX_S:g} s")
+    faults = tuple(map(_fault, options["faults"]))
+    check_outputs({"--journal": options["journal"]}, files, None, options)
+    if options["journal"] is not None:
+        _check_journal(options["journal"])
+    named = [order for source in fetched(sources_of(files, options)) for order in _orders(source, account_id)]
     exist = {(order.account_id, order.order_id): 1 for order in named}
     above = max((order_id for _, order_id in exist), default=0)
-    accounts = sorted({account for account, _ in exist}) or [account_id]
-    for n in range(others):
+    accounts = sorted({account for account, _ in exist}) or [account_id or _ACCOUNT]
+    for n in range(options["others"]):
         exist[accounts[n % len(accounts)], above + 1 + n] = 1
     simulation = Simulation(
-        seed=seed,
-        limit=limit,
-        headers=HeaderMode(headers),
-        keys={key: None} if key else None,
+        seed=options["seed"],
+        limit=options["limit"],
+        headers=HeaderMode(options["headers"]),
+        keys={options["key"]: None} if options["key"] else None,
         orders=[(account, order_id, quantity) for (account, order_id), quantity in exist.items()],
-        native=[order_id for _, order_id in exist] if all_native else native,
-        native_status=native_status,
-        latency=Latency(median_s=latency),
-        faults=tuple(_fault(text) for text in faults),
-        journal_path=journal,
+        native=[order_id for _, order_id in exist] if options["all_native"] else options["native"],
+        native_status=options["native_status"],
+        latency=Latency(median_s=options["latency"]),
+        faults=faults,
+        journal_path=options["journal"],
     )
-    asyncio.run(_serve(simulation, port, len(exist)))
+    asyncio.run(_serve(simulation, options["port"], len(exist)))
+
+
+def _orders(source: Source, account_id: int | None) -> list[Order]:
+    """The orders of a file. What its columns say of account and stock holds; where there is no such column, nobody need say it."""
+    accounts = (account_id,) if account_id is not None else (None, _ACCOUNT)
+    refused: UsageError | None = None
+    for account, stock in product(accounts, (None, False)):
+        try:
+            rows = list(source.read(account, stock))
+        except UsageError as error:  # at the header: no such column
+            refused = error
+            continue
+        if rejects := [row for row in rows if isinstance(row, Reject)]:
+            raise UsageError(f"--orders: {len(rejects)} rows are rejected, the first: {rejects[0]}")
+        return [row for row in rows if isinstance(row, Order)]
+    raise refused or UsageError(f"--orders: {source.path} cannot be read")
+
+
+def _check_journal(path: Path) -> None:
+    try:
+        appended(path).close()
+    except OSError as error:
+        raise UsageError(f"--journal: {escaped(str(path))} cannot be written ({error.strerror})") from None
 
 
 async def _serve(simulation: Simulation, port: int, orders: int) -> None:
@@ -66,9 +85,8 @@ async def _serve(simulation: Simulation, port: int, orders: int) -> None:
     except (OSError, OverflowError) as error:
         raise UsageError(f"port {port} cannot be used ({error}); name another with --port") from None
     try:
-        click.echo(f"{orders:,} orders exist, {simulation.limit} requests a minute. Add to bulkdelete run:")
-        click.echo(f"  --api-url http://127.0.0.1:{bound}")
-        sys.stdout.flush()
+        tell(f"{orders:,} orders exist, {simulation.limit} requests a minute. Add to bulkdelete run:")
+        tell(f"  --api-url http://127.0.0.1:{bound}")
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -76,16 +94,17 @@ async def _serve(simulation: Simulation, port: int, orders: int) -> None:
     finally:
         await simulator.close()
         deleted = len(simulator.deleted_orders())
-        click.echo(
+        tell(
             f"\n{len(simulator.journal):,} requests, {simulator.count(429):,} of them answered 429, {deleted:,} orders deleted"
         )
 
 
 def _fault(text: str) -> Fault:
-    kind, _, share = text.partition("=")
-    try:
-        return Fault(Kind(kind), probability=float(share or "1"))
-    except ValueError:
-        raise UsageError(
-            f"--fault {text}: write KIND=SHARE; kinds are {', '.join(kind.value for kind in Kind)}"
-        ) from None
+    kind, equals, share = text.partition("=")
+    if kind not in set(Kind):
+        raise UsageError(f"--fault {text}: write KIND=SHARE; kinds are {', '.join(kind.value for kind in Kind)}")
+    if not equals:
+        share = "1"
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,15})?", share, re.ASCII) or not 0 < float(share) <= 1:
+        raise UsageError(f"--fault {text}: the share is a number above 0 and up to 1, such as {kind}=0.05")
+    return Fault(Kind(kind), probability=float(share))

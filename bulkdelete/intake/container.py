@@ -48,6 +48,7 @@ _SAVE_AS_CSV = "Open it in the program that made it, and save the table as CSV U
 _FOREIGN = (
     (0, b"%PDF", "a PDF document", "Ask for the same list as CSV or xlsx"),
     (0, b"SQLite format 3\0", "an SQLite database", "A ledger goes to: bulkdelete resume LEDGER"),
+    (0, b'{"account_id": ', "an export of this program", "To go on with what is open: bulkdelete resume LEDGER"),
     (0, b"PK\x05\x06", "an empty zip archive", "Pack the file again"),
     (0, b"BZh", "a bzip2 archive", "Unpack it, and name the file"),
     (0, b"\xfd7zXZ\0", "an xz archive", "Unpack it, and name the file"),

@@ -30,6 +30,7 @@ from bulkdelete.intake.container import Contents, Kind, kind_of
 from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialect
 from bulkdelete.intake.encoding import find_encoding
 from bulkdelete.intake.header import Columns, find_columns, fold, is_name
+from bulkdelete.intake.own import refuse_own
 from bulkdelete.intake.reading import UNASKED, Reading
 from bulkdelete.intake.sheet import Sheet, open_sheet
 from bulkdelete.intake.stored import Stored, digest
@@ -143,6 +144,7 @@ class Source:
             self._stored.name if sheet is None else f"{self._stored.name}, sheet '{shown(sheet.title)}'",
             self.reading,
         )
+        refuse_own(file, header.cells)
         columns = find_columns(file, header.line, header.cells, reading)
         marks, swallowed_why = ((self.delimiter,), OPEN_QUOTE) if sheet is None else (CANDIDATES, SWALLOWED)
         meaning = _Meaning(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import enum
 import json
+import re
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,10 @@ from bulkdelete.model import State
 __all__ = ["Format", "export", "safe_cell"]
 
 _TEXTS = ("message", "file")
+
+# Where a cell would begin with a sign of a formula, also behind blanks and quotes and in the wide form.
+_SPLITS = r";|\t\r\n\v\f\x85\u2028\u2029"
+_FORMULA = re.compile(rf'(?:^|(?<=[{_SPLITS}]))(?=(?:[^\S{_SPLITS}]|[\0"])*[=+\-@＝＋－＠])')
 
 
 class Format(enum.StrEnum):
@@ -60,5 +65,9 @@ def _jsonl(out: TextIO, columns: list[str]) -> Callable[[_Row], None]:
 
 
 def safe_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula (OWASP, CSV injection): server text may begin with anything."""
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r", "\0")) else text
+    """Text that no spreadsheet takes for a formula, whole or in part (OWASP, CSV injection): server text may begin with anything.
+
+    Where a comma is the decimal mark, a spreadsheet splits these files at `;`, at tabs and at `|`, quotes or not, and at line ends.
+    """
+    text = _FORMULA.sub("'", text)
+    return "'" + text if text.startswith(("\t", "\r", "\0")) else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,32 @@ def test_no_ledger_there(tmp_path: Path) -> None:
             export(tmp_path / name, out, Format.CSV, frozenset())
         assert out.getvalue() == ""
     assert names(tmp_path) == ["text"]
+
+
+SPLITS = (";", "\t", "|", "\n", "\r", "\r\n")
+
+
+@pytest.mark.parametrize("split", SPLITS, ids=ascii)
+@pytest.mark.parametrize(
+    "formula", ["=cmd()", "+1", "-1", "@SUM(1)", " =1+1", '"=1"', '" =1', "\u00a0=1", "＝1", "\0=1"], ids=ascii
+)
+def test_invariant_30_a_formula_inside_a_cell_is_text(split: str, formula: str) -> None:
+    """Where a spreadsheet splits at another sign than the comma, or at a line end inside a cell, no part is a formula either."""
+    for text in (
+        f"x{split}{formula}",
+        f"{split}{formula}",
+        f"{formula}{split}{formula}",
+        f"a{split}{split}{formula}{split}b",
+    ):
+        parts = re.split(r"[;|\t\r\n]", safe_cell(text))
+        assert not [part for part in parts if part.strip(' "\u00a0\0').startswith(("=", "+", "-", "@", "＝"))]
+        assert safe_cell(safe_cell(text)) == safe_cell(text)
+        assert safe_cell(text).replace("'", "") == text
+
+
+@pytest.mark.parametrize(
+    "text", ["a; b | c", "1-2", "a=b;c+d", "e-mail@shop.com; x", "line\nline", "a;b\tc|d", "it's", "5 - 3"]
+)
+def test_invariant_30_other_text_stays_as_it_is(text: str) -> None:
+    """Signs inside a word are no formula, and what is readable stays so."""
+    assert safe_cell(text) == text
