@@ -29,6 +29,7 @@ def sources_of(files: tuple[str, ...], options: dict[str, Any]) -> list[Source]:
         encoding=options["encoding"],
         delimiter=options["delimiter"],
         thousands=options["thousands"],
+        ignored=options["ignored"],
     )
     return sources(files, reading, options.get("allow_empty", False))
 

@@ -237,6 +237,13 @@ _row_options = _together(
 table_options = _together(
     "Input",
     option("--column", metavar="NAME|N", help="The column of the order ids, by name or number."),
+    option(
+        "--ignore-column",
+        "ignored",
+        multiple=True,
+        metavar="NAME|N",
+        help="A column that is not read, though its name speaks of the account or the stock; may be repeated.",
+    ),
     option("--sheet", metavar="NAME|N", help="The sheet of a workbook."),
     option("--encoding", metavar="NAME", help="Of the text.  [default: found out]"),
     option("--delimiter", metavar="CHAR", help="Between cells; `tab` for a tab.  [default: found out]"),

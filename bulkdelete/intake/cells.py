@@ -20,8 +20,9 @@ BLANKS = " \t\u00a0\u202f\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 
 FLAGS = {
-    "true": True, "verdadero": True, "1": True, "sí": True, "si": True, "yes": True,
-    "false": False, "falso": False, "0": False, "no": False,
+    "true": True, "verdadero": True, "verdadeiro": True, "1": True,
+    "sí": True, "si": True, "sim": True, "s": True, "yes": True, "y": True,
+    "false": False, "falso": False, "0": False, "no": False, "não": False, "nao": False, "n": False,
 }  # fmt: skip
 
 OPEN_QUOTE = "a quote is open: the cell runs over the end of its line. Close the quote, or put the cell on one line"
@@ -40,12 +41,14 @@ _SCIENTIFIC = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+")
 _GROUPED = re.compile(r"[0-9]+(?:[., \u00a0\u202f'’][0-9]+)+")
 _NEGATIVE = re.compile(r"[-\u2212][0-9.,]+")
 _UNDERSCORE = re.compile(r"[0-9_]+")
+_SEVERAL = re.compile(r"[0-9]{4,}(?:[ \t,;|/]+[0-9]{4,})+[ \t,;|/]*")
+_ONCE_AN_ID = re.compile(r"'?0*[1-9][0-9]*(?:[.,'’ \u00a0\u202f][0-9]{3})*|[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+")
 _TOTAL = re.compile(r"(?:sub[ -]?|gran |grand )?tota(?:l|ls|les)(?: general(?:es)?)? ?:?")
 
 
 @dataclass(frozen=True, slots=True)
 class Id:
-    """An id, and the unusual forms it was accepted from: `'123`, `="123"`, `00123`, `123.0`, `123,00`, `1.234.567`."""
+    """An id, and the unusual forms it was accepted from: `'123`, `="123"`, `123.0`, `123,00`, `1.234.567`."""
 
     value: int
     forms: tuple[str, ...] = ()
@@ -99,10 +102,21 @@ def read_id(text: str, thousands: str | None = None) -> Id | NoValue:
     if len(digits) > len(str(MAX_ID)) or int(digits) > MAX_ID:
         return NoValue(f"above {MAX_ID}, the largest id there is. Check the column")
     if zeros:
-        forms.append("00123")
+        return NoValue(
+            "leading zeros: probably the shop's own number, not Alephee's id. Export the column orderId; if it is "
+            "Alephee's id, write it without the zeros"
+        )
     if mark:
         forms.append("123.0" if mark == "." else "123,00")
     return Id(int(digits), tuple(forms))
+
+
+def could_be_id(text: str) -> bool:
+    """Whether a cell holds an id, or what is left of one: groups of thousands, scientific notation, leading zeros, several."""
+    cell = bare(text)
+    return bool(cell) and (
+        isinstance(read_id(cell), Id) or _ONCE_AN_ID.fullmatch(cell) is not None or _SEVERAL.fullmatch(cell) is not None
+    )
 
 
 def _why_no_id(cell: str) -> str:
@@ -112,6 +126,8 @@ def _why_no_id(cell: str) -> str:
         return "0 is no id. Correct the cell or take the row out"
     if _SCIENTIFIC.fullmatch(cell):
         return "scientific notation, the digits are gone: format the column as text and export again"
+    if _SEVERAL.fullmatch(cell):
+        return "several ids in one cell: put each on a line of its own"
     if _GROUPED.fullmatch(cell):
         why = "the digits are ambiguous (thousands or decimals?): export without thousands separators"
         return why + "".join(

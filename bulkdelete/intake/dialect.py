@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import Id, is_blank, read_id
-from bulkdelete.intake.header import fold, is_order
+from bulkdelete.intake.header import TOP_ROWS, find_header, names_order
 from bulkdelete.intake.reading import Reading
 
 CANDIDATES = (",", ";", "\t", "|")
@@ -40,12 +40,19 @@ def find_dialect(head: str, reading: Reading, name: str) -> Dialect:
         return Dialect(reading.delimiter, declared is not None)
     if declared:
         return Dialect("\t" if declared[1] == "\\t" else declared[1], True)
-    first = {mark: _first_row(lines, mark) for mark in CANDIDATES}
+    top = {mark: _first_rows(lines, mark) for mark in CANDIDATES}
+    first = {mark: rows[0] if rows else [] for mark, rows in top.items()}
     used = {mark: len(cells) - 1 for mark, cells in first.items() if len(cells) > 1}
+    if not any(names_order(cells, reading) for cells in first.values()):
+        below = [mark for mark in CANDIDATES if find_header(top[mark], reading) != 0]
+        if below and len(top[below[0]][0]) == 1 and all(len(row) == 1 for mark in below for row in top[mark]):
+            return Dialect(",")  # a title over one column
+        if below:
+            return Dialect(_only(below, name))
     if not used:
+        _check_quoted_lines(first[","], reading, name)
         return Dialect(",")
-    names = {None if reading.column is None else fold(reading.column)}
-    likely = [mark for mark in used if any(is_order(fold(cell)) or fold(cell) in names for cell in first[mark])]
+    likely = [mark for mark in used if names_order(first[mark], reading)]
     if not likely:
         likely = [mark for mark in used if used[mark] == max(used.values())]
         headless = [mark for mark in used if _is_id(first[mark][0], reading)]
@@ -59,21 +66,40 @@ def find_dialect(head: str, reading: Reading, name: str) -> Dialect:
         if headless == [","] and _GROUPED.fullmatch(",".join(first[","][:2])):
             raise InputRefused(
                 f"{name}:1: {','.join(first[','][:2])} may be one number or two cells. "
-                "Say --delimiter , or say --delimiter ';' --thousands ,"
+                "Say --delimiter ';' --thousands , for one number, or --delimiter , --column N for cells"
             )
+    return Dialect(_only(likely, name))
+
+
+def _only(likely: list[str], name: str) -> str:
     if len(likely) > 1:
         both = " or ".join(NAMES[mark] for mark in likely)
         raise InputRefused(f"{name}:1: the cells may be separated by {both}. Say which with --delimiter")
-    return Dialect(likely[0])
+    return likely[0]
+
+
+def _check_quoted_lines(cells: list[str], reading: Reading, name: str) -> None:
+    """Refuse a file each of whose lines stands in quotes as a whole, with the cells inside."""
+    if len(cells) == 1 and any(names_order(cells[0].split(mark), reading) for mark in CANDIDATES if mark in cells[0]):
+        raise InputRefused(
+            f"{name}:1: the whole line is in quotes, so it is one cell. Take the quotes at both ends of each line out, and "
+            """write "" inside as " (sed 's/^"//; s/"\\(\\r\\{0,1\\}\\)$/\\1/; s/""/"/g' does)"""
+        )
 
 
 def _is_id(text: str, reading: Reading) -> bool:
     return isinstance(read_id(text, reading.thousands), Id)
 
 
-def _first_row(lines: list[str], delimiter: str) -> list[str]:
-    """The first row with anything in it; no cells where this delimiter makes no CSV of it."""
+def _first_rows(lines: list[str], delimiter: str) -> list[list[str]]:
+    """The first rows with anything in them; fewer where this delimiter makes no CSV of them."""
+    rows: list[list[str]] = []
     try:
-        return next((row for row in csv.reader(lines, delimiter=delimiter, strict=True) if not is_blank(row)), [])
+        for row in csv.reader(lines, delimiter=delimiter, strict=True):
+            if not is_blank(row):
+                rows.append(row)
+            if len(rows) > TOP_ROWS:
+                break
     except csv.Error:
-        return []
+        pass
+    return rows

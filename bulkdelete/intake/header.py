@@ -6,37 +6,17 @@ A column that a user names is taken as it is named, unless its name says that it
 from __future__ import annotations
 
 import re
-import unicodedata
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.cells import BLANKS, Id, bare, is_blank, read_flag, read_id, shown
+from bulkdelete.intake.cells import BLANKS, Id, NoValue, bare, could_be_id, is_blank, read_flag, read_id, shown
+from bulkdelete.intake.names import Meaning, fold, meaning_of
 from bulkdelete.intake.reading import UNASKED, Reading
 
-ORDER = frozenset({
-    "orderid", "idorder", "idoforder", "id",
-    "idorden", "ordenid", "iddeorden", "iddelaorden",
-    "idpedido", "pedidoid", "iddepedido", "iddelpedido",
-})  # fmt: skip
-NUMBER = frozenset(
-    first + of + order
-    for first in ("nro", "numero", "num", "no", "n")
-    for of in ("", "de", "dela", "del")
-    for order in ("orden", "pedido")
-) | {"orden", "pedido", "order", "ordernumber", "orderno", "ordernum", "numberoforder"}
-"""Perhaps Alephee's id, perhaps the shop's own number: only a person knows, so only `--column` takes it."""
-
-ACCOUNT = frozenset(
-    {"accountid", "idaccount", "account", "cuentaid", "idcuenta", "iddecuenta", "iddelacuenta", "cuenta"}
-)
-STOCK = frozenset({"revertstock", "stockrevert", "devolverstock", "revertirstock"})
-OTHERS = ("external", "sourcepack", "pack", "integrated")
-"""Ids of other things. The API would delete whatever order happens to have that number."""
-
-# Blanks, format characters (BOM, zero-width), controls, accents, underscores, hyphens, curly and angle quotes.
-_DROPPED_KINDS = frozenset({"Zs", "Cf", "Cc", "Mn", "Pc", "Pd", "Pi", "Pf"})
-_DROPPED = frozenset(".:#/°º\"'")  # half a pair of quotes must not hide the column of the account
+SPEAKING = frozenset({Meaning.PERHAPS_ACCOUNT, Meaning.PERHAPS_STOCK, Meaning.BARE_STOCK})
+TOP_ROWS = 20  # so far down a header is looked for; the reports of marketplaces have up to six lines above it
 
 _AROUND = BLANKS + "\"'"
 _DAMAGED = re.compile(r"[-+]?[0-9][0-9.,'’ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?")
@@ -48,7 +28,8 @@ class Columns:
     """Positions, from 0, of the columns that are read; None where the file has no such column.
 
     `width`: how many cells the header has; `named`: up to the last one with a name, since nothing may stand beyond it.
-    `headless`: the first row is no header, but data.
+    `headless`: the first row is no header, but data; `asked`: a person said which column. `speaking`: columns that may speak
+    of the account or the stock, as their cells will say.
     """
 
     names: tuple[str, ...]
@@ -58,6 +39,8 @@ class Columns:
     width: int
     named: int
     headless: bool = False
+    asked: bool = False
+    speaking: tuple[int, ...] = ()
 
     def name(self, at: int) -> str:
         return self.names[at] if at < len(self.names) and self.names[at] else f"column {at + 1}"
@@ -76,7 +59,11 @@ class Columns:
         more = len(cells) - self.width
         return not (
             any(map(_was_id, cells[self.order + 1 : self.order + 1 + more]))
-            or any(map(_was_id, self._beyond(self.account, self.stock, cells, more)))
+            or any(
+                _was_id(cell)
+                for at in (self.account, *self.speaking)
+                for cell in self._beyond(at, self.stock, cells, more)
+            )
             or any(isinstance(read_flag(cell), bool) for cell in self._beyond(self.stock, self.account, cells, more))
         )
 
@@ -87,85 +74,211 @@ class Columns:
         return [cells[n] for n in range(at + 1, at + 1 + more) if n != other]
 
 
-def fold(name: str) -> str:
-    """The name without case, accents, blanks, underscores, hyphens and the marks of abbreviation, and without quotes."""
-    letters = unicodedata.normalize("NFKD", bare(name).replace("º", "")).casefold()
-    return "".join(c for c in letters if c not in _DROPPED and unicodedata.category(c) not in _DROPPED_KINDS)
+def find_header(rows: Sequence[Sequence[str]], reading: Reading = UNASKED) -> int | None:
+    """Which of a table's first rows, none of them blank, is its header, when lines stand above it; 0 where nothing says so.
+
+    It is the only row that has the name of the order's column, and the row below is as wide. None: rows stand above it that may
+    be more than a title.
+    """
+    found = [at for at, cells in enumerate(rows) if names_order(cells, reading)]
+    if not found or found[0] == 0 or any(_is_table(cells) for cells in rows[: found[0]]):
+        return 0
+    header = list(map(bare, rows[found[0]]))
+    width = max(at + 1 for at, name in enumerate(header) if name)
+    for below in rows[found[0] + 1 : found[0] + 2]:
+        if len(below) < width or not is_blank(below[width:]):
+            return None
+    if len(found) > 1 and any(list(map(bare, rows[at])) != header for at in found):
+        return None
+    names = set(map(fold, filter(None, header)))
+    for cells in rows[: found[0]]:  # a header that was damaged is no title
+        if (len(cells) > 1 and all(map(bare, cells))) or len(names & set(map(fold, cells))) > 1:
+            return None
+    return found[0]
 
 
-def is_order(folded: str) -> bool:
-    """Whether a column of this name is taken for the order id unasked."""
-    return folded in ORDER
+def names_order(cells: Sequence[str], reading: Reading) -> bool:
+    """Whether a row has the name of the order's column, and no id, which would make it a row of data."""
+    asked = None if reading.column is None or reading.column.isdigit() else fold(reading.column)
+    named = any(meaning_of(cell) is Meaning.ORDER if asked is None else fold(cell) == asked for cell in cells)
+    return named and not any(map(could_be_id, cells))
 
 
-def is_other(folded: str) -> bool:
-    """Whether a column of this name holds ids of something else, and is never taken."""
-    return folded.startswith(OTHERS) or "extern" in folded
+def _is_table(cells: Sequence[str]) -> bool:
+    """Whether the table has begun with this row: an id stands in front, or the name of a column of ids somewhere."""
+    return could_be_id(next(filter(bare, cells), "")) or any(meaning_of(cell) is Meaning.ORDER for cell in cells)
 
 
-def is_name(text: str) -> bool:
-    """Whether a cell is the name of a column of ids: below the header, a second table begins there."""
-    folded = fold(text)
-    return is_order(folded) or folded in ("externalorderid", "packid", "sourcepackid", "integratedorderid")
-
-
-def find_columns(file: str, line: int, cells: Sequence[str], reading: Reading = UNASKED) -> Columns:
-    """The columns of a table whose first row is `cells`.
+def find_columns(
+    file: str, line: int, cells: Sequence[str], reading: Reading = UNASKED, below: Sequence[tuple[int, int]] = ()
+) -> Columns:
+    """The columns of a table whose first row is `cells`. `below`: lines and widths of the next rows, for advice.
 
     Raises InputRefused for a header without an order id column, or with two columns for one meaning.
     """
-    names = tuple(shown(bare(cell)) for cell in cells)
-    folded = [fold(cell) for cell in cells]
+    return _Header(file, line, cells, reading, below).columns()
 
-    def refused(why: str) -> InputRefused:
-        return InputRefused(f"{file}:{line}: {why}")
 
-    def candidates(at: Sequence[int]) -> str:
-        return " and ".join(f"'{names[n]}' (column {n + 1})" for n in at)
+class _Header:
+    """A first row, while it is asked for its columns."""
 
-    def one(family: frozenset[str], meaning: str) -> int | None:
-        found = [at for at, name in enumerate(folded) if name in family]
+    def __init__(
+        self, file: str, line: int, cells: Sequence[str], reading: Reading, below: Sequence[tuple[int, int]]
+    ) -> None:
+        self.file, self.line, self.cells, self.reading, self.below = file, line, cells, reading, below
+        self.names = tuple(shown(bare(cell)) for cell in cells)
+        self.folded = [fold(cell) for cell in cells]
+        self.is_id = [isinstance(read_id(cell, reading.thousands), Id) for cell in cells]
+        self.ignored = {at for name in reading.ignored for at in self.named(name, "--ignore-column")}
+        self.meanings = [Meaning.OTHER if at in self.ignored else meaning_of(cell) for at, cell in enumerate(cells)]
+
+    def columns(self) -> Columns:
+        called = [] if self.reading.column is None else self.called(self.reading.column)
+        if self.is_id[0] and not called and Meaning.ORDER not in self.meanings:
+            return self.headless()
+        order = self.order(called)
+        if order in self.ignored:
+            raise self.refused(
+                f"{self.names[order]} is the column of the order ids, which cannot be ignored. Leave --ignore-column out, "
+                "or name another one with --column"
+            )
+        named = max(at + 1 for at, name in enumerate(self.names) if name)
+        speaking = tuple(at for at, meaning in enumerate(self.meanings) if meaning in SPEAKING and at != order)
+        account, stock = self.one(Meaning.ACCOUNT, "the account"), self.one(Meaning.STOCK, "the stock flag")
+        return Columns(self.names, order, account, stock, len(self.cells), named, speaking=speaking)
+
+    def headless(self) -> Columns:
+        asked, width = self.reading.column, len(self.cells)
+        if self.reading.ignored:
+            raise self.refused(
+                "the first row holds an id, not column names, so there is nothing to ignore. Leave --ignore-column out"
+            )
+        at = 0 if asked is None else _number(asked, width)
+        if at is None:
+            raise self.refused(
+                f"the first row holds an id, not column names, so there is no column {shown(asked or '')}. "
+                f"Put a header row on top, or give --column a number from 1 to {width}"
+            )
+        if asked is None and len(found := [n for n, cell in enumerate(self.cells) if could_be_id(cell)]) > 1:
+            raise self.refused(several_columns(self.cells, found))
+        return Columns(("",) * width, at, None, None, width, width, headless=True, asked=asked is not None)
+
+    def order(self, called: list[int]) -> int:
+        """The position of the order ids' column."""
+        if self.reading.column is None:
+            found = [at for at, meaning in enumerate(self.meanings) if meaning is Meaning.ORDER]
+            if len(found) > 1:
+                raise self.refused(
+                    f"{self.candidates(found)} could each be the order id. Say which with --column NAME or --column N"
+                )
+            if not found:
+                found = [at for at in self.ignored if meaning_of(self.cells[at]) is Meaning.ORDER]
+            if not found:
+                raise self.refused(self.why_no_order())
+            return found[0]
+        if len(called) > 1:
+            raise self.refused(
+                f"{self.candidates(called)} are both called {shown(self.reading.column)}. Say which with --column and its number"
+            )
+        [at] = self.named(self.reading.column, "--column")
+        meaning = meaning_of(self.cells[at])
+        if meaning is Meaning.FOREIGN:
+            raise self.refused(f"{self.names[at]} {_NOT_TO_DELETE_BY}")
+        if meaning in (Meaning.ACCOUNT, Meaning.PERHAPS_ACCOUNT, Meaning.STOCK, Meaning.PERHAPS_STOCK):
+            raise self.refused(
+                f"{self.names[at]} is the account or the stock flag, not the order. Name the column of order ids"
+            )
+        by_number = not self.called(self.reading.column)
+        if self.is_id[at] or _like_an_id(self.cells[at]) or (by_number and _MANY_DIGITS.search(self.cells[at])):
+            raise self.refused(
+                f"the first row holds an id in column {at + 1}, not a name. Put a header row on top, with orderId over the ids"
+            )
+        return at
+
+    def called(self, name: str) -> list[int]:
+        return [at for at, folded in enumerate(self.folded) if folded == fold(name) and not self.is_id[at]]
+
+    def named(self, name: str, option: str) -> list[int]:
+        """The positions that an option means: columns of this name, else the one of this number."""
+        if called := self.called(name):
+            return called
+        if (number := _number(name, len(self.cells))) is None:
+            raise self.refused(
+                f"there is no column {shown(name)}{' to ignore' * (option != '--column')}. It has: {shown(', '.join(self.names))}. "
+                f"Give {option} one of these names, or a number from 1 to {len(self.cells)}{self.lines_above()}"
+            )
+        return [number]
+
+    def one(self, meaning: Meaning, what: str) -> int | None:
+        found = [at for at, has in enumerate(self.meanings) if has is meaning]
         if len(found) > 1:
-            raise refused(f"{candidates(found)} could each be {meaning}. Keep one of them, or rename the others")
+            hint = " or ".join(ignoring(at, self.names) for at in found)
+            raise self.refused(
+                f"{self.candidates(found)} could each be {what}. Keep one of them, or rename the others, or say {hint}"
+            )
         return found[0] if found else None
 
-    asked = reading.column
-    is_id = [isinstance(read_id(cell, reading.thousands), Id) for cell in cells]
-    called = [] if asked is None else [at for at, name in enumerate(folded) if name == fold(asked) and not is_id[at]]
-    if is_id[0] and not called and not any(map(is_order, folded)):
-        at = 0 if asked is None else _number(asked, len(cells))
-        if at is None:
-            raise refused(
-                f"the first row holds an id, not column names, so there is no column {shown(asked or '')}. "
-                f"Put a header row on top, or give --column a number from 1 to {len(cells)}"
+    def candidates(self, at: Sequence[int]) -> str:
+        return " and ".join(f"'{self.names[n]}' (column {n + 1})" for n in at)
+
+    def refused(self, why: str) -> InputRefused:
+        return InputRefused(f"{self.file}:{self.line}: {why}")
+
+    def lines_above(self) -> str:
+        """What to do if this is no header but a title: the next row that is wider may be the header."""
+        wide = next((line for line, width in self.below if width > sum(map(bool, self.names))), None)
+        if wide is None:
+            return ""
+        lines = "line 1" if wide == 2 else f"lines 1-{wide - 1}"
+        return f". If line {wide} is the header, take {lines} out"
+
+    def why_no_order(self) -> str:
+        cells, names = self.cells, self.names
+        if numbers := [at for at, meaning in enumerate(self.meanings) if meaning is Meaning.NUMBER]:
+            quoted = ", ".join(f"'{names[at]}'" for at in numbers)
+            return (
+                f"{quoted} may be the shop's own number instead of Alephee's id. "
+                f"If it is Alephee's id, say --column {option_value(numbers[0], names)}; else export the column orderId as well"
+                + self.lines_above()
             )
-        return Columns(("",) * len(cells), at, None, None, len(cells), len(cells), headless=True)
-    if asked is None:
-        found = [at for at, name in enumerate(folded) if is_order(name)]
-        if len(found) > 1:
-            raise refused(f"{candidates(found)} could each be the order id. Say which with --column NAME or --column N")
-        if not found:
-            raise refused(_why_no_order(cells, names, folded))
-        order = found[0]
-    else:
-        if len(called) > 1:
-            raise refused(
-                f"{candidates(called)} are both called {shown(asked)}. Say which with --column and its number"
+        if others := [name for name, meaning in zip(names, self.meanings, strict=True) if meaning is Meaning.FOREIGN]:
+            return f"{', '.join(others)} {_NOT_TO_DELETE_BY}"
+        if any(could_be_id(name) or _like_an_id(name) for name in cells):
+            if len(cells) == 1 and isinstance(several := read_id(cells[0]), NoValue) and "several" in several.why:
+                return several.why
+            return "the first row holds an id, not column names. Put a header row on top, with orderId over the ids"
+        if len(cells) == 1 and (mark := next((mark for mark in ",;\t|" if mark in cells[0]), None)):
+            if self.reading.delimiter is not None:
+                return f"the cells seem to be separated by {mark!r}. Leave --delimiter out, or say that one"
+            return (
+                f"the cells seem to be separated by {mark!r}. Say --delimiter {'tab' if mark == chr(9) else repr(mark)}"
             )
-        named = called[0] if called else _number(asked, len(cells))
-        if named is None:
-            raise refused(f"there is no column {shown(asked)}. It has: {shown(', '.join(names))}")
-        if is_other(folded[named]):
-            raise refused(f"{names[named]} {_NOT_TO_DELETE_BY}")
-        if folded[named] in ACCOUNT | STOCK:
-            raise refused(
-                f"{names[named]} is the account or the stock flag, not the order. Name the column of order ids"
-            )
-        if is_id[named] or _like_an_id(cells[named]):
-            raise refused(f"the first row holds an id in column {named + 1}, not a name. Put a header row on top")
-        order = named
-    named = max(at + 1 for at, name in enumerate(names) if name)
-    return Columns(names, order, one(ACCOUNT, "the account"), one(STOCK, "the stock flag"), len(cells), named)
+        return (
+            f"no column is named orderId (or id). It has: {shown(', '.join(names))}. "
+            f"Name the column of the ids orderId, or say which it is with --column{self.lines_above()}"
+        )
+
+
+def several_columns(cells: Sequence[str], found: Sequence[int]) -> str:
+    """Why a table without a header is not read unasked, and what to do."""
+    those = " and ".join(f"'{shown(bare(cells[at]))}' (column {at + 1})" for at in found[:2])
+    return (
+        f"there is no header, and more than one column could hold the ids: {those}. Say which with --column N, or put a "
+        "header row on top; if each number is an order, put one id on each line"
+    )
+
+
+def option_value(at: int, names: Sequence[str]) -> str:
+    """A column as --column and --ignore-column understand it: its name as a shell needs it, or its number where that would not do."""
+    name = names[at]
+    usable = (
+        fold(name) and "…" not in name and "\\" not in name and [fold(other) for other in names].count(fold(name)) == 1
+    )
+    return shlex.quote(name) if usable and not name.startswith("-") else str(at + 1)
+
+
+def ignoring(at: int, names: Sequence[str]) -> str:
+    return f"--ignore-column {option_value(at, names)}"
 
 
 _NOT_TO_DELETE_BY = (
@@ -178,6 +291,11 @@ def _was_id(text: str) -> bool:
     return isinstance(read_id(text), Id) or _DAMAGED.fullmatch(text.strip(_AROUND)) is not None
 
 
+_MANY_DIGITS = re.compile(
+    r"[0-9]{4}"
+)  # a damaged id, perhaps: no name of a column that somebody only gave the number of
+
+
 def _like_an_id(text: str) -> bool:
     """Whether a cell is an id that was damaged, rather than a name: digits, and no letter but the e of `1,2E+05`."""
     return any(char.isdigit() for char in text) and not any(char.isalpha() for char in text.casefold().replace("e", ""))
@@ -187,24 +305,3 @@ def _number(text: str, columns: int) -> int | None:
     """The position that a number from 1 means."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
     return number - 1 if 0 < number <= columns else None
-
-
-def _why_no_order(cells: Sequence[str], names: tuple[str, ...], folded: list[str]) -> str:
-    if numbers := [name for name, key in zip(names, folded, strict=True) if key in NUMBER]:
-        quoted = ", ".join(f"'{name}'" for name in numbers)
-        return (
-            f"{quoted} may be the shop's own number instead of Alephee's id. "
-            f"If it is Alephee's id, say --column '{numbers[0]}'; else export the column orderId as well"
-        )
-    if others := [name for name, key in zip(names, folded, strict=True) if is_other(key)]:
-        return f"{', '.join(others)} {_NOT_TO_DELETE_BY}"
-    if len(cells) > 1 and sum(not is_blank((cell,)) for cell in cells) == 1 and not _like_an_id("".join(cells)):
-        return "the first row has one cell only: a title above the header? Take the lines above the header out"
-    if any(isinstance(read_id(name), Id) or _like_an_id(name) for name in cells):
-        return "the first row holds an id, not column names. Put a header row on top, with orderId over the ids"
-    if len(cells) == 1 and (mark := next((mark for mark in ",;\t|" if mark in cells[0]), None)):
-        return f"the cells seem to be separated by {mark!r}. Leave --delimiter out, or say that one"
-    return (
-        f"no column is named orderId (or id). It has: {shown(', '.join(names))}. "
-        "Name the column of the ids orderId, or say which it is with --column"
-    )

@@ -6,11 +6,11 @@ An option fills empty cells only; a cell that says something else is a reject, s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 
 from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake.cells import (
@@ -19,6 +19,7 @@ from bulkdelete.intake.cells import (
     Id,
     NoValue,
     bare,
+    could_be_id,
     escaped,
     is_blank,
     is_total,
@@ -29,10 +30,13 @@ from bulkdelete.intake.cells import (
 from bulkdelete.intake.container import Contents, Kind, kind_of
 from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialect
 from bulkdelete.intake.encoding import find_encoding
-from bulkdelete.intake.header import Columns, find_columns, fold, is_name
+from bulkdelete.intake.ending import Ending
+from bulkdelete.intake.header import TOP_ROWS, Columns, find_columns, find_header, ignoring, several_columns
+from bulkdelete.intake.names import fold, is_name
 from bulkdelete.intake.own import refuse_own
 from bulkdelete.intake.reading import UNASKED, Reading
 from bulkdelete.intake.sheet import Sheet, open_sheet
+from bulkdelete.intake.speaking import Speaking
 from bulkdelete.intake.stored import Stored, digest
 from bulkdelete.intake.table import Row, Table, swallowed
 from bulkdelete.model import Order, Origin, Reject
@@ -50,7 +54,7 @@ class Source:
     """One input. `path` is as the user named it, "-" is stdin; what is below `reading` holds once `read` has come to its end.
 
     `data_rows` = orders + rejects + `skipped` (rows that add up others). `notices` counts cells accepted from an unusual
-    form, such as "orderId like 00123", and says what people should know of the file. `sha256` is of the bytes as stored.
+    form, such as "orderId like '123", and says what people should know of the file. `sha256` is of the bytes as stored.
     `column` is the header of the order ids, "" for a file without any row. `container` is "", "gz", "zip" or "workbook";
     `sheet`, or else `encoding` and `delimiter`, say how it was read.
     """
@@ -102,22 +106,27 @@ class Source:
             file = exits.enter_context(self._stored.open())
             sha256 = digest(file)
             kind = kind_of(file, self._stored.name)
+            table: Table | None = None
             if kind is Kind.WORKBOOK:
                 self.container = kind.value
                 sheet = open_sheet(file, self._stored.name, self.reading.sheet)
                 self.sheet, rows = sheet.title, sheet.rows
             else:
-                sheet, rows = None, self._text_rows(Contents(file, kind, self._stored.name), exits)
-            header = next((row for row in rows if not is_blank(row.cells)), None)
-            if header is not None:
-                yield from self._body(rows, header, sheet, account_id, revert_stock)
+                sheet = None
+                table = self._table(Contents(file, kind, self._stored.name), exits)
+                rows = table.rows()
+            top = list(islice((row for row in rows if not is_blank(row.cells)), TOP_ROWS))
+            if top:
+                yield from self._body(
+                    top, rows, sheet, account_id, revert_stock, lambda: table is not None and table.unended
+                )
             if digest(file) != sha256:
                 raise InputRefused(
                     f"{self._stored.name} changed while it was read. Wait until it is written, and try again"
                 )
         self.sha256 = sha256
 
-    def _text_rows(self, contents: Contents, exits: ExitStack) -> Iterator[Row]:
+    def _table(self, contents: Contents, exits: ExitStack) -> Table:
         name = self._stored.name
         if self.reading.sheet is not None:
             raise InputRefused(f"{name} is text and has no sheets. Leave --sheet out")
@@ -130,22 +139,28 @@ class Source:
         self.container, self.encoding, self.delimiter = contents.of, encoding.name, dialect.delimiter
         if encoding.notice:
             self.notices[encoding.notice] += 1
-        return Table(text, name, dialect.delimiter, 2 if dialect.declared else 1).rows()
+        return Table(text, name, dialect.delimiter, 2 if dialect.declared else 1)
 
     def _body(
         self,
+        top: list[Row],
         rows: Iterator[Row],
-        header: Row,
         sheet: Sheet | None,
         account_id: int | None,
         revert_stock: bool | None,
+        unended: Callable[[], bool],
     ) -> Iterator[Order | Reject]:
+        """`top`: the first rows that are not blank; `rows`: those below. `unended`: whether the last line has no end, at the end."""
         file, reading = (
             self._stored.name if sheet is None else f"{self._stored.name}, sheet '{shown(sheet.title)}'",
             self.reading,
         )
+        top = self._below_titles(file, top)
+        header = top[0]
         refuse_own(file, header.cells)
-        columns = find_columns(file, header.line, header.cells, reading)
+        below = [(row.line, sum(map(bool, map(bare, row.cells)))) for row in top[1:]]
+        columns = find_columns(file, header.line, header.cells, reading, below)
+        speaking = Speaking(file, header.cells, columns, account_id)
         marks, swallowed_why = ((self.delimiter,), OPEN_QUOTE) if sheet is None else (CANDIDATES, SWALLOWED)
         meaning = _Meaning(
             self.path,
@@ -156,6 +171,7 @@ class Source:
             revert_stock,
             reading.thousands,
             self.notices,
+            speaking,
             swallowed_why,
         )
         if sheet is not None and sheet.hides(columns.order) and reading.column is None:
@@ -165,17 +181,59 @@ class Source:
             )
         if not columns.headless and header.odd and meaning.header_swallowed(header):
             raise InputRefused(f"{file}:{header.line}: in the header {swallowed_why}")
-        if columns.account is None and account_id is None:
+        if account_id is None and not speaking.may_name_accounts:
             raise UsageError(f"{file} has no column accountId: give --account-id, or add the column")
         if columns.stock is None and revert_stock is None:
             raise UsageError(
                 f"{file} has no column revertStock: give --revert-stock or --keep-stock, or add the column"
             )
         self.column = columns.name(columns.order)
-        yield from filter(None, map(meaning.of, chain([header], rows) if columns.headless else rows))
+        yield from _but_the_end(chain(top if columns.headless else top[1:], rows), meaning, unended)
         self.skipped = meaning.skipped
         self.data_rows = meaning.orders + meaning.rejects + meaning.skipped
         meaning.conclude(file)
+
+    def _below_titles(self, file: str, top: list[Row]) -> list[Row]:
+        """The header and what is below it. Raises InputRefused where it cannot be told for certain."""
+        at = find_header([row.cells for row in top], self.reading)
+        if at is None:
+            raise InputRefused(
+                f"{file}:{top[0].line}: no column of order ids is named here, but one is further down. Take the "
+                "lines above the header out"
+            )
+        if at:
+            self.notices["lines above the header left out"] = at
+        return top[at:]
+
+
+def _but_the_end(rows: Iterable[Row], meaning: _Meaning, unended: Callable[[], bool]) -> Iterator[Order | Reject]:
+    """What each row means. The last order, and the rejects below it, wait for the end of the file: there it may become a reject."""
+    ending = Ending(meaning.columns)
+    held: Order | None = None
+    of_held: Row | None = None
+    row: Row | None = None
+    after: list[Reject] = []
+    end = ending.end
+    for row in rows:
+        outcome = meaning.of(row)
+        if isinstance(outcome, Order):
+            if held is not None:
+                ending.above(held.order_id)
+                if end is not None and of_held is not None:
+                    ending.row(of_held.cells)
+                yield held
+                if after:
+                    yield from after
+                    after = []
+            held, of_held = outcome, row
+        elif outcome is not None:
+            if held is None:
+                yield outcome
+            else:
+                after.append(outcome)
+    if held is not None and of_held is not None:
+        yield meaning.last(ending, held, of_held, cut=row is of_held and unended())
+    yield from after
 
 
 @dataclass(slots=True)
@@ -193,6 +251,7 @@ class _Meaning:
     revert_stock: bool | None
     thousands: str | None
     notices: Counter[str]
+    speaking: Speaking
     swallowed_why: str = OPEN_QUOTE
     orders: int = 0
     rejects: int = 0
@@ -203,14 +262,16 @@ class _Meaning:
     rounded_ids: int = 0
     longer: set[int] = field(default_factory=set)  # cells more than the header in rows that were taken ...
     shifted: set[int] = field(default_factory=set)  # ... and in rows that were not
+    first: Row | None = None  # the row of the order above
+    counting: bool = True  # without a header: each row's id is its number
 
     def of(self, row: Row) -> Order | Reject | None:
         """None for a blank row and for one that adds up others. Raises InputRefused where a second table begins."""
         line, cells, odd, faults = row
         columns = self.columns
         if faults is not None:
-            for at in (columns.order, columns.account, columns.stock):
-                if at in faults:
+            for at in (columns.order, columns.stock, *self.speaking.accounts):
+                if at is not None and at in faults:
                     return self._reject(row, at, faults[at])
         if odd:
             if (at := self.swallowed(row)) is not None:
@@ -221,8 +282,7 @@ class _Meaning:
             if is_blank(cells):
                 return None
             self.shifted.add(len(cells) - columns.width)
-            why = f"{len(cells)} cells under a header of {columns.width}: the columns have shifted. Correct the row, or the header"
-            return self._reject(row, columns.order, why)
+            return self._reject(row, columns.order, self._why_shifted(cells))
         text = cells[columns.order]
         forms: tuple[str, ...] = ()
         if PLAIN.fullmatch(text):  # nearly every cell: saves making an Id
@@ -230,23 +290,89 @@ class _Meaning:
         else:
             order = read_id(text, self.thousands)
             if isinstance(order, NoValue):
-                return None if is_blank(cells) else self._no_order(row, order.why)
+                return None if is_blank(cells) else self._no_order(row, self._of_another(row) or order.why)
             order_id, forms = order.value, order.forms
         if order_id > _LARGE:
             self._look_at(order_id)
-        account = account_of("" if columns.account is None else cells[columns.account], self.account_id, self.thousands)
+        if columns.speaking:
+            self.speaking.hear(row)
+        elif columns.headless and columns.width > 1 and not columns.asked:
+            self._check_other_columns(row, order_id)
+        at = self.speaking.account
+        account = account_of("" if at is None else cells[at], self.account_id, self.thousands)
         if isinstance(account, NoValue):
-            return self._reject(row, columns.account, account.why)
+            return self._reject(row, at, account.why + self._unless_ignored(at, cells))
         stock = stock_of("" if columns.stock is None else cells[columns.stock], self.revert_stock)
         if isinstance(stock, NoValue):
-            return self._reject(row, columns.stock, stock.why)
+            return self._reject(row, columns.stock, stock.why + self._unless_ignored(columns.stock, cells))
         if forms or account.forms:
             self._notice(columns.order, forms)
-            self._notice(columns.account, account.forms)
+            self._notice(at, account.forms)
         if len(cells) > columns.width:
             self.longer.add(len(cells) - columns.width)
         self.orders += 1
+        self.first = row
         return Order(account.value, order_id, stock, Origin(self.path, line))
+
+    def last(self, ending: Ending, order: Order, row: Row, cut: bool) -> Order | Reject:
+        """The last order of the file, or why it may be none."""
+        if self.columns.headless and self.columns.width > 1 and not self.columns.asked and self.counting:
+            raise InputRefused(
+                f"{escaped(self.path)}:{row.line}: there is no header, and the numbers in column {self.columns.order + 1} only count "
+                "the lines. Put a header row on top, or say which column has the order ids with --column N"
+            )
+        why: tuple[int, str] | None = None
+        if (total := ending.why_total(order)) is not None:
+            why = self.columns.order, total
+        elif cut:
+            why = ending.why_cut(order, row.cells)
+        if why is None:
+            return order
+        self.orders -= 1
+        return self._reject(row, *why)
+
+    def _check_other_columns(self, row: Row, order_id: int) -> None:
+        """Without a header only one column may hold what could be ids. Raises InputRefused."""
+        at = self.columns.order
+        self.counting = self.counting and order_id == self.orders + 1
+        if other := [n for n, cell in enumerate(row.cells) if n != at and could_be_id(cell)]:
+            raise InputRefused(f"{escaped(self.path)}:{row.line}: {several_columns(row.cells, sorted([at, other[0]]))}")
+
+    def _why_shifted(self, cells: list[str]) -> str:
+        """A row with too many or too few cells. A single number with a decimal comma, which nobody quoted, is two cells."""
+        columns, mark = self.columns, self.marks[0]
+        what = "first row" if columns.headless else "header"
+        why = f"{len(cells)} cells under a {what} of {columns.width}"
+        joined = mark.join(cells).strip()
+        if columns.width == 1 and len(self.marks) == 1 and isinstance(read_id(joined, self.thousands), Id):
+            return f"{why}: if {joined} is one number, say --delimiter {_OTHER_MARK[mark]}; if not, correct the row"
+        if columns.width == 1 and all(map(could_be_id, filter(bare, cells))):
+            return f"{why}: put each id on a line of its own" + "".join(
+                f"; if {joined} is one number, say --delimiter {_OTHER_MARK[mark]} --thousands {mark}"
+                for _ in (1,)
+                if mark in ",." and isinstance(read_id(joined, mark), Id)
+            )
+        return f"{why}: the columns have shifted. Correct the row, or the {what}"
+
+    def _of_another(self, row: Row) -> str | None:
+        """Why a row has no id, where it tells more of the order above: exports with a row for each item have the id once."""
+        above, at = self.first, self.columns.order
+        if above is None or bare(row.cells[at]):
+            return None
+        pairs = [pair for n, pair in enumerate(zip(row.cells, above.cells, strict=False)) if n != at]
+        filled = next(((here, there) for here, there in pairs if bare(here)), ("", ""))
+        if not filled[0] or filled[0] != filled[1] or not any(bare(there) and not bare(here) for here, there in pairs):
+            return None
+        return (
+            f"no id, and cells as in line {above.line}: another line of that order (an item of it?). The order is listed there; "
+            "take this row out, or leave such rows out with --skip-rejected"
+        )
+
+    def _unless_ignored(self, at: int | None, cells: list[str]) -> str:
+        """What to do if the column of a cell that speaks of account or stock is something else."""
+        if at is None or not bare(cells[at]):
+            return ""
+        return f". If the column is something else, rename it, or say {ignoring(at, self.columns.names)}"
 
     def swallowed(self, row: Row) -> int | None:
         """The position of a cell that seems to hold the next row."""
@@ -328,6 +454,9 @@ class _Meaning:
         at = at or 0
         cell = row.cells[at] if at < len(row.cells) else ""
         return Reject(Origin(self.path, row.line), self.columns.name(at), shown(cell), why)
+
+
+_OTHER_MARK = {",": "';'", ";": ",", "\t": ",", "|": ","}
 
 
 @lru_cache(_REMEMBERED)

@@ -14,7 +14,8 @@ _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "
 class Reading:
     """What a user may say about the input; None: find out, or refuse.
 
-    `column` is a header's name or a number from 1, `sheet` likewise; `thousands` is "." or ",".
+    `column` is a header's name or a number from 1, `sheet` likewise; `thousands` is "." or ",". `ignored` are columns, said
+    like `column`, that are not looked at whatever their names say.
     Raises UsageError, naming the option.
     """
 
@@ -23,9 +24,11 @@ class Reading:
     encoding: str | None = None
     delimiter: str | None = None
     thousands: str | None = None
+    ignored: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for option, text in (("--column", self.column), ("--sheet", self.sheet)):
+        ignored = [("--ignore-column", name) for name in self.ignored]
+        for option, text in [("--column", self.column), ("--sheet", self.sheet), *ignored]:
             if text is not None and not text.strip():
                 raise UsageError(f"{option} is empty: give a name, or a number from 1")
         if self.thousands not in (None, ".", ","):

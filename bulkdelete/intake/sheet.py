@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import is_total, shown
 from bulkdelete.intake.container import check_workbook
-from bulkdelete.intake.header import fold
+from bulkdelete.intake.names import fold
 from bulkdelete.intake.table import Row
 from bulkdelete.intake.workbook import Survey, Title, surveyed
 from bulkdelete.intake.workbook.survey import EMPTY, UNCOMPARED, cell_name, fingerprint

@@ -44,6 +44,8 @@ class Table:
         self._line = first - 1
         self._row_chars = 0
         self._odd = False
+        self.unended = False
+        """Whether the last line has no end, once all rows were read: the file may have been cut off there."""
 
     def rows(self) -> Iterator[Row]:
         """Every row, blank ones as well. Raises InputRefused, naming file and line, for what is no CSV."""
@@ -64,6 +66,7 @@ class Table:
             ) from None
 
     def _lines(self) -> Iterator[str]:
+        line = ""
         for line in self._text:  # find_encoding saw that none is longer than ROW_CHARS
             self._line += 1
             self._row_chars += len(line)
@@ -74,6 +77,7 @@ class Table:
             if "tota" in line.lower() or ("\r" in line and line.find("\r", 0, -2) >= 0):
                 self._odd = True
             yield line
+        self.unended = line[-1:] not in ("", "\n", "\r")
 
 
 def swallowed(cells: Sequence[str], order: int, delimiter: str, thousands: str | None = None) -> int | None:
@@ -102,4 +106,5 @@ def swallowed(cells: Sequence[str], order: int, delimiter: str, thousands: str |
 
 
 def _is_id(text: str, thousands: str | None) -> bool:
-    return isinstance(read_id(text, thousands), Id)
+    """Whether it is an id, or would be one without leading zeros."""
+    return isinstance(read_id(text.lstrip(BLANKS + "'0"), thousands), Id)

@@ -49,14 +49,11 @@ def test_stripped_silently(cell: str, value: int) -> None:
     [
         ("'123", 123, ("'123",)),
         ('="123"', 123, ('="123"',)),
-        ("00123", 123, ("00123",)),
         ("123.0", 123, ("123.0",)),
         ("123.00", 123, ("123.0",)),
         ("123,0", 123, ("123,00",)),
         ("123,00", 123, ("123,00",)),
-        ("'00123", 123, ("'123", "00123")),
-        (' ="0123.0" ', 123, ('="123"', "00123", "123.0")),
-        ("0" * 50 + str(MAX_ID), MAX_ID, ("00123",)),
+        (' ="123.0" ', 123, ('="123"', "123.0")),
     ],
 )
 def test_accepted_with_a_notice(cell: str, value: int, forms: tuple[str, ...]) -> None:
@@ -72,6 +69,8 @@ def test_accepted_with_a_notice(cell: str, value: int, forms: tuple[str, ...]) -
             for cell in ("1.234.567", "1,234", "123.000", "1.234", "123,000", "1 234", "1\u00a0234", "12.5")
         ),
         *((cell, "digits are gone") for cell in ("1,23457E+11", "1.2E5", "1e5", "12E4", "1.E+5", "-1E-5")),
+        *((cell, "leading zeros") for cell in ("00123", "'00123", '="0123.0"', "0123,00", "0" * 50 + "7")),
+        *((cell, "several ids") for cell in ("700001 700002", "700001, 700002;700003", "8520001|8520002")),
         *((cell, "0 is no id") for cell in ("0", "000", "0.0", "0,00", "-0")),
         *((cell, "negative") for cell in ("-5", "−5", "-1.0")),
         *((cell, "largest id") for cell in (str(MAX_ID + 1), "9" * 19, "1" * 20, "1" * 5000)),
@@ -211,8 +210,8 @@ def test_every_id_is_read(order_id: int) -> None:
 @pytest.mark.parametrize(
     ("cells", "flag"),
     [
-        ('true TRUE True verdadero VERDADERO 1 sí SÍ si Si\u0301 yes \u00a0yes\u200b "true"', True),
-        ("false FALSE falso Falso 0 no NO", False),
+        ('true TRUE True verdadero VERDADERO 1 sí SÍ si Si\u0301 sim SIM s y yes \u00a0yes\u200b "true"', True),
+        ("false FALSE falso Falso 0 no NO não Na\u0303o NAO n N", False),
     ],
 )
 def test_flags(cells: str, flag: bool) -> None:
@@ -220,7 +219,7 @@ def test_flags(cells: str, flag: bool) -> None:
     assert [read_flag(cell) for cell in cells.split(" ")] == [flag] * len(cells.split(" "))
 
 
-@pytest.mark.parametrize("cell", ["", "2", "t", "y", "s", "01", "1.0", "ja", "true false", "１"])
+@pytest.mark.parametrize("cell", ["", "2", "t", "f", "01", "1.0", "ja", "true false", "１"])
 def test_no_flag(cell: str) -> None:
     """Anything else is no flag."""
     assert isinstance(read_flag(cell), NoValue)

@@ -83,7 +83,7 @@ def test_delimiters_that_can_be_said(text: str, mark: str) -> None:
 def test_options_that_cannot_mean_anything(option: str, value: str) -> None:
     """Wrong use, named, before anything is opened."""
     with pytest.raises(UsageError, match=f"--{option}"):
-        Reading(**{option: value})
+        Reading(**{option: value})  # type: ignore[arg-type]
 
 
 def test_encodings_by_any_name() -> None:

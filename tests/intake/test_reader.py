@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake import Reading, Source
-from bulkdelete.intake.header import fold
 from bulkdelete.model import MAX_ID, Order, Origin, Reject
 
+UNLESS = ". If the column is something else, rename it, or say --ignore-column {}"
 SAMPLE = Path(__file__).parents[2] / "samples" / "orders.csv"
 
 
@@ -60,11 +60,11 @@ def test_tallies(tmp_path: Path) -> None:
     text = "\n\ufeff Order ID ,n\n1,a\n\n,\nx,b\n00002,\n'3,\n4.0,\n"
     read_from = source(tmp_path, text)
     rows = list(read_from.read(5, True))
-    assert [type(row).__name__ for row in rows] == ["Order", "Reject", "Order", "Order", "Order"]
+    assert [type(row).__name__ for row in rows] == ["Order", "Reject", "Reject", "Order", "Order"]
     assert read_from.data_rows == 5
     assert read_from.column == "Order ID"
     assert read_from.sha256 == hashlib.sha256(text.encode()).hexdigest()
-    assert dict(read_from.notices) == {"Order ID like 00123": 1, "Order ID like '123": 1, "Order ID like 123.0": 1}
+    assert dict(read_from.notices) == {"Order ID like '123": 1, "Order ID like 123.0": 1}
     assert rows[0] == Order(5, 1, True, Origin(str(tmp_path / "a.csv"), 3))
     assert [row.origin.line for row in rows] == [3, 6, 7, 8, 9]
     list(read_from.read(5, True))
@@ -115,7 +115,7 @@ def test_columns_of_account_and_stock(tmp_path: Path, account: str, stock: str) 
     [
         ("orderId,id", "'orderId' (column 1) and 'id' (column 2)"),
         ("orderId,n,orderId", "'orderId' (column 1) and 'orderId' (column 3)"),
-        ("id,accountId,account", "the account"),
+        ("id,accountId,account id", "the account"),
         ("id,revertStock,revertStock", "the stock flag"),
         ("ExternalOrderId", "does not name the order to delete"),
         ("n,PackId,Source Pack Id,IntegratedOrderId", "PackId, Source Pack Id, IntegratedOrderId does not name"),
@@ -150,25 +150,36 @@ def test_missing_columns_name_the_option(tmp_path: Path) -> None:
 
 def test_options_fill_empty_cells_only(tmp_path: Path) -> None:
     """A cell that says what the option says, or nothing, is fine; another one is a reject."""
-    text = "accountId,orderId,revertStock\n,1,\n5,2,0\n005,3,falso\n6,4,0\n5,5,1\nx,6,0\n5,7,maybe\n1.000,8,\n"
+    text = "accountId,orderId,revertStock\n,1,\n5,2,0\n'5,3,falso\n6,4,0\n5,5,1\nx,6,0\n5,7,maybe\n1.000,8,\n"
     assert read(tmp_path, text) == [
         (5, 1, False),
         (5, 2, False),
         (5, 3, False),
-        (5, "accountId", "6", "--account-id says 5. Take the option away or the row out"),
-        (6, "revertStock", "1", "--keep-stock says otherwise. Take the option away or the row out"),
-        (7, "accountId", "x", "no id: an id has the digits 0-9 only. Correct the cell or take the row out"),
-        (8, "revertStock", "maybe", "neither yes nor no: write true or false"),
+        (5, "accountId", "6", "--account-id says 5. Take the option away or the row out" + UNLESS.format("accountId")),
+        (
+            6,
+            "revertStock",
+            "1",
+            "--keep-stock says otherwise. Take the option away or the row out" + UNLESS.format("revertStock"),
+        ),
+        (
+            7,
+            "accountId",
+            "x",
+            "no id: an id has the digits 0-9 only. Correct the cell or take the row out" + UNLESS.format("accountId"),
+        ),
+        (8, "revertStock", "maybe", "neither yes nor no: write true or false" + UNLESS.format("revertStock")),
         (
             9,
             "accountId",
             "1.000",
-            "the digits are ambiguous (thousands or decimals?): export without thousands separators, or say --thousands .",
+            "the digits are ambiguous (thousands or decimals?): export without thousands separators, or say --thousands ."
+            + UNLESS.format("accountId"),
         ),
     ]
     tallied = source(tmp_path, text)
     list(tallied.read(5, False))
-    assert dict(tallied.notices) == {"accountId like 00123": 1}
+    assert dict(tallied.notices) == {"accountId like '123": 1}
 
 
 def test_empty_cells_without_an_option(tmp_path: Path) -> None:
@@ -227,11 +238,6 @@ def test_leaving_early_closes_the_file(tmp_path: Path) -> None:
     assert isinstance(next(rows), Order)
 
 
-def test_fold() -> None:
-    """What is left of a name."""
-    assert fold('\ufeff"Órdén_ – I\u200bD"\u00a0') == "ordenid"
-
-
 CELL = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 
 
@@ -247,6 +253,8 @@ def test_well_formed_tables(
 ) -> None:
     """Of a well-formed table every row is an order, digit for digit its cells, at its line."""
     rows = [row for row in rows if row[1] < 10**15 or row[1] % 10]
+    if len(rows) > 2 and rows[-1][1] in (len(rows) - 1, sum(row[1] for row in rows[:-1])):
+        rows.pop()  # a total without a label
     text = io.StringIO()
     writer = csv.writer(text, lineterminator=newline, quoting=quoting)  # type: ignore[arg-type]
     writer.writerow(["note", "orderId", "accountId", "revertStock", "more"])
@@ -264,11 +272,10 @@ def test_well_formed_tables(
     [
         ("1.234.567\n700001\n", "1", "Put a header row on top"),
         ("7,00E+05\n700001\n", None, "scientific notation"),
-        ("Reporte de ventas;;\norderId;b;c\n1;2;3\n", None, "title above the header"),
     ],
 )
-def test_a_damaged_first_id_or_a_title_is_no_header(tmp_path: Path, text: str, column: str | None, says: str) -> None:
-    """An id that was damaged is not taken for a column's name, and so lost; a title is named for what it is."""
+def test_a_damaged_first_id_is_no_header(tmp_path: Path, text: str, column: str | None, says: str) -> None:
+    """An id that was damaged is not taken for a column's name, and so lost."""
     file = tmp_path / "o.csv"
     file.write_text(text)
     with pytest.raises(InputRefused, match=says):

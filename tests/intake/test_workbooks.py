@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 import openpyxl  # type: ignore[import-untyped]
 import pytest
@@ -19,7 +20,7 @@ from tests.workbook import Ods, Xlsx, cell, packed, table
 IDS = table(["orderId"], [700001], [700002])
 
 
-def read(tmp_path: Path, content: bytes, **reading: str) -> list[Order | Reject]:
+def read(tmp_path: Path, content: bytes, **reading: Any) -> list[Order | Reject]:
     path = tmp_path / "o.xlsx"
     path.write_bytes(content)
     source = Source(str(path), Reading(**reading))
@@ -28,13 +29,13 @@ def read(tmp_path: Path, content: bytes, **reading: str) -> list[Order | Reject]
     return rows
 
 
-def ids(tmp_path: Path, content: bytes, **reading: str) -> list[int]:
+def ids(tmp_path: Path, content: bytes, **reading: Any) -> list[int]:
     rows = read(tmp_path, content, **reading)
     assert all(isinstance(row, Order) for row in rows), rows
     return [row.order_id for row in rows if isinstance(row, Order)]
 
 
-def refusal(tmp_path: Path, content: bytes, **reading: str) -> str:
+def refusal(tmp_path: Path, content: bytes, **reading: Any) -> str:
     with pytest.raises(InputRefused) as refused:
         read(tmp_path, content, **reading)
     assert "o.xlsx" in str(refused.value)

@@ -21,8 +21,9 @@ __all__ = ["Refused", "Seen", "seen"]
 _BLANKS = " \t\u00a0\u202f\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
 _AROUND = _BLANKS + "\"'=“”‘’«»"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_IN_NAMES = "_-#./:" + _AROUND
 _TOTALS = {word.rstrip(":").casefold() for word in TOTALS}
+_TOP = 20
+_A_BIT_OFF = ("Id da Orden", "ID da la Orden")  # one flipped bit away from a name, and a name as well
 _FLAGS = {word.casefold(): True for word in YES} | {word.casefold(): False for word in NO}
 
 
@@ -52,6 +53,9 @@ def seen(content: bytes, table: Table, mark: str) -> list[Seen]:
         rows = rows[1:]
     if not rows:
         return []
+    if table.named:  # lines above the header are no rows
+        tops = [n for n, (_, cells) in enumerate(rows[:_TOP]) if _column(cells, table, table.order) is not None]
+        rows = rows[tops[0] if tops else 0 :]
     header = rows[0][1]
     columns = tuple(_column(header, table, at) for at in (table.order, table.account, table.stock))
     if not table.named or (columns[0] is None and _number(header[0], table.thousands)):
@@ -84,14 +88,14 @@ def _column(header: list[str], table: Table, at: int | None) -> int | None:
     wanted = [_letters(table.names[at])]
     if wanted[0] not in names:
         alike = {table.order: ID_NAMES, table.account: ACCOUNT_NAMES, table.stock: STOCK_NAMES}[at]
-        wanted = [_letters(name) for name in alike]
+        wanted = [_letters(name) for name in (*alike, *_A_BIT_OFF)]
     found = [n for n, name in enumerate(names) if name in wanted]
     return found[0] if len(found) == 1 else None
 
 
 def _letters(name: str) -> str:
     letters = unicodedata.normalize("NFKD", name.strip(_AROUND)).casefold()
-    return "".join(c for c in letters if c.isprintable() and c not in _IN_NAMES and unicodedata.category(c) != "Mn")
+    return "".join(c for c in letters if c.isalnum())
 
 
 def _bare(cell: str) -> str:
@@ -123,7 +127,7 @@ def _number(cell: str, thousands: str | None) -> int | None:
         if len(first) > 3 or any(len(group) != 3 for group in groups):
             return None
         text = first + "".join(groups)
-    if not text or not all(c in "0123456789" for c in text):
+    if not text or text[0] == "0" or not all(c in "0123456789" for c in text):
         return None
     number = 0
     for digit in text:

@@ -25,7 +25,7 @@ LETTERS = "abñé 0,;|\t\"\n\r.'"
 DECOYS = range(900_000, 1_000_000)
 """Numbers in other columns; ids are below, or far above. One of these coming out is a wrong order deleted."""
 
-FORMS = ("{}", "{}", "{}", " {} ", "\u00a0{}", "'{}", '="{}"', "00{}", "“{}”", "{}.0", "{},00", "\ufeff{}")
+FORMS = ("{}", "{}", "{}", " {} ", "\u00a0{}", "'{}", '="{}"', "“{}”", "{}.0", "{},00", "\ufeff{}")
 NO_IDS = (
     "",
     "0",
@@ -111,7 +111,8 @@ def made(chance: Random) -> Table:
         order=place["order"], account=place.get("account"), stock=place.get("stock"),
         given_account=GIVEN_ACCOUNT if "account" not in place or chance.random() < 0.3 else None,
         given_stock=chance.random() < 0.5 if "stock" not in place or chance.random() < 0.3 else None,
-        column=column, thousands=chance.choice((None, None, None, ".", ",")),
+        column=column if named or len(names) == 1 else "1",  # other numbers stand beside the ids
+        thousands=chance.choice((None, None, None, ".", ",")),
     )  # fmt: skip
     ids = chance.sample(range(1_000, 900_000), chance.randint(1, 7))
     rows: list[Row] = []
@@ -141,7 +142,8 @@ class _Drawn:
                 return self._without_id(chance.choice((*NO_IDS, *self._ambiguous())))
             case "no account" if table.account is not None:
                 empty = ("",) if table.given_account is None else ("8", "70")
-                return self._contradicted(table.account, chance.choice(("0", "x7", "-7", *empty)))
+                words = ("x7",) if "id" in table.names[table.account].lower() else ()  # in the others, words are names
+                return self._contradicted(table.account, chance.choice(("0", "-7", *words, *empty)))
             case "no stock" if table.stock is not None:
                 empty = ("",) if table.given_stock is None else (NO[0] if table.given_stock else YES[0],)
                 return self._contradicted(table.stock, chance.choice((*NO_FLAGS, *empty)))
@@ -179,7 +181,8 @@ class _Drawn:
     def _ended(self, cells: tuple[str, ...]) -> tuple[str, ...]:
         """A row that lacks what it must have ends in a cell that says something: if it won an empty one, nobody could tell where."""
         last = max(at for at, name in enumerate(self.table.names) if name)
-        return cells if cells[last].strip(" \t\"'") else _put(cells, last, "x")
+        word = "-7" if last == self.table.account else "x"
+        return cells if cells[last].strip(" \t\"'") else _put(cells, last, word)
 
     def _contradicted(self, at: int, text: str) -> Row:
         """An order whose account or flag says nothing, or another thing than the option."""
@@ -210,8 +213,10 @@ class _Drawn:
         return () if mark is None else (f"{self.order_id:,}".replace(",", mark),)
 
     def _ambiguous(self) -> tuple[str, ...]:
-        """To the others they are not, nor with the other mark."""
-        return tuple(f"{self.order_id:,}".replace(",", mark) for mark in ".," if mark != self.table.thousands)
+        """To the others they are not, nor with the other mark; with leading zeros it is a shop's own number."""
+        return f"00{self.order_id}", *(
+            f"{self.order_id:,}".replace(",", mark) for mark in ".," if mark != self.table.thousands
+        )
 
     def _filled(self, cells: dict[int, str]) -> tuple[str, ...]:
         return tuple(

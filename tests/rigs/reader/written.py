@@ -57,9 +57,17 @@ def drawn(table: Table, chance: Random) -> Dialect:
         codec=codec,
         declared=declared,
         asked=not table.named or chance.random() < 0.1,
-        last_newline=chance.random() < 0.9,
+        last_newline=chance.random() < 0.9 or _ends_short(table),
         container=chance.choices(("", "gz", "zip"), (8, 1, 1))[0],
     )
+
+
+def _ends_short(table: Table) -> bool:
+    """Whether the last id, were its line without an end, would look as if it had been cut off."""
+    orders = [row for row in table.rows if isinstance(row.truth, tuple)]
+    truths = [row.truth for row in orders if isinstance(row.truth, tuple)]
+    shorter = (len(str(a)) > len(str(b)) for one in truths[:-1] for a, b in zip(one[:2], truths[-1][:2], strict=True))
+    return bool(orders) and (any(shorter) or not orders[-1].cells[-1].strip())
 
 
 class Written:

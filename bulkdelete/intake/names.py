@@ -1,0 +1,151 @@
+"""The name of a column -> what it speaks of. Pure; names are words, words are tables, and no cell is looked at here.
+
+A name is split at capitals, marks and blanks, and words that were glued together (`idcuenta`) are taken apart again.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import unicodedata
+from functools import lru_cache
+
+from bulkdelete.intake.cells import LOST, bare
+
+__all__ = ["Meaning", "fold", "is_name", "meaning_of"]
+
+
+class Meaning(enum.Enum):
+    """What the name of a column says. Where a name alone says too little, the cells below it decide (`speaking`)."""
+
+    ORDER = "the id of the order"
+    NUMBER = "perhaps Alephee's id, perhaps the shop's own number: only a person knows, so only --column takes it"
+    FOREIGN = "ids of something else: the API would delete whatever order happens to have that number"
+    ACCOUNT = "the id of the account"
+    PERHAPS_ACCOUNT = "the account, if the cells are ids"
+    STOCK = "whether the stock is returned"
+    PERHAPS_STOCK = "something about returning stock"
+    BARE_STOCK = "the stock: a quantity, unless the cells are yes and no"
+    OTHER = "nothing that is read"
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ORDER = _words("order orders orden ordenes ordem ordens pedido pedidos")
+_SALE = _words("venta ventas venda vendas")  # never an order's id unasked: marketplaces number their sales
+_ID = _words("id ids")
+_NUMBER = _words(
+    "number numbers num nums numero numeros nro nros nr nbr no n code codes codigo codigos cod "
+    "identifier identifiers identificador identificadores identificacion identificacao"
+)
+_ACCOUNT = _words("account accounts acct accts cuenta cuentas cta ctas conta contas")
+_SELLER = _words(
+    "seller sellers vendedor vendedora vendedores vendedoras merchant merchants store stores shop shops "
+    "tienda tiendas loja lojas lojista comercio aleph alephee alephcrm crm"
+)
+_STOCK = _words("stock stocks estoque estoques inventario inventarios inventory inventories")
+_RETURN_IT = _words(
+    "revert revertir reverter return devolver reponer repor restituir retornar reintegrar restore restock"
+)
+"""Said of stock, these ask for it. Other forms (`returned`, `devuelto`, `devolución`) may tell of what was done already."""
+_RETURNING = re.compile(
+    r"revert|revers|return|devol|devuel|repon|repor$|reposi|repuest[oa]$|repost[oa]|restit|reintegr|retorn|restor|restock"
+)
+_YES, _NO = _words("yes y si s sim true"), _words("no n nao false")
+_OF = _words("of the de del la las lo los el da das do dos")
+_TO = _words("to back al a ao en")
+
+_KNOWN = _ORDER | _SALE | _ID | _NUMBER | _ACCOUNT | _SELLER | _STOCK | _RETURN_IT
+_OTHERS = ("external", "sourcepack", "pack", "integrated")
+_GET_NAMES = ("externalorderid", "packid", "sourcepackid", "integratedorderid")
+
+# Blanks, format characters (BOM, zero-width), controls, accents, underscores, hyphens, curly and angle quotes.
+_DROPPED_KINDS = frozenset({"Zs", "Cf", "Cc", "Mn", "Pc", "Pd", "Pi", "Pf"})
+_DROPPED = frozenset(".:#/°º\"'")  # half a pair of quotes must not hide the column of the account
+
+_STRAY = frozenset("\"'" + LOST)
+_WORD = re.compile(r"[A-Z]{2,}s?(?![a-z])|[A-Z]?[a-z]+|[A-Z]|[0-9]+")
+_INITIALS = re.compile(r"\b([A-Za-z])\.(?=[A-Za-z]\b)")  # I.D.
+_LONGEST_NAME = 200  # characters; no name of a column, and much longer ones take long to take apart
+_LONGEST_WORD = 40
+
+
+@lru_cache(1024)
+def meaning_of(name: str) -> Meaning:
+    """What a column of this name holds."""
+    if len(name) > _LONGEST_NAME:
+        return Meaning.OTHER
+    letters = unicodedata.normalize("NFKD", bare(name).replace("º", "").replace("ª", ""))
+    plain = "".join(c for c in letters if unicodedata.category(c) not in ("Mn", "Cf", "Pi", "Pf") and c not in _STRAY)
+    plain = _INITIALS.sub(r"\1", plain)
+    for cased in (plain, plain.lower()):  # aCcOuNt has capitals, but no words that begin with them
+        words = [part for word in _WORD.findall(cased) for part in _parts(word.lower())]
+        if (found := _meaning(words)) is not Meaning.OTHER:
+            return found
+    folded = fold(name)
+    return Meaning.FOREIGN if folded.startswith(_OTHERS) or "extern" in folded else Meaning.OTHER
+
+
+def is_name(text: str) -> bool:
+    """Whether a cell is the name of a column of ids: below the header, a second table begins there."""
+    return meaning_of(text) is Meaning.ORDER or fold(text) in _GET_NAMES
+
+
+def fold(name: str) -> str:
+    """The name without case, accents, blanks, underscores, hyphens and the marks of abbreviation, and without quotes."""
+    letters = unicodedata.normalize("NFKD", bare(name).replace("º", "")).casefold()
+    return "".join(c for c in letters if c not in _DROPPED and unicodedata.category(c) not in _DROPPED_KINDS)
+
+
+def _meaning(words: list[str]) -> Meaning:
+    if (stock := _stock(words)) is not Meaning.OTHER:
+        return stock
+    said = set(words) - _OF - {"s"}  # the seller's
+    if (account := {word for word in said if not word.isdigit()}) & _ACCOUNT and account <= (
+        _ACCOUNT | _SELLER | _ID | _NUMBER
+    ):
+        return Meaning.ACCOUNT if account & _ID else Meaning.PERHAPS_ACCOUNT
+    if words == ["id"] or (said & _ORDER and said & _ID and said <= _ORDER | _ID):
+        return Meaning.ORDER
+    if said & (_ORDER | _SALE) and said <= _ORDER | _SALE | _ID | _NUMBER:
+        return Meaning.NUMBER
+    return Meaning.OTHER
+
+
+def _stock(words: list[str]) -> Meaning:
+    named = any(word in _STOCK for word in words)
+    returning = any(_RETURNING.match(word) for word in words)
+    restock = any(word.startswith("restock") for word in words)
+    rest = {word for word in words if word not in _STOCK | _RETURN_IT | _OF | _TO and not word.isdigit()}
+    asks = not rest or (rest <= _YES | _NO and bool(rest & _YES) and bool(rest & _NO))  # (s/n), but not: no devolver
+    if restock or (named and returning):
+        return Meaning.STOCK if asks and set(words) & _RETURN_IT else Meaning.PERHAPS_STOCK
+    return Meaning.BARE_STOCK if named and asks else Meaning.OTHER
+
+
+@lru_cache(1024)
+def _parts(word: str) -> tuple[str, ...]:
+    """The words that were glued into one; itself, where that is not to be seen."""
+    if word in _KNOWN | _OF or len(word) > _LONGEST_WORD:
+        return (word,)
+    if known := _glued(word, first=True):
+        return known
+    for stock in sorted(_STOCK, key=len, reverse=True):  # stockdevuelto, returnedstock
+        if word.startswith(stock):
+            return (stock, word[len(stock) :])
+        if word.endswith(stock):
+            return (word[: -len(stock)], stock)
+    return (word,)
+
+
+def _glued(rest: str, first: bool) -> tuple[str, ...]:
+    """Known words one after another. `of` and its kind only stand between two of them: `contado` is no account of something."""
+    for end in range(len(rest), 1, -1):
+        word = rest[:end]
+        if word in _KNOWN and end == len(rest):
+            return (word,)
+        if (word in _KNOWN or (word in _OF and not first)) and (tail := _glued(rest[end:], first=False)):
+            return (word, *tail)
+    return ()

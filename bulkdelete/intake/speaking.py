@@ -1,0 +1,89 @@
+"""Columns whose names may speak of the account or the stock, until their cells have said it. None of them is ever ignored.
+
+Memory does not grow: the first cell that says something decides what a column is, and a later one that says otherwise refuses
+the file. Nothing is sent before the file's end.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from bulkdelete.errors import InputRefused, UsageError
+from bulkdelete.intake.cells import Id, bare, could_be_id, read_flag, read_id, shown
+from bulkdelete.intake.header import Columns, ignoring
+from bulkdelete.intake.names import Meaning, meaning_of
+from bulkdelete.intake.table import Row
+
+__all__ = ["Speaking"]
+
+_WORD = re.compile(r"[^\W\d_]{2}")  # a single letter may be what an encoding made of a blank beside an id
+
+
+@dataclass(slots=True)
+class Speaking:
+    """The columns of one table that may speak, and what was heard of them. `account`: the column of the account, once it is known."""
+
+    file: str
+    header: list[str]
+    columns: Columns
+    account_id: int | None
+    account: int | None = field(init=False)
+    _names: dict[int, int] = field(default_factory=dict, init=False)  # columns of names: the line of the first one
+    _perhaps: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.account = self.columns.account
+        self._perhaps = [at for at in self.columns.speaking if meaning_of(self.header[at]) is Meaning.PERHAPS_ACCOUNT]
+
+    @property
+    def accounts(self) -> list[int]:
+        """Every column that is the account's, or may be."""
+        return self._perhaps if self.columns.account is None else [self.columns.account, *self._perhaps]
+
+    @property
+    def may_name_accounts(self) -> bool:
+        """Whether some column may still turn out to be the account's."""
+        return self.account is not None or any(at not in self._names for at in self._perhaps)
+
+    def hear(self, row: Row) -> None:
+        """Look at these columns' cells in a row that stands under the header as it should. Raises InputRefused, UsageError."""
+        for at in self.columns.speaking:
+            cell = row.cells[at] if at < len(row.cells) else ""
+            if not bare(cell):
+                continue
+            match meaning_of(self.header[at]):
+                case Meaning.PERHAPS_ACCOUNT:
+                    self._account(row, at, cell)
+                case Meaning.PERHAPS_STOCK:
+                    self._refuse(row, at, "may say whether the stock is returned", "revertStock")
+                case _:
+                    if isinstance(read_flag(cell), bool) and not isinstance(read_id(cell), Id) and bare(cell) != "0":
+                        self._refuse(row, at, "may say whether the stock is returned", "revertStock")
+
+    def _account(self, row: Row, at: int, cell: str) -> None:
+        if _WORD.search(cell) and not could_be_id(cell):
+            if at == self.account:
+                return  # the row's account is no id: a reject
+            self._names.setdefault(at, row.line)
+            if self.account_id is None and not self.may_name_accounts:
+                raise UsageError(
+                    f"{self.file} has no column accountId ({self.columns.name(at)} holds names): "
+                    "give --account-id, or add the column"
+                )
+            return
+        if at in self._names:
+            self._refuse(
+                row, at, f"has an id here and a name in line {self._names[at]}: is it the account?", "accountId"
+            )
+        if self.account is None:
+            self.account = at
+        elif self.account != at:
+            other = self.columns.name(self.account)
+            self._refuse(row, at, f"and '{other}' could each be the account", "accountId")
+
+    def _refuse(self, row: Row, at: int, what: str, name: str) -> None:
+        raise InputRefused(
+            f"{self.file}:{row.line}: '{self.columns.name(at)}' (column {at + 1}), whose cell is '{shown(row.cells[at])}', {what}. "
+            f"If it does, rename it {name}; if not, rename it to something else, or say {ignoring(at, self.columns.names)}"
+        )
