@@ -92,11 +92,12 @@ class Ods:
     tables: Sequence[str]
     styles: str = ""
     style_names: Sequence[str] = ("", "")
+    titles: Sequence[str] = ("Hoja1", "Hoja2")
 
     def document(self) -> str:
         tables = "".join(
-            f'<table:table table:name="Hoja{n}" table:style-name="{style}">{rows}</table:table>'
-            for n, (rows, style) in enumerate(zip(self.tables, self.style_names, strict=False), 1)
+            f'<table:table table:name="{title}" table:style-name="{style}">{rows}</table:table>'
+            for title, rows, style in zip(self.titles, self.tables, self.style_names, strict=False)
         )
         return (
             f"{_HEAD}<office:document-content {_ODS_SPACES}><office:automatic-styles>{self.styles}</office:automatic-styles>"

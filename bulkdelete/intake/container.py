@@ -107,7 +107,7 @@ def _kind_of_archive(archive: zipfile.ZipFile, name: str) -> Kind:
         raise InputRefused(f"{name} is an Office document without sheets. Save its table as xlsx or CSV")
     if "[content_types].xml" in names or names & {"xl/workbook.xml", "xl/workbook.bin"}:
         return Kind.WORKBOOK
-    if "mimetype" in names:
+    if "mimetype" in archive.namelist():
         with archive.open("mimetype") as mimetype:
             if not mimetype.read(200).startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
                 raise InputRefused(f"{name} is a document without sheets. Save its table as ods or CSV")

@@ -20,7 +20,7 @@ from bulkdelete.intake.container import check_workbook
 from bulkdelete.intake.names import fold
 from bulkdelete.intake.table import Row
 from bulkdelete.intake.workbook import Survey, Title, surveyed
-from bulkdelete.intake.workbook.survey import EMPTY, UNCOMPARED, cell_name, fingerprint
+from bulkdelete.intake.workbook.survey import EMPTY, TWO_READINGS, UNCOMPARED, Fault, cell_name, fingerprint
 
 _EXACT = 10**15  # below this a spreadsheet keeps every digit of a number
 _LINE_BREAK = "holds a line break. Take it out of the cell"
@@ -112,38 +112,39 @@ def _rows(sheet: Any, survey: Survey) -> Iterator[Row]:
     left, last = [""] * first, 0
     for line, values in enumerate(sheet.iter_rows(), 1):
         last = line
-        _check(survey, line, first, values)
-        cells = left + [value if type(value) is str else _text(value) for value in values]
-        yield _row(survey, line, cells, width)
+        faults = _faults(survey, line, first, values)
+        yield _row(line, left + [value if type(value) is str else _text(value) for value in values], width, faults)
     for line in survey.rows_after(last):
-        _check(survey, line, first, ())
-        yield _row(survey, line, [], width)
+        yield _row(line, [], width, _faults(survey, line, first, ()))
 
 
-def _check(survey: Survey, line: int, first: int, values: Any) -> None:
-    """The cells of a row must be those of the survey, where nothing is wrong with them."""
-    there = survey.cells(line)
+def _faults(survey: Survey, line: int, first: int, values: Any) -> dict[int, Fault]:
+    """What is wrong with cells of a row. Raises InputRefused where library and survey see cells in other places."""
     faults = survey.faults.get(line, {})
+    there = survey.cells(line)
     read = [
         (at, print_)
         for at, value in enumerate(values, first)
         if value != "" and at not in faults and (print_ := fingerprint(value)) != EMPTY
     ]
+    if read == there:
+        return faults
     for one, other in zip_longest(read, there):
-        if one == other or (one and other and one[0] == other[0] and UNCOMPARED in (one[1], other[1])):
-            continue
-        at = min(cell[0] for cell in (one, other) if cell is not None)
-        raise survey.unsafe(f"cell {cell_name(line, at)} reads in two ways")
+        if one is None or other is None or one[0] != other[0]:
+            at = min(cell[0] for cell in (one, other) if cell is not None)
+            raise survey.unsafe(f"cell {cell_name(line, at)} is there for one program and not for another")
+        if one[1] != other[1] and UNCOMPARED not in (one[1], other[1]):
+            faults = {**faults, one[0]: TWO_READINGS}
+    return faults
 
 
-def _row(survey: Survey, line: int, cells: list[str], width: int) -> Row:
-    faults = survey.faults.get(line)
+def _row(line: int, cells: list[str], width: int, faults: dict[int, Fault]) -> Row:
     odd = any("\n" in cell or is_total(cell) for cell in cells)
-    if faults is None and not odd and not any("\r" in cell for cell in cells):
+    if not faults and not odd and not any("\r" in cell for cell in cells):
         return Row(line, cells, odd)
     cells += [""] * (width - len(cells))
     why = {at: f"{cell_name(line, at)} {_LINE_BREAK}" for at, cell in enumerate(cells) if "\n" in cell or "\r" in cell}
-    for at, fault in (faults or {}).items():
+    for at, fault in faults.items():
         cells[at] = fault.text
         why[at] = f"{cell_name(line, at)} {fault.why}"
     return Row(line, cells, odd, why)

@@ -119,6 +119,18 @@ PLANTED = (
         Edit("intake/table.py", "delimiter=self._delimiter, strict=True)", "delimiter=self._delimiter)"),
     ),
     _planted(
+        "hidden rows are read", "workbooks", {28}, 60,
+        Edit("intake/workbook/xlsx.py", 'truth(attributes.get("hidden")) or _height', "_height"),
+    ),
+    _planted(
+        "formulas without a value at the end of a sheet", "workbooks", {3}, 400,
+        Edit("intake/sheet.py", "    for line in survey.rows_after(last):", "    for line in ():"),
+    ),
+    _planted(
+        "the library's word is enough", "workbooks", {28}, 200,
+        Edit("intake/sheet.py", "    if read == there:", "    if True:"),
+    ),
+    _planted(
         "pooled connections with a stray 204", "proxy", {2, 25}, 2,
         Edit("api/client.py", "force_close=True,", "force_close=False,"),
         Edit("api/wire.py", "conn.protocol is None or conn.protocol.should_close", "conn.protocol is None"),

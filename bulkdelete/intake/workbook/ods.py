@@ -138,8 +138,9 @@ class _Tables:
             return
         elif name == "text:p":
             self._paragraphs.append("")
-        elif name == "text:s":
+        elif name in ("text:s", "text:tab", "text:line-break"):
             self._count(next((v for k, v in attributes.items() if _named(k) == "text:c"), None), _SPACES_MAX)
+            self.text(" ")
 
     def _look_at_style(self, name: str, said: dict[str, str]) -> None:
         if name == "style:style":

@@ -88,7 +88,7 @@ class Package:
                 parser.Parse(b"", True)
             except StopIteration:
                 return
-            except expat.ExpatError as error:
+            except (expat.ExpatError, LookupError) as error:  # an encoding that nobody knows
                 raise InputRefused(
                     f"{self.name} is damaged: {shown(part)} is no XML ({error}). Fetch it again, or save it anew"
                 ) from None

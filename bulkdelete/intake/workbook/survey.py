@@ -59,11 +59,17 @@ def covered(text: str) -> Fault:
     return Fault(shown(text), "lies under a merged cell, and nobody sees it. Unmerge the cells, or empty this one")
 
 
+TWO_READINGS = Fault(
+    "(two readings)", "is put together so that programs read it in two ways. Write it anew in a spreadsheet program"
+)
+
+
 def fingerprint(value: object) -> int:
-    """Equal for two readings of the same cell: a number as such or as text, a text with or without the blanks around words."""
+    """Equal for two readings of the same cell: a number as such or as text, a text whatever the blanks
+    around and between its words are, but not without them."""
     if not isinstance(value, str):
         return hash(value) if isinstance(value, int | float) else UNCOMPARED
-    text = "".join(unescaped(value).split())
+    text = " ".join(value.split())
     if not text:
         return EMPTY
     if len(text) < 64 and _NUMBER.fullmatch(text):

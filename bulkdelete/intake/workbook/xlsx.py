@@ -11,7 +11,7 @@ from array import array
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
 from bulkdelete.intake.workbook.parts import Package, local, truth
-from bulkdelete.intake.workbook.survey import EMPTY, UNCOMPARED, Survey, Title, error, fingerprint, no_value
+from bulkdelete.intake.workbook.survey import EMPTY, UNCOMPARED, Survey, Title, error, fingerprint, no_value, unescaped
 
 _REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})", re.ASCII)
 _INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -139,7 +139,7 @@ class _Strings:
 
     def end(self, tag: str) -> None:
         if (name := local(tag)) == "si":
-            self.prints.append(fingerprint(str(self._string)))
+            self.prints.append(fingerprint(unescaped(str(self._string))))
         else:
             self._string.end(name)
 
@@ -226,7 +226,7 @@ class _Sheet:
         if self._kind == "e":
             fault = error((value or "").strip())
         elif self._kind in ("inlineStr", "is"):
-            print_ = fingerprint(str(self._string or ""))
+            print_ = fingerprint(unescaped(str(self._string or "")))
         elif value is None or not value.strip():
             if self._formula is not None and (value is None or self._kind != "str"):
                 fault = no_value("".join(self._formula))

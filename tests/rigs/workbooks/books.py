@@ -1,0 +1,179 @@
+"""Workbooks whose meaning is known because they were made so: cells that say what they are, and what their row means.
+
+Everything is drawn from one `random.Random`, so a seed is a workbook. Nothing here is the reader's.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+
+__all__ = ["GIVEN_ACCOUNT", "Book", "Cell", "Kind", "Meaning", "Row", "made"]
+
+GIVEN_ACCOUNT = 7
+DECOYS = range(900_000, 1_000_000)
+"""Numbers in other columns; ids are below. One of these coming out is a wrong order deleted."""
+ID_NAMES = ("orderId", "ORDER_ID", "id", "Id de Orden", "idPedido")
+OTHER_NAMES = ("fecha", "nota", "cliente", "importe")
+TEXTS = ("a", "Calle 5, 2 B", "x < y & z", "ñandú", 'di "sí"', "  b ", "=no formula", "_x0041_x")
+LONG = 2_000_000_000_123_456
+
+
+class Kind(enum.Enum):
+    """What a cell is. Of each writer's formats some lack a few."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    TRUTH = "truth"
+    FORMULA = "formula with a number"
+    FORMULA_TEXT = "formula with a text"
+    FORMULA_EMPTY = "formula with an empty text"
+    UNCALCULATED = "formula without a value"
+    ERROR = "error"
+
+
+class Cell(NamedTuple):
+    kind: Kind
+    value: int | str = ""
+
+
+class Meaning(enum.Enum):
+    """What a row is that is no order."""
+
+    REJECT = "reject"
+    SKIPPED = "skipped"
+    BLANK = "blank"
+
+
+class Row(NamedTuple):
+    """`cells`: by column, from 0; `means`: an order's id, or what else."""
+
+    cells: dict[int, Cell]
+    means: int | Meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One sheet that is meant, from row `top` and column `left` (from 0) on; row 0 of `rows` is the header.
+
+    `hidden`: rows that are hidden, by position; `beside`: the position of an empty or a filled second sheet.
+    """
+
+    rows: tuple[Row, ...]
+    top: int
+    left: int
+    order: int
+    width: int
+    title: str
+    hidden: frozenset[int] = frozenset()
+    hidden_by: str = "hidden"  # or "height"
+    sheet_hidden: bool = False
+    column_hidden: bool = False
+    other: str = ""  # a second sheet: "", "empty", "rows" or "hidden rows"
+    far: tuple[int, int] | None = None
+    asked: bool = False  # the sheet is named
+
+    @property
+    def refused(self) -> str:
+        """Why the whole workbook must be refused, in a word of the message; "" for a good one."""
+        if self.other and self.other != "empty" and not self.asked:
+            return "several sheets"
+        if self.sheet_hidden and not self.asked:
+            return "hidden"
+        if any(self._shows(self.rows[at]) for at in self.hidden):
+            return "hidden"
+        if self.far is not None:
+            return "scattered"
+        return "hidden" if self.column_hidden else ""
+
+    @staticmethod
+    def _shows(row: Row) -> bool:
+        return any(cell.kind is not Kind.FORMULA_EMPTY for cell in row.cells.values())
+
+    def line(self, at: int) -> int:
+        """The number that a person sees beside a row."""
+        return self.top + at + 1
+
+
+def made(chance: Random, kinds: frozenset[Kind]) -> Book:
+    """A workbook of one to nine rows: most of them plain orders. About one in three has something to refuse."""
+    width = chance.randint(1, 4)
+    order = chance.randrange(width)
+    names = chance.sample(OTHER_NAMES, width)
+    names[order] = chance.choice(ID_NAMES)
+    rows = [Row({at: Cell(Kind.TEXT, name) for at, name in enumerate(names)}, Meaning.BLANK)]
+    ids = chance.sample(range(100_000, 900_000), 9)
+    rows += [_row(chance, order_id, order, width, kinds) for order_id in ids[: chance.randint(1, 9)]]
+    book = Book(
+        tuple(rows), chance.choice((0, 0, 0, 3)), chance.choice((0, 0, 0, 2)), order, width,
+        chance.choice(("Hoja1", "Ventas AR", "a & b", "Pedidos (2)", "2")),
+    )  # fmt: skip
+    return _befallen(book, chance)
+
+
+def _befallen(book: Book, chance: Random) -> Book:
+    values = {name: getattr(book, name) for name in Book.__slots__}
+    match chance.choice(("", "", "", "", "", "row", "blank", "sheet", "column", "other", "other", "far")):
+        case "row":
+            count = chance.randint(1, len(book.rows))
+            values["hidden"] = frozenset(chance.sample(range(len(book.rows)), count))
+            values["hidden_by"] = chance.choice(("hidden", "hidden", "height"))
+        case "blank":
+            values["rows"] = (*book.rows, Row({}, Meaning.BLANK))
+            values["hidden"] = frozenset({len(book.rows)})
+        case "sheet":
+            values["sheet_hidden"] = True
+            values["other"] = chance.choice(("empty", "rows"))  # some sheet must be shown
+            values["asked"] = chance.random() < 0.4
+        case "column":
+            values["column_hidden"] = True
+        case "other":
+            values["other"] = chance.choice(("empty", "rows", "hidden rows"))
+            values["asked"] = chance.random() < 0.7
+        case "far":
+            values["far"] = chance.choice(((1_048_575, 16_383), (900_000, 30), (60_000, 255), (20_000, 16_383)))
+    return Book(**values)
+
+
+def _row(chance: Random, order_id: int, order: int, width: int, kinds: frozenset[Kind]) -> Row:
+    cells = {at: _other(chance, kinds) for at in range(width) if at != order and chance.random() < 0.8}
+    means: int | Meaning = order_id
+    drawn = chance.random()
+    if drawn < 0.5:
+        cells[order] = chance.choice((Cell(Kind.NUMBER, order_id), Cell(Kind.TEXT, str(order_id))))
+    elif drawn < 0.62:
+        cells[order] = _of(chance, kinds, Cell(Kind.FORMULA, order_id), Cell(Kind.FORMULA_TEXT, str(order_id)))
+    elif drawn < 0.9:
+        cells[order] = _of(
+            chance, kinds,
+            Cell(Kind.ERROR, chance.choice(("#N/A", "#REF!", "#VALUE!", "#DIV/0!"))), Cell(Kind.UNCALCULATED),
+            Cell(Kind.TRUTH, chance.randrange(2)), Cell(Kind.NUMBER, LONG), Cell(Kind.NUMBER, -5), Cell(Kind.TEXT, "abc"),
+            Cell(Kind.TEXT, f"{order_id}\n{order_id}"),
+        )  # fmt: skip
+        means = Meaning.REJECT
+    else:
+        means = Meaning.REJECT if any(cell.kind is not Kind.FORMULA_EMPTY for cell in cells.values()) else Meaning.BLANK
+        if drawn > 0.95 and Kind.FORMULA_EMPTY in kinds:
+            cells[order] = Cell(Kind.FORMULA_EMPTY)
+    if means is Meaning.REJECT and cells and order not in cells and chance.random() < 0.2:
+        cells[chance.choice(list(cells))] = Cell(Kind.TEXT, "Total")
+        means = Meaning.SKIPPED
+    return Row(cells, means)
+
+
+def _other(chance: Random, kinds: frozenset[Kind]) -> Cell:
+    """A cell of a column that nobody reads."""
+    return _of(
+        chance, kinds,
+        Cell(Kind.NUMBER, chance.choice(DECOYS)), Cell(Kind.TEXT, chance.choice(TEXTS)), Cell(Kind.TEXT, str(chance.choice(DECOYS))),
+        Cell(Kind.FORMULA, chance.choice(DECOYS)), Cell(Kind.ERROR, "#N/A"), Cell(Kind.UNCALCULATED), Cell(Kind.FORMULA_EMPTY),
+        Cell(Kind.TRUTH, 1),
+    )  # fmt: skip
+
+
+def _of(chance: Random, kinds: frozenset[Kind], *cells: Cell) -> Cell:
+    """One of them that the writer knows."""
+    known = [cell for cell in cells if cell.kind in kinds]
+    return chance.choice(known) if known else Cell(Kind.NUMBER, cells[0].value)
