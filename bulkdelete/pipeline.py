@@ -107,6 +107,7 @@ class Halter:
         self.draining = asyncio.Event()
         self.leaving = asyncio.Event()
         self.lanes: list[Halter] = []
+        self.in_flight: Callable[[], int] = lambda: sum(lane.in_flight() for lane in self.lanes)
 
     def drain(self, stop: Stop) -> None:
         self._note(stop)
@@ -166,6 +167,7 @@ class Lane:
         self.halter = Halter(run.on_event)
         self.seen: dict[int, Seen] = {}
         self.in_flight: set[asyncio.Task[None]] = set()
+        self.halter.in_flight = lambda: len(self.in_flight)
         self.finished = False  # every order of it had its turn
         self._share = share
         self._known = share.learned

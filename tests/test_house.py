@@ -16,7 +16,7 @@ PRODUCT = ROOT / "bulkdelete"
 
 # Rooms from the ground up. A room sees those below it, and of its own storey only itself.
 STOREYS = (
-    {"", "model", "settings", "errors"},
+    {"", "model", "settings", "errors", "words"},
     {"core"},
     {"intake", "api", "throttle", "ledger"},
     {"pipeline", "report"},
@@ -26,7 +26,7 @@ STOREYS = (
     {"__main__"},
 )
 BASE = STOREYS[0]
-MAY_ALSO_SEE = {("settings", "errors"), ("settings", "model")}  # the base's own order
+MAY_ALSO_SEE = {("settings", "errors"), ("settings", "model"), ("settings", "words")}  # the base's own order
 SEES_ONLY_BASE = {"core", "simulator"}
 
 # What a core of values needs: nothing here tells the time, draws lots, waits, reads or writes.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from bulkdelete.cli.options import (
     stopping_options,
     table_options,
 )
+from bulkdelete.cli.streams import write_json, write_result
 from bulkdelete.errors import UsageError
 from bulkdelete.model import State
 
@@ -109,15 +109,14 @@ def resume(ledger: Path, **options: Any) -> int:
 @option("--watch", is_flag=True, help="Again every two seconds, until interrupted.")
 def status(ledger: Path, as_json: bool, watch: bool) -> None:
     """What LEDGER says at this moment: counts, pace, doubts. Works beside a run."""
-    from bulkdelete.cli.streams import tell
     from bulkdelete.report.status import read_status, status_json, status_text
 
     while True:
         now = read_status(ledger)
         if watch and not as_json:
             click.clear()
-        heard = tell(json.dumps(status_json(now)) if as_json else status_text(now))
-        if not (watch and heard):
+        taken = write_json(status_json(now)) if as_json else write_result(status_text(now))
+        if not watch or not taken:
             return
         time.sleep(2)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from bulkdelete.cli.log import Level, Log
-from bulkdelete.model import Again, Event, Halted, NoReply, PaceChanged, Reply, Settled, Settling, State
-from bulkdelete.report.status import duration
+from bulkdelete.cli.streams import say
+from bulkdelete.core.summary import stopping
+from bulkdelete.model import Again, Event, Halted, NoReply, PaceChanged, Reply, Settled, Settling, State, Stop
+from bulkdelete.words import duration
 
 __all__ = ["Display"]
 
@@ -18,11 +21,17 @@ _QUIET = (State.DELETED, State.NOT_FOUND)
 
 
 class Display:
-    """Made before a run with the number of orders to send; `on_event` is its ear. It never stops a run."""
+    """Made before a run with the number of orders to send; `on_event` is its ear. It never stops a run, and holds up none.
 
-    def __init__(self, log: Log, to_send: int, bar: bool) -> None:
+    `in_flight`: how many requests are in flight; `grace_s`: how long they may land once the run stops.
+    """
+
+    def __init__(self, log: Log, to_send: int, bar: bool, in_flight: Callable[[], int], grace_s: float) -> None:
         self._log = log
         self._to_send = to_send
+        self._in_flight = in_flight
+        self._grace_s = grace_s
+        self._stopping = False
         self._settled: Counter[State] = Counter()
         self._rate_per_min: float | None = None
         self._heart: asyncio.Task[None] | None = None
@@ -38,8 +47,9 @@ class Display:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[said]}"),
                 TimeRemainingColumn(),
-                console=Console(file=sys.stderr),
+                console=Console(file=sys.stderr),  # a BackgroundWriter: a redraw, and the last one, wait for nobody
                 refresh_per_second=2,  # each redraw is a tenth of a percent of a core
+                redirect_stdout=False,
             )
             self._row = self._progress.add_task("deleting", total=to_send, said="")
 
@@ -60,7 +70,10 @@ class Display:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(_HEARTBEAT_S)
-            self._log("info", "run.heartbeat", **self._heartbeat(asyncio.get_running_loop().time()))
+            if self._stopping:
+                self._log("info", "run.stopping", in_flight=self._in_flight())
+            else:
+                self._log("info", "run.heartbeat", **self._heartbeat(asyncio.get_running_loop().time()))
 
     def _heartbeat(self, now_s: float) -> dict[str, Any]:
         done = self._settled.total()
@@ -94,7 +107,24 @@ class Display:
                     why="only doubts are left; they are sent again then",
                 )
             case Halted(stop=stop):
-                self._log("warning", "run.halted", why=stop.why.value, detail=stop.detail, scope=stop.scope.value)
+                self._halted(stop)
+
+    def _halted(self, stop: Stop) -> None:
+        in_flight = self._in_flight()
+        self._log(
+            "warning",
+            "run.halted",
+            why=stop.why.value,
+            detail=stop.detail,
+            scope=stop.scope.value,
+            in_flight=in_flight,
+            grace_s=self._grace_s,
+        )
+        if not self._stopping:
+            self._stopping = True
+            say(stopping(stop, in_flight, self._grace_s))
+            if self._progress is not None:
+                self._progress.update(self._row, description="stopping")
 
     def _settled_one(self, event: Settled) -> None:
         state, answer = event.verdict.state, event.answer

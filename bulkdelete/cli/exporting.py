@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from bulkdelete.cli.files import check_outputs, replaced
-from bulkdelete.cli.streams import echo
+from bulkdelete.cli.streams import say
 from bulkdelete.errors import UsageError
 from bulkdelete.intake.cells import escaped
 from bulkdelete.model import State
 from bulkdelete.report.export import Format, export
+from bulkdelete.words import counted
 
 __all__ = ["export_ledger"]
 
@@ -33,5 +33,4 @@ def export_ledger(ledger: Path, form: Format, outcomes: frozenset[State], output
             rows = export(ledger, out, form, outcomes)
     except OSError as error:
         raise UsageError(f"--output: {escaped(str(output))} cannot be written ({error.strerror})") from None
-    with suppress(OSError):  # nobody may be listening
-        echo(f"{rows:,} orders written to {escaped(str(output))}", err=True)
+    say(f"{counted(rows, 'order')} written to {escaped(str(output))}")

@@ -1,16 +1,16 @@
-"""The log: one event, rendered for people or as JSON. It never prints locals, and a log that cannot be written stops no run."""
+"""The log: one event, rendered for people or as JSON. It never prints locals, and whoever writes a line waits for no stream."""
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import structlog
 
 from bulkdelete.cli.files import appended
+from bulkdelete.cli.writer import BackgroundWriter
 from bulkdelete.errors import UsageError
 
 __all__ = ["Log"]
@@ -20,30 +20,13 @@ _RANK = {"debug": 10, "info": 20, "warning": 30}
 
 
 class _Stream:
-    """Whatever stderr is at the moment: a progress bar puts its own in place. Silent once nobody listens."""
+    """Whatever stderr is at the moment: a progress bar puts its own in place, which redraws itself below a line."""
 
     def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.write(text)
+        sys.stderr.write(text)
 
     def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
-
-
-class _File:
-    """A log file. If the disk is full the log has a hole, and the run goes on: the ledger is the record."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def write(self, text: str) -> None:
-        with suppress(OSError):
-            self._file.write(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            self._file.flush()
+        sys.stderr.flush()
 
 
 class Log:
@@ -57,18 +40,26 @@ class Log:
         )
         self._least = 20 - 10 * min(max(verbosity, -2), 1)
         self._stderr = _logger(console if people else _json(), _Stream())
+        self._to_file: BackgroundWriter | None = None
         self._file = None
         if file is not None:
             try:
-                self._file = _logger(_json(), _File(appended(file)))
+                self._opened = appended(file)
             except OSError as error:
                 raise UsageError(f"--log-file: {file} cannot be written ({error.strerror})") from None
+            self._to_file = BackgroundWriter(self._opened.fileno())
+            self._file = _logger(_json(), self._to_file)
 
     def __call__(self, level: Level, event: str, **fields: Any) -> None:
         if _RANK[level] >= self._least:
             self._stderr.log(_RANK[level], event, **fields)
         if self._file is not None:
             self._file.log(_RANK[level], event, **fields)
+
+    def drain(self) -> None:
+        """Give the lines on their way to the log file a moment. If its disk is full the log has a hole: the ledger is the record."""
+        if self._to_file is not None:
+            self._to_file.drain()
 
 
 def _json() -> structlog.processors.JSONRenderer:

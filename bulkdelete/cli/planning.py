@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ from bulkdelete import job
 from bulkdelete.cli.files import check_outputs
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, ledger_of, rejects_to, sources_of
 from bulkdelete.cli.show import proposal_text
-from bulkdelete.cli.streams import tell
+from bulkdelete.cli.streams import write_json, write_result
 from bulkdelete.intake import Source
 from bulkdelete.ledger import Facts
 from bulkdelete.model import Doubts, Order
-from bulkdelete.report.status import duration, read_status
+from bulkdelete.report.status import read_status
 from bulkdelete.settings import API_URL, Settings
+from bulkdelete.words import duration
 
 __all__ = ["plan_files"]
 
@@ -47,8 +47,10 @@ def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     else:
         facts, pace = _NOTHING, Pace(_SHOWN_RATES, None, "no file matches")
     why = job.obstacle(facts, settings)
-    told = json.dumps(_fields(facts, settings, pace, why), ensure_ascii=False) if options["as_json"] else ""
-    tell(told or _text(facts, settings, pace, why))
+    if options["as_json"]:
+        write_json(_fields(facts, settings, pace, why))
+    else:
+        write_result(_text(facts, settings, pace, why))
     return 0 if why is None else 3
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import shlex
-import signal
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,13 @@ from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import check_outputs
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, ledger_of, rejects_to, sources_of
 from bulkdelete.cli.log import Log
-from bulkdelete.cli.streams import echo
-from bulkdelete.core.summary import Summary, exit_code
-from bulkdelete.errors import NothingSent, UsageError
+from bulkdelete.cli.signals import Interrupted, Signals, leave
+from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
+from bulkdelete.core.summary import EXIT_OF_WHY, Summary, exit_code
+from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Retry
-from bulkdelete.model import Counts, Doubts, Scope, State, Stop, Why
+from bulkdelete.model import Counts, Doubts, State, Stop, Why
 from bulkdelete.pipeline import Halter
 from bulkdelete.settings import API_URL, Settings
 
@@ -51,7 +51,7 @@ def _nothing(settings: Settings, options: dict[str, Any]) -> int:
     """No file matches, and that is allowed: nothing is opened, no key is needed, and all is done."""
     _check_expected(0, options)
     if options["quiet"] < 2:
-        _talk("no file matches, so there is nothing to send")
+        say("no file matches, so there is nothing to send")
     summary = Summary(
         counts=Counts(), stops=(), unproven=(), left_alone=0, rejected=0, requests=0, limited=0, seconds=0.0
     )
@@ -73,125 +73,153 @@ def run_ledger(ledger: Path, options: dict[str, Any]) -> int:
 
 
 def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]) -> int:
+    signals = Signals()
     log = Log(options["log_format"], options["color"], options["verbose"] - options["quiet"], options["log_file"])
-    asks = sys.stdin.isatty() and sys.stderr.isatty()
-    unasked = options["yes"] or options["expect"] is not None
-    key = _key(options["api_key_file"], asks)
-    halter: Halter | None = None
-    with asyncio.Runner() as runner:
-        with blaming_the_ledger(settings.ledger):
-            proposal: job.Proposal = runner.run(propose())
-        try:
-            facts = proposal.facts
-            with rejects_to(options.get("rejects"), options.get("overwrite", False)) as tell:
-                if tell is not None:
-                    runner.run(job.each_reject(proposal, tell))
-            if options["quiet"] < 2 or facts.rejected:
-                _talk(show.proposal_text(facts, settings))
-            job.check(proposal)
-            _check_expected(facts.orders, options)
-            if facts.to_send and not unasked:
-                _ask(show.question(facts, settings), facts.to_send, asks)
-            if facts.to_send and key is None:
-                key = read_key(None, {}, str, _prompt)
-            if facts.to_send and key is not None:
-                armed = runner.run(job.confirm(proposal))
-                halter = runner.run(_halter())
-                summary = runner.run(_delete(armed, key, halter, log, options))
-            else:
-                summary = runner.run(job.conclude(proposal))
-            _tell(summary, settings, options)
-            if halter is not None and halter.leaving.is_set() and halter.stops[0].why in _SIGNALLED:
-                _leave_at_once(summary.exit_code)
-        except Exception as error:
-            error.add_note(f"What was sent stands in the ledger: bulkdelete status {shlex.quote(str(settings.ledger))}")
-            raise
-        finally:
-            runner.run(job.close(proposal))
-        if halter is not None:
-            _leave_at_once(summary.exit_code)  # a name look-up that hangs in a thread must not hold up the exit
-        return summary.exit_code
-
-
-async def _halter() -> Halter:
-    return Halter()
-
-
-async def _delete(armed: job.Job, key: ApiKey, halter: Halter, log: Log, options: dict[str, Any]) -> Summary:
-    settings, to_send = armed.settings, armed.facts.to_send
-    bar = sys.stderr.isatty() if options["progress"] is None else bool(options["progress"])
-    display = Display(log, to_send, bar and options["quiet"] == 0 and sys.stderr.isatty())
-    halter.on_event = display.on_event
-    _hear_signals(halter, lambda: _cut_short(halter, display, settings, options), 2 * settings.flush_s)
-    log(
-        "info",
-        "run.started",
-        ledger=escaped(str(settings.ledger)),
-        host=settings.host,
-        orders=to_send,
-        key_from=key.source,
-    )
-    display.start()
     try:
-        summary = await job.delete(armed, key, halter, display.on_event)
+        asks = sys.stdin.isatty() and sys.stderr.isatty()
+        key = _key(options["api_key_file"], asks)
+        with asyncio.Runner() as runner:
+            deletion = _Deletion(runner, signals, settings, options, log)
+            with blaming_the_ledger(settings.ledger):
+                proposal: job.Proposal = signals.run(runner, propose())
+            try:
+                armed = deletion.confirmed(proposal, key, asks)
+                summary = signals.run(runner, job.conclude(proposal) if armed is None else deletion.deleted(*armed))
+            except Exception as error:
+                if not isinstance(error, BulkDeleteError):
+                    log("warning", "run.crashed", **_place(error))
+                error.add_note(f"What was sent stands in the ledger: {show.command('status', settings.ledger)}")
+                raise
+            finally:
+                deletion.close(proposal)
+            deletion.tell(summary)
+            if armed is not None:
+                # A name look-up that hangs in a thread must not hold up the exit.
+                _leave_at_once(log, summary.exit_code)
+            return summary.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        raise Interrupted(signals.code or EXIT_OF_WHY[Why.INTERRUPTED]) from None
     finally:
-        display.stop()
-    log("info", "run.ended", exit_code=summary.exit_code, requests=summary.requests, answered_429=summary.limited)
-    return summary
+        log.drain()
 
 
-def _hear_signals(halter: Halter, cut_short: Callable[[], None], longest_s: float) -> None:
-    """The first signal drains, the second leaves at once, or is `cut_short` after `longest_s`. SIGHUP is as SIGTERM, unless nohup had it
-    ignored."""
-    loop = asyncio.get_running_loop()
-    whys = {signal.SIGINT: Why.INTERRUPTED, signal.SIGTERM: Why.TERMINATED, signal.SIGHUP: Why.TERMINATED}
+@dataclass
+class _Deletion:
+    """One run from its proposal to its end. Each step says what a signal does to it."""
 
-    first_s: float | None = None
+    runner: asyncio.Runner
+    signals: Signals
+    settings: Settings
+    options: dict[str, Any]
+    log: Log
 
-    def hear(number: signal.Signals) -> None:
-        nonlocal first_s
-        stop = Stop(whys[number], Scope.RUN, number.name)
-        if first_s is None:  # whatever else is stopping the run already
-            first_s = loop.time()
-            halter.drain(stop)
-        elif loop.time() - first_s >= _DOUBLE_S:
-            halter.now(stop)
-            loop.call_later(longest_s, cut_short)
+    def confirmed(self, proposal: job.Proposal, key: ApiKey | None, asks: bool) -> tuple[job.Job, ApiKey] | None:
+        """The job that a person or an option confirmed, and its key; None if there is nothing to send. Raises NothingSent."""
+        facts, options = proposal.facts, self.options
+        with rejects_to(options.get("rejects"), options.get("overwrite", False)) as tell:
+            if tell is not None:
+                self.signals.run(self.runner, job.each_reject(proposal, tell))
+        if options["quiet"] < 2 or facts.rejected:
+            say(show.proposal_text(facts, self.settings))
+        job.check(proposal)
+        _check_expected(facts.orders, options)
+        if not facts.to_send:
+            return None
+        if not (options["yes"] or options["expect"] is not None):
+            _ask(show.question(facts, self.settings), facts.to_send, asks)
+        key = read_key(None, {}, str, _prompt) if key is None else key
+        return self.signals.run(self.runner, job.confirm(proposal)), key
 
-    for number in whys:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, hear, number)
+    async def deleted(self, armed: job.Job, key: ApiKey) -> Summary:
+        """How the run ended. A first signal drains it, a second one makes it leave."""
+        settings, options, log = self.settings, self.options, self.log
+        loop, halter, to_send = asyncio.get_running_loop(), Halter(), armed.facts.to_send
+        bar = sys.stderr.isatty() and options["quiet"] == 0 and options["progress"] is not False
+        display = Display(log, to_send, bar, halter.in_flight, settings.grace_s)
+        halter.on_event = display.on_event
+        self.signals.on_first = lambda stop: _soon(loop, halter.drain, stop)
+        self.signals.on_second = lambda stop: _soon(loop, halter.now, stop)
+        self.signals.on_deadline = lambda: self._cut_short(halter)
+        log(
+            "info",
+            "run.started",
+            ledger=escaped(str(settings.ledger)),
+            host=settings.host,
+            orders=to_send,
+            key_from=key.source,
+        )
+        display.start()
+        try:
+            summary = await job.delete(armed, key, halter, display.on_event)
+        finally:
+            display.stop()
+        log(
+            "info",
+            "run.ended",
+            exit_code=summary.exit_code,
+            requests=summary.requests,
+            answered_429=summary.limited,
+            lines_not_shown=dropped_lines(),
+        )
+        return summary
 
+    def _cut_short(self, halter: Halter) -> None:
+        """A second signal, and something hangs, the ledger's disk for one: leave without the numbers. What is open in the ledger tells
+        the truth."""
+        say(f"left at once, while the ledger was still busy. Go on with: {show.go_on(self.settings, self.options)}")
+        drain_stderr(_LAST_WORDS_S)
+        leave(exit_code(Counts(), halter.stops, ()))
 
-def _cut_short(halter: Halter, display: Display, settings: Settings, options: dict[str, Any]) -> None:
-    """A second signal, and the ledger's disk does not answer: leave without the numbers. What is open in the ledger tells the truth."""
-    display.stop()
-    _talk(f"left at once, while the ledger was still busy. Go on with: {show.go_on(settings, options)}")
-    _leave_at_once(exit_code(Counts(), halter.stops, ()))
+    def close(self, proposal: job.Proposal) -> None:
+        """Let go of the ledger: before the result is written, since whoever reads that may take as long as he likes."""
+        twice = self.signals.twice
+        self.signals.on_first = self.signals.start_deadline
+        with suppress(TimeoutError):  # told to leave at once: the lock goes with the process
+            self.runner.run(_closed(proposal, self.settings.flush_s / 2 if twice else None))
 
-
-def _leave_at_once(code: int) -> None:
-    """A second signal: wait for no thread. The ledger's lock dies with the process, and its journal is whole."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
+    def tell(self, summary: Summary) -> None:
+        """Write the result. Everything is done, so that any signal may end the process now."""
+        code = summary.exit_code
+        self.signals.on_first = self.signals.on_second = lambda _: leave(code)
+        self.signals.on_deadline = lambda: leave(code)
+        _tell(summary, self.settings, self.options)
 
 
 def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None:
     command = show.go_on(settings, options)
-    text = (
-        json.dumps(show.summary_json(summary, settings, command), ensure_ascii=False)
-        if options["as_json"]
-        else show.summary_text(summary, settings, command, show.go_on(settings, options | {"doubts": "resend"}))
-    )
-    with suppress(OSError):  # a closed stdout changes nothing that was done
-        echo(text)
+    if options["as_json"]:
+        write_json(show.summary_json(summary, settings, command))
+    else:
+        write_result(
+            show.summary_text(summary, settings, command, show.go_on(settings, options | {"doubts": "resend"}))
+        )
 
 
-def _talk(text: str) -> None:
-    with suppress(OSError):  # nobody may be listening any more
-        echo(text, err=True)
+def _place(error: BaseException) -> dict[str, Any]:
+    """Where a crash happened, frame by frame. Neither the error's words nor a local variable: the key may be in them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "error": type(error).__name__,
+        "trace": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+
+
+def _soon(loop: asyncio.AbstractEventLoop, heed: Callable[[Stop], None], stop: Stop) -> None:
+    with suppress(RuntimeError):  # the loop is closed: the run is over
+        loop.call_soon_threadsafe(heed, stop)
+
+
+async def _closed(proposal: job.Proposal, longest_s: float | None) -> None:
+    async with asyncio.timeout(longest_s):
+        await job.close(proposal)
+
+
+def _leave_at_once(log: Log, code: int) -> None:
+    log.drain()
+    drain_stderr()
+    leave(code)
 
 
 def _ask(question: str, number: int, asks: bool) -> None:
@@ -199,14 +227,13 @@ def _ask(question: str, number: int, asks: bool) -> None:
         raise NothingSent(
             "nobody can be asked here: say --yes, or --expect N with the number of orders. Nothing was sent"
         )
-    echo(question, err=True)
-    echo("> ", err=True, nl=False)
+    sys.stderr.write(f"{question}\n> ")
+    drain_stderr()
     try:
-        typed = sys.stdin.readline().strip().replace(",", "")
-    except KeyboardInterrupt:
-        _talk("\nnothing was sent")
-        raise
-    if typed != str(number):
+        typed = sys.stdin.readline()
+    except OSError:  # the terminal is gone
+        typed = ""
+    if typed.strip().replace(",", "") != str(number):
         raise NothingSent("not confirmed, so nothing was sent")
 
 
@@ -218,8 +245,7 @@ def _key(file: str | None, asks: bool) -> ApiKey | None:
     return read_key(file, os.environ, sys.stdin.readline, None)
 
 
-_DOUBLE_S = 0.5  # `timeout` and others signal the process and then its group: that is one signal
-_SIGNALLED = (Why.INTERRUPTED, Why.TERMINATED)
+_LAST_WORDS_S = 0.05
 
 
 def _prompt() -> str:

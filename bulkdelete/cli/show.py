@@ -8,14 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bulkdelete.cli.streams import dropped_lines
 from bulkdelete.core.summary import NEXT, Summary
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Facts
 from bulkdelete.model import State
-from bulkdelete.report.status import duration
 from bulkdelete.settings import Settings
+from bulkdelete.words import counted, duration
 
-__all__ = ["go_on", "proposal_text", "summary_json", "summary_text"]
+__all__ = ["command", "go_on", "proposal_text", "summary_json", "summary_text"]
 
 
 def proposal_text(facts: Facts, settings: Settings) -> str:
@@ -23,16 +24,16 @@ def proposal_text(facts: Facts, settings: Settings) -> str:
     lines = []
     for tally in facts.inputs:
         lines.append(
-            f"{tally.path}{f' ({tally.read_as})' if tally.read_as else ''}: {_n(tally.data_rows, 'row')},"
-            f" {_n(tally.orders, 'order')} in column {tally.column or '(none)'}"
+            f"{tally.path}{f' ({tally.read_as})' if tally.read_as else ''}: {counted(tally.data_rows, 'row')},"
+            f" {counted(tally.orders, 'order')} in column {tally.column or '(none)'}"
         )
         lines += [f"  note: {form} ({n:,})" for form, n in tally.notices]
     if facts.duplicated:
-        lines.append(f"{_n(facts.duplicated, 'repeated row')} left out:")
+        lines.append(f"{counted(facts.duplicated, 'repeated row')} left out:")
         lines += [f"  {origin}: {order_id}" for origin, order_id in facts.duplicates]
         lines += _more(facts.duplicated, len(facts.duplicates))
     if facts.rejected:
-        lines.append(f"{_n(facts.rejected, 'row')} rejected:")
+        lines.append(f"{counted(facts.rejected, 'row')} rejected:")
         lines += [f"  {reject}" for reject in facts.rejects]
         lines += _more(facts.rejected, len(facts.rejects))
     parts = [
@@ -57,7 +58,7 @@ def question(facts: Facts, settings: Settings) -> str:
     )
     source = f", ids from column {columns}" if columns else ""
     return (
-        f"{_n(facts.to_send, 'order')} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}"
+        f"{counted(facts.to_send, 'order')} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}"
         f"{', ...' if facts.to_send > len(facts.first) else ''}\nThis cannot be undone. Type {facts.to_send} to go on"
     )
 
@@ -65,16 +66,18 @@ def question(facts: Facts, settings: Settings) -> str:
 def summary_text(summary: Summary, settings: Settings, command: str, resend: str) -> str:
     """How a run ended, and what to do next: `command` goes on, `resend` also sends again what is in doubt."""
     counts = summary.counts
-    lines = [f"{_n(counts.total, 'order')} selected:"] if counts.total else ["no orders selected"]
+    lines = [f"{counted(counts.total, 'order')} selected:"] if counts.total else ["no orders selected"]
     width = max((len(f"{counts[state]:,}") for state in State), default=1)
     lines += [f"  {counts[state]:>{width},} {state.label}" for state in State if counts[state]]
     if summary.rejected:
-        lines.append(f"{_n(summary.rejected, 'row')} of the input rejected and left out")
+        lines.append(f"{counted(summary.rejected, 'row')} of the input rejected and left out")
     if summary.left_alone:
-        lines.append(f"{_n(summary.left_alone, 'open order')} of earlier inputs left alone")
+        lines.append(f"{counted(summary.left_alone, 'open order')} of earlier inputs left alone")
     lines.append(
-        f"{_n(summary.requests, 'request')} in {duration(summary.seconds)}, {summary.limited:,} answered 429; ledger {settings.ledger}"
+        f"{counted(summary.requests, 'request')} in {duration(summary.seconds)}, {summary.limited:,} answered 429; ledger {settings.ledger}"
     )
+    if dropped := dropped_lines():
+        lines.append(f"{counted(dropped, 'line')} of the log found nobody to read them")
     for account in summary.unproven:
         lines.append(
             f"Nothing of account {account} was ever deleted by this ledger: is it the right account and column?"
@@ -82,7 +85,9 @@ def summary_text(summary: Summary, settings: Settings, command: str, resend: str
     for stop in summary.stops:
         lines.append(f"Stopped: {stop.detail or stop.why.value}. {NEXT[stop.why]}")
     if counts[State.IN_DOUBT] and not summary.stops:
-        lines.append(f"{_n(counts[State.IN_DOUBT], 'order')} may or may not be deleted. To send them again: {resend}")
+        lines.append(
+            f"{counted(counts[State.IN_DOUBT], 'order')} may or may not be deleted. To send them again: {resend}"
+        )
     elif summary.stops or summary.exit_code not in (0, 1):
         lines.append(f"Go on with: {command}")
     return "\n".join(map(escaped, lines))
@@ -101,14 +106,14 @@ def summary_json(summary: Summary, settings: Settings, command: str) -> dict[str
         "answered_429": summary.limited,
         "seconds": round(summary.seconds, 3),
         "stops": [{"why": stop.why.value, "detail": stop.detail, "next": NEXT[stop.why]} for stop in summary.stops],
+        "lines_not_shown": dropped_lines(),
         "go_on": command,
     }
 
 
 def go_on(settings: Settings, options: dict[str, Any]) -> str:
     """The command that goes on with this ledger, from any folder. It names where the key is, never the key."""
-    program = ["bulkdelete"] if shutil.which("bulkdelete") else [sys.executable, "-m", "bulkdelete"]
-    words = [*program, "resume", str(settings.ledger.absolute())]
+    words = [*_program(), "resume", str(settings.ledger.absolute())]
     for option in (
         "api_key_file",
         "api_url",
@@ -134,8 +139,13 @@ def go_on(settings: Settings, options: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _n(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+def command(name: str, ledger: Path) -> str:
+    """A command that works on this ledger, from any folder."""
+    return shlex.join([*_program(), name, str(ledger.absolute())])
+
+
+def _program() -> list[str]:
+    return ["bulkdelete"] if shutil.which("bulkdelete") else [sys.executable, "-m", "bulkdelete"]
 
 
 def _more(total: int, shown: int) -> list[str]:

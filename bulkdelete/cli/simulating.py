@@ -11,7 +11,7 @@ from typing import Any
 
 from bulkdelete.cli.files import appended, check_outputs
 from bulkdelete.cli.inputs import fetched, sources_of
-from bulkdelete.cli.streams import tell
+from bulkdelete.cli.streams import write_result
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import Source
 from bulkdelete.intake.cells import escaped
@@ -85,16 +85,18 @@ async def _serve(simulation: Simulation, port: int, orders: int) -> None:
     except (OSError, OverflowError) as error:
         raise UsageError(f"port {port} cannot be used ({error}); name another with --port") from None
     try:
-        tell(f"{orders:,} orders exist, {simulation.limit} requests a minute. Add to bulkdelete run:")
-        tell(f"  --api-url http://127.0.0.1:{bound}")
+        write_result(f"{orders:,} orders exist, {simulation.limit} requests a minute. Add to bulkdelete run:")
+        write_result(f"  --api-url http://127.0.0.1:{bound}")
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
         await ended.wait()
+        for number in (signal.SIGINT, signal.SIGTERM):  # what follows may meet a stdout that nobody reads
+            asyncio.get_running_loop().remove_signal_handler(number)
     finally:
         await simulator.close()
         deleted = len(simulator.deleted_orders())
-        tell(
+        write_result(
             f"\n{len(simulator.journal):,} requests, {simulator.count(429):,} of them answered 429, {deleted:,} orders deleted"
         )
 

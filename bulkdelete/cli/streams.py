@@ -1,21 +1,33 @@
-"""stdin, stdout and stderr as this program uses them: open, and without a character that they cannot hold.
+"""stdin, stdout and stderr as this program uses them: open, and without a character that they cannot hold. stderr holds up nobody,
+and stdout only whoever writes a result that is complete.
 
-It never decides what is said.
+It never decides what is said. No stream changes an exit code: what stdout does not take is said on stderr.
 """
 
 from __future__ import annotations
 
 import codecs
 import io
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any, TextIO, cast
 
-import click
+from bulkdelete.cli.writer import DRAIN_S, BackgroundWriter, write_all
 
-from bulkdelete.errors import UsageError
+__all__ = [
+    "ESCAPING",
+    "drain_stderr",
+    "dropped_lines",
+    "give_back_stderr",
+    "prepare",
+    "say",
+    "write_json",
+    "write_result",
+]
 
-__all__ = ["ESCAPING", "echo", "prepare", "tell"]
+_given: list[TextIO] = []  # what stderr was before
 
 ESCAPING = "bulkdelete.escaping"
 """How a text file is opened whose encoding may not hold all that is written: `é` becomes `\\u00e9`, inside JSON as well as outside."""
@@ -45,21 +57,57 @@ def prepare() -> None:
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape" if mode == "r" else ESCAPING)
+    if (fd := _descriptor(sys.stderr)) is not None:
+        _given.append(sys.stderr)
+        sys.stderr = cast(TextIO, BackgroundWriter(fd, sys.stderr.encoding, ESCAPING))
 
 
-def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Write to stdout or stderr, at once. click would take another encoding than a stream that says ASCII. Raises OSError."""
-    click.echo(text, file=sys.stderr if err else sys.stdout, nl=nl)
-
-
-def tell(text: str) -> bool:
-    """Write a result to stdout; False if nobody wants it any more. UsageError if it cannot be written."""
+def _descriptor(stream: TextIO) -> int | None:
+    """None of a stream that whoever calls us put there."""
     try:
-        echo(text)
-    except BrokenPipeError:
+        return stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def give_back_stderr() -> None:
+    """The process ends by itself: what is still to be said is said, and who writes later writes for himself."""
+    if isinstance(sys.stderr, BackgroundWriter) and sys.stderr.drain():
+        sys.stderr = _given.pop()
+
+
+def drain_stderr(timeout_s: float = DRAIN_S) -> None:
+    """Give the text on its way to stderr a moment to be taken."""
+    if isinstance(sys.stderr, BackgroundWriter):
+        sys.stderr.drain(timeout_s)
+
+
+def dropped_lines() -> int:
+    """Lines that stderr did not take so far."""
+    return sys.stderr.dropped if isinstance(sys.stderr, BackgroundWriter) else 0
+
+
+def say(text: str) -> None:
+    """A line or more for people, on stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def write_json(fields: dict[str, Any]) -> bool:
+    """Write one JSON object to stdout, as `write_result` does."""
+    return write_result(json.dumps(fields, ensure_ascii=False))
+
+
+def write_result(text: str) -> bool:
+    """Write a result to stdout, waiting for its reader, or else to stderr; whether stdout took it."""
+    drain_stderr()  # on a terminal the result stands below what led to it
+    try:
+        sys.stdout.flush()
+        if (fd := _descriptor(sys.stdout)) is None:
+            sys.stdout.write(text + "\n")
+        else:
+            write_all(fd, (text + "\n").encode(sys.stdout.encoding, ESCAPING))
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        say(f"stdout did not take the result ({said}). Here it is:\n{text}")
         return False
-    except OSError as error:
-        raise UsageError(
-            f"stdout cannot be written ({error.strerror}). Free some space, or send it elsewhere"
-        ) from None
     return True

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from bulkdelete import errors
 from bulkdelete.model import Counts, State, Stop, Why
+from bulkdelete.words import duration
 
 __all__ = [
     "EXIT_OF_ERROR",
+    "EXIT_OF_WHY",
     "EXIT_UNFORESEEN",
     "NEXT",
     "Summary",
     "conserved",
     "exit_code",
     "mostly_missing",
+    "stopping",
     "unproven_accounts",
 ]
 
@@ -105,6 +108,21 @@ def mostly_missing(counts: Counts) -> bool:
     """Whether so many orders were not found that the list itself is in question."""
     deleted = counts[State.DELETED] + counts[State.PRESUMED_DELETED]
     return counts[State.NOT_FOUND] >= MISSING and counts[State.NOT_FOUND] > deleted
+
+
+def stopping(stop: Stop, in_flight: int, grace_s: float) -> str:
+    """What a run says when it begins to stop: for how long it is still there, and what would end it sooner."""
+    cause = {Why.INTERRUPTED: "", Why.TERMINATED: ""}.get(stop.why, f" ({stop.detail or stop.why.value})")
+    if not in_flight:
+        return f"Stopping{cause}: nothing is in flight."
+    them = "it" if in_flight == 1 else "them"
+    if stop.why is Why.LEDGER:
+        return f"Stopping{cause}: {in_flight:,} in flight, left in doubt."
+    sooner = {
+        Why.INTERRUPTED: f" Ctrl-C again leaves {them} in doubt.",
+        Why.TERMINATED: f" A second signal leaves {them} in doubt.",
+    }
+    return f"Stopping{cause}: {in_flight:,} in flight, up to {duration(grace_s)}.{sooner.get(stop.why, '')}"
 
 
 def unproven_accounts(selected: Counts, ever: Counts) -> tuple[int, ...]:

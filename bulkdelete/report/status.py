@@ -15,6 +15,7 @@ from bulkdelete.ledger import place
 from bulkdelete.ledger.rows import counts_of, learned
 from bulkdelete.ledger.sqlite import connect_read_only, refusal
 from bulkdelete.model import Learned, State
+from bulkdelete.words import duration
 
 __all__ = ["Status", "read_status", "status_json", "status_text"]
 
@@ -145,17 +146,6 @@ def status_text(status: Status) -> str:
         lines.append("in doubt, the first few:")
         lines += [f"  {d.account_id}:{d.order_id} ({d.origin}) {d.message}" for d in status.doubts]
     return "\n".join(map(escaped, lines))  # a file's name may hold anything
-
-
-def duration(seconds: float) -> str:
-    """1 d 2 h, 3 h 4 min, 5 min 6 s, 7 s."""
-    rest = round(seconds)
-    parts = []
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        n, rest = divmod(rest, size)
-        if n:
-            parts.append(f"{n} {unit}")
-    return " ".join(parts[:2]) or "0 s"
 
 
 def utc(ms: int | None) -> str | None:

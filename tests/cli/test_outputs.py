@@ -245,11 +245,13 @@ def test_a_run_in_a_plain_locale(server: Server, tmp_path: Path, locale: dict[st
 
 
 def test_a_stdout_that_is_full_is_told(scene: Path) -> None:
-    """Half an export on a full disk never looks whole: exit 2. Nobody who listens is another matter."""
-    for words in (("export", "l.db"), ("status", "l.db"), ("plan", "o.csv", *GIVEN)):
+    """Half an export on a full disk never looks whole: exit 2. What fits a screen is said on stderr. Nobody who listens is another
+    matter."""
+    for words, code in ((("export", "l.db"), 2), (("status", "l.db"), 0), (("plan", "o.csv", *GIVEN), 0)):
         command = " ".join([*PROGRAM, *words])
         done = call("bash", "-c", f"cd {scene}; exec {command} >/dev/full", env=environment(PYTHONPATH=os.getcwd()))
-        assert (done.returncode, "stdout cannot be written" in done.stderr) == (2, True), words
+        assert done.returncode == code, words
+        assert ("stdout cannot be written" if code else "stdout did not take the result") in done.stderr
         done = call(
             "bash",
             "-c",

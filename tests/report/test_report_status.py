@@ -13,7 +13,8 @@ import pytest
 from bulkdelete.errors import LedgerLocked, LedgerRefused
 from bulkdelete.ledger import place
 from bulkdelete.model import State, Stop, Why
-from bulkdelete.report.status import duration, read_status, status_json, status_text, utc
+from bulkdelete.report.status import read_status, status_json, status_text, utc
+from bulkdelete.words import duration
 from tests.ledger.scene import HOST, arm, ask, first, names, opened, orders, pending, send, settle
 
 

@@ -170,6 +170,7 @@ async def _in_process(plan: Plan, ran: Counter[str]) -> Scene:
             finally:
                 await job.close(proposal)
             there.proxy.listen()
+        log.drain()
         await asyncio.sleep(0.02)  # what comes late
     scene = there.scene(ANSWER_S, {"stdout": "\n".join(told).encode(), "the ledger's journal": journals})
     ran += there.count(scene) + Counter(runs=len(told))
@@ -178,7 +179,7 @@ async def _in_process(plan: Plan, ran: Counter[str]) -> Scene:
 
 async def _run(proposal: job.Proposal, there: World, log: Log) -> str:
     """One run, with a log as the command has it. What it tells at its end."""
-    display = Display(log, proposal.facts.to_send, bar=False)
+    display = Display(log, proposal.facts.to_send, bar=False, in_flight=lambda: 0, grace_s=0.0)
 
     def heard(event: Event) -> None:
         match event:

@@ -1,0 +1,104 @@
+"""What SIGINT, SIGTERM and SIGHUP do to a run: the first one stops it in order, the second one ends the process within a second.
+
+The handlers are Python's own and not the loop's: they run in the main thread also where it waits in a write or for a lock. The
+deadline of the second signal belongs to a thread of its own, since at that moment nothing else is sure to go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+from bulkdelete.core.summary import EXIT_OF_WHY
+from bulkdelete.model import Scope, Stop, Why
+
+__all__ = ["Interrupted", "Signals", "leave"]
+
+T = TypeVar("T")
+
+_WHYS = {signal.SIGINT: Why.INTERRUPTED, signal.SIGTERM: Why.TERMINATED, signal.SIGHUP: Why.TERMINATED}
+_DOUBLE_S = 0.5  # `timeout` and others signal a process and then its group: that is one signal
+_LEAVE_S = 0.9  # from the second signal to the end of the process, whatever hangs
+
+
+class Interrupted(Exception):
+    """A signal came before the first request. `code` is its exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("interrupted, nothing was sent")
+        self.code = code
+
+
+class Signals:
+    """Made in the main thread once a run begins. A signal that is ignored stays ignored: nohup wants it so.
+
+    `on_first` and `on_second` are what a signal does at the moment; they are called in the main thread, between any two steps.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None  # the exit code of the first signal; None: none came
+        self.on_first: Callable[[Stop], None] = self._interrupt
+        self.on_second: Callable[[Stop], None] = lambda _: leave(self.code or 0)
+        self.on_deadline: Callable[[], None] = lambda: leave(self.code or 0)
+        self._first_s = 0.0
+        self._twice = False
+        self._task: asyncio.Task[Any] | None = None
+        for number in _WHYS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._hear)
+
+    @property
+    def twice(self) -> bool:
+        """Whether the process was told to leave at once."""
+        return self._twice
+
+    def start_deadline(self, _stop: Stop) -> None:
+        """The process ends within a second, whatever hangs."""
+        deadline = threading.Timer(_LEAVE_S, lambda: self.on_deadline())
+        deadline.daemon = True
+        deadline.start()
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number)
+        stop = Stop(_WHYS[name], Scope.RUN, name.name)
+        now_s = time.monotonic()
+        if self.code is None:
+            self.code, self._first_s = EXIT_OF_WHY[stop.why], now_s
+            self.on_first(stop)
+        elif now_s - self._first_s >= _DOUBLE_S:
+            self._twice = True
+            self.start_deadline(stop)
+            self.on_second(stop)
+
+    def run(self, runner: asyncio.Runner, main: Coroutine[Any, Any, T]) -> T:
+        """`runner.run(main)`. A first signal cancels it unless `on_first` says otherwise; KeyboardInterrupt then."""
+
+        async def noted() -> T:
+            self._task = asyncio.current_task()
+            try:
+                return await main
+            finally:
+                self._task = None
+
+        try:
+            return runner.run(noted())
+        except asyncio.CancelledError:
+            if self.code is not None:
+                raise KeyboardInterrupt from None
+            raise
+
+    def _interrupt(self, _stop: Stop) -> None:
+        if self._task is None:
+            raise KeyboardInterrupt
+        self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process and wait for nothing: no thread, no stream. The ledger's lock dies with it, and its journal is whole."""
+    os._exit(code)

@@ -1,0 +1,22 @@
+"""How numbers are said in text for people: counted things, durations. Every sentence of the program takes them from here."""
+
+from __future__ import annotations
+
+__all__ = ["counted", "duration"]
+
+
+def counted(n: int, noun: str, verbs: tuple[str, str] | None = None) -> str:
+    """`1 row`, `1,000 rows`; with the verbs for one and for several, `1 row is` and `2 rows are`."""
+    verb = "" if verbs is None else f" {verbs[n != 1]}"
+    return f"{n:,} {noun}{'' if n == 1 else 's'}{verb}"
+
+
+def duration(seconds: float) -> str:
+    """1 d 2 h, 3 h 4 min, 5 min 6 s, 7 s."""
+    rest = round(seconds)
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        n, rest = divmod(rest, size)
+        if n:
+            parts.append(f"{n} {unit}")
+    return " ".join(parts[:2]) or "0 s"
