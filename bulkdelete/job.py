@@ -33,6 +33,7 @@ from bulkdelete.model import OPEN, Counts, Event, Order, Reject, Scope, Stop, Wh
 from bulkdelete.pipeline import Halter, Lane, Run, Share, run
 from bulkdelete.settings import Settings
 from bulkdelete.throttle import Throttle
+from bulkdelete.words import duration
 
 __all__ = [
     "Job",
@@ -199,10 +200,7 @@ async def delete(
     credentials = _needed(credentials_of(keys), selected, settings)
     ever = await ledger.counts(selected=False)
     shared = Run(settings, _limits(job), halter, on_event, jitter)
-    timer = None
-    if settings.max_time_s is not None:
-        stop = Stop(Why.MAX_TIME, Scope.RUN, f"--max-time {settings.max_time_s:g} s")
-        timer = asyncio.get_running_loop().call_later(settings.max_time_s, halter.drain, stop)
+    timer = None if settings.max_time_s is None else asyncio.ensure_future(_time_is_up(settings.max_time_s, halter))
     await ledger.begin(_options(settings))
     lanes: list[Lane] = []
     try:
@@ -216,6 +214,27 @@ async def delete(
         if timer is not None:
             timer.cancel()
     return await _summary(job, shared, lanes)
+
+
+async def _time_is_up(limit_s: float, halter: Halter) -> None:
+    """Drain the run once this time is over, also if the machine slept through most of it: timers stand still then."""
+    clock = asyncio.get_running_loop().time
+    began_s, slept_s = clock(), _slept_s()
+    # No event tells of it: timers stand still while a machine sleeps. In whole seconds, since two clocks are read one after the other.
+    while (left_s := limit_s - (clock() - began_s) - round(_slept_s() - slept_s)) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(min(left_s, _SLEEP_SEEN_S))
+    halter.drain(Stop(Why.MAX_TIME, Scope.RUN, f"--max-time {duration(limit_s)}"))
+
+
+_SLEEP_SEEN_S = 5.0  # after the machine wakes up, so long at most until it is seen that the time is up
+
+
+def _slept_s() -> float:
+    """Seconds that the machine has slept: by the clock that goes on meanwhile, less the one that does not. Never the wall clock.
+
+    On macOS CLOCK_MONOTONIC is the first one, and what Python calls monotonic the second.
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) - time.monotonic()
 
 
 def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Settings) -> tuple[Credential, ...]:
@@ -274,6 +293,7 @@ def _limits(job: Job) -> Limits:
         failures=min(failures, default=None),
         patience_s=settings.patience_s,
         longest_wait_s=settings.longest_wait_s,
+        unreachable_s=settings.unreachable_s,
     )
 
 
@@ -284,6 +304,8 @@ async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
     try:
         async with asyncio.timeout(job.settings.flush_s if halter.leaving.is_set() else None):
             await ledger.flush()
+            if any(stop.why is Why.MAX_TIME for stop in stops) and await _is_through(job):
+                stops = tuple(stop for stop in stops if stop.why is not Why.MAX_TIME)  # it stopped nothing
             await ledger.end(stops)
             counts, ever = await ledger.counts(selected=True), await ledger.counts(selected=False)
     except LedgerBroken as error:
@@ -305,6 +327,11 @@ async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
         seconds=0.0 if shared.first_s is None else shared.last_s - shared.first_s,
         a_lane_finished=any(lane.finished for lane in lanes),
     )
+
+
+async def _is_through(job: Job) -> bool:
+    """Whether a run after this one would have nothing to send."""
+    return (await job._ledger.selected(job.settings.doubts)).to_send == 0
 
 
 def _options(settings: Settings) -> str:

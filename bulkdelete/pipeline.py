@@ -187,6 +187,7 @@ class Lane:
         self._clock = asyncio.get_running_loop().time
         self._doubt_at_s = self._clock()  # an earlier run's doubts may be as young as this run
         self._asked_s = 0.0
+        self._reached = False  # the server was, in this run
         self._crash: BaseException | None = None
 
     # Feeding.
@@ -350,13 +351,14 @@ class Lane:
             stop,
             guard.judge_row(self.run.in_a_row, "this run", limits),
             guard.judge_failures(self.run.failures, limits),
-            guard.judge_quiet(self.throttle.quiet(), limits),
+            guard.judge_quiet(replace(self.throttle.quiet(), reached=self._reached), limits),
         ):
             if reason is not None:
                 self._stop(_explained(reason, order, answer))
 
     def _count(self, answer: Answer, verdict: Verdict) -> None:
         run, now_s = self.run, self._clock()
+        self._reached |= isinstance(answer, Reply) or answer.sent
         run.limited += isinstance(answer, Reply) and answer.status == 429
         run.failures += verdict.again is None and verdict.state in (State.REFUSED, State.FAILED, State.IN_DOUBT)
         run.first_s = now_s - answer.latency_s if run.first_s is None else run.first_s
@@ -440,7 +442,8 @@ def _explained(stop: Stop, order: Order, answer: Answer) -> Stop:
         case Why.NOT_UNDERSTOOD:
             return replace(stop, detail=f"order {order.account_id}:{order.order_id}: {stop.detail}")
         case Why.OUTAGE:
-            return replace(stop, detail=f"{stop.detail}; the last response: {said_by(answer)}")
+            said = "the last response" if isinstance(answer, Reply) else "what failed last"
+            return replace(stop, detail=f"{stop.detail}; {said}: {said_by(answer)}")
     return stop
 
 

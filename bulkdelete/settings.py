@@ -41,6 +41,9 @@ class Settings:
     backoff_s: float = 1.0  # added to the settling delay, doubling with every pass ...
     backoff_max_s: float = 30.0  # ... up to this
     patience_s: float = 12 * 3600.0  # without any progress, a lane ends resumably
+    unreachable_s: float = (
+        60.0  # a server that this run never reached ends the lane resumably: most likely its name is wrong
+    )
     longest_wait_s: float = 15 * 60.0  # a server that asks for a longer wait ends the lane resumably
     grace_s: float = 20.0  # for what is in flight when a run is asked to stop
     flush_s: float = 0.5  # for the ledger when a run is told to leave at once; it is gone after twice as long

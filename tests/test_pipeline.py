@@ -545,7 +545,7 @@ def test_a_server_that_cannot_be_reached_costs_no_attempts(tmp_path: Path) -> No
             await asyncio.sleep(600)
             current_loop().refuse = False
 
-        run = await go(simulator, settings_of(ledger, attempts=1), ids, meanwhile=mend)
+        run = await go(simulator, settings_of(ledger, attempts=1, unreachable_s=3600.0), ids, meanwhile=mend)
         assert run.states() == {"deleted": 30}
         tried = [row for row in attempts(ledger) if row[2] == 0]
         assert 10 <= len(tried) <= 10 + 6 + 600 / 60 + 2

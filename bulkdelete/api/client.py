@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ssl
 import zlib
 from collections.abc import Callable
@@ -191,6 +192,10 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 def _reason(error: aiohttp.ClientConnectorError | ClientConnectorCertificateError | ClientConnectorSSLError) -> str:
     cause = error.__cause__
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the name of the server cannot be resolved (DNS: {error.strerror})"
+    if isinstance(cause, OSError) and cause.errno == errno.ECONNREFUSED:
+        return f"the connection is refused ({cause.strerror})"
     return (cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause or type(error).__name__))[
         :200
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bulkdelete.model import Counts, Feeds, Past, Scope, State, Stop, Verdict, Why
+from bulkdelete.words import duration
 
 __all__ = [
     "Limits",
@@ -28,13 +29,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to stop. Orders, responses, orders of the run, seconds, seconds; None: no limit."""
+    """When to stop. Orders, responses, orders of the run, seconds, seconds, seconds; None: no limit."""
 
     unproven: int | None
     consecutive_failures: int | None
     failures: int | None
     patience_s: float
     longest_wait_s: float
+    unreachable_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """A lane without progress: for how long, how long it still has to wait, and whether doubtful answers closed it."""
+    """A lane without progress: for how long, how long it still has to wait, and whether doubtful answers closed it; whether the
+    server was ever reached in this run."""
 
     quiet_s: float
     wait_s: float
     closed_by_doubt: bool
+    reached: bool = True
 
 
 def seen_before(account: int, ever: Counts) -> Seen:
@@ -131,9 +135,11 @@ def judge_quiet(quiet: Quiet, limits: Limits) -> Stop | None:
         detail = "the server keeps failing, and an order sent to try it again would be in doubt"
         return Stop(Why.OUTAGE, Scope.LANE, detail)
     if quiet.wait_s > limits.longest_wait_s:
-        return Stop(Why.OUTAGE, Scope.LANE, f"the server asks to wait {quiet.wait_s:.0f} s")
+        return Stop(Why.OUTAGE, Scope.LANE, f"the server asks to wait {duration(quiet.wait_s)}")
+    if not quiet.reached and quiet.quiet_s > limits.unreachable_s:
+        return Stop(Why.OUTAGE, Scope.LANE, f"the server could not be reached for {duration(quiet.quiet_s)}")
     if quiet.quiet_s > limits.patience_s:
-        return Stop(Why.OUTAGE, Scope.LANE, f"no progress for {quiet.quiet_s:.0f} s")
+        return Stop(Why.OUTAGE, Scope.LANE, f"no progress for {duration(quiet.quiet_s)}")
     return None
 
 

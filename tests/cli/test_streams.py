@@ -232,7 +232,17 @@ def test_what_was_not_shown_is_told_when_the_stream_takes_text_again(server: Ser
     file = write(tmp_path / "o.csv", ids)
     read, fd = os.pipe()
     fcntl.fcntl(fd, getattr(fcntl, "F_SETPIPE_SZ", 1031), 4096)
-    more = ("--yes", "-v", "--json", "--guard", "off", "--log-file", str(tmp_path / "log"))
+    more = (
+        "--yes",
+        "-v",
+        "--json",
+        "--guard",
+        "off",
+        "--max-consecutive-failures",
+        "off",
+        "--log-file",
+        str(tmp_path / "log"),
+    )
     run = begun(arguments(server, file, *more), stderr=fd)
     os.close(fd)
     out, _ = run.communicate(timeout=120)

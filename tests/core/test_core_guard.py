@@ -32,7 +32,7 @@ UNCOUNTED: tuple[Answer, ...] = (
 
 
 def limits_of(unproven: int | None = 20, row: int | None = 50, failures: int | None = None) -> Limits:
-    return Limits(unproven, row, failures, patience_s=100.0, longest_wait_s=10.0)
+    return Limits(unproven, row, failures, patience_s=100.0, longest_wait_s=10.0, unreachable_s=60.0)
 
 
 def verdict_of(answer: Answer, past: Past, seen: Seen) -> Verdict:
@@ -234,7 +234,9 @@ def test_max_failures_stops_when_it_is_reached(failures: int, stops: bool) -> No
         (Quiet(0.0, 0.0, closed_by_doubt=False), None),
         (Quiet(100.0, 10.0, closed_by_doubt=False), None),
         (Quiet(0.0, float("-inf"), closed_by_doubt=False), None),
-        (Quiet(100.1, 0.0, closed_by_doubt=False), "no progress for 100 s"),
+        (Quiet(100.1, 0.0, closed_by_doubt=False), "no progress for 1 min 40 s"),
+        (Quiet(60.0, 0.0, closed_by_doubt=False, reached=False), None),
+        (Quiet(61.0, 0.0, closed_by_doubt=False, reached=False), "the server could not be reached for 1 min 1 s"),
         (Quiet(0.0, 10.1, closed_by_doubt=False), "the server asks to wait 10 s"),
         (
             Quiet(0.0, 0.0, closed_by_doubt=True),
