@@ -108,6 +108,8 @@ def _kind_of_archive(archive: zipfile.ZipFile, name: str) -> Kind:
     if "[content_types].xml" in names or names & {"xl/workbook.xml", "xl/workbook.bin"}:
         return Kind.WORKBOOK
     if "mimetype" in archive.namelist():
+        if archive.getinfo("mimetype").flag_bits & 1:
+            raise InputRefused(f"{name} has a password. Save it without one, or save the sheet as CSV UTF-8")
         with archive.open("mimetype") as mimetype:
             if not mimetype.read(200).startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
                 raise InputRefused(f"{name} is a document without sheets. Save its table as ods or CSV")

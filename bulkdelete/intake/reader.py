@@ -158,6 +158,8 @@ class Source:
         top = self._below_titles(file, top)
         header = top[0]
         refuse_own(file, header.cells)
+        if sheet is not None and reading.column is None:
+            sheet.check_header(file, header.line, header.cells)
         below = [(row.line, sum(map(bool, map(bare, row.cells)))) for row in top[1:]]
         columns = find_columns(file, header.line, header.cells, reading, below)
         speaking = Speaking(file, header.cells, columns, account_id)

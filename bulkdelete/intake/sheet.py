@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -17,12 +18,14 @@ from typing import Any, BinaryIO
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import is_total, shown
 from bulkdelete.intake.container import check_workbook
-from bulkdelete.intake.names import fold
+from bulkdelete.intake.names import Meaning, fold, meaning_of
 from bulkdelete.intake.table import Row
 from bulkdelete.intake.workbook import Survey, Title, surveyed
 from bulkdelete.intake.workbook.survey import EMPTY, TWO_READINGS, UNCOMPARED, Fault, cell_name, fingerprint
 
 _EXACT = 10**15  # below this a spreadsheet keeps every digit of a number
+_MARKS = re.compile(r"[,;\t|]")  # between the cells of a CSV
+_AMOUNT = re.compile(r"[0-9., ]+")
 _LINE_BREAK = "holds a line break. Take it out of the cell"
 
 
@@ -37,6 +40,18 @@ class Sheet:
     def hides(self, column: int) -> bool:
         """Whether people do not see a column, counted from 0."""
         return self.survey.hides(column)
+
+    def check_header(self, file: str, line: int, cells: list[str]) -> None:
+        """Raise InputRefused where each cell holds a whole line of a CSV, which was opened without being split."""
+        filled = [cell for cell in cells if cell]
+        if len(filled) != 1 or _AMOUNT.fullmatch(filled[0]) or not _MARKS.search(filled[0]):
+            return
+        pieces = map(meaning_of, _MARKS.split(filled[0]))
+        if meaning_of(filled[0]) is Meaning.OTHER or Meaning.ORDER in pieces:
+            raise InputRefused(
+                f"{file}:{line}: a cell holds a whole line of a CSV: {shown(filled[0])}. Name the CSV itself, or split its "
+                "lines into columns (Data, Text to columns) and save"
+            )
 
 
 def open_sheet(file: BinaryIO, name: str, asked: str | None) -> Sheet:

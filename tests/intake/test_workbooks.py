@@ -378,6 +378,25 @@ def test_a_row_inside_a_cell(tmp_path: Path) -> None:
     assert (line, "looks like another row" in why, "quote" in why) == (2, True, False)
 
 
+@pytest.mark.parametrize("lines", [["orderId;n", "700001;5"], ["fecha,nota", "a,b"], ["700001;5"], ["n\torder id"]])
+def test_a_csv_that_was_never_split(tmp_path: Path, lines: list[str]) -> None:
+    """A spreadsheet that splits at another mark shows whole lines in the first column: no advice about delimiters."""
+    why = refusal(tmp_path, Xlsx([table(*([line] for line in lines))]).content())
+    assert "a cell holds a whole line of a CSV" in why
+    assert "--delimiter" not in why
+
+
+def test_a_long_number_with_blanks(tmp_path: Path) -> None:
+    """The library takes it for a text, whose digits would all count."""
+    rows = (
+        table(["orderId"])
+        + '<row r="2"><c r="A2"><v> 2000000000123456 </v></c></row><row r="3"><c r="A3"><v> 700001 </v></c></row>'
+    )
+    reject, order = read(tmp_path, Xlsx([rows]).content())
+    assert isinstance(reject, Reject)
+    assert isinstance(order, Order)
+
+
 def test_the_number_of_a_row(tmp_path: Path) -> None:
     """It is what a person sees, wherever the table begins."""
     rows = f'<row r="4">{cell("C4", "orderId")}</row><row r="6">{cell("C6", 700001)}</row><row r="7">{cell("C7", "x")}</row>'

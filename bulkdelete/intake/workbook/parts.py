@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 from xml.parsers import expat
 
@@ -148,6 +149,7 @@ def folded(part: str) -> str:
     return part.replace("\\", "/").lstrip("/").lower()
 
 
+@lru_cache(1024)
 def local(tag: str) -> str:
     """A name without its prefix: prefixes mean nothing by themselves."""
     return tag.rpartition(":")[2]

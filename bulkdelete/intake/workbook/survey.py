@@ -59,6 +59,12 @@ def covered(text: str) -> Fault:
     return Fault(shown(text), "lies under a merged cell, and nobody sees it. Unmerge the cells, or empty this one")
 
 
+def too_long(text: str) -> Fault:
+    return Fault(
+        shown(text), "is a number of more digits than a spreadsheet keeps. Format the column as text and export again"
+    )
+
+
 TWO_READINGS = Fault(
     "(two readings)", "is put together so that programs read it in two ways. Write it anew in a spreadsheet program"
 )
@@ -69,11 +75,13 @@ def fingerprint(value: object) -> int:
     around and between its words are, but not without them."""
     if not isinstance(value, str):
         return hash(value) if isinstance(value, int | float) else UNCOMPARED
+    if len(value) < 64 and value.isascii() and value.isdigit():
+        return hash(int(value))
     text = " ".join(value.split())
     if not text:
         return EMPTY
     if len(text) < 64 and _NUMBER.fullmatch(text):
-        return hash(int(text) if text.isdigit() else float(text))
+        return hash(int(text) if text.lstrip("+-").isdigit() else float(text))
     return hash(text)
 
 

@@ -11,10 +11,21 @@ from array import array
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
 from bulkdelete.intake.workbook.parts import Package, local, truth
-from bulkdelete.intake.workbook.survey import EMPTY, UNCOMPARED, Survey, Title, error, fingerprint, no_value, unescaped
+from bulkdelete.intake.workbook.survey import (
+    EMPTY,
+    UNCOMPARED,
+    Survey,
+    Title,
+    error,
+    fingerprint,
+    no_value,
+    too_long,
+    unescaped,
+)
 
 _REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})", re.ASCII)
 _INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
+_KEPT_DIGITS = 15  # of a number, by every spreadsheet program
 _UNSEEN_POINTS = 1.0  # a row of less height is not seen
 _SPARE_STRINGS = 1_000_000  # what the library may set aside for strings that are not there
 
@@ -236,6 +247,8 @@ class _Sheet:
             print_ = self._strings[int(value)]
         elif self._kind == "b":
             print_ = hash(truth(value))
+        elif self._kind == "n" and value != value.strip() and len(value.strip()) > _KEPT_DIGITS:
+            fault = too_long(value.strip())  # the library takes it for a text, of which every digit counts
         else:
             print_ = UNCOMPARED if self._kind == "d" else fingerprint(value)
         if fault is not None:
