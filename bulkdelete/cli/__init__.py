@@ -49,7 +49,8 @@ def _ended(program: click.Command) -> tuple[int, str | None]:
         return EXIT_OF_WHY[Why.INTERRUPTED], "interrupted"
     except (BrokenPipeError, SystemExit):  # click makes the first one the second, with exit code 1
         return 0, None
-    except Exception as error:  # the last net: whatever else goes wrong is never an exit code that means something else
+    # The last net: whatever else goes wrong, a panic of a library in Rust as well, never has an exit code that means something else.
+    except BaseException as error:
         return EXIT_UNFORESEEN, _unforeseen(error)
 
 

@@ -22,6 +22,10 @@ from typing import Any
 
 import click
 
+from bulkdelete.cli.streams import echo
+from bulkdelete.errors import NothingSent
+from bulkdelete.intake.stored import temporary_folder
+
 __all__ = ["compare", "demonstrate", "ugly_export"]
 
 _FILE, _LEDGER = "ventas.csv", "ventas.csv.ledger.db"
@@ -34,16 +38,27 @@ _LONGEST_S = 50.0
 
 def demonstrate() -> int:
     """Run it; 0, or 1 if the journal and the ledger disagree."""
-    folder = Path(tempfile.mkdtemp(prefix="bulkdelete-demo-"))
+    folder = _furnished(temporary_folder("the demo"))
     _say(f"All of this happens in {folder}, against a server on this machine. Nothing real is touched.")
-    (folder / _FILE).write_bytes(ugly_export())
-    exist = [order for order in range(_FIRST_ID, _FIRST_ID + 3 * _ORDERS) if order not in _GONE]
-    (folder / "exist.csv").write_text("orderId\n" + "".join(f"{order}\n" for order in exist), encoding="utf-8")
     server = _Server(folder)
     try:
         return _journey(folder, server)
     finally:
         server.close()
+
+
+def _furnished(temporary: Path) -> Path:
+    """A folder of our own with the files of the journey. Raises NothingSent."""
+    exist = [order for order in range(_FIRST_ID, _FIRST_ID + 3 * _ORDERS) if order not in _GONE]
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="bulkdelete-demo-", dir=temporary))
+        (folder / _FILE).write_bytes(ugly_export())
+        (folder / "exist.csv").write_text("orderId\n" + "".join(f"{order}\n" for order in exist), encoding="utf-8")
+    except OSError as error:
+        raise NothingSent(
+            f"{temporary}: the demo needs a temporary folder ({error.strerror}). Set TMPDIR to one that can be written and has room"
+        ) from None
+    return folder
 
 
 def _journey(folder: Path, server: _Server) -> int:
@@ -64,18 +79,18 @@ def _journey(folder: Path, server: _Server) -> int:
     _step("One row an order:")
     _show(folder, "export", _LEDGER, "-o", "result.csv")
     if not (folder / "result.csv").exists():
-        click.echo("  there is no ledger to compare")
+        echo("  there is no ledger to compare")
         return 1
-    click.echo("".join((folder / "result.csv").read_text(encoding="utf-8").splitlines(keepends=True)[:4]), nl=False)
+    echo("".join((folder / "result.csv").read_text(encoding="utf-8").splitlines(keepends=True)[:4]), nl=False)
     _step("What the server did, held against what the ledger says:")
     differences = compare(server.journal(), folder / _LEDGER, _ORDERS)
     if interrupted != 130:
         differences.append(f"the interrupted run ended with {interrupted} instead of 130")
     for difference in differences:
-        click.echo(f"  {difference}")
+        echo(f"  {difference}")
     if not differences:
-        click.echo(f"  {len(server.journal()):,} requests, {_ORDERS:,} orders: no difference.")
-    click.echo(f"\nLook around: {folder}")
+        echo(f"  {len(server.journal()):,} requests, {_ORDERS:,} orders: no difference.")
+    echo(f"\nLook around: {folder}")
     return 1 if differences else 0
 
 
@@ -160,7 +175,7 @@ class _Server:
 
 def _interrupt(folder: Path, command: list[str], server: _Server) -> int:
     """Run a command, send it a real SIGINT when it has sent a part of its orders, and return its exit code."""
-    click.echo(f"$ bulkdelete {shlex.join(command)}")
+    echo(f"$ bulkdelete {shlex.join(command)}")
     with subprocess.Popen(  # noqa: S603 - our own program
         _command(command), cwd=folder, stdin=subprocess.DEVNULL, env=_environment()
     ) as process:
@@ -172,7 +187,7 @@ def _interrupt(folder: Path, command: list[str], server: _Server) -> int:
 
 
 def _show(folder: Path, *words: str) -> None:
-    click.echo(f"$ bulkdelete {shlex.join(words)}")
+    echo(f"$ bulkdelete {shlex.join(words)}")
     subprocess.run(  # noqa: S603 - our own program
         _command(list(words)), cwd=folder, stdin=subprocess.DEVNULL, env=_environment(), check=False, timeout=60
     )
@@ -189,10 +204,9 @@ def _environment() -> dict[str, str]:
 
 
 def _step(text: str) -> None:
-    click.echo()
+    echo("")
     _say(text)
 
 
 def _say(text: str) -> None:
-    click.secho(text, bold=True)
-    sys.stdout.flush()
+    echo(click.style(text, bold=True))

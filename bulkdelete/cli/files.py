@@ -156,7 +156,9 @@ def appended(path: Path) -> TextIO:
             raise PermissionError(errno.EBADF, "it is open for reading only")
     else:
         follow = 0 if str(path.parent) in _SYSTEMS_FOLDERS else os.O_NOFOLLOW | os.O_CREAT
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | follow, 0o600)
+        # Without O_NONBLOCK a pipe that nobody reads would hold us here for ever; with it, that is an error.
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_NONBLOCK | follow, 0o600)
+        os.set_blocking(fd, True)
     return os.fdopen(fd, "a", encoding="utf-8", errors=ESCAPING, buffering=1)
 
 

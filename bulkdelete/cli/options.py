@@ -142,6 +142,21 @@ class _File(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _Certificates(_File):
+    """A file of certificates, read here once: one that is none must not be noticed after the selection is armed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        import ssl  # 10 ms that `--help` need not take
+
+        path = super().convert(value, param, ctx)
+        try:
+            ssl.create_default_context(cafile=str(path))
+        except (OSError, ValueError) as error:  # an SSLError is an OSError
+            why = getattr(error, "strerror", None) or error
+            self.fail(f"{str(value)!r} cannot be read as certificates ({why}); name a file in PEM format", param, ctx)
+        return path
+
+
 class _Guard(click.ParamType[int | str]):
     name = "N|off"
 
@@ -190,7 +205,7 @@ class _Percent(click.ParamType[float]):
 
 
 SECONDS, GUARD, RATE, FAILURES, PERCENT = _Seconds(), _Guard(), _Rate(), _Failures(), _Percent()
-NUMBER, FILE = Number(), _File(path_type=Path)
+NUMBER, FILE, CERTIFICATES = Number(), _File(path_type=Path), _Certificates(path_type=Path)
 
 
 DOUBTS = click.Choice([rule.value for rule in Doubts])
@@ -285,7 +300,7 @@ key_options = _together(
     option("--api-url", metavar="URL", help="Another server. https, or http on this machine."),
     option(
         "--ca-file",
-        type=FILE,
+        type=CERTIFICATES,
         metavar="PATH",
         help="Certificates to trust instead of the system's.",
     ),

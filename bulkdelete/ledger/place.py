@@ -106,10 +106,15 @@ def is_locked(ledger: Path) -> bool:
     return False
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe without a writer would hold us for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def check_file(ledger: Path) -> bool:
     """Whether a ledger is there. Raises LedgerRefused if the file is not ours or newer; it is only read, by its first 100 bytes."""
     try:
-        with ledger.open("rb") as file:
+        with open(ledger, "rb", opener=_at_once) as file:  # Path.open takes no opener
             head = file.read(100)
     except FileNotFoundError:
         return False

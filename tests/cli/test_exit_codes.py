@@ -25,6 +25,7 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).write_text("orderId\n5\n")
     (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "x" / "y").mkdir(parents=True)
+    os.mkfifo(tmp_path / "pipe")
     return tmp_path
 
 
@@ -41,6 +42,7 @@ def folder(tmp_path: Path) -> Path:
         (["o.csv", "--ledger", "circle"], 6),
         (["o.csv", "--ledger", "o.csv/below"], 6),
         (["o.csv", "--ledger", "x"], 6),
+        (["o.csv", "--ledger", "pipe"], 6),
         (["o.csv", "--ledger", "none/x"], 6),
         (["m" * 250], 6),
         (["o.csv", "--rejects", LONG], 2),
@@ -64,18 +66,39 @@ def test_what_the_system_refuses(folder: Path, command: str, words: list[str], c
     assert not [path for path in folder.iterdir() if path.name.startswith((".", "l.db"))]
 
 
-@pytest.mark.parametrize("option", ["--log-file", "--api-key-file"])
+@pytest.mark.parametrize("option", ["--log-file", "--api-key-file", "--ca-file"])
 @pytest.mark.parametrize("value", [LONG, "circle", "none/x", "o.csv/below", "x"], ids=lambda text: text[:12])
 def test_what_the_system_refuses_of_options(folder: Path, option: str, value: str) -> None:
     """2, and nothing is made."""
     words = ["run", "o.csv", *TYPED, *SERVER, option, value]
     done = call(*PROGRAM, *words, cwd=folder, env=environment(PYTHONPATH=os.getcwd()))
     assert (done.returncode, option in done.stderr) == (2, True), done.stderr
-    assert len(list(folder.iterdir())) == 4
+    assert len(list(folder.iterdir())) == 5
+
+
+def test_a_log_that_nobody_reads(folder: Path) -> None:
+    """A pipe without a reader would hold the command for ever."""
+    words = ["run", "o.csv", *TYPED, *SERVER, "--log-file", "pipe"]
+    done = call(*PROGRAM, *words, cwd=folder, env=environment(PYTHONPATH=os.getcwd()))
+    assert (done.returncode, "--log-file" in done.stderr) == (2, True), done.stderr
+
+
+def test_certificates_that_are_none(folder: Path) -> None:
+    """They are read before anything is armed."""
+    words = ["run", "o.csv", *TYPED, *SERVER, "--ca-file", "o.csv"]
+    done = call(*PROGRAM, *words, cwd=folder, env=environment(PYTHONPATH=os.getcwd()))
+    assert (done.returncode, "--ca-file" in done.stderr) == (2, True), done.stderr
+    assert not (folder / "o.csv.ledger.db").exists()
+
+
+def test_a_demo_without_a_temporary_folder(folder: Path) -> None:
+    """It names what to set, like whatever needs one."""
+    done = call(*PROGRAM, "demo", env=environment(TMPDIR=str(folder / "none")))
+    assert (done.returncode, "TMPDIR" in done.stderr) == (3, True), done.stderr
 
 
 @pytest.mark.parametrize("command", ["status", "export", "resume"])
-@pytest.mark.parametrize("ledger", [LONG, "circle", "x", "o.csv", "o.csv/below"], ids=lambda text: text[:12])
+@pytest.mark.parametrize("ledger", [LONG, "circle", "x", "pipe", "o.csv", "o.csv/below"], ids=lambda text: text[:12])
 def test_what_the_system_refuses_of_ledgers(folder: Path, command: str, ledger: str) -> None:
     """6, whoever asks."""
     words = [command, ledger, *(SERVER if command == "resume" else [])]
@@ -93,7 +116,12 @@ def test_a_folder_that_is_gone(folder: Path) -> None:
     assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
 
 
+class Panic(BaseException):
+    """As a library in Rust panics."""
+
+
 UNFORESEEN = [
+    Panic("SENTINEL"),
     RuntimeError("at https://api.alephcrm.com/?api_key=SENTINEL"),
     MemoryError(),
     RecursionError("SENTINEL"),
@@ -106,7 +134,7 @@ UNFORESEEN = [
 
 @pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
 def test_what_nobody_foresaw(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """70 and a line that says what and where, but not the error's own words: a URL in them holds the key."""
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bulkdelete.cli.files import check_outputs
+from bulkdelete.errors import UsageError
 from tests.cli.test_commands import IDS, Server, arguments, call, server, write
 from tests.ledger.scene import first
 from tests.process import PROGRAM, environment
@@ -43,23 +45,30 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 TAKEN = [
     "o.csv", "./o.csv", "hard.csv", "soft.csv", "l.db", "soft.db", "l.db-wal", "l.db-shm", "l.db.lock", "key", "env.key",
-    "credentials/other", "ca.pem", "new.db", "new.db-wal", "new.db.lock",
+    "credentials/other", "new.db", "new.db-wal", "new.db.lock",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("taken", TAKEN)
 @pytest.mark.parametrize("words", [("--rejects",), ("--rejects", "--overwrite"), ("--log-file",)], ids=" ".join)
 def test_what_an_output_must_never_be(scene: Path, words: tuple[str, ...], taken: str) -> None:
-    """An input (of a pattern, by any of its names), a key, a credential, certificates, this ledger or any: exit 2, whatever is said."""
+    """An input (of a pattern, by any of its names), a key, a credential, this ledger or any: exit 2, whatever is said."""
     option, *more = words
     env = environment(BULKDELETE_API_KEY_FILE="env.key", CREDENTIALS_DIRECTORY=str(scene / "credentials"))
     before = contents(scene)
-    command = ["run", "o*.csv", *GIVEN, "--yes", "--ledger", "new.db", "--api-key-file", "key", "--ca-file", "ca.pem"]
+    command = ["run", "o*.csv", *GIVEN, "--yes", "--ledger", "new.db", "--api-key-file", "key"]
     done = call(*PROGRAM, *command, option, taken, *more, cwd=scene, env=env | {"PYTHONPATH": os.getcwd()})
     assert done.returncode == 2, done.stderr
     assert option in done.stderr
     assert "name another file" in done.stderr
     assert contents(scene) == before
+
+
+def test_certificates_are_no_output(scene: Path) -> None:
+    """Nor is the file of --ca-file."""
+    ca = scene / "ca.pem"
+    with pytest.raises(UsageError, match=r"--rejects .*ca.pem is the file of --ca-file"):
+        check_outputs({"--rejects": ca}, (), None, {"ca_file": ca, "overwrite": True})
 
 
 @pytest.mark.parametrize("taken", ["l.db", "soft.db", "l.db-wal", "env.key", "credentials/other"])
