@@ -22,7 +22,6 @@ from typing import Any
 
 import click
 
-from bulkdelete.cli.streams import echo
 from bulkdelete.errors import NothingSent
 from bulkdelete.intake.stored import temporary_folder
 
@@ -79,18 +78,18 @@ def _journey(folder: Path, server: _Server) -> int:
     _step("One row an order:")
     _show(folder, "export", _LEDGER, "-o", "result.csv")
     if not (folder / "result.csv").exists():
-        echo("  there is no ledger to compare")
+        _out("  there is no ledger to compare")
         return 1
-    echo("".join((folder / "result.csv").read_text(encoding="utf-8").splitlines(keepends=True)[:4]), nl=False)
+    _out("".join((folder / "result.csv").read_text(encoding="utf-8").splitlines(keepends=True)[:4]), nl=False)
     _step("What the server did, held against what the ledger says:")
     differences = compare(server.journal(), folder / _LEDGER, _ORDERS)
     if interrupted != 130:
         differences.append(f"the interrupted run ended with {interrupted} instead of 130")
     for difference in differences:
-        echo(f"  {difference}")
+        _out(f"  {difference}")
     if not differences:
-        echo(f"  {len(server.journal()):,} requests, {_ORDERS:,} orders: no difference.")
-    echo(f"\nLook around: {folder}")
+        _out(f"  {len(server.journal()):,} requests, {_ORDERS:,} orders: no difference.")
+    _out(f"\nLook around: {folder}")
     return 1 if differences else 0
 
 
@@ -175,7 +174,7 @@ class _Server:
 
 def _interrupt(folder: Path, command: list[str], server: _Server) -> int:
     """Run a command, send it a real SIGINT when it has sent a part of its orders, and return its exit code."""
-    echo(f"$ bulkdelete {shlex.join(command)}")
+    _out(f"$ bulkdelete {shlex.join(command)}")
     with subprocess.Popen(  # noqa: S603 - our own program
         _command(command), cwd=folder, stdin=subprocess.DEVNULL, env=_environment()
     ) as process:
@@ -187,7 +186,7 @@ def _interrupt(folder: Path, command: list[str], server: _Server) -> int:
 
 
 def _show(folder: Path, *words: str) -> None:
-    echo(f"$ bulkdelete {shlex.join(words)}")
+    _out(f"$ bulkdelete {shlex.join(words)}")
     subprocess.run(  # noqa: S603 - our own program
         _command(list(words)), cwd=folder, stdin=subprocess.DEVNULL, env=_environment(), check=False, timeout=60
     )
@@ -204,9 +203,14 @@ def _environment() -> dict[str, str]:
 
 
 def _step(text: str) -> None:
-    echo("")
+    _out("")
     _say(text)
 
 
 def _say(text: str) -> None:
-    echo(click.style(text, bold=True))
+    _out(click.style(text, bold=True))
+
+
+def _out(text: str, nl: bool = True) -> None:
+    """click by itself would take another encoding than a stdout that says ASCII."""
+    click.echo(text, file=sys.stdout, nl=nl)
