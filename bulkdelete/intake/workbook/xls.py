@@ -106,7 +106,10 @@ class Xls:
         empty = {self._xlrd.XL_CELL_EMPTY, self._xlrd.XL_CELL_BLANK}
         for at in range(min(sheet.nrows, ROWS_MAX)):
             info = sheet.rowinfo_map.get(at)
-            hidden = info is not None and (info.hidden or info.height == 0)
+            if info is None:
+                hidden = sheet.default_row_hidden
+            else:
+                hidden = info.hidden or (info.height == 0 and not info.has_default_height)
             seen = False
             for column, (kind, value) in enumerate(zip(sheet.row_types(at), sheet.row_values(at), strict=True)):
                 if kind in empty or column >= COLUMNS_MAX:
