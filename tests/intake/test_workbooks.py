@@ -607,6 +607,25 @@ def test_a_note_in_a_cell_of_an_ods(tmp_path: Path) -> None:
     assert ids(tmp_path, Ods([HEADER + ods_row(noted)]).content()) == [700001]
 
 
+def test_passwords(tmp_path: Path) -> None:
+    """Each kind of workbook says that it has one. An xlsx with a password is no zip any more."""
+    whole = {
+        "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+        "META-INF/manifest.xml": '<m:manifest xmlns:m="urn:m"><m:file-entry><m:encryption-data/></m:file-entry></m:manifest>',
+        "content.xml": "encrypted",
+    }
+    assert "has a password" in refusal(tmp_path, packed(whole))
+    locked = bytearray(packed({"mimetype": whole["mimetype"]}))
+    locked[6] |= 1
+    locked[locked.index(b"PK\x01\x02") + 8] |= 1
+    assert "has a password" in refusal(tmp_path, bytes(locked))
+    content = xls(tmp_path / "a.xls").read_bytes()
+    at = content.index("Workbook\0".encode("utf-16-le"))
+    name = "EncryptedPackage\0".encode("utf-16-le")
+    entry = name.ljust(64, b"\0") + struct.pack("<H", len(name))
+    assert "has a password" in refusal(tmp_path, content[:at] + entry + content[at + len(entry) :])
+
+
 # zip
 
 

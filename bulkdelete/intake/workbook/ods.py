@@ -5,6 +5,8 @@ Rows and cells that are said to repeat are counted one by one, up to a bound.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.workbook.parts import Package, truth
 from bulkdelete.intake.workbook.survey import (
@@ -21,7 +23,7 @@ from bulkdelete.intake.workbook.survey import (
     no_value,
 )
 
-_CONTENT = "content.xml"
+_CONTENT, _MANIFEST = "content.xml", "META-INF/manifest.xml"
 _SHEETS = b"application/vnd.oasis.opendocument.spreadsheet"
 _SCHEMA = "urn:oasis:names:tc:opendocument:xmlns:"
 _CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
@@ -45,9 +47,11 @@ class Ods:
     def __init__(self, package: Package) -> None:
         if not package.read("mimetype", 200).startswith(_SHEETS):
             raise InputRefused(f"{package.name} is a document without sheets. Save its table as ods or CSV")
+        package.drain(_MANIFEST)
+        if _is_locked(package):
+            raise InputRefused(f"{package.name} has a password. Save it without one, or save the sheet as CSV UTF-8")
         tables = _Tables(package.name)
         package.parse(_CONTENT, tables.start, tables.end, tables.text, namespaces=True)
-        package.drain("META-INF/manifest.xml")
         self.titles = tables.titles
         self._surveys = tables.surveys
         for survey in self._surveys:
@@ -58,6 +62,20 @@ class Ods:
 
     def survey(self, at: int) -> Survey:
         return self._surveys[at]
+
+
+def _is_locked(package: Package) -> bool:
+    """Whether the manifest says that parts are encrypted. It is of no use else, and old ones declare a document type."""
+    locked = False
+
+    def start(tag: str, _: dict[str, str]) -> None:
+        nonlocal locked
+        locked = locked or tag.endswith("encryption-data")
+
+    if _MANIFEST in package:
+        with suppress(InputRefused):
+            package.parse(_MANIFEST, start)
+    return locked
 
 
 class _Tables:

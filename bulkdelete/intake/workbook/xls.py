@@ -87,6 +87,8 @@ class Xls:
     def _check_extent(self, at: int, survey: Survey) -> None:
         """The library sets memory aside by what a sheet says of its extent, as xlrd does not: look at it first."""
         content, end, depth = self._book.mem, self._book.base + self._book.stream_len, 0
+        if not self._book.base <= at <= end - 4 or struct.unpack_from("<H", content, at)[0] not in _BEGINNINGS:
+            raise survey.unsafe("it does not begin where the workbook says")
         while at + 4 <= end:
             code, size = struct.unpack_from("<HH", content, at)
             at += 4
@@ -106,10 +108,7 @@ class Xls:
         empty = {self._xlrd.XL_CELL_EMPTY, self._xlrd.XL_CELL_BLANK}
         for at in range(min(sheet.nrows, ROWS_MAX)):
             info = sheet.rowinfo_map.get(at)
-            if info is None:
-                hidden = sheet.default_row_hidden
-            else:
-                hidden = info.hidden or (info.height == 0 and not info.has_default_height)
+            hidden = sheet.default_row_hidden if info is None else info.hidden or _is_flat(info)
             seen = False
             for column, (kind, value) in enumerate(zip(sheet.row_types(at), sheet.row_values(at), strict=True)):
                 if kind in empty or column >= COLUMNS_MAX:
@@ -127,6 +126,10 @@ class Xls:
                 survey.hidden_columns.append((column, column))
         for top, bottom, left, right in sheet.merged_cells:
             survey.merge((top + 1, left), (bottom, right - 1))
+
+
+def _is_flat(row: Any) -> bool:
+    return row.height == 0 and not row.has_default_height
 
 
 def _xlrd(name: str) -> ModuleType:
