@@ -10,8 +10,10 @@ __all__ = [
     "BulkDeleteError",
     "InputRefused",
     "LedgerBroken",
+    "LedgerBusy",
     "LedgerLocked",
     "LedgerRefused",
+    "LedgerReplaced",
     "NothingSent",
     "UsageError",
 ]
@@ -43,3 +45,15 @@ class LedgerLocked(BulkDeleteError):
 
 class LedgerBroken(BulkDeleteError):
     """A write of a run's ledger failed: nothing more may be sent. What was not committed is in doubt."""
+
+
+class LedgerBusy(LedgerBroken):
+    """Somebody else's lock on the ledger outlasted a run's patience: what was not committed is in doubt."""
+
+
+class LedgerReplaced(LedgerBroken):
+    """The ledger's name is no longer the file that was opened. What the open one held is in the file `saved`, if that could be done."""
+
+    def __init__(self, message: str, saved: str | None) -> None:
+        super().__init__(message)
+        self.saved = saved

@@ -17,19 +17,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from bulkdelete.api.keys import ApiKey, Credential, credentials_of
 from bulkdelete.core.guard import Limits
 from bulkdelete.core.pace import Bounds
 from bulkdelete.core.summary import Summary, unproven_accounts
-from bulkdelete.errors import BulkDeleteError, LedgerBroken, NothingSent, UsageError
+from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, NothingSent, UsageError
 from bulkdelete.intake.stored import temporary_folder
-from bulkdelete.ledger import Facts, Ledger, Retry, Staging, Tally, place
+from bulkdelete.ledger import Facts, Hooks, Ledger, Retry, Staging, Tally, place
 from bulkdelete.ledger.planning import planning
-from bulkdelete.ledger.sqlite import SqliteLedger, committed_counts
-from bulkdelete.model import OPEN, Counts, Event, Order, Reject, Scope, Stop, Why
+from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.model import OPEN, Counts, Event, LedgerGrows, LedgerWaits, Order, Reject, Scope, Stop, Why
 from bulkdelete.pipeline import Halter, Lane, Run, Share, run
 from bulkdelete.settings import Settings
 from bulkdelete.throttle import Throttle
@@ -71,10 +71,11 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What would be done. Nothing is armed; `close` it, whatever happens."""
+    """What would be done. Nothing is armed; `close` it, whatever happens. `warnings`: what a person should know of the ledger's place."""
 
     facts: Facts
     settings: Settings
+    warnings: tuple[str, ...]
     _ledger: Ledger
     _staging: Staging | None
     _retry: Retry | None
@@ -119,7 +120,7 @@ async def propose(sources: Sequence[Readable], settings: Settings) -> Proposal:
             await staging.add(index, source.read(settings.account_id, settings.revert_stock))
             tallies.append(_tally(source))
         facts = await staging.facts(tuple(tallies), settings.doubts)
-        return Proposal(facts, settings, ledger, staging, None, exits.pop_all())
+        return Proposal(facts, settings, _warnings(ledger), ledger, staging, None, exits.pop_all())
 
 
 def _tally(source: Readable) -> Tally:
@@ -142,13 +143,18 @@ async def reopen(settings: Settings, retry: Retry | None = None) -> Proposal:
             raise NothingSent(f"{settings.ledger}: nothing was ever confirmed here. Start with: bulkdelete run FILES")
         ledger = await _opened(settings, exits)
         facts = await ledger.selected(settings.doubts, retry)
-        return Proposal(facts, settings, ledger, None, retry, exits.pop_all())
+        return Proposal(facts, settings, _warnings(ledger), ledger, None, retry, exits.pop_all())
 
 
 async def _opened(settings: Settings, exits: AsyncExitStack) -> SqliteLedger:
     ledger = await SqliteLedger.open(settings.ledger, settings.host)
     exits.push_async_callback(ledger.close)
     return ledger
+
+
+def _warnings(ledger: SqliteLedger) -> tuple[str, ...]:
+    warning = place.open_to_all(ledger.path)
+    return () if warning is None else (warning,)
 
 
 def check(proposal: Proposal) -> None:
@@ -201,6 +207,7 @@ async def delete(
     ever = await ledger.counts(selected=False)
     shared = Run(settings, _limits(job), halter, on_event, jitter)
     timer = None if settings.max_time_s is None else asyncio.ensure_future(_time_is_up(settings.max_time_s, halter))
+    ledger.attend(_hooks(settings, halter, on_event))
     await ledger.begin(_options(settings))
     lanes: list[Lane] = []
     try:
@@ -277,9 +284,42 @@ async def conclude(proposal: Proposal) -> Summary:
     return Summary(counts, (), unproven_accounts(counts, ever), facts.left_alone, facts.rejected, 0, 0, 0.0)
 
 
-async def close(proposal: Proposal) -> None:
-    """Let go of the ledger. What was not confirmed leaves no trace."""
+async def close(proposal: Proposal) -> str:
+    """Let go of the ledger. What was not confirmed leaves no trace. Returns what a reader kept from going, for people; "" if nothing.
+
+    Raises LedgerReplaced if the ledger is no longer the file that was opened.
+    """
     await proposal._exits.aclose()
+    return proposal._ledger.remains
+
+
+_BUSY_TOLD_S = 2.0  # a lock of somebody else's is told when it has lasted so long ...
+_BUSY_TOLD_AGAIN_S = 60.0  # ... and once a minute
+
+
+def _hooks(settings: Settings, halter: Halter, on_event: Callable[[Event], None]) -> Hooks:
+    """What follows from what befalls the ledger: a lock is waited for with the run's patience, after a stop within its grace."""
+    told_s = stopped_s = math.inf
+
+    def locked(waited_s: float) -> bool:
+        nonlocal told_s, stopped_s
+        told_s = math.inf if waited_s < told_s < math.inf else told_s  # another lock than the one that was told
+        if waited_s >= (_BUSY_TOLD_S if told_s == math.inf else told_s + _BUSY_TOLD_AGAIN_S):
+            told_s = waited_s
+            on_event(LedgerWaits(waited_s))
+        if halter.leaving.is_set():
+            return False
+        if not halter.draining.is_set():
+            stopped_s = math.inf
+            return waited_s < settings.patience_s
+        stopped_s = min(stopped_s, waited_s)
+        return waited_s - stopped_s < settings.grace_s
+
+    def low(free_bytes: int) -> None:
+        needed = f"{free_bytes // 2**20} MiB free where the ledger lies, fewer than {settings.free_disk_bytes // 2**20}"
+        halter.drain(Stop(Why.DISK_FULL, Scope.RUN, needed))
+
+    return Hooks(locked, lambda wal_bytes: on_event(LedgerGrows(wal_bytes)), low, settings.free_disk_bytes)
 
 
 def _limits(job: Job) -> Limits:
@@ -310,12 +350,15 @@ async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
             counts, ever = await ledger.counts(selected=True), await ledger.counts(selected=False)
     except LedgerBroken as error:
         with suppress(BulkDeleteError):  # a reader may still get at what was committed
-            counts, ever = committed_counts(job.settings.ledger)
+            counts, ever = ledger.committed()
         if all(stop.why is not Why.LEDGER for stop in stops):
             stops += (Stop(Why.LEDGER, Scope.RUN, str(error)),)
     except TimeoutError:  # told to leave at once: the ledger has what was committed, and open intents for the rest
         with suppress(BulkDeleteError):
-            counts, ever = committed_counts(job.settings.ledger)
+            counts, ever = ledger.committed()
+    broken = ledger.broken
+    why = _WHY.get(type(broken), Why.LEDGER)
+    stops = tuple(replace(stop, why=why) if stop.why is Why.LEDGER else stop for stop in stops)
     return Summary(
         counts=counts,
         stops=stops,
@@ -326,12 +369,20 @@ async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
         limited=shared.limited,
         seconds=0.0 if shared.first_s is None else shared.last_s - shared.first_s,
         a_lane_finished=any(lane.finished for lane in lanes),
+        saved=broken.saved if isinstance(broken, LedgerReplaced) else None,
     )
 
 
 async def _is_through(job: Job) -> bool:
     """Whether a run after this one would have nothing to send."""
     return (await job._ledger.selected(job.settings.doubts)).to_send == 0
+
+
+_WHY: dict[type[LedgerBroken] | type[None], Why] = {
+    LedgerReplaced: Why.LEDGER_REPLACED,
+    LedgerBusy: Why.LEDGER_LOCKED,
+}
+"""What broke a ledger, where it is not its disk."""
 
 
 def _options(settings: Settings) -> str:

@@ -29,7 +29,7 @@ class State(enum.IntEnum):
 
 
 OPEN = frozenset({State.PENDING, State.FAILED, State.IN_DOUBT})
-"""States that a later run may change by itself. The others are final."""
+"""States that a later run may change by itself. The others are final. They are the smallest numbers: ledgers have an index of them."""
 
 
 class Doubts(enum.StrEnum):
@@ -210,6 +210,9 @@ class Why(enum.StrEnum):
     OUTAGE = "outage"
     MAX_TIME = "max_time"
     LEDGER = "ledger"
+    LEDGER_REPLACED = "ledger_replaced"
+    LEDGER_LOCKED = "ledger_locked"
+    DISK_FULL = "disk_full"
     INTERRUPTED = "interrupted"
     TERMINATED = "terminated"
 
@@ -269,7 +272,21 @@ class Halted:
     stop: Stop
 
 
-Event = Settled | PaceChanged | Settling | Halted
+@dataclass(frozen=True, slots=True)
+class LedgerWaits:
+    """Somebody else has held a lock on the ledger for `wait_s` seconds: nothing is sent until it is free."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerGrows:
+    """The ledger's write-ahead log has `wal_bytes`: somebody reads the ledger all the time, or did until now."""
+
+    wal_bytes: int
+
+
+Event = Settled | PaceChanged | Settling | Halted | LedgerWaits | LedgerGrows
 """What a run tells while it goes: facts for a progress display and a log."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from bulkdelete.errors import UsageError
 from bulkdelete.model import Doubts
 
 API_URL = "https://api.alephcrm.com"
+_ADDED = re.compile(r"(/v2(?:/orders)?)/*$", re.IGNORECASE)  # the part of a request's URL that the client writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +103,26 @@ class Settings:
             raise UsageError("--api-url must be like https://api.alephcrm.com, without user, query or fragment")
         if urlsplit(self.api_url).scheme == "http" and not _is_loopback(host):
             raise UsageError("--api-url must be https: the API key is in the URL. Plain http goes to this machine only")
+        if ended := _ADDED.search(self.api_url):
+            raise UsageError(
+                f"--api-url ends in {ended.group(1)}, which is added to it for each request. Write --api-url"
+                f" {self.api_url[: ended.start()]}"
+            )
+        if {".", ".."} & set(urlsplit(self.api_url).path.split("/")):
+            raise UsageError(
+                "--api-url has . or .. in its path, so two URLs could mean one server. Write the path without them"
+            )
 
     @property
     def host(self) -> str:
-        """The server's identity in a ledger: scheme, host and port, in lower case."""
+        """The server's identity in a ledger: scheme, host and port, in lower case, and the path without a slash at its end.
+
+        The path is part of it: /staging and /production of one gateway are two servers.
+        """
         parts = urlsplit(self.api_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{parts.scheme}://{name}:{port}"
+        return f"{parts.scheme}://{name}:{port}{parts.path.rstrip('/')}"
 
 
 def _times(factor: float, value: float | None) -> float | None:

@@ -11,7 +11,20 @@ from typing import Any
 from bulkdelete.cli.log import Level, Log
 from bulkdelete.cli.streams import say
 from bulkdelete.core.summary import stopping
-from bulkdelete.model import Again, Event, Halted, NoReply, PaceChanged, Reply, Settled, Settling, State, Stop
+from bulkdelete.model import (
+    Again,
+    Event,
+    Halted,
+    LedgerGrows,
+    LedgerWaits,
+    NoReply,
+    PaceChanged,
+    Reply,
+    Settled,
+    Settling,
+    State,
+    Stop,
+)
 from bulkdelete.words import duration
 
 __all__ = ["Display"]
@@ -105,6 +118,20 @@ class Display:
                     "run.settling",
                     wait_s=round(wait_s, 1),
                     why="only doubts are left; they are sent again then",
+                )
+            case LedgerWaits(wait_s=wait_s):
+                self._log(
+                    "warning",
+                    "ledger.locked",
+                    wait_s=round(wait_s, 1),
+                    why="another program holds a lock on the ledger; the run waits for it",
+                )
+            case LedgerGrows(wal_bytes=wal_bytes):
+                self._log(
+                    "warning",
+                    "ledger.grows",
+                    wal_mib=wal_bytes // 2**20,
+                    why="a program that keeps reading the ledger stops its log from being folded in",
                 )
             case Halted(stop=stop):
                 self._halted(stop)

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,8 @@ class _Deletion:
     def confirmed(self, proposal: job.Proposal, key: ApiKey | None, asks: bool) -> tuple[job.Job, ApiKey] | None:
         """The job that a person or an option confirmed, and its key; None if there is nothing to send. Raises NothingSent."""
         facts, options = proposal.facts, self.options
+        for warning in proposal.warnings:
+            say(f"warning: {warning}")
         with rejects_to(options.get("rejects"), options.get("overwrite", False)) as tell:
             if tell is not None:
                 self.signals.run(self.runner, job.each_reject(proposal, tell))
@@ -175,7 +177,9 @@ class _Deletion:
         twice = self.signals.twice
         self.signals.on_first = self.signals.start_deadline
         with suppress(TimeoutError):  # told to leave at once: the lock goes with the process
-            self.runner.run(_closed(proposal, self.settings.flush_s / 2 if twice else None))
+            remains = self.runner.run(_closed(proposal, self.settings.flush_s / 2 if twice else None))
+            if remains:
+                self.log("warning", "ledger.remains", detail=remains)
 
     def tell(self, summary: Summary) -> None:
         """Write the result. Everything is done, so that any signal may end the process now."""
@@ -186,6 +190,8 @@ class _Deletion:
 
 
 def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None:
+    if summary.saved is not None:
+        settings = replace(settings, ledger=Path(summary.saved))
     command = show.go_on(settings, options)
     if options["as_json"]:
         write_json(show.summary_json(summary, settings, command))
@@ -211,9 +217,9 @@ def _soon(loop: asyncio.AbstractEventLoop, heed: Callable[[Stop], None], stop: S
         loop.call_soon_threadsafe(heed, stop)
 
 
-async def _closed(proposal: job.Proposal, longest_s: float | None) -> None:
+async def _closed(proposal: job.Proposal, longest_s: float | None) -> str:
     async with asyncio.timeout(longest_s):
-        await job.close(proposal)
+        return await job.close(proposal)
 
 
 def _leave_at_once(log: Log, code: int) -> None:

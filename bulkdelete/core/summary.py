@@ -26,6 +26,7 @@ MISSING = 20  # orders; fewer that are not found are no sign of a wrong list
 
 EXIT_OF_WHY: dict[Why, int] = {
     Why.LEDGER: 6,
+    Why.LEDGER_REPLACED: 6,
     Why.CREDENTIALS: 4,
     Why.NOT_UNDERSTOOD: 5,
     Why.CERTIFICATE: 5,
@@ -36,6 +37,8 @@ EXIT_OF_WHY: dict[Why, int] = {
     Why.TERMINATED: 143,
     Why.OUTAGE: 75,
     Why.MAX_TIME: 75,
+    Why.LEDGER_LOCKED: 75,
+    Why.DISK_FULL: 75,
 }
 
 EXIT_OF_ERROR: dict[type[errors.BulkDeleteError], int] = {
@@ -44,6 +47,8 @@ EXIT_OF_ERROR: dict[type[errors.BulkDeleteError], int] = {
     errors.NothingSent: 3,
     errors.LedgerRefused: 6,
     errors.LedgerBroken: 6,
+    errors.LedgerReplaced: 6,
+    errors.LedgerBusy: 75,
     errors.LedgerLocked: 75,
 }
 
@@ -54,6 +59,9 @@ _FIRST_THAT_HOLDS = (2, EXIT_UNFORESEEN, 3, 6, 4, 5, 130, 143, 75, 1, 0)
 
 NEXT: dict[Why, str] = {
     Why.LEDGER: "The ledger could not be written. Mend the disk or the folder, then run the command below: what was under way is in doubt.",
+    Why.LEDGER_REPLACED: "Find out what moved the file (a sync client, a restore, a clean-up) before you continue.",
+    Why.LEDGER_LOCKED: "End the program that holds the lock, then run the command below: what was in flight is in doubt.",
+    Why.DISK_FULL: "Free some space on that disk, then run the command below: nothing is lost.",
     Why.CREDENTIALS: "The server refused this API key for this account. Check both, then run the command below: nothing is lost.",
     Why.NOT_UNDERSTOOD: "This program does not understand that response: a firewall, a proxy or a router may have sent it. Look at it "
     "before you continue. The order is unchanged or in doubt, and later runs send it last.",
@@ -75,7 +83,7 @@ class Summary:
     `rejected`: rows of the input that name no order.
 
     `requests`: requests that may have left; `limited`: answers 429; `seconds`: first admission to last answer;
-    `a_lane_finished`: at least one key's orders all had their turn.
+    `a_lane_finished`: at least one key's orders all had their turn; `saved`: the copy to continue with, if the ledger was replaced.
     """
 
     counts: Counts
@@ -87,6 +95,7 @@ class Summary:
     limited: int
     seconds: float
     a_lane_finished: bool = False
+    saved: str | None = None
 
     @property
     def exit_code(self) -> int:

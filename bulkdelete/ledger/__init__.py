@@ -11,9 +11,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from bulkdelete.errors import LedgerBroken
 from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Order, Origin, Reject, State, Stop, Task, Verdict
 
-__all__ = ["Facts", "Ledger", "Passing", "Retry", "Staging", "Tally"]
+__all__ = ["Facts", "Hooks", "Ledger", "Passing", "Retry", "Staging", "Tally"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,20 @@ class Retry:
     state: State = State.REFUSED
 
 
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a ledger asks and tells the run that works with it, in the loop's thread.
+
+    `locked`: somebody else's lock has kept a transaction from beginning for so many seconds; whether to go on waiting. Asked about
+    once a second. `grows`: the write-ahead log has so many bytes. `low`: so many bytes are free, fewer than `free_disk_bytes`.
+    """
+
+    locked: Callable[[float], bool]
+    grows: Callable[[int], None]
+    low: Callable[[int], None]
+    free_disk_bytes: int
+
+
 class Staging(Protocol):
     """The scratch space of one proposal. Leaving it without `confirm` leaves the ledger as it was."""
 
@@ -94,7 +109,13 @@ class Staging(Protocol):
 
 
 class Ledger(Protocol):
-    """One run's ledger. A failed commit raises LedgerBroken in the next call, and in every later one."""
+    """One run's ledger. A failed commit raises LedgerBroken in the next call, and in every later one.
+
+    `broken`: why nothing can be written any more. `remains`: after the end, which files a reader kept from going; "" if none.
+    """
+
+    broken: LedgerBroken | None
+    remains: str
 
     def staging(self) -> AbstractAsyncContextManager[Staging]: ...
 
@@ -103,6 +124,9 @@ class Ledger(Protocol):
 
     async def retry(self, retry: Retry) -> None:
         """Make refused or not found orders of the selection pending again: a person asked for it."""
+
+    def attend(self, hooks: Hooks) -> None:
+        """Whom to ask and tell from here on. Without, a lock of somebody else's raises LedgerLocked after ten seconds."""
 
     async def begin(self, options: str) -> None:
         """Open a run: from here on, intents may be made."""
@@ -136,10 +160,16 @@ class Ledger(Protocol):
         """Returns when all that was handed over is durable."""
 
     async def counts(self, selected: bool) -> Counts:
-        """The selection's orders, or all orders of the ledger. Raises LedgerBroken if they disagree with a scan."""
+        """The selection's orders, or all orders of the ledger, by their kept counts: no order is read."""
+
+    def committed(self) -> tuple[Counts, Counts]:
+        """The same two, as a reader sees them: for a ledger that can no longer be written. Raises LedgerRefused."""
 
     async def end(self, stops: tuple[Stop, ...]) -> None:
         """Note how the run ended."""
 
     async def close(self) -> None:
-        """At rest the ledger is one file. May be called at any time, and twice."""
+        """At rest the ledger is one file; `remains` says what a reader prevented. May be called at any time, and twice.
+
+        Raises LedgerReplaced if the ledger's name is no longer the file that was opened.
+        """

@@ -1,6 +1,9 @@
-"""Where a ledger lies: its path, its lock, and whether the file there is ours. It reads and locks; it never writes into a ledger.
+"""Where a ledger lies: its path, its locks, and whether the file there is ours. It reads and locks; it never writes into a ledger.
 
-The lock is a file beside the real path, held by the process: it dies with it, and two names of one ledger meet in it.
+The lock is a file beside the real path, held by the process: it dies with it, and two names of one ledger meet in it. On Linux the
+ledger's own file is locked as well: hard links, files mounted elsewhere and a lock file that was removed lead to the same one.
+
+No ledger that this process has open is opened here a second time: closing any descriptor of it would drop SQLite's locks.
 """
 
 from __future__ import annotations
@@ -8,29 +11,45 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shlex
 import shutil
+import stat
 import struct
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused
 from bulkdelete.ledger.schema import APPLICATION_ID, VERSION
 
 __all__ = [
+    "SIDES",
+    "Header",
+    "Hold",
     "Lock",
     "check_disk",
     "check_file",
     "check_folder",
+    "check_owner",
     "create",
+    "header",
+    "identity",
     "is_locked",
+    "open_to_all",
     "real",
     "scratch_names",
+    "side",
     "sync_folder",
 ]
 
+SIDES = ("-wal", "-shm", "-journal", ".lock")
+"""What may lie beside a ledger while a run works, and after one that was killed."""
+
 _MAGIC = b"SQLite format 3\0"
+_WAL = 2  # the file format's version at bytes 18 and 19, while there is a write-ahead log
+_OPEN: set[tuple[int, int]] = set()  # the ledgers that this process has open, by device and inode
 _NETWORK = frozenset(
     ("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs")
 ) | {f"fuse.{name}" for name in ("ceph", "glusterfs", "rclone", "s3fs", "sshfs")}
@@ -82,13 +101,58 @@ class Lock:
                 pass
             os.close(fd)  # its holder has just gone and taken the file along: try with the new one
 
+    @property
+    def path(self) -> Path:
+        return self._path
+
     def release(self) -> None:
-        """Remove the lock file while it is still held, then let go: at rest the ledger is one file."""
+        """Remove the lock file while it is still held, then let go: at rest the ledger is one file. Another one's is left alone."""
         if self._fd >= 0:
             with suppress(OSError):  # a file that stays there locks nothing
-                self._path.unlink(missing_ok=True)
+                if os.path.samestat(os.fstat(self._fd), self._path.lstat()):
+                    self._path.unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = -1
+
+
+class Hold:
+    """An exclusive lock on the ledger's own file (on Linux; elsewhere the two kinds of lock would meet). It is made before the
+    ledger's connection, and released after that is closed. Raises LedgerLocked, LedgerRefused."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._fd = -1
+        self._identity = identity(ledger)
+        if self._identity in _OPEN:
+            raise LedgerLocked(f"{ledger}: this process has the ledger open already. Wait for it to end")
+        if sys.platform.startswith("linux"):
+            self._fd = os.open(ledger, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(self._fd)
+                if error.errno == errno.EWOULDBLOCK:
+                    raise LedgerLocked(
+                        f"{ledger}: another run holds this ledger, by another name of it. Wait for it to end"
+                    ) from None
+                raise LedgerRefused(f"{ledger}: cannot be locked ({error.strerror}). Use a local disk") from None
+        _OPEN.add(self._identity)
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        _OPEN.discard(self._identity)
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """What the system knows a file by, whatever its name. The file is not opened. Raises OSError."""
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def side(ledger: Path, suffix: str) -> Path:
+    """A file beside the ledger."""
+    return ledger.with_name(ledger.name + suffix)
 
 
 def is_locked(ledger: Path) -> bool:
@@ -111,13 +175,23 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def check_file(ledger: Path) -> bool:
-    """Whether a ledger is there. Raises LedgerRefused if the file is not ours or newer; it is only read, by its first 100 bytes."""
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A ledger's first bytes: the version of its format, and whether a write-ahead log belongs to it."""
+
+    version: int
+    wal: bool
+
+
+def header(ledger: Path) -> Header | None:
+    """Read it; None if no file is there. Raises LedgerRefused if the file is not ours or newer; it is only read."""
     try:
+        if identity(ledger.resolve()) in _OPEN:  # ours, for certain, and it must not be opened a second time
+            return Header(VERSION, wal=True)
         with open(ledger, "rb", opener=_at_once) as file:  # Path.open takes no opener
             head = file.read(100)
     except FileNotFoundError:
-        return False
+        return None
     except OSError as error:
         raise LedgerRefused(f"{ledger}: cannot be read ({error.strerror})") from None
     if len(head) < 100 or not head.startswith(_MAGIC) or struct.unpack(">I", head[68:72])[0] != APPLICATION_ID:
@@ -127,7 +201,35 @@ def check_file(ledger: Path) -> bool:
         raise LedgerRefused(
             f"{ledger}: written by a newer bulkdelete (format {version}, this one reads up to {VERSION}). Update it"
         )
-    return True
+    return Header(version, wal=_WAL in head[18:20])
+
+
+def check_file(ledger: Path) -> bool:
+    """Whether a ledger is there. Raises what `header` raises."""
+    return header(ledger) is not None
+
+
+def check_owner(ledger: Path) -> None:
+    """Refuse a ledger, or a file beside it, that somebody else could change or that has another name, before it is written to."""
+    for path in (ledger, *(side(ledger, suffix) for suffix in SIDES)):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise LedgerRefused(f"{path}: cannot be looked at ({error.strerror})") from None
+        if not stat.S_ISREG(found.st_mode):
+            raise LedgerRefused(f"{path}: is no plain file. Move it away, or name another ledger with --ledger")
+        if found.st_uid != os.geteuid():
+            raise LedgerRefused(
+                f"{path}: belongs to another user (uid {found.st_uid}), who could change it while a run works. Run as that user, or"
+                " name another ledger with --ledger"
+            )
+        if found.st_nlink > 1:
+            raise LedgerRefused(
+                f"{path}: the file has {found.st_nlink} names (hard links), so two runs could work with it. Remove the others; this"
+                f" finds them: find / -xdev -samefile {shlex.quote(str(path))}"
+            )
 
 
 def check_folder(ledger: Path) -> None:
@@ -138,6 +240,15 @@ def check_folder(ledger: Path) -> None:
     kind = _file_system(folder)
     if kind in _NETWORK:
         raise LedgerRefused(f"{folder}: a network file system ({kind}). Name a ledger on a local disk with --ledger")
+
+
+def open_to_all(ledger: Path) -> str | None:
+    """A warning, if everybody may remove or replace the files in the ledger's folder (others may write, and it has no sticky bit)."""
+    mode = ledger.parent.stat().st_mode
+    if not mode & stat.S_IWOTH or mode & stat.S_ISVTX:
+        return None
+    folder = shlex.quote(str(ledger.parent))
+    return f"{ledger.parent}: everybody may replace the files in this folder, the ledger, too. To forbid it: chmod o-w {folder}"
 
 
 def check_disk(ledger: Path, needed_bytes: int) -> None:

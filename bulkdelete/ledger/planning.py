@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bulkdelete.errors import LedgerRefused, NothingSent
-from bulkdelete.ledger import place
-from bulkdelete.ledger.schema import MIGRATIONS, crc
+from bulkdelete.errors import LedgerBroken, LedgerRefused, NothingSent
+from bulkdelete.ledger import check, connection, place
+from bulkdelete.ledger.schema import VERSION
 from bulkdelete.ledger.staging import Scratch
 
 __all__ = ["planning"]
@@ -52,15 +52,14 @@ def planning(
     db = sqlite3.connect("file::memory:", uri=True, isolation_level=None, timeout=10)
     beside = _can_take(path.parent)
     folder = path.parent if beside else elsewhere()
-    scratch = Scratch(folder / f"{path.name[:_NAME_KEPT]}.plan-{secrets.randbelow(10**16)}")
+    name = f"{path.name[:_NAME_KEPT]}.plan-{secrets.randbelow(10**16)}"
+    scratch = Scratch(folder / name, ledger="ledger" if known else "main")
     try:
-        db.create_function("crc", -1, crc, deterministic=True)
-        db.execute("PRAGMA cache_size = -16000")
+        connection.prepare(db)
         if known:
             _attach(db, path, host)
         else:
-            for statement in "".join(MIGRATIONS).split(";\n"):
-                db.execute(statement)
+            connection.migrate(db, VERSION, host)
         try:
             scratch.attach(db)
         except LedgerRefused:
@@ -69,12 +68,10 @@ def planning(
             raise _unusable(str(folder), "no file can be made there") from None
         scratch.forget()
         yield db, scratch
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+    except (sqlite3.DatabaseError, LedgerBroken) as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             raise _unusable(f"{folder} or the temporary folder", str(error)) from None
-        raise LedgerRefused(
-            f"{path}: cannot be read ({error}). Check the folder and the disk, or use --ledger"
-        ) from None
+        raise connection.refusal(path, error) from None
     finally:
         with suppress(sqlite3.Error):
             scratch.detach(db)
@@ -96,9 +93,8 @@ def _unusable(folder: str, why: str) -> NothingSent:
 
 def _attach(db: sqlite3.Connection, path: Path, host: str) -> None:
     db.execute("ATTACH ? AS ledger", (f"{path.as_uri()}?mode=ro",))
-    known = db.execute("SELECT value FROM ledger.meta WHERE key = 'host'").fetchone()
-    if known != (host,):
-        raise LedgerRefused(
-            f"{path}: this ledger is of {known[0] if known else 'no host'}, not of {host}. Use another ledger"
-        )
+    version = check.schema(db, path, "ledger")
+    known = check.host_of(db, version, "ledger")
+    if not connection.same_server(known, host, version):
+        raise LedgerRefused(f"{path}: this ledger is of {known or 'no host'}, not of {host}. Use another ledger")
     db.execute(_ORDERS)

@@ -1,16 +1,14 @@
 """The ledger's tables, views and migrations, as SQL. Numbered, and never changed once released: a new one is added.
 
 Times are integer milliseconds since the epoch (UTC), states the small integers of model.State; the views render both.
-Every row of orders, attempts, intents, inputs, runs and pace carries a CRC32 over its other columns: `integrity_check` misses most
-bit flips.
+Every row carries a CRC32 over its other columns (of counts and meta since format 3): `integrity_check` misses most bit flips. The
+names of the states have none: they are compared.
 """
 
 from __future__ import annotations
 
 import zlib
 from typing import Final
-
-from bulkdelete.model import State
 
 APPLICATION_ID: Final = 0x42444C31  # "BDL1"
 
@@ -24,6 +22,8 @@ INTENT_COLUMNS = "account_id, order_id, run_id, intended_ms"
 INPUT_COLUMNS = "input_id, path, sha256, confirmed_ms, data_rows, orders, duplicates, rejects, skipped"
 RUN_COLUMNS = "run_id, version, options, started_ms, stopped_ms, why"
 PACE_COLUMNS = "host, endpoint, fingerprint, rate_per_s, burst, learned_ms"
+COUNT_COLUMNS = "account_id, selected, state, orders"
+META_COLUMNS = "key, value"
 
 ENDPOINT: Final = "DELETE /v2/orders"
 """Each endpoint has its own limit. This is the one that `pace` tells of."""
@@ -34,12 +34,11 @@ def crc(*columns: object) -> int:
     return zlib.crc32(repr(columns).encode("utf-8", "surrogatepass"))
 
 
-_STATES = ", ".join(f"({state.value}, '{state.label}')" for state in State)
-
-_TABLES = f"""
+_TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE states (state INTEGER PRIMARY KEY, outcome TEXT NOT NULL UNIQUE);
-INSERT INTO states VALUES {_STATES};
+INSERT INTO states VALUES (0, 'pending'), (1, 'failed'), (2, 'in_doubt'), (3, 'deleted'), (4, 'presumed_deleted'),
+  (5, 'not_found'), (6, 'refused');
 CREATE TABLE inputs (
   input_id INTEGER PRIMARY KEY, path TEXT NOT NULL, sha256 TEXT NOT NULL, confirmed_ms INTEGER NOT NULL,
   data_rows INTEGER NOT NULL, orders INTEGER NOT NULL, duplicates INTEGER NOT NULL, rejects INTEGER NOT NULL,
@@ -101,10 +100,31 @@ CREATE TABLE pace (
   learned_ms INTEGER NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (host, endpoint, fingerprint)) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_TABLES + _VIEWS, _PACE)
-"""MIGRATIONS[n] brings a ledger from version n to n + 1. The version is `PRAGMA user_version`."""
+# The server's path joins its identity, counts and meta get their CRC, and a run that begins reads neither settled orders nor old
+# attempts. The counts are made from the orders, which were checked just before: a ledger of an earlier format is checked whole.
+_CHECKED = """
+DROP TABLE meta;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('host', :host, crc('host', :host));
+DROP TABLE counts;
+CREATE TABLE counts (
+  account_id INTEGER NOT NULL, selected INTEGER NOT NULL, state INTEGER NOT NULL REFERENCES states,
+  orders INTEGER NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (account_id, selected, state)) WITHOUT ROWID;
+INSERT INTO counts SELECT account_id, selected, state, count(*), crc(account_id, selected, state, count(*))
+  FROM orders GROUP BY account_id, selected, state;
+CREATE INDEX open_orders ON orders (account_id, order_id) WHERE state < 3;
+CREATE INDEX attempts_by_time ON attempts (intended_ms);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_TABLES + _VIEWS, _PACE, _CHECKED)
+"""MIGRATIONS[n] brings a ledger from version n to n + 1; `:host` is the server of the run that does it. The version is `PRAGMA
+user_version`."""
 
 VERSION = len(MIGRATIONS)
+PACE_SINCE = 2
+"""The first version with the table `pace`."""
+CHECKED_SINCE = 3
+"""The first version whose counts and meta have a CRC, and whose host has a path."""
 
 SCRATCH = """
 CREATE TABLE scratch.read (

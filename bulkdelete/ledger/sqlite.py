@@ -3,6 +3,8 @@
 Whatever waits in the line when the thread is free goes into one transaction (group commit), with synchronous=FULL: less lost
 an already sent intent in 45 % of simulated power losses. One read-write connection, since SQLite before 3.51.3 can corrupt a
 WAL with two. Nothing here decides: it stores verdicts, and refuses what breaks the laws of ledger/__init__.py.
+
+After each commit, before anybody is told of it, the files' names are compared with what was opened (watch.py).
 """
 
 from __future__ import annotations
@@ -15,44 +17,41 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, closing, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from bulkdelete import __version__
-from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerLocked, LedgerRefused, NothingSent
-from bulkdelete.ledger import Facts, Passing, Retry, Staging, Tally, place, rows, staging
-from bulkdelete.ledger.schema import (
-    APPLICATION_ID,
-    ATTEMPT_COLUMNS,
-    INPUT_COLUMNS,
-    INTENT_COLUMNS,
-    MIGRATIONS,
-    ORDER_COLUMNS,
-    PACE_COLUMNS,
-    RUN_COLUMNS,
-    VERSION,
-    crc,
+from bulkdelete.errors import LedgerBroken, LedgerBusy, LedgerLocked, LedgerRefused, LedgerReplaced, NothingSent
+from bulkdelete.ledger import (
+    Facts,
+    Hooks,
+    Passing,
+    Retry,
+    Staging,
+    Tally,
+    check,
+    connection,
+    place,
+    rows,
+    staging,
+    watch,
 )
+from bulkdelete.ledger.connection import refusal
+from bulkdelete.ledger.reading import committed_counts
+from bulkdelete.ledger.schema import VERSION
 from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Order, Reject, Stop, Task, Verdict
 
-__all__ = ["SqliteLedger", "committed_counts", "connect_read_only"]
+__all__ = ["SqliteLedger"]
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
-_NOT_THE_FILE = frozenset(
-    {
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_READONLY,
-    }
-)  # primary result codes that accuse the disk, the folder or the machine
-_READER_WAIT_MS = 200  # a clean end waits so long for a reader to go, twice; an export may read for minutes
+_READER_WAIT_MS = 200  # a clean end waits so long for a reader to go, three times; an export may read for minutes
+_OPCODES = 10_000  # of SQLite's virtual machine, some tenths of a millisecond: so often a check asks whether it is still wanted
+_BUSY_MS = 1_000  # in a run: so often it asks whether to wait on for somebody else's lock
+_WAL_BYTES = 256 * 2**20  # a write-ahead log of that size is told, and again whenever it has doubled
 
 
 @dataclass(slots=True)
@@ -71,11 +70,17 @@ class SqliteLedger:
         self._now_ms = now_ms
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._lock: place.Lock | None = None
+        self._hold: place.Hold | None = None
+        self._watch: watch.Watch | None = None
+        self._hooks: Hooks | None = None
+        self._told_bytes = _WAL_BYTES
         self._db: sqlite3.Connection | None = None
         self._line: deque[_Waiting] = deque()
         self._worker: asyncio.Task[None] | None = None
-        self._broken: LedgerBroken | None = None
+        self.broken: LedgerBroken | None = None
+        self.remains = ""
         self._closed = False
+        self._given_up = False
         self._run_id = 0
 
     @classmethod
@@ -89,7 +94,11 @@ class SqliteLedger:
         try:
             await ledger._alone(ledger._open)
         except BaseException:
-            await ledger.close()
+            ledger._given_up = True
+            if ledger._db is not None:
+                ledger._db.interrupt()  # whoever gives up need not wait for a check of the whole file
+            with suppress(LedgerReplaced):
+                await ledger.close()
             raise
         return ledger
 
@@ -101,40 +110,63 @@ class SqliteLedger:
 
     def _open(self) -> None:
         place.check_folder(self.path)
-        self.existed = place.check_file(self.path)
+        place.check_file(self.path)
         self._lock = place.Lock(self.path)
-        self.existed = place.check_file(self.path)  # it may have been born while we waited for the lock
+        header = place.header(self.path)  # it may have been born while we waited for the lock
+        self.existed = header is not None
         try:
+            if header is not None:
+                self._hold = place.Hold(self.path)
             for scratch in place.scratch_names(self.path):  # of a proposal that was killed
-                for name in (scratch, scratch.with_name(scratch.name + "-journal")):
+                for name in (scratch, place.side(scratch, "-journal")):
                     name.unlink(missing_ok=True)
-            if self.existed:
-                self._db = _connect(self.path)
-                self._inspect()
+            place.check_owner(self.path)
+            if header is not None:
+                unclean = header.wal or any(place.side(self.path, suffix).exists() for suffix in ("-wal", "-journal"))
+                self._db = connection.connect(self.path)
+                self._inspect(unclean)
                 self._prepare()
             else:
                 new = place.scratch_names(self.path)[1]
                 place.create(new)
-                self._db = _connect(new)
-                _create(self._db, self.host)
+                self._hold = place.Hold(new)
+                self._db = connection.connect(new)
+                connection.create(self._db, self.host)
         except (sqlite3.Error, OSError, UnicodeError) as error:  # sqlite3 cannot always decode what it says of damage
             raise refusal(self.path, error) from None
 
-    def _inspect(self) -> None:
+    def _inspect(self, unclean: bool) -> None:
+        """Refuse what is not ours. All of it is read only where a run did not come to its end, or where another format kept less."""
         db = self.db
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        _check(db, self.path, version)
-        host = db.execute("SELECT value FROM meta WHERE key = 'host'").fetchone()
-        if host is None or host[0] != self.host:
-            known = host[0] if host else "no host"
-            raise LedgerRefused(f"{self.path}: this ledger is of {known}, not of {self.host}. Use another ledger")
+        version = check.schema(db, self.path)
+        try:
+            known = check.host_of(db, version)
+            check.records(db, self.path, version)
+            unclean = unclean or version < VERSION or not check.ended(db) or check.cut(db, self.path)
+        except LedgerBroken as error:
+            raise refusal(self.path, error) from None
+        if not connection.same_server(known, self.host, version):
+            raise LedgerRefused(
+                f"{self.path}: this ledger is of {known or 'no host'}, not of {self.host}. Use another ledger"
+            )
+        if unclean:
+            db.set_progress_handler(lambda: self._given_up, _OPCODES)
+            check.whole(db, self.path, version)
+            db.set_progress_handler(None, 0)
 
     def _prepare(self) -> None:
         db = self.db
-        _pragma(db, "journal_mode", "wal")
-        _pragma(db, "synchronous", "full", 2)
+        connection.pragma(db, "journal_mode", "wal")
+        connection.pragma(db, "synchronous", "full", 2)
         with rows.Transaction(db):
             rows.lost(db, self._now_ms())
+        self._watch = watch.Watch(self.path)
+
+    def _same(self) -> None:
+        """Raise LedgerReplaced if a name is no longer the file that was opened; what the connection holds is saved then."""
+        if self._watch is not None and (what := self._watch.difference()) is not None:
+            self.broken = watch.replaced(self.db, self.path, what)
+            raise self.broken
 
     def _born(self) -> None:
         """Give the new ledger its name, now that a selection is confirmed. In the ledger's thread."""
@@ -150,35 +182,62 @@ class SqliteLedger:
         new.unlink()
         place.sync_folder(self.path.parent)
         self.existed = True
-        self._db = _connect(self.path)
+        self._db = connection.connect(self.path)
         self._prepare()
 
     async def close(self) -> None:
         if self._closed:
             return
-        if self._worker is not None and self._broken is None:
+        if self._worker is not None and self.broken is None:
             await asyncio.wait((self._worker,))
-        await self._alone(self._close)
+        replaced = await self._alone(self._close)
         self._thread.shutdown(wait=False)
         self._closed = True
-        self._broken = self._broken or LedgerBroken(f"{self.path}: the ledger is closed")
+        self.broken = self.broken or LedgerBroken(f"{self.path}: the ledger is closed")
+        if replaced is not None:
+            raise replaced
 
-    def _close(self) -> None:
+    def _close(self) -> LedgerReplaced | None:
+        """Leave one file and let go of it. Returns the error if it turns out only now that the file is another."""
+        replaced = None
         if self._db is not None:
-            with suppress(sqlite3.Error):
-                if self.existed and self._broken is None:
-                    self._db.execute(f"PRAGMA busy_timeout = {_READER_WAIT_MS}")
-                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                    self._db.execute("PRAGMA journal_mode = DELETE")  # answers "wal" while a reader is there: fine
+            if self._watch is not None and self.broken is None:
+                try:
+                    self._same()
+                    self._rest(self._db)
+                except LedgerReplaced as error:
+                    replaced = error
             with suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
         if self._lock is not None:
-            for scratch in place.scratch_names(self.path):
-                with suppress(OSError):  # it takes back nothing that was done; the next run throws it away
-                    scratch.unlink(missing_ok=True)
+            if not isinstance(self.broken, LedgerReplaced):
+                for scratch in place.scratch_names(self.path):
+                    with suppress(OSError):  # it takes back nothing that was done; the next run throws it away
+                        scratch.unlink(missing_ok=True)
             self._lock.release()
             self._lock = None
+        return replaced
+
+    def _rest(self, db: sqlite3.Connection) -> None:
+        """Fold the write-ahead log into the file. SQLite raises, or answers "wal", while a reader is there; it may go in a moment."""
+        with suppress(sqlite3.Error):
+            db.execute(f"PRAGMA busy_timeout = {_READER_WAIT_MS}")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        for _ in range(2):
+            with suppress(sqlite3.Error):
+                if db.execute("PRAGMA journal_mode = DELETE").fetchone()[0] == "delete":
+                    return
+        with suppress(sqlite3.Error):
+            db.execute("PRAGMA busy_timeout = 0")
+        sides = [path.name for path in (place.side(self.path, suffix) for suffix in ("-wal", "-shm")) if path.exists()]
+        self.remains = (
+            f"{self.path}: somebody is reading the ledger, so {' and '.join(sides)} remain beside it. Keep these files together;"
+            " the next run folds them in"
+        )
 
     @property
     def db(self) -> sqlite3.Connection:
@@ -189,8 +248,8 @@ class SqliteLedger:
     # The line: every operation of a run goes through it, in order.
 
     def _enqueue(self, operation: Operation[Any], result: asyncio.Future[Any] | None) -> None:
-        if self._broken is not None:
-            raise self._broken
+        if self.broken is not None:
+            raise self.broken
         self._line.append(_Waiting(operation, result))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.get_running_loop().create_task(self._work())
@@ -201,26 +260,61 @@ class SqliteLedger:
         return await result
 
     async def _work(self) -> None:
-        while self._line and self._broken is None:
+        while self._line and self.broken is None:
             batch = tuple(self._line)
             self._line.clear()
             try:
-                results = await self._alone(lambda batch=batch: self._committed(batch))  # type: ignore[misc]
-            except Exception as error:  # whatever it is: nothing of the batch is in the ledger
-                self._broken = LedgerBroken(f"{self.path}: {error}")
-                self._broken.__cause__ = error
-                for waiting in (*batch, *self._line):
-                    if waiting.result is not None and not waiting.result.done():
-                        waiting.result.set_exception(self._broken)
-                        waiting.result.exception()  # seen, should its waiter be gone
+                results = await self._begun(batch)
+            except LedgerLocked as error:  # before a run: nothing happened, and nobody waits
+                _fail(batch, error)
+                continue
+            except (
+                Exception
+            ) as error:  # whatever it is: nothing of the batch is in the ledger, or nobody else will find it there
+                if not isinstance(error, (LedgerBusy, LedgerReplaced)):
+                    broken = LedgerBroken(f"{self.path}: {error}")
+                    broken.__cause__ = error
+                    error = broken
+                self.broken = error
+                _fail((*batch, *self._line), error)
                 return
             for waiting, result in zip(batch, results, strict=True):
                 if waiting.result is not None and not waiting.result.done():
                     waiting.result.set_result(result)
+            self._tell()
+
+    async def _begun(self, batch: tuple[_Waiting, ...]) -> list[Any]:
+        """Commit a batch, however long somebody else's lock keeps it from beginning: nothing has happened until then."""
+        loop = asyncio.get_running_loop()
+        since_s = loop.time()
+        while True:
+            try:
+                return await self._alone(lambda: self._committed(batch))
+            except rows.LockedOut as error:
+                if self._hooks is None:
+                    raise refusal(self.path, error) from None
+                waited_s = loop.time() - since_s
+                if not self._hooks.locked(waited_s):
+                    raise LedgerBusy(
+                        f"{self.path}: another program (a database tool, a VACUUM) has held a lock on this ledger for"
+                        f" {waited_s:.0f} s, so what was still to be recorded is in doubt"
+                    ) from None
 
     def _committed(self, batch: tuple[_Waiting, ...]) -> list[Any]:
         with rows.Transaction(self.db):
-            return [waiting.operation(self.db) for waiting in batch]
+            results = [waiting.operation(self.db) for waiting in batch]
+        self._same()
+        return results
+
+    def _tell(self) -> None:
+        """What the last look at the files showed."""
+        if (hooks := self._hooks) is None or (watch := self._watch) is None:
+            return
+        if watch.wal_bytes >= self._told_bytes:
+            self._told_bytes = 2 * watch.wal_bytes
+            hooks.grows(watch.wal_bytes)
+        if watch.free_bytes is not None and watch.free_bytes < hooks.free_disk_bytes:
+            hooks.low(watch.free_bytes)
 
     # The protocol.
 
@@ -235,11 +329,17 @@ class SqliteLedger:
     async def retry(self, retry: Retry) -> None:
         await self._do(lambda db: rows.retry(db, retry))
 
+    def attend(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+
     async def begin(self, options: str) -> None:
+        def migrated() -> None:
+            connection.migrate(self.db, VERSION, self.host)
+            if self._hooks is not None:
+                self.db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+
         try:
-            await self._alone(
-                lambda: _migrate(self.db, VERSION)
-            )  # only now: who declines can go back to an older program
+            await self._alone(migrated)  # only now: who declines can go back to an older program
         except sqlite3.Error as error:
             raise refusal(self.path, error) from None
         row = (__version__, options, self._now_ms())
@@ -284,11 +384,11 @@ class SqliteLedger:
         await self._do(lambda _db: None)
 
     async def counts(self, selected: bool) -> Counts:
-        def counted(db: sqlite3.Connection) -> Counts:
-            rows.check_counts(db)
-            return rows.counts_of(db, selected)
+        return await self._do(lambda db: rows.counts_of(db, selected))
 
-        return await self._do(counted)
+    def committed(self) -> tuple[Counts, Counts]:
+        saved = self.broken.saved if isinstance(self.broken, LedgerReplaced) else None
+        return committed_counts(self.path if saved is None else Path(saved))
 
     async def end(self, stops: tuple[Stop, ...]) -> None:
         why = "; ".join(f"{stop.why.value}: {stop.detail}" if stop.detail else stop.why.value for stop in stops)
@@ -298,14 +398,11 @@ class SqliteLedger:
         await self._do(lambda db: db.execute(update, row).rowcount)
 
 
-def committed_counts(path: Path) -> tuple[Counts, Counts]:
-    """The selection's orders and all orders, as a reader sees them: for a ledger that can no longer be written. LedgerRefused."""
-    with closing(connect_read_only(path)) as db:
-        try:
-            db.execute("BEGIN")
-            return rows.counts_of(db, True), rows.counts_of(db, False)
-        except sqlite3.Error as error:
-            raise refusal(path, error) from None
+def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if waiting.result is not None and not waiting.result.done():
+            waiting.result.set_exception(error)
+            waiting.result.exception()  # seen, should its waiter be gone
 
 
 class _SqliteStaging:
@@ -368,139 +465,8 @@ class _SqliteStaging:
             try:
                 self._scratch.detach(db)
                 self._ledger._born()
+                self._ledger._same()
             except OSError as error:  # the ledger's name may not outlive a power cut, for one: nothing may be sent
                 raise refusal(self._ledger.path, error) from None
 
         await self._step(confirm)
-
-
-# The connection.
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(
-        f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False, timeout=10
-    )
-    db.create_function("crc", -1, crc, deterministic=True)
-    for pragma in (
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-        "foreign_keys = OFF",
-        "fullfsync = ON",
-        "cache_size = -16000",
-    ):
-        db.execute(f"PRAGMA {pragma}")
-    return db
-
-
-def connect_read_only(path: Path) -> sqlite3.Connection:
-    """A reader's connection, beside a run or at rest. Raises LedgerRefused, LedgerLocked."""
-    if not place.check_file(path):
-        raise LedgerRefused(f"{path}: no ledger there")
-    try:
-        try:
-            return _reader(path)
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_READONLY_ROLLBACK:
-                raise
-        _roll_back(place.real(path))
-        return _reader(path)
-    except sqlite3.Error as error:
-        raise refusal(path, error) from None
-
-
-def _reader(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
-    try:
-        db.execute("SELECT count(*) FROM meta").fetchone()
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _roll_back(path: Path) -> None:
-    """Undo what a run had half done when it was killed while it opened or closed the ledger: no reader can, and none sees it."""
-    lock = place.Lock(path)
-    try:
-        with closing(_connect(path)) as db:
-            db.execute("SELECT count(*) FROM meta").fetchone()
-    finally:
-        lock.release()
-
-
-def _pragma(db: sqlite3.Connection, name: str, value: str, answer: object = None) -> None:
-    """Set a pragma and read it back: after an I/O error SQLite answers with the old value and raises nothing."""
-    db.execute(f"PRAGMA {name} = {value}").fetchall()  # its error comes after its answer, to whoever reads to the end
-    got = db.execute(f"PRAGMA {name}").fetchone()[0]
-    if got != (value if answer is None else answer):
-        error = sqlite3.OperationalError(f"PRAGMA {name} stays {got}")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
-        raise error
-
-
-def _create(db: sqlite3.Connection, host: str) -> None:
-    _pragma(db, "journal_mode", "delete")
-    _pragma(db, "synchronous", "full", 2)
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    _migrate(db, VERSION)
-    with rows.Transaction(db):
-        db.execute("INSERT INTO meta VALUES ('host', ?)", (host,))
-
-
-def _migrate(db: sqlite3.Connection, to: int) -> None:
-    for version in range(db.execute("PRAGMA user_version").fetchone()[0], to):
-        with rows.Transaction(db):
-            for statement in MIGRATIONS[version].split(";\n"):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {version + 1}")
-
-
-def refusal(path: Path, error: Exception) -> BulkDeleteError:
-    said = " ".join(str(error).split())  # it may quote a table's definition, in lines
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    if isinstance(error, OSError):
-        said, code = error.strerror or said, sqlite3.SQLITE_IOERR
-    if code == sqlite3.SQLITE_BUSY:
-        return LedgerLocked(f"{path}: somebody is reading this ledger (an export, a database tool). Wait for it to end")
-    if code in _NOT_THE_FILE:
-        return LedgerRefused(
-            f"{path}: cannot be used ({said}). Check the folder and the disk, or name another ledger with --ledger"
-        )
-    return LedgerRefused(f"{path}: damaged ({said}). Keep the file, and start again from a copy or with another ledger")
-
-
-def _shape(db: sqlite3.Connection) -> set[tuple[Any, ...]]:
-    """The tables, the views and the names of the states: what every other row is read through."""
-    return {
-        *db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"),
-        *db.execute("SELECT state, outcome FROM states ORDER BY state"),
-    }
-
-
-def _check(db: sqlite3.Connection, path: Path, version: int) -> None:
-    """Refuse a ledger of this version that has been changed by anything but us: pages, rows, counts. 2 s per million orders."""
-    verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":
-        raise refusal(path, sqlite3.DatabaseError(verdict))
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as ours:
-        _migrate(ours, version)
-        if not _shape(ours) <= _shape(db):
-            raise LedgerRefused(f"{path}: damaged (its tables or views have changed). Keep the file, and use a copy")
-    for since, table, columns in (
-        (1, "orders", ORDER_COLUMNS),
-        (1, "intents", INTENT_COLUMNS),
-        (1, "attempts", ATTEMPT_COLUMNS),
-        (1, "inputs", INPUT_COLUMNS),
-        (1, "runs", RUN_COLUMNS),
-        (2, "pace", PACE_COLUMNS),
-    ):
-        if version < since:
-            continue
-        bad = db.execute(f"SELECT count(*) FROM {table} WHERE crc IS NOT crc({columns})").fetchone()[0]
-        if bad:
-            raise LedgerRefused(f"{path}: damaged ({bad} rows of {table} have changed). Keep the file, and use a copy")
-    try:
-        rows.check_counts(db)
-    except LedgerBroken as error:
-        raise LedgerRefused(f"{path}: damaged ({error}). Keep the file, and use a copy") from None

@@ -15,17 +15,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from bulkdelete.core.summary import conserved
-from bulkdelete.errors import NothingSent
+from bulkdelete.errors import LedgerBroken, NothingSent
 from bulkdelete.ledger import Facts, Retry, Tally, place
-from bulkdelete.ledger.rows import Transaction, recount
-from bulkdelete.ledger.schema import SCRATCH, crc
-from bulkdelete.model import Counts, Doubts, Order, Origin, Reject, State
+from bulkdelete.ledger.rows import Transaction, kept_counts, recount
+from bulkdelete.ledger.schema import ORDER_COLUMNS, SCRATCH, crc
+from bulkdelete.model import OPEN, Counts, Doubts, Order, Origin, Reject, State
 
 __all__ = ["Scratch", "selected_facts"]
 
 _SHOWN = 20  # rejects and duplicates that a proposal lists
 _ENDS = 3  # orders shown at either end of a proposal
+_ACCOUNTS = 100  # accounts that a proposal names
 _BATCH = 10_000  # rows handed to SQLite at a time
+
+_CHANGED = f"o.crc IS NOT crc({', '.join('o.' + column for column in ORDER_COLUMNS.split(', '))})"
 
 _RESENDS = "(:doubts = 'resend' OR (:doubts IS NULL AND NOT {revert_stock}))"
 
@@ -79,10 +82,14 @@ UPDATE orders SET selected = 0,
 
 
 class Scratch:
-    """The staging area of one proposal: attach, add every input, look at the facts once, confirm or not, detach."""
+    """The staging area of one proposal: attach, add every input, look at the facts once, confirm or not, detach.
 
-    def __init__(self, path: Path) -> None:
+    `ledger`: the name under which the connection has the ledger.
+    """
+
+    def __init__(self, path: Path, ledger: str = "main") -> None:
         self._path = path
+        self._ledger = ledger
         self._tallies: tuple[Tally, ...] = ()
 
     def attach(self, db: sqlite3.Connection) -> None:
@@ -132,19 +139,31 @@ class Scratch:
         )
 
     def facts(self, db: sqlite3.Connection, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
-        """What a run of all that was added would do. `tallies` bring the readers' numbers; orders and duplicates are counted here."""
-        for statement in (_GROUP, _BY_KEY, _BY_ID, _TWO_ACCOUNTS, _OTHER_ACCOUNT, _OTHER_STOCK, _REJECT):
+        """What a run of all that was added would do. `tallies` bring the readers' numbers; orders and duplicates are counted here.
+
+        The ledger's rows that this rests on are checked: raises sqlite3.DatabaseError, as for a damaged page, if one has changed.
+        """
+        for statement in (_GROUP, _BY_KEY, _BY_ID):
+            db.execute(statement)
+        known = (
+            f"FROM scratch.staged s CROSS JOIN {self._ledger}.orders o USING (account_id, order_id) WHERE {_CHANGED}"
+        )
+        still_open = f"FROM {self._ledger}.orders o WHERE o.state < 3 AND {_CHANGED}"
+        for changed in (known, still_open):
+            if (row := db.execute(f"SELECT o.account_id, o.order_id {changed} LIMIT 1").fetchone()) is not None:
+                raise sqlite3.DatabaseError(f"the row of order {row[1]} of account {row[0]} has changed")
+        for statement in (_TWO_ACCOUNTS, _OTHER_ACCOUNT, _OTHER_STOCK, _REJECT):
             db.execute(statement)
         self._tallies = tuple(self._counted(db, index, tally) for index, tally in enumerate(tallies))
         goes = f"(o.state IS NULL OR o.state IN (0, 1) OR (o.state = 2 AND {_RESENDS.format(revert_stock='o.revert_stock')}))"
-        known = "scratch.staged s LEFT JOIN orders o USING (account_id, order_id) WHERE s.why IS NULL"
+        rows = "scratch.staged s LEFT JOIN orders o USING (account_id, order_id) WHERE s.why IS NULL"
         orders, new, waiting, doubtful, settled, to_send, returning = db.execute(
             f"""SELECT count(*), total(o.state IS NULL), total(o.state IN (0, 1)), total(o.state = 2), total(o.state > 2),
-                  total({goes}), total({goes} AND s.revert_stock) FROM {known}""",
+                  total({goes}), total({goes} AND s.revert_stock) FROM {rows}""",
             {"doubts": doubts},
         ).fetchone()
         left_alone = db.execute(
-            """SELECT count(*) FROM orders o WHERE o.state IN (0, 1, 2) AND NOT EXISTS (
+            """SELECT count(*) FROM orders o WHERE o.state < 3 AND NOT EXISTS (
                  SELECT 1 FROM scratch.staged s WHERE s.account_id = o.account_id AND s.order_id = o.order_id)"""
         ).fetchone()[0]
         duplicates = db.execute(
@@ -156,14 +175,15 @@ class Scratch:
         rejects = db.execute("SELECT * FROM scratch.rejects ORDER BY input, line LIMIT ?", (_SHOWN,)).fetchall()
         first, last = (
             db.execute(
-                f"""SELECT s.account_id, s.order_id, s.revert_stock, s.input, s.line FROM {known} AND {goes}
+                f"""SELECT s.account_id, s.order_id, s.revert_stock, s.input, s.line FROM {rows} AND {goes}
                     ORDER BY s.account_id {way}, s.order_id {way} LIMIT {_ENDS}""",
                 {"doubts": doubts},
             ).fetchall()
             for way in ("ASC", "DESC")
         )
         accounts = db.execute(
-            "SELECT DISTINCT account_id FROM scratch.staged WHERE why IS NULL ORDER BY 1 LIMIT 100"
+            "SELECT DISTINCT account_id FROM scratch.staged WHERE why IS NULL ORDER BY 1 LIMIT ?",
+            (_ACCOUNTS,),
         ).fetchall()
         path = [tally.path for tally in tallies]
         return Facts(
@@ -236,40 +256,53 @@ class Scratch:
 
 
 def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry | None) -> Facts:
-    """The facts of the last confirmed selection."""
-    retried = "0"
+    """The facts of the last confirmed selection. It reads what is open, and settled orders only for `retry`.
+
+    Raises LedgerBroken if an order that is to be sent has changed, or if open orders are missing or too many.
+    """
+    among, retried = "o.state < 3", "0"
     if retry is not None:
-        retried = f"""(state = {retry.state.value} AND (:status IS NULL OR :status = (
+        retried = f"""(o.state = {retry.state.value} AND (:status IS NULL OR :status = (
             SELECT a.status FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id AND a.n = o.attempts)))"""
+        among = f"(o.state < 3 OR o.state = {retry.state.value})"
     values = {"doubts": doubts, "status": retry.status if retry else None}
-    goes = f"(state IN (0, 1) OR (state = 2 AND {_RESENDS.format(revert_stock='revert_stock')}) OR {retried})"
-    orders, waiting, doubtful, settled, to_send, returning = db.execute(
-        f"""SELECT count(*), total(state IN (0, 1)), total(state = 2), total(state > 2), total({goes}),
-              total({goes} AND revert_stock)
-            FROM orders o WHERE selected = 1""",
+    goes = f"(o.state IN (0, 1) OR (o.state = 2 AND {_RESENDS.format(revert_stock='o.revert_stock')}) OR {retried})"
+    still_open, to_send, returning, changed = db.execute(
+        f"""SELECT total(o.state < 3), total({goes}), total({goes} AND o.revert_stock), total({_CHANGED})
+            FROM orders o WHERE o.selected = 1 AND {among}""",
         values,
     ).fetchone()
-    left_alone = db.execute("SELECT count(*) FROM orders WHERE selected = 0 AND state IN (0, 1, 2)").fetchone()[0]
+    if changed:
+        raise LedgerBroken(f"damaged: {int(changed)} rows of orders have changed")
+    counted: dict[tuple[bool, State], int] = {}
+    accounts = set()
+    for account, selected, state, n in kept_counts(db):
+        key = (bool(selected), State(state))
+        counted[key] = counted.get(key, 0) + n
+        if selected:
+            accounts.add(account)
+    waiting = counted.get((True, State.PENDING), 0) + counted.get((True, State.FAILED), 0)
+    doubtful = counted.get((True, State.IN_DOUBT), 0)
+    orders = sum(n for (selected, _), n in counted.items() if selected)
+    if waiting + doubtful != still_open:
+        raise LedgerBroken("damaged: the kept counts disagree with the orders")
     first, last = (
         db.execute(
-            f"""SELECT account_id, order_id, revert_stock, path, line FROM orders o JOIN inputs USING (input_id)
-                WHERE selected = 1 AND {goes} ORDER BY account_id {way}, order_id {way} LIMIT {_ENDS}""",
+            f"""SELECT o.account_id, o.order_id, o.revert_stock, path, line FROM orders o JOIN inputs USING (input_id)
+                WHERE o.selected = 1 AND {among} AND {goes} ORDER BY o.account_id {way}, o.order_id {way} LIMIT {_ENDS}""",
             values,
         ).fetchall()
         for way in ("ASC", "DESC")
     )
-    accounts = db.execute(
-        "SELECT DISTINCT account_id FROM counts WHERE selected = 1 AND orders > 0 ORDER BY 1 LIMIT 100"
-    ).fetchall()
     return Facts(
         orders=orders,
-        waiting=int(waiting),
-        doubtful=int(doubtful),
-        settled=int(settled),
+        waiting=waiting,
+        doubtful=doubtful,
+        settled=orders - waiting - doubtful,
         to_send=int(to_send),
         returning=int(returning),
-        left_alone=left_alone,
-        accounts=tuple(account for (account,) in accounts),
+        left_alone=sum(n for (selected, state), n in counted.items() if not selected and state in OPEN),
+        accounts=tuple(sorted(accounts)[:_ACCOUNTS]),
         first=tuple(Order(a, o, bool(r), Origin(path, line)) for a, o, r, path, line in first),
         last=tuple(Order(a, o, bool(r), Origin(path, line)) for a, o, r, path, line in reversed(last)),
     )

@@ -1,22 +1,37 @@
-"""One row an order, as CSV or JSON lines. It streams: memory does not grow with the ledger."""
+"""One row an order, as CSV or JSON lines. It streams: memory does not grow with the ledger.
+
+The ledger is read page by page, and between two pages nothing of it is open, so that whoever reads slowly (`export | less`) holds up
+no run. Each page is of one moment; an order that a run settles meanwhile is written as it was when its page was read. Every row is
+checked, those that are not asked for, too; the counts are compared with them if no run has worked in between.
+"""
 
 from __future__ import annotations
 
 import csv
 import enum
+import itertools
 import json
 import re
-from collections.abc import Callable
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from bulkdelete.ledger.sqlite import connect_read_only
+from bulkdelete.errors import LedgerBroken
+from bulkdelete.ledger import place
+from bulkdelete.ledger.connection import refusal
+from bulkdelete.ledger.reading import UNREADABLE, connect_read_only
+from bulkdelete.ledger.rows import kept_counts, sound
+from bulkdelete.ledger.schema import RUN_COLUMNS
 from bulkdelete.model import State
+from bulkdelete.report.results import ALL, COLUMNS, Row, files_of, result, stored
 
 __all__ = ["Format", "export", "safe_cell"]
 
 _TEXTS = ("message", "file")
+_PAGE = 2_000  # orders read at a time: 2 MB, some hundredths of a second
 
 # Where a cell would begin with a sign of a formula, also behind blanks and quotes and in the wide form.
 _SPLITS = r";|\t\r\n\v\f\x85\u2028\u2029"
@@ -30,36 +45,74 @@ class Format(enum.StrEnum):
 
 def export(path: Path, out: TextIO, form: Format, outcomes: frozenset[State]) -> int:
     """Write the rows of these outcomes (all, if none is named) to `out`; returns how many. Raises LedgerRefused, OSError."""
-    with closing(connect_read_only(path)) as db:
-        names = [state.label for state in sorted(outcomes or set(State))]
-        marks = ", ".join("?" * len(names))
-        rows = db.execute(f"SELECT * FROM results WHERE outcome IN ({marks}) ORDER BY account_id, order_id", names)
-        columns = [column[0] for column in rows.description]
-        write = _csv(out, columns) if form is Format.CSV else _jsonl(out, columns)
-        written = 0
-        for row in rows:
-            write(row)
-            written += 1
-        return written
+    labels = {state.label for state in outcomes or State}
+    written = 0
+    pages = _pages(path)
+    first = next(pages, [])  # before anything is written: it may be no ledger
+    write = _csv(out) if form is Format.CSV else _jsonl(out)
+    for page in itertools.chain([first], pages):
+        wanted = [row for row in page if row[2] in labels]
+        write(wanted)
+        written += len(wanted)
+    return written
 
 
-_Row = tuple[Any, ...]
+def _pages(path: Path) -> Iterator[list[Row]]:
+    """The rows of `results`, in order. Raises LedgerRefused if one is not what we wrote, or if the counts disagree with all of them."""
+    after, tally = (0, 0), Counter[tuple[int, int, int]]()
+    running = place.is_locked(place.real(path))
+    began: object = None
+    while True:
+        with closing(connect_read_only(path)) as db:
+            try:
+                db.execute("BEGIN")
+                began = began or _moment(db)
+                files = files_of(db)
+                found = stored(db, ALL, after, _PAGE)
+                rows = [result(row, files) for row in found]
+                tally.update((account, selected, state) for account, _, _, state, selected, *_ in found)
+                if not found:
+                    running = running or place.is_locked(place.real(path))
+                    if not running and _moment(db) == began and _counted(db) != tally:
+                        raise LedgerBroken("the kept counts disagree with the orders")
+            except UNREADABLE as error:
+                raise refusal(path, error) from None
+        if not found:
+            return
+        after = found[-1][:2]
+        yield rows
 
 
-def _csv(out: TextIO, columns: list[str]) -> Callable[[_Row], None]:
+def _counted(db: sqlite3.Connection) -> dict[tuple[int, int, int], int]:
+    return {(account, selected, state): n for account, selected, state, n in kept_counts(db)}
+
+
+def _moment(db: sqlite3.Connection) -> object:
+    """What is another whenever a run has worked: its row, the inputs, the counts."""
+    run = db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
+    inputs = db.execute("SELECT max(input_id) FROM inputs").fetchone()
+    return run and sound("runs", run), inputs, kept_counts(db)
+
+
+def _csv(out: TextIO) -> Callable[[list[Row]], object]:
     writer = csv.writer(out, strict=True)
-    writer.writerow(columns)
-    texts = [column in _TEXTS for column in columns]
+    writer.writerow(COLUMNS)
+    texts = [COLUMNS.index(name) for name in _TEXTS]
 
-    def write(row: _Row) -> None:
-        writer.writerow([safe_cell(cell) if text else cell for cell, text in zip(row, texts, strict=True)])
+    def write(rows: list[Row]) -> None:
+        for row in rows:
+            cells = list(row)
+            for n in texts:
+                cells[n] = safe_cell(cells[n])
+            writer.writerow(cells)
 
     return write
 
 
-def _jsonl(out: TextIO, columns: list[str]) -> Callable[[_Row], None]:
-    def write(row: _Row) -> None:
-        out.write(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) + "\n")
+def _jsonl(out: TextIO) -> Callable[[list[Row]], object]:
+    def write(rows: list[Row]) -> None:
+        for row in rows:
+            out.write(json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False) + "\n")
 
     return write
 

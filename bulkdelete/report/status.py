@@ -1,4 +1,4 @@
-"""What a ledger says at this moment: counts, the last run, the pace, the doubts."""
+"""What a ledger says at this moment: counts, the last run, the pace, the doubts. Each row that is shown is checked."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Any
 
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.intake.cells import escaped
-from bulkdelete.ledger import place
-from bulkdelete.ledger.rows import counts_of, learned
-from bulkdelete.ledger.sqlite import connect_read_only, refusal
-from bulkdelete.model import Learned, State
+from bulkdelete.ledger import check, place
+from bulkdelete.ledger.connection import refusal
+from bulkdelete.ledger.reading import UNREADABLE, connect_read_only
+from bulkdelete.ledger.rows import counts_of, learned, sound
+from bulkdelete.ledger.schema import PACE_SINCE, RUN_COLUMNS
+from bulkdelete.model import Counts, Learned, State
+from bulkdelete.report.results import DOUBTS, files_of, result, stored
 from bulkdelete.words import duration
 
 __all__ = ["Status", "read_status", "status_json", "status_text"]
@@ -64,14 +67,12 @@ def read_status(path: Path) -> Status:
         try:
             db.execute("BEGIN")
             return _read(db, path, running)
-        except (sqlite3.Error, LedgerBroken) as error:
+        except UNREADABLE as error:
             raise refusal(path, error) from None
 
 
 def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
-    outcomes = dict(db.execute("SELECT outcome, orders FROM summary").fetchall())
-    counts = counts_of(db, selected=True)
-    selected = {state.label: n for state in State if (n := counts[state])}
+    outcomes, selected = _labels(counts_of(db, selected=False)), _labels(counts_of(db, selected=True))
     requests, limited, last_ms = db.execute(
         "SELECT total(sent IS NOT 0), total(status IS 429), max(answered_ms) FROM attempts"
     ).fetchone()
@@ -81,34 +82,43 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
         n, first_ms = db.execute(settled, (last_ms - _PACE_WINDOW_MS,)).fetchone()
         measured_s = (last_ms - first_ms) / 1000 if n > 1 else 0.0
         per_min = 60_000.0 * (n - 1) / (last_ms - first_ms) if n > 1 and last_ms > first_ms else float(n)
-    host = db.execute("SELECT value FROM meta WHERE key = 'host'").fetchone()[0]
-    keeps_pace = db.execute("PRAGMA user_version").fetchone()[0] >= 2  # older ledgers are read as they are
+    version = db.execute("PRAGMA user_version").fetchone()[0]  # older ledgers are read as they are
+    host = check.host_of(db, version) or ""
     left = selected.get("pending", 0) + selected.get("failed", 0)
-    run = db.execute(
-        "SELECT run_id, version, started_ms, stopped_ms, why FROM runs ORDER BY run_id DESC LIMIT 1"
-    ).fetchone()
-    doubts = db.execute(
-        "SELECT account_id, order_id, message, file || ':' || line FROM in_doubt ORDER BY 1, 2 LIMIT ?",
-        (_DOUBTS_SHOWN,),
-    ).fetchall()
+    run = db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
+    files = files_of(db)
+    doubts = [result(row, files) for row in stored(db, DOUBTS, (0, 0), _DOUBTS_SHOWN)]
+    if len(doubts) != min(_DOUBTS_SHOWN, outcomes.get(State.IN_DOUBT.label, 0)):
+        raise LedgerBroken("the kept counts disagree with the orders")
     return Status(
         ledger=str(path),
         host=host,
         running=running,
-        outcomes={name: int(n) for name, n in outcomes.items()},
+        outcomes=outcomes,
         selected=selected,
         in_flight=db.execute("SELECT count(*) FROM intents").fetchone()[0] if running else None,
         requests=int(requests),
         limited=int(limited),
         per_min=round(per_min, 1),
         measured_s=round(measured_s, 1),
-        learned=learned(db, host, None) if keeps_pace else None,
+        learned=learned(db, host, None) if version >= PACE_SINCE else None,
         eta_s=round(60 * left / per_min) if running and left and per_min else None,
-        last_run=None
-        if run is None
-        else {"run": run[0], "version": run[1], "started": utc(run[2]), "stopped": utc(run[3]), "why": run[4]},
-        doubts=tuple(Doubt(*row) for row in doubts),
+        last_run=None if run is None else _run(*sound("runs", run)),
+        doubts=tuple(
+            Doubt(account, order, message, f"{file}:{line}")
+            for account, order, _, _, message, _, _, file, line, *_ in doubts
+        ),
     )
+
+
+def _run(
+    run_id: int, version: str, _options: str, started_ms: int, stopped_ms: int | None, why: str | None
+) -> dict[str, Any]:
+    return {"run": run_id, "version": version, "started": utc(started_ms), "stopped": utc(stopped_ms), "why": why}
+
+
+def _labels(counts: Counts) -> dict[str, int]:
+    return {state.label: n for state in State if (n := counts[state])}
 
 
 def status_json(status: Status) -> dict[str, Any]:

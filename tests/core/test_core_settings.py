@@ -79,7 +79,12 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         ("HTTPS://api.alephcrm.com/", "https://api.alephcrm.com:443"),
         ("https://api.alephcrm.com:443/", "https://api.alephcrm.com:443"),
         ("https://api.alephcrm.com:8443", "https://api.alephcrm.com:8443"),
-        ("https://gateway.example/aleph", "https://gateway.example:443"),
+        ("https://gateway.example/aleph", "https://gateway.example:443/aleph"),
+        ("https://gateway.example/aleph/", "https://gateway.example:443/aleph"),
+        ("https://Gateway.example/Aleph//", "https://gateway.example:443/Aleph"),
+        ("https://gateway.example:8443/a/b", "https://gateway.example:8443/a/b"),
+        ("https://gateway.example/v2/aleph", "https://gateway.example:443/v2/aleph"),
+        ("https://gateway.example/av2", "https://gateway.example:443/av2"),
         ("https://192.0.2.7", "https://192.0.2.7:443"),
         ("http://localhost", "http://localhost:80"),
         ("http://LOCALHOST:8080", "http://localhost:8080"),
@@ -90,8 +95,38 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     ],
 )
 def test_where_the_key_may_go(given_url: str, host: str) -> None:
-    """https to anywhere, http to this machine only; the host's identity has one spelling."""
+    """https to anywhere, http to this machine only; the server's identity has one spelling, and its path is part of it."""
     assert url(given_url).host == host
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "right"),
+    [
+        ("https://api.alephcrm.com/v2", "/v2", "https://api.alephcrm.com"),
+        ("https://api.alephcrm.com/v2/", "/v2", "https://api.alephcrm.com"),
+        ("https://api.alephcrm.com/v2/orders", "/v2/orders", "https://api.alephcrm.com"),
+        ("https://gateway.example/staging/V2/Orders/", "/V2/Orders", "https://gateway.example/staging"),
+        ("http://127.0.0.1:8810/v2//", "/v2", "http://127.0.0.1:8810"),
+    ],
+)
+def test_a_url_that_says_what_is_added_to_it(text: str, part: str, right: str) -> None:
+    """The refusal names the part and the right URL, which is taken."""
+    with pytest.raises(UsageError) as refused:
+        url(text)
+    assert (
+        str(refused.value)
+        == f"--api-url ends in {part}, which is added to it for each request. Write --api-url {right}"
+    )
+    assert url(right).api_url == right
+
+
+@pytest.mark.parametrize(
+    "text", ["https://gateway.example/a/../b", "https://gateway.example/./a", "https://gateway.example/.."]
+)
+def test_a_path_that_is_another(text: str) -> None:
+    """A ledger's server has one name: no path that means another one."""
+    with pytest.raises(UsageError, match="in its path"):
+        url(text)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from bulkdelete.model import Counts, Scope, State, Stop, Why
 # The exit table of the design, once more by hand.
 CODE = {
     "ledger": 6,
+    "ledger_replaced": 6,
     "credentials": 4,
     "not_understood": 5,
     "certificate": 5,
@@ -33,6 +34,8 @@ CODE = {
     "terminated": 143,
     "outage": 75,
     "max_time": 75,
+    "ledger_locked": 75,
+    "disk_full": 75,
 }
 ORDER = (2, 3, 6, 4, 5, 130, 143, 75, 1, 0)
 GOOD = Counts({7: {State.DELETED: 3, State.NOT_FOUND: 1, State.PRESUMED_DELETED: 1}})
@@ -95,6 +98,8 @@ def test_every_error_has_an_exit_code() -> None:
         "NothingSent": 3,
         "LedgerRefused": 6,
         "LedgerBroken": 6,
+        "LedgerReplaced": 6,
+        "LedgerBusy": 75,
         "LedgerLocked": 75,
     }
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerRefused
-from bulkdelete.ledger import sqlite
+from bulkdelete.ledger import connection
+from bulkdelete.ledger import sqlite as backend
 from bulkdelete.ledger.planning import planning
+from bulkdelete.ledger.reading import committed_counts
 from bulkdelete.ledger.rows import learned
 from bulkdelete.ledger.schema import VERSION
-from bulkdelete.ledger.sqlite import SqliteLedger, committed_counts
+from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import Learned, State
 from bulkdelete.report.status import read_status
 from tests.ledger.scene import (
@@ -95,8 +97,12 @@ async def test_recent_requests_are_those_that_may_have_cost_quota(tmp_path: Path
 async def old(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ledger as version 1 left it: order 1 is deleted, order 2 waits."""
     with monkeypatch.context() as then:
-        then.setattr(sqlite, "VERSION", 1)
+        for module in (backend, connection):
+            then.setattr(module, "VERSION", 1)
         await first(path)
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("INSERT INTO meta VALUES ('host', ?)", (HOST,))  # format 3 writes it with its migration
+            db.commit()
     assert ask(path, "PRAGMA user_version") == [(1,)]
     assert ask(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'pace'") == [(0,)]
 

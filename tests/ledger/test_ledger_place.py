@@ -19,8 +19,9 @@ import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerLocked, LedgerRefused
 from bulkdelete.ledger import place
+from bulkdelete.ledger.reading import connect_read_only
 from bulkdelete.ledger.schema import APPLICATION_ID, VERSION
-from bulkdelete.ledger.sqlite import SqliteLedger, connect_read_only
+from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import State
 from tests.ledger.scene import (
     HOST,
@@ -28,7 +29,6 @@ from tests.ledger.scene import (
     arm,
     ask,
     child,
-    everything,
     first,
     names,
     opened,
@@ -450,15 +450,3 @@ def test_a_disk_with_too_little_room(tmp_path: Path) -> None:
     place.check_disk(tmp_path / "l.db", 1)
     with pytest.raises(LedgerRefused, match=r"MiB free.*--ledger"):
         place.check_disk(tmp_path / "l.db", 10**18)
-
-
-async def test_additions_of_the_user(tmp_path: Path) -> None:
-    """A view that a person added with another tool is no damage."""
-    path = tmp_path / "l.db"
-    async with opened(path) as ledger:
-        await arm(ledger, orders(1))
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("CREATE VIEW mine AS SELECT * FROM results WHERE account_id = 7")
-    async with opened(path) as ledger:
-        assert await states(ledger) == {"pending": 1}
-    assert everything(path, ("mine",)) == {"mine": ask(path, "SELECT * FROM results")}

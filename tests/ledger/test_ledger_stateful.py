@@ -26,7 +26,8 @@ from hypothesis.stateful import (
 )
 
 from bulkdelete.ledger import Facts, Passing, Retry, sqlite
-from bulkdelete.ledger.sqlite import SqliteLedger, connect_read_only
+from bulkdelete.ledger.reading import connect_read_only
+from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import OPEN, Doubts, Intent, Learned, Order, Origin, Reject, State, Task
 from tests.ledger.scene import HOST, Clock, arm, ids, in_memory, labels, order, pending, propose, settle
 

@@ -92,12 +92,18 @@ async def test_counts_by_account(tmp_path: Path) -> None:
 
 
 async def test_counts_that_disagree(tmp_path: Path) -> None:
-    """Counts that differ from a scan stop the run: conservation is checked at every end."""
+    """Counts that somebody else changed stop the run, and so does one that would become less than nothing."""
     async with opened(tmp_path / "l.db") as ledger:
         await arm(ledger, orders(1, 2))
         ledger.db.execute("UPDATE counts SET orders = 3")
-        with pytest.raises(LedgerBroken, match="disagree"):
+        with pytest.raises(LedgerBroken, match="row of counts has changed"):
             await ledger.counts(selected=True)
+    async with opened(tmp_path / "m.db") as ledger:
+        await arm(ledger, orders(1))
+        await ledger.begin("")
+        ledger.db.execute("DELETE FROM counts")
+        with pytest.raises(LedgerBroken, match="disagree"):
+            await send(ledger, {1: State.DELETED})
 
 
 async def test_the_timeline(tmp_path: Path) -> None:

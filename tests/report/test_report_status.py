@@ -168,7 +168,7 @@ async def test_invariant_07_status_after_a_kill_in_mid_transaction(tmp_path: Pat
         db.execute("PRAGMA cache_size = 1")  # so the transaction is in the file before its end
         db.execute("BEGIN IMMEDIATE")
         db.execute("UPDATE orders SET state = 3")
-        db.executemany("INSERT INTO meta VALUES (?, ?)", ((str(n), "x" * 500) for n in range(100)))
+        db.executemany("INSERT INTO meta VALUES (?, ?, 0)", ((str(n), "x" * 500) for n in range(100)))
         for suffix in ("", "-journal"):
             shutil.copy(f"{path}{suffix}", f"{killed}{suffix}")
     lock = place.Lock(killed)

@@ -32,6 +32,12 @@ def test_invariant_41_locks_of_others(record: Record, name: str) -> None:
     befallen(record, name)
 
 
+@pytest.mark.parametrize("name", named(34))
+def test_invariant_34_the_ledger_is_the_file_that_was_opened(record: Record, name: str) -> None:
+    """Removed or replaced in mid-run: exit 6, nothing more is sent, and what the run knew is in a new file that is gone on with."""
+    befallen(record, name)
+
+
 @pytest.mark.soak
 def test_whatever_befalls_a_run(record: Record) -> None:
     """The same, many times."""

@@ -15,6 +15,8 @@ from tests.rigs.kill.server import Held, Server
 
 __all__ = ["Event", "Scene", "nothing_more"]
 
+_STILL_S = 0.2  # no request has come for so long: none will
+
 
 @dataclass
 class Scene:
@@ -43,9 +45,15 @@ class Scene:
 
     def in_mid_run(self) -> bool:
         """Wait for the nth request, and hold it and all that come after it, before or after the server has acted: the process has
-        requests out. `server.let_go` ends it. False if the run ended before."""
+        requests out, and no more come. `server.let_go` ends it. False if the run ended before."""
         self.server.hold(self.nth, self.rng.choice(list(Held)))
-        return self.sees(lambda: self.server.held)
+        held = 0
+        while held != self.server.held or not held:
+            if not self.sees(lambda: self.server.held):
+                return False
+            held = self.server.held
+            time.sleep(_STILL_S)
+        return True
 
     def on_its_way(self) -> bool:
         """Wait for the nth request and a little longer, and hold nothing. False if the run ended before."""

@@ -58,6 +58,7 @@ def _tell(name: str, event: Event, seed: int, report: Report) -> None:
         finally:
             for child in scene.started:
                 child.kill()
+                child.wait()
 
 
 def _befallen(name: str, event: Event, scene: Scene, report: Report) -> None:

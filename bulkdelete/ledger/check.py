@@ -1,0 +1,123 @@
+"""Whether a ledger is what we made: its schema, its host, its rows, its counts. It only reads, and decides nothing else.
+
+The schema is compared by everybody before anything of it is used: a trigger would send what nobody confirmed, a view could loop for
+ever. The whole file is read only if it may be unsound; else each row is checked when it is touched (`rows.sound`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from bulkdelete.errors import LedgerBroken, LedgerRefused
+from bulkdelete.ledger import connection, rows
+from bulkdelete.ledger.schema import (
+    ATTEMPT_COLUMNS,
+    CHECKED_SINCE,
+    COUNT_COLUMNS,
+    INPUT_COLUMNS,
+    INTENT_COLUMNS,
+    META_COLUMNS,
+    ORDER_COLUMNS,
+    PACE_COLUMNS,
+    PACE_SINCE,
+    RUN_COLUMNS,
+    VERSION,
+    crc,
+)
+
+__all__ = ["cut", "ended", "host_of", "records", "schema", "whole"]
+
+# ANALYZE makes these: they hold estimates for SQLite's planner, and no row of ours is read through them.
+_STATISTICS = frozenset(
+    ("table", name, name, f"CREATE TABLE {name}({columns})")
+    for name, columns in (("sqlite_stat1", "tbl,idx,stat"), ("sqlite_stat4", "tbl,idx,neq,nlt,ndlt,sample"))
+)
+_ROWS_MAX = 100  # of a schema that is read; ours has 20
+
+
+def schema(db: sqlite3.Connection, path: Path, name: str = "main") -> int:
+    """The ledger's version, if its schema is exactly that version's. LedgerRefused if anything else is in it, or something is not."""
+    version: int = db.execute(f"PRAGMA {name}.user_version").fetchone()[0]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as ours:
+        ours.create_function("crc", -1, crc, deterministic=True)
+        connection.migrate(ours, min(version, VERSION), "")
+        wanted, found = _schema(ours, "main"), _schema(db, name) - _STATISTICS
+        if more := sorted(f"{kind} {what}" for kind, what, _, _ in found - wanted):
+            raise LedgerRefused(
+                f"{path}: damaged ({more[0]} is no part of a ledger, or was changed). If you added it, take it out with a database"
+                " tool; else keep the file, and use a copy"
+            )
+        if found != wanted or _states(ours, "main") != _states(db, name):
+            raise LedgerRefused(f"{path}: damaged (its tables or views have changed). Keep the file, and use a copy")
+    return version
+
+
+def _schema(db: sqlite3.Connection, name: str) -> set[tuple[Any, ...]]:
+    """What SQLite knows the tables, views, indexes and triggers by; blanks in their texts say nothing."""
+    found = db.execute(f"SELECT type, name, tbl_name, sql FROM {name}.sqlite_schema LIMIT {_ROWS_MAX}")
+    return {(kind, what, table, sql and " ".join(str(sql).split())) for kind, what, table, sql in found}
+
+
+def _states(db: sqlite3.Connection, name: str) -> list[tuple[Any, ...]]:
+    """The names of the states: every row is read through them."""
+    return db.execute(f"SELECT state, outcome FROM {name}.states ORDER BY state LIMIT {_ROWS_MAX}").fetchall()
+
+
+def host_of(db: sqlite3.Connection, version: int, name: str = "main") -> str | None:
+    """The server that the ledger is about; None if it does not say. Raises LedgerBroken if that was changed."""
+    columns = f"{META_COLUMNS}, crc" if version >= CHECKED_SINCE else META_COLUMNS
+    row = db.execute(f"SELECT {columns} FROM {name}.meta WHERE key = 'host'").fetchone()
+    if row is None:
+        return None
+    return str(rows.sound("meta", row)[1] if version >= CHECKED_SINCE else row[1])
+
+
+def ended(db: sqlite3.Connection) -> bool:
+    """Whether the last run noted its end."""
+    row = db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
+    return row is None or rows.sound("runs", row)[4] is not None
+
+
+def cut(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file is shorter than it says."""
+    pages, bytes_each = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return path.stat().st_size < int(pages * bytes_each)
+
+
+def records(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """Refuse a ledger of this version if a row of its small tables has been changed: all but orders and attempts."""
+    _rows(
+        db,
+        path,
+        version,
+        (1, "intents", INTENT_COLUMNS),
+        (1, "inputs", INPUT_COLUMNS),
+        (1, "runs", RUN_COLUMNS),
+        (PACE_SINCE, "pace", PACE_COLUMNS),
+        (CHECKED_SINCE, "counts", COUNT_COLUMNS),
+    )
+
+
+def whole(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """Refuse a ledger of this version whose pages, rows or counts have been changed by anything but us. 8 s per million orders."""
+    verdict = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise connection.refusal(path, sqlite3.DatabaseError(verdict))
+    records(db, path, version)
+    _rows(db, path, version, (1, "orders", ORDER_COLUMNS), (1, "attempts", ATTEMPT_COLUMNS))
+    try:
+        rows.check_counts(db)
+    except LedgerBroken as error:
+        raise LedgerRefused(f"{path}: damaged ({error}). Keep the file, and use a copy") from None
+
+
+def _rows(db: sqlite3.Connection, path: Path, version: int, *tables: tuple[int, str, str]) -> None:
+    for since, table, columns in tables:
+        if version < since:
+            continue
+        bad = db.execute(f"SELECT count(*) FROM {table} WHERE crc IS NOT crc({columns})").fetchone()[0]
+        if bad:
+            raise LedgerRefused(f"{path}: damaged ({bad} rows of {table} have changed). Keep the file, and use a copy")

@@ -1,0 +1,64 @@
+"""The connections of those who only read a ledger: status, export, plan, and a run that can no longer write."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from bulkdelete.errors import LedgerBroken, LedgerRefused
+from bulkdelete.ledger import check, connection, place, rows
+from bulkdelete.model import Counts
+
+__all__ = ["UNREADABLE", "committed_counts", "connect_read_only"]
+
+UNREADABLE = (sqlite3.Error, LedgerBroken, ValueError, TypeError, OverflowError)
+"""What reading may raise: rows that anybody else wrote may hold anything where we keep numbers."""
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A reader's connection, beside a run or at rest, to a ledger whose schema is ours. Raises LedgerRefused, LedgerLocked."""
+    if not place.check_file(path):
+        raise LedgerRefused(f"{path}: no ledger there")
+    try:
+        try:
+            return reader(path)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        _roll_back(place.real(path))
+        return reader(path)
+    except sqlite3.Error as error:
+        raise connection.refusal(path, error) from None
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """The same for a file that is known to be a ledger. Its schema is compared before any view of it is read."""
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
+    try:
+        connection.prepare(db)
+        check.schema(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _roll_back(path: Path) -> None:
+    """Undo what a run had half done when it was killed while it opened or closed the ledger: no reader can, and none sees it."""
+    lock = place.Lock(path)
+    try:
+        with closing(connection.connect(path)) as db:
+            db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    finally:
+        lock.release()
+
+
+def committed_counts(path: Path) -> tuple[Counts, Counts]:
+    """The selection's orders and all orders, as a reader sees them: for a ledger that can no longer be written. LedgerRefused."""
+    try:
+        with closing(connect_read_only(path)) as db:
+            db.execute("BEGIN")
+            return rows.counts_of(db, True), rows.counts_of(db, False)
+    except UNREADABLE as error:
+        raise connection.refusal(path, error) from None
