@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import Server, arguments, call, server, write
+from tests.cli.test_commands import call, write
+from tests.cli.test_simulate import serving
 from tests.process import PROGRAM, environment
-
-__all__ = ["server"]
 
 IDS = list(range(8_520_001, 8_521_001))
 GIVEN = ("--account-id", "1", "--keep-stock")
@@ -32,24 +32,21 @@ def mounted(mount: str, command: list[str], before: str = "true", **variables: s
 PIPED = "{ echo orderId; seq 8520001 8521000; } |"
 
 
-def piped(server: Server, folder: Path) -> list[str]:
-    words = arguments(server, Path("-"), "--yes", "--ledger", str(folder / "l.db"))
-    return [PIPED, *words]
-
-
-@pytest.mark.parametrize("server", [("--limit", "60000", "--latency", "0.001")], indirect=True)
-def test_ids_on_stdin_and_little_room(server: Server, tmp_path: Path) -> None:
-    """1,000 ids and 4 KiB left: exit 3, a message that names TMPDIR, and no request; with room all of them are sent."""
-    done = mounted("size=4k", piped(server, tmp_path), TMPDIR="/mnt")
-    assert done.returncode == 3, done.stderr
-    assert "/mnt" in done.stderr
-    assert "TMPDIR" in done.stderr
-    assert server.journal() == []
-    assert not (tmp_path / "l.db").exists()
-    write(server.orders, IDS)
-    room = mounted("size=1m", [*piped(server, tmp_path), "--guard", "off"], TMPDIR="/mnt")
-    assert room.returncode in (0, 1), room.stderr
-    assert sorted({entry["order_id"] for entry in server.journal()}) == IDS
+def test_ids_on_stdin_and_little_room(tmp_path: Path) -> None:
+    """1,000 ids and 4 KiB left: exit 3, a message that names TMPDIR, and no request; with room all of them are deleted."""
+    exist, journal, ledger = write(tmp_path / "exist.csv", IDS), tmp_path / "journal", tmp_path / "l.db"
+    server = ("--orders", str(exist), "--others", "0", "--limit", "60000", "--journal", str(journal))
+    with serving(*server) as url:
+        words = [PIPED, *PROGRAM, "run", "-", *GIVEN, "--yes", "--ledger", str(ledger), "--api-url", url]
+        done = mounted("size=4k", words, TMPDIR="/mnt")
+        assert done.returncode == 3, done.stderr
+        assert "/mnt" in done.stderr
+        assert "TMPDIR" in done.stderr
+        assert journal.read_text() == ""
+        assert not ledger.exists()
+        room = mounted("size=1m", words, TMPDIR="/mnt")
+        assert room.returncode == 0, room.stderr
+    assert sorted(json.loads(line)["order_id"] for line in journal.read_text().splitlines()) == IDS
 
 
 @pytest.mark.parametrize(("mount", "folder"), [("ro", "/mnt"), ("size=1m", "/mnt/none"), ("size=1m", "/etc/hostname")])
