@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -111,7 +112,7 @@ def _chosen(titles: list[Title], filled: list[int], name: str, asked: str | None
     if filled and titles[filled[0]].hidden:
         raise InputRefused(
             f"{name}: the only sheet with rows is hidden: {_listed([titles[filled[0]]])}. "
-            f"Show it, or say --sheet '{shown(titles[filled[0]].text)}' if that one is meant"
+            f"Show it, or say --sheet {shlex.quote(shown(titles[filled[0]].text))} if that one is meant"
         )
     return filled[0] if filled else None
 

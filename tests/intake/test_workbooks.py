@@ -255,6 +255,22 @@ def test_cells_that_cannot_be(tmp_path: Path, reference: str) -> None:
     assert "o.xlsx" in refusal(tmp_path, Xlsx([f"<row>{cell(reference, 'orderId')}</row>"]).content())
 
 
+def test_what_has_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell, a tag or merged cells of which there is more than any program writes: refused before it fills the memory."""
+    monkeypatch.setattr("bulkdelete.intake.container.UNPACKED_RATIO", 10**6)
+    monkeypatch.setattr("bulkdelete.intake.workbook.survey.MERGED_ROWS_MAX", 1000)
+    long = "x" * 6_000_000
+    value = table(["orderId"]) + f'<row r="2"><c r="A2" t="str"><v>{long}</v></c></row>'
+    assert "a cell holds more than 1,000,000 characters" in refusal(tmp_path, Xlsx([value]).content())
+    text = table(["orderId"]) + '<row r="2"><c r="A2" t="s"><v>0</v></c></row>'
+    shared = Xlsx([text], strings=f"<si><t>{long}</t></si>").content()
+    assert "a cell holds more than 1,000,000 characters" in refusal(tmp_path, shared)
+    tag = IDS.replace('<row r="2"', f'<row r="2" spans="{long}"')
+    assert "a tag of more than" in refusal(tmp_path, Xlsx([tag]).content())
+    merged = '<mergeCell ref="A1:B9"/>' * 1000
+    assert "merged cells overlap" in refusal(tmp_path, Xlsx([IDS], after=merged).content())
+
+
 # Two readings of one cell.
 
 

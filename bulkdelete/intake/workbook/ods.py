@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.workbook.parts import Package, truth
+from bulkdelete.intake.workbook.parts import TEXT_CHARS, Package, check_text, truth
 from bulkdelete.intake.workbook.survey import (
     COLUMNS_MAX,
     EMPTY,
@@ -35,7 +35,6 @@ _PREFIXES = {
     _CALCEXT: "calcext:",
 }
 _REPEATED_MAX = 2_000_000  # cells that repetition makes: more is no list that anybody wrote
-_SPACES_MAX = 1_000_000
 _VALUES = ("office:value", "office:string-value", "office:boolean-value", "office:date-value", "office:time-value")
 _UNSEEN_POINTS = 1.0
 _UNITS = {"pt": 1.0, "in": 72.0, "cm": 28.35, "mm": 2.835, "px": 0.75, "pc": 12.0}
@@ -94,6 +93,7 @@ class _Tables:
         self._cells: list[tuple[int, int, int, Fault | None]] = []  # of the row: from, to, fingerprint
         self._cell: dict[str, str] | None = None
         self._paragraphs: list[str] = []
+        self._chars = 0
         self._aside = 0  # inside notes and drawings of a cell
         self._repeated = 0
 
@@ -128,7 +128,7 @@ class _Tables:
             case "table:table-cell" | "table:covered-table-cell" if self.surveys:
                 self._cell = {_named(key): value for key, value in attributes.items()}
                 self._cell[""] = name
-                self._paragraphs = []
+                self._paragraphs, self._chars = [], 0
 
     def end(self, tag: str) -> None:
         name = _named(tag)
@@ -145,6 +145,8 @@ class _Tables:
 
     def text(self, text: str) -> None:
         if self._cell is not None and not self._aside and self._paragraphs:
+            self._chars += len(text)
+            check_text(self._chars, self.surveys[-1].where)
             self._paragraphs[-1] += text
 
     def _in_cell(self, name: str, attributes: dict[str, str]) -> None:
@@ -157,7 +159,8 @@ class _Tables:
         elif name == "text:p":
             self._paragraphs.append("")
         elif name in ("text:s", "text:tab", "text:line-break"):
-            self._count(next((v for k, v in attributes.items() if _named(k) == "text:c"), None), _SPACES_MAX)
+            count = self._count(next((v for k, v in attributes.items() if _named(k) == "text:c"), None), TEXT_CHARS)
+            self._chars += count - 1
             self.text(" ")
 
     def _look_at_style(self, name: str, said: dict[str, str]) -> None:

@@ -25,6 +25,8 @@ _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error, OverflowError, UnicodeError,
 )  # fmt: skip
 _RELATIONS_MAX = 100_000
+_TOKEN_BYTES = 4 * 1024 * 1024  # of one tag or comment, which expat holds whole
+TEXT_CHARS = 1_000_000  # of one cell; spreadsheet programs hold 32,767
 
 Start = Callable[[str, dict[str, str]], None]
 
@@ -84,8 +86,15 @@ class Package:
         parser.StartDoctypeDeclHandler = self._no_doctype(part)
         with self._damaged(), self._open(part) as stream:
             try:
+                fed = 0
                 while chunk := stream.read(_CHUNK_BYTES):
                     parser.Parse(chunk, False)
+                    fed += len(chunk)
+                    if fed - max(parser.CurrentByteIndex, 0) > _TOKEN_BYTES:
+                        raise InputRefused(
+                            f"{self.name}: {shown(part)} has a tag of more than {_TOKEN_BYTES:,} bytes, as no spreadsheet program "
+                            "writes one. Open it in one, and save it anew"
+                        )
                 parser.Parse(b"", True)
             except StopIteration:
                 return
@@ -147,6 +156,14 @@ class Package:
 def folded(part: str) -> str:
     """A part's name as programs compare them: without case, with slashes, from the root."""
     return part.replace("\\", "/").lstrip("/").lower()
+
+
+def check_text(chars: int, where: str) -> None:
+    """Raise InputRefused for a cell whose text has no end."""
+    if chars > TEXT_CHARS:
+        raise InputRefused(
+            f"{where}: a cell holds more than {TEXT_CHARS:,} characters. Empty it, or save the sheet as CSV UTF-8"
+        )
 
 
 @lru_cache(1024)

@@ -19,6 +19,7 @@ UNCOMPARED = -(2**63)  # of a date: libraries write them in many ways, and none 
 FAULTS_MAX = 100_000  # cells with an error or without a value: beyond that the sheet was never calculated
 FREE_AREA = 2_000_000  # cells: what the library takes for a table of this extent is 64 MB
 AREA_PER_CELL = 16  # beyond FREE_AREA a table must be at least so densely filled
+MERGED_ROWS_MAX = 5_000_000  # rows with cells in merged ranges, one by one: of ranges that do not overlap far fewer
 ROWS_MAX, COLUMNS_MAX = 2**20, 2**14  # of every spreadsheet program
 
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -121,6 +122,7 @@ class Survey:
     _columns: array[int] = field(default_factory=lambda: array("L"))
     _prints: array[int] = field(default_factory=lambda: array("q"))
     _faulty: int = 0
+    _merged_rows: int = 0
     _last: tuple[int, int] = (0, 0)
     _span: _Span = field(default_factory=lambda: _Span())
 
@@ -176,6 +178,9 @@ class Survey:
         at = bisect_left(self._rows, first[0])
         while at < len(self._rows) and self._rows[at] <= last[0]:
             row = self._rows[at]
+            self._merged_rows += 1
+            if self._merged_rows > MERGED_ROWS_MAX:
+                raise self.unsafe("its merged cells overlap without end")
             for column, _ in self.cells(row):
                 if first[1] <= column <= last[1] and (row, column) != first:
                     self._note(row, column, covered(f"({cell_name(row, column)})"))
@@ -184,9 +189,10 @@ class Survey:
     def check(self) -> None:
         """Raise InputRefused for hidden rows, and for cells so far apart that reading them would take all memory."""
         if self.hidden:
-            more = f" and {len(self.hidden) - 1:,} more are" if len(self.hidden) > 1 else " is"
+            others = len(self.hidden) - 1
+            are = f" and {others:,} more are" if others else " is"
             raise InputRefused(
-                f"{self.where}: row {self.hidden[0]}{more} hidden (a filter or a group?), and its order would be deleted, too. "
+                f"{self.where}: row {self.hidden[0]}{are} hidden (a filter or a group?), and what is hidden would be deleted, too. "
                 "Show all rows if they are meant, else delete the hidden ones, and save"
             )
         self.check_extent()

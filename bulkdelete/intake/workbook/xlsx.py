@@ -10,7 +10,7 @@ from array import array
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
-from bulkdelete.intake.workbook.parts import Package, local, truth
+from bulkdelete.intake.workbook.parts import Package, check_text, local, truth
 from bulkdelete.intake.workbook.survey import (
     EMPTY,
     UNCOMPARED,
@@ -25,6 +25,7 @@ from bulkdelete.intake.workbook.survey import (
 
 _REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})", re.ASCII)
 _INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
+_COUNT_DIGITS = 12  # so many make a number that no file holds
 _KEPT_DIGITS = 15  # of a number, by every spreadsheet program
 _UNSEEN_POINTS = 1.0  # a row of less height is not seen
 _SPARE_STRINGS = 1_000_000  # what the library may set aside for strings that are not there
@@ -88,7 +89,7 @@ class Xlsx:
     def _shared(self) -> array[int]:
         """The fingerprints of the strings that cells share."""
         if self._strings is None:
-            strings = _Strings()
+            strings = _Strings(f"{self._package.name}, its texts")
             for part in [one.part for one in self._parts.values() if one.kind == "sharedStrings"]:
                 self._package.parse(part, strings.start, strings.end, strings.text)
             if strings.announced > len(strings.prints) + _SPARE_STRINGS:
@@ -103,13 +104,14 @@ class Xlsx:
 class _Text:
     """The text of the `t` elements in a string, those of a phonetic hint aside."""
 
-    def __init__(self) -> None:
-        self._pieces: list[str] | None = None
-        self._whole: list[str] = []
-        self._hints = 0
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self.begin()
 
     def begin(self) -> None:
-        self._pieces, self._whole, self._hints = None, [], 0
+        self._pieces: list[str] | None = None
+        self._whole: list[str] = []
+        self._hints = self._chars = 0
 
     def start(self, tag: str) -> None:
         if tag == "rPh":
@@ -125,6 +127,8 @@ class _Text:
 
     def text(self, text: str) -> None:
         if self._pieces is not None:
+            self._chars += len(text)
+            check_text(self._chars, self._where)
             self._pieces.append(text)
 
     def __str__(self) -> str:
@@ -132,10 +136,12 @@ class _Text:
 
 
 class _Strings:
-    def __init__(self) -> None:
+    """The events of the shared strings -> their fingerprints, and how many there are said to be."""
+
+    def __init__(self, where: str) -> None:
         self.prints = array("q")
         self.announced = 0
-        self._string = _Text()
+        self._string = _Text(where)
         self.text = self._string.text
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -144,7 +150,7 @@ class _Strings:
                 self._string.begin()
             case "sst":
                 count = attributes.get("uniqueCount", "").strip()
-                self.announced = int(count) if count.isdecimal() else 0
+                self.announced = int(count[:_COUNT_DIGITS]) if count.isdecimal() else 0
             case other:
                 self._string.start(other)
 
@@ -168,6 +174,7 @@ class _Sheet:
         self._value: list[str] | None = None
         self._formula: list[str] | None = None
         self._string: _Text | None = None
+        self._chars = 0
         self._merged: list[tuple[tuple[int, int], tuple[int, int]]] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -181,7 +188,7 @@ class _Sheet:
             case "f":
                 self._pieces = self._formula = []
             case "is":
-                self._string = _Text()
+                self._string = _Text(self.survey.where)
             case "col" if truth(attributes.get("hidden")) or attributes.get("width", "").strip() == "0":
                 self._hide_columns(attributes)
             case "mergeCell":
@@ -201,6 +208,8 @@ class _Sheet:
 
     def text(self, text: str) -> None:
         if self._pieces is not None:
+            self._chars += len(text)
+            check_text(self._chars, self.survey.where)
             self._pieces.append(text)
         elif self._string is not None:
             self._string.text(text)
@@ -227,6 +236,7 @@ class _Sheet:
             self._row = row
         self._kind = attributes.get("t", "n").strip()
         self._value = self._formula = self._string = None
+        self._chars = 0
 
     def _end_cell(self) -> None:
         row, column = self._row, self._column
