@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.cells import Id, is_blank, read_id
+from bulkdelete.intake.cells import Id, could_be_id, is_blank, read_id
 from bulkdelete.intake.header import TOP_ROWS, find_header, names_order
 from bulkdelete.intake.reading import Reading
 
@@ -51,7 +51,7 @@ def find_dialect(head: str, reading: Reading, name: str) -> Dialect:
             return Dialect(_only(below, name))
     if not used:
         _check_quoted_lines(first[","], reading, name)
-        return Dialect(",")
+        return Dialect(_below_a_title(top, reading) or ",")
     likely = [mark for mark in used if names_order(first[mark], reading)]
     if not likely:
         likely = [mark for mark in used if used[mark] == max(used.values())]
@@ -69,6 +69,15 @@ def find_dialect(head: str, reading: Reading, name: str) -> Dialect:
                 "Say --delimiter ';' --thousands , for one number, or --delimiter , --column N for cells"
             )
     return Dialect(_only(likely, name))
+
+
+def _below_a_title(top: dict[str, list[list[str]]], reading: Reading) -> str | None:
+    """The only mark that parts all rows below a first one that has none, and that no name or id says to be the table's."""
+    first, *below = top[","] or [[]]
+    if not first or not below or names_order(first, reading) or could_be_id(first[0]):
+        return None
+    marks = [mark for mark, rows in top.items() if len(rows) > 1 and all(len(row) > 1 for row in rows[1:])]
+    return marks[0] if len(marks) == 1 else None
 
 
 def _only(likely: list[str], name: str) -> str:

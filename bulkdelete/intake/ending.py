@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 from bulkdelete.intake.cells import bare
 from bulkdelete.intake.header import Columns
+from bulkdelete.intake.speaking import Speaking
 from bulkdelete.model import Order
 
 __all__ = ["Ending"]
 
 _LOW = 1 << 20  # ids below are remembered one by one: only they can be the number of the rows above
+_FALL = 10  # a step of a falling list is a tenth of the id at most: a digit less is nine tenths
 _TOTAL_OF = 2  # rows above, at least
 
 
@@ -22,11 +24,13 @@ class Ending:
     """The orders above the last one. `shortest`: the fewest characters in the cell of the account or flag that ends a row."""
 
     columns: Columns
+    speaking: Speaking
     orders: int = 0
     sum: int = 0
     least: int = 0
     before: int = 0  # the id of the last of them
-    falling: bool = True  # each id below the one before it
+    falling: bool = True  # each id below the one before it ...
+    step: int = 0  # ... by so much at most
     shortest: int = -1
     _low: bytearray = field(default_factory=lambda: bytearray(_LOW))
 
@@ -35,8 +39,11 @@ class Ending:
         if self.orders:
             if order_id < self.least:
                 self.least = order_id
-            if order_id >= self.before:
+            step = self.before - order_id
+            if step <= 0:
                 self.falling = False
+            elif step > self.step:
+                self.step = step
         else:
             self.least = order_id
         self.orders += 1
@@ -56,7 +63,7 @@ class Ending:
     def end(self) -> int | None:
         """The column of account or flag that ends a row, so that a cut may shorten it."""
         last = self.columns.named - 1
-        return last if last in (self.columns.account, self.columns.stock) else None
+        return last if last in (*self.speaking.accounts, self.columns.stock) else None
 
     def why_total(self, order: Order) -> str | None:
         """Why the last order may be a total. An id that goes on counting from the one before it (1, 2, 3) is none."""
@@ -83,13 +90,14 @@ class Ending:
         ):
             return at, "shorter than every id above, and its line has no end: was the file cut off? " + _LOOK
         shorter = len(bare(cells[at])) < self.shortest
-        if at == self.end and shorter and (at == self.columns.account or not bare(cells[at])):
+        if shorter and (at == self.speaking.account or (at == self.columns.stock and not bare(cells[at]))):
             return at, "shorter than in every row above, and its line has no end: was the file cut off? " + _LOOK
         return None
 
     def _goes_on_falling(self, order: Order) -> bool:
-        """Whether a list that falls goes below a power of ten: 1001, 1000, 999. No id between was cut to this one."""
-        return self.falling and self.orders > 1 and order.order_id * 10 >= self.before
+        """Whether a list that falls in small steps goes below a power of ten: 1001, 1000, 999. What a cut leaves is far off."""
+        step = max(self.step, self.before - order.order_id)
+        return self.falling and self.orders > 1 and step <= max(1, order.order_id // _FALL)
 
 
 _LOOK = "Look at it; if the cell is right, end the line"

@@ -129,13 +129,16 @@ class _Header:
         self.names = tuple(shown(bare(cell)) for cell in cells)
         self.folded = [fold(cell) for cell in cells]
         self.is_id = [isinstance(read_id(cell, reading.thousands), Id) for cell in cells]
-        self.ignored = {at for name in reading.ignored for at in self.named(name, "--ignore-column")}
-        self.meanings = [Meaning.OTHER if at in self.ignored else meaning_of(cell) for at, cell in enumerate(cells)]
+        self.meanings = list(map(meaning_of, cells))
+        self.ignored: set[int] = set()
 
     def columns(self) -> Columns:
         called = [] if self.reading.column is None else self.called(self.reading.column)
         if self.is_id[0] and not called and Meaning.ORDER not in self.meanings:
             return self.headless()
+        self.ignored = {at for name in self.reading.ignored for at in self.named(name, "--ignore-column")}
+        for at in self.ignored:
+            self.meanings[at] = Meaning.OTHER
         order = self.order(called)
         if order in self.ignored:
             raise self.refused(

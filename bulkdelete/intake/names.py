@@ -63,7 +63,7 @@ _GET_NAMES = ("externalorderid", "packid", "sourcepackid", "integratedorderid")
 
 # Blanks, format characters (BOM, zero-width), controls, accents, underscores, hyphens, curly and angle quotes.
 _DROPPED_KINDS = frozenset({"Zs", "Cf", "Cc", "Mn", "Pc", "Pd", "Pi", "Pf"})
-_DROPPED = frozenset(".:#/°º\"'")  # half a pair of quotes must not hide the column of the account
+_DROPPED = frozenset(".:#/°º¿?¡!\"'")  # half a pair of quotes must not hide the column of the account
 
 _STRAY = frozenset("\"'" + LOST)
 _WORD = re.compile(r"[A-Z]{2,}s?(?![a-z])|[A-Z]?[a-z]+|[A-Z]|[0-9]+")

@@ -210,7 +210,7 @@ class Source:
 
 def _but_the_end(rows: Iterable[Row], meaning: _Meaning, unended: Callable[[], bool]) -> Iterator[Order | Reject]:
     """What each row means. The last order, and the rejects below it, wait for the end of the file: there it may become a reject."""
-    ending = Ending(meaning.columns)
+    ending = Ending(meaning.columns, meaning.speaking)
     held: Order | None = None
     of_held: Row | None = None
     row: Row | None = None

@@ -41,6 +41,7 @@ def test_sample(name: str, case: dict[str, Any]) -> None:
     """Orders, rejects, what was left out, what was noticed; or why the file is refused."""
     options = dict(case["options"])
     account_id, revert_stock = options.pop("account_id", None), options.pop("revert_stock", None)
+    options["ignored"] = tuple(options.get("ignored", ()))
     source = Source(str(SAMPLES / name), Reading(**options))
     if "refused" in case:
         with pytest.raises(BulkDeleteError) as refused:

@@ -131,6 +131,32 @@ PLANTED = (
         Edit("intake/sheet.py", "    if read == there:", "    if True:"),
     ),
     _planted(
+        "account column ignored", "reader", {45}, 20,
+        Edit("intake/names.py", "return Meaning.ACCOUNT if account & _ID else Meaning.PERHAPS_ACCOUNT", "return Meaning.OTHER"),
+    ),
+    _planted(
+        "stock in doubt ignored", "reader", {45}, 20,
+        Edit("intake/names.py", "else Meaning.PERHAPS_STOCK\n", "else Meaning.OTHER\n"),
+    ),
+    _planted(
+        "first of several columns without a header", "reader", {45}, 20,
+        Edit("intake/header.py", "if asked is None and len(found :=", "if asked == '' and len(found :="),
+        Edit("intake/reader.py", "elif columns.headless and columns.width > 1 and not columns.asked:", "elif columns.width < 0:"),
+        Edit("intake/reader.py", "not self.columns.asked and self.counting:", "not self.columns.asked and self.orders < 0:"),
+    ),
+    _planted(
+        "cut id accepted", "reader", {45}, 60,
+        Edit("intake/reader.py", "cut=row is of_held and unended()", "cut=False"),
+    ),
+    _planted(
+        "sum accepted", "reader", {45}, 30,
+        Edit("intake/ending.py", "if last == self.sum:", "if last == -1:"),
+    ),
+    _planted(
+        "leading zeros accepted", "reader", {28, 45}, 20,
+        Edit("intake/cells.py", "    if zeros:\n        return NoValue(", "    if zeros and not digits:\n        return NoValue("),
+    ),
+    _planted(
         "pooled connections with a stray 204", "proxy", {2, 25}, 2,
         Edit("api/client.py", "force_close=True,", "force_close=False,"),
         Edit("api/wire.py", "conn.protocol is None or conn.protocol.should_close", "conn.protocol is None"),

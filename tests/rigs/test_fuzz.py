@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import resource
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +32,25 @@ def test_invariant_28_bad_csv_never_yields_a_wrong_id(record: Record) -> None:
     report = reader.campaign(1, 700)
     record(report)
     report.judge(reader.KINDS)
+
+
+def test_invariant_45_what_the_field_sends_is_read_for_what_it_says(record: Record) -> None:
+    """Some files of each class, some of them cut at every byte: no wrong id, no row uncounted, and good files are read."""
+    report = reader.campaign(5_001, 100)
+    record(report)
+    report.judge(reader.field.KINDS)
+
+
+@pytest.mark.soak
+def test_invariant_45_in_60_000_files_of_the_field() -> None:
+    """The same, longer, in a process of its own whose memory stays below 200 MB."""
+    command = [sys.executable, "-m", "tests.rigs.reader", "--first", "2000000", "--trials", "2000"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=3600)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    found = re.search(r"([\d,]+) files of the field", done.stdout)
+    assert found
+    assert int(found[1].replace(",", "")) >= 60_000
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 200 * 1024
 
 
 @hypothesis_settings(

@@ -1,0 +1,137 @@
+"""The ends of files: totals without a label, ids that were cut off, and good files that look alike."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulkdelete.errors import InputRefused, UsageError
+from tests.intake.reads import orders, tell
+
+
+def last_is_rejected(folder: Path, text: str) -> bool:
+    told = tell(folder, text)
+    lines = [row.origin.line for row in told.rejects]
+    assert lines in ([], [told.rows[-1].origin.line])
+    return bool(lines)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        (700001, 700002, 1400003),
+        (700001, 700002, 2),
+        (9, 8, 7, 3),
+        (700001, 700001, 1400002),
+        (5, 1, 6, 3),
+        (1, 2, 4, 7),
+    ],
+)
+def test_a_total_without_a_label(ids: tuple[int, ...], tmp_path: Path) -> None:
+    """The last id is the sum or the number of those above, and does not stand above."""
+    assert last_is_rejected(tmp_path, "orderId,total\n" + "".join(f"{order},\n" for order in ids))
+    assert last_is_rejected(tmp_path, "orderId,total\n" + "".join(f"{order},1\n" for order in ids) + ",\n\n")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        (1, 2, 3),
+        (700001, 700001),
+        (700001, 2, 2),
+        (5, 2, 2),
+        (3, 5, 9, 3),
+        (1, 2, 3, 4, 5),
+        (700001, 1),
+        (2, 3, 4),
+        (12,),
+    ],
+)
+def test_no_total(ids: tuple[int, ...], tmp_path: Path) -> None:
+    """A repeated id, ids that count up, one row above."""
+    assert not last_is_rejected(tmp_path, "orderId\n" + "".join(f"{order}\n" for order in ids))
+
+
+def test_a_total_above_rejected_rows(tmp_path: Path) -> None:
+    """A line of text below the total hides nothing."""
+    told = tell(tmp_path, "orderId\n700001\n700002\n1400003\nfin del reporte\n")
+    assert [row.origin.line for row in told.rejects] == [4, 5]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "orderId\n700001\n700002\n7000",
+        "orderId\r\n700001\r\n7000",
+        "orderId\n12\n9",
+        "n,orderId\nx,700001\nx,70000",
+        "orderId,\n700001,\n7",
+        "orderId,accountId\n700001,\n700002,\n7",
+        "orderId\n1003\n1002\n1001\n100",
+        "orderId\n1000\n999",
+        "orderId\n1001\n1000\n99",
+        "700001\n700002\n70",
+    ],
+)
+def test_a_cut_id(text: str, tmp_path: Path) -> None:
+    """The last line has no end, and its id has fewer digits than all others."""
+    assert last_is_rejected(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "orderId\n700001\n7000\n",
+        "orderId\n700001\n7000\r",
+        "orderId\n7000",
+        "orderId\n99\n100\n10",
+        "orderId\n1002\n1001\n1000\n999",
+        "orderId\n100002\n100001\n99999",
+        "orderId\n1001\n1000\n999\n",
+        "orderId,n\n700001,x\n70000,y",
+        "orderId\n700001\n7000\n\n",
+    ],
+)
+def test_no_cut(text: str, tmp_path: Path) -> None:
+    """A line that has its end, a single row, a list that falls below a power of ten, a cut elsewhere."""
+    assert not last_is_rejected(tmp_path, text)
+
+
+def test_a_cut_account_or_flag(tmp_path: Path) -> None:
+    """What ends a row may be cut as well: the row would go to another account, or take the option's."""
+    told = tell(tmp_path, "orderId,accountId\n700001,99\n700002,9", account_id=None)
+    assert [row.origin.line for row in told.rejects] == [3]
+    assert last_is_rejected(tmp_path, "orderId,Cuenta\n700001,7\n700002,")
+    assert last_is_rejected(tmp_path, "orderId,revertStock\n700001,no\n700002,")
+    assert not last_is_rejected(tmp_path, "orderId,revertStock\n700001,false\n700002,no")
+    assert not last_is_rejected(tmp_path, "orderId,accountId\n700001,\n700002,")
+
+
+WHOLE = (
+    "orderId\n700001\n700012\n700023\n",
+    "n,orderId\r\na,700001\r\nb,700012\r\nc,700023\r\n",
+    "orderId,accountId\n700001,71\n700012,71\n700023,71\n",
+    "accountId;orderId;\n71;700001;\n71;700012;\n71;700023;\n",
+    '"orderId","n"\n"700001","a"\n"700012","b\nc"\n"700023","c"\n',
+    "orderId,revertStock\n700001,true\n700012,true\n700023,true\n",
+)
+
+
+@pytest.mark.parametrize("whole", WHOLE)
+@pytest.mark.parametrize("packed", [False, True])
+def test_invariant_45_cut_at_every_byte(whole: str, packed: bool, tmp_path: Path) -> None:
+    """What comes out of a file that was cut anywhere is in the whole file, unless only its first row is left."""
+    named = ("accountId" in whole, "revertStock" in whole)
+    given: dict[str, Any] = {"account_id": None if named[0] else 7, "revert_stock": None if named[1] else False}
+    content = gzip.compress(whole.encode(), mtime=0) if packed else whole.encode()
+    all_orders = orders(tmp_path, whole, **given)
+    assert len(all_orders) == 3
+    for at in range(len(content)):
+        try:
+            found = orders(tmp_path, content[:at], **given)
+        except (InputRefused, UsageError):
+            continue
+        assert set(found[1:] if len(found) == 1 else found) <= set(all_orders), content[:at]

@@ -1,0 +1,159 @@
+"""The first rows of a text: tables without a header, several ids on a line, lines above the header, whole lines in quotes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bulkdelete.errors import UsageError
+from tests.intake.reads import orders, refusal, rejects, tell
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,700001,2024-01-02\n2,700002,2024-01-03\n3,700003,2024-01-04\n",
+        "700001;5;x\n700002;6;y\n",
+        "700001,x\n700002,900001\n",
+        "1;1.700.001\n2;1.700.002\n",
+        "1;000700001\n2;000700002\n",
+        '1\t"7.00001E+05"\n2\t"7.00002E+05"\n',
+        "1\t'700001\n2\t'700002\n",
+        "1,#700001\n2,#700002\n",
+        "700001,700002,700003\n",
+        "700001;700002;700003\n700004;700005;700006\n",
+        "700001\t700002\n",
+        "700001,10.00\n",
+    ],
+)
+def test_invariant_45_without_a_header_one_column_may_hold_ids(text: str, tmp_path: Path) -> None:
+    """More than one that could, in any row, or numbers that only count the lines: --column says which."""
+    assert "--column N" in refusal(tmp_path, text)
+    first = [re.split("[,;\t]", line)[0] for line in text.splitlines()]
+    assert tell(tmp_path, text, column="1").ids == list(map(int, first))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "700001\n700002\n",
+        "700001,2024-01-01,x\n700002,2024-01-02,y\n",
+        "700001;;\n700002;;\n",
+        "700001,12.50\n700002,\n",
+    ],
+)
+def test_without_a_header_and_one_column_of_ids(text: str, tmp_path: Path) -> None:
+    """Dates, prices, texts and nothing are no ids."""
+    assert tell(tmp_path, text).ids == [700001, 700002]
+
+
+@pytest.mark.parametrize("text", ["700001 700002 700003\n", "700001, 700002, 700003\n", "700001|700002\n"])
+def test_several_ids_on_one_line(text: str, tmp_path: Path) -> None:
+    """One id on each line: said, and it works."""
+    assert "on a line of its own" in (why := refusal(tmp_path, text)) or "one id on each line" in why
+    assert tell(tmp_path, "\n".join(text.replace(",", " ").replace("|", " ").split())).ids[:2] == [700001, 700002]
+
+
+def test_several_ids_in_a_row_below_a_header(tmp_path: Path) -> None:
+    """The same under a name."""
+    assert "put each" in rejects(tmp_path, "orderId\n700001 700002\n")[0][1]
+    assert "put each id on a line of its own" in rejects(tmp_path, "orderId\n700001,700002,700003\n")[0][1]
+
+
+@pytest.mark.parametrize(
+    ("above", "lines"),
+    [
+        ("#TYPE Selected.System.Management.Automation.PSCustomObject\r\n", 1),
+        ("# exported 2024-01-01\n# by erp\n", 2),
+        ("Reporte de ventas al 30/09/2024\r\n\r\n", 1),
+        ("Ventas;;;;\nEstado, de tus ventas;;;\n;;;\nVentas;;;Publicaciones;\n", 3),
+        ("sep=;\nReporte\n", 1),
+        ("\ufeffPedidos\n", 1),
+        ("Reporte|de|ventas\nal 30, de, septiembre, de, 2024\n", 2),
+    ],
+)
+def test_a_header_below_title_lines(above: str, lines: int, tmp_path: Path) -> None:
+    """It is found, and told."""
+    told = tell(tmp_path, above + "orderId;total;x\n700001;10;a\n700002;12;b\n")
+    assert told.ids == [700001, 700002]
+    assert told.source.notices == {"lines above the header left out": lines}
+    assert told.rows[0].origin.line == above.count("\n") + 2
+    assert (told.source.data_rows, told.source.delimiter) == (2, ";")
+
+
+def test_a_title_over_a_single_column(tmp_path: Path) -> None:
+    """The same without any delimiter, and with the name of a column that --column says."""
+    assert tell(tmp_path, "Ventas de mayo\n\norderId\n700001\n").ids == [700001]
+    assert tell(tmp_path, "Ventas de mayo\n# de venta;x\n700001;a\n", column="# de venta").ids == [700001]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pedido;total\nx;1\nid;y\n700001;2\n",
+        "Reporte\nid;total\nid;total2\n700001;2\n",
+        "Reporte\nid;total\n700001;2;3\n",
+        "fecha;tipo\norderId;total\n700001;5\n",
+        "Desde;01/09/2024\norderId;total;x\n700001;5;x\n",
+    ],
+)
+def test_lines_above_the_header_that_may_be_more_than_titles(text: str, tmp_path: Path) -> None:
+    """They are refused, and taking them out works, or leads to another message."""
+    why = refusal(tmp_path, text)
+    assert "Take the lines above the header out" in why or "--column" in why
+    below = text[text.index("id;") if "id;" in text else text.index("orderId;") :]
+    assert refusal(tmp_path, below) != why
+
+
+def test_an_id_above_a_header_is_no_title(tmp_path: Path) -> None:
+    """A second table begins there; the first one is not left out."""
+    assert refusal(tmp_path, "700001;x\n700002;y\norderId;n\n700003;z\n")
+
+
+def test_a_line_that_is_quoted_as_a_whole(tmp_path: Path) -> None:
+    """Its one cell holds the row: the quotes around it have to go."""
+    assert "the whole line is in quotes" in refusal(tmp_path, '"orderId,total"\n"700001,10"\n"700002,20"\n')
+
+
+def test_a_number_with_a_decimal_comma_that_nobody_quoted(tmp_path: Path) -> None:
+    """Two cells under one name: --delimiter ';' makes it one number again."""
+    text = "orderId\r\n700001,00\r\n700002,00\r\n"
+    assert all("--delimiter ';'" in why for _, why in rejects(tmp_path, text))
+    assert tell(tmp_path, text, delimiter=";").ids == [700001, 700002]
+
+
+def test_leading_zeros(tmp_path: Path) -> None:
+    """A shop's own number: rejected, in every form."""
+    assert [
+        line for line, why in rejects(tmp_path, 'ID,n\n000000012,x\n="0013",y\n700001,z\n') if "leading zeros" in why
+    ] == [2, 3]
+
+
+def test_rows_of_items_below_an_order(tmp_path: Path) -> None:
+    """A shop's export has a row for each item, and the id once: the others say what they are, and can be left out."""
+    text = "Name,Status,Item,Id\n#1001,paid,Remera,5501\n#1001,,Gorra,\n#1002,paid,Taza,5502\n,,Lapiz,\n#1003,,Sol,\n"
+    told = tell(tmp_path, text)
+    assert [(row.origin.line, "another line of that order" in row.why) for row in told.rejects] == [
+        (3, True),
+        (5, False),
+        (6, False),
+    ]
+    assert "as in line 2" in told.rejects[0].why
+    assert told.ids == [5501, 5502]
+
+
+def test_ids_in_portuguese(tmp_path: Path) -> None:
+    """The order's names; its number is asked for."""
+    for name in ("ID do pedido", "id da ordem", "Pedido ID", "ID_do_Pedido"):
+        assert tell(tmp_path, f"n;{name}\nx;700001\n").ids == [700001]
+    for name in ("Nº do pedido", "número do pedido"):
+        assert "--column" in refusal(tmp_path, f"n;{name}\nx;700001\n")
+        assert tell(tmp_path, f"n;{name}\nx;700001\n", column=name).ids == [700001]
+
+
+def test_options_that_are_missing_are_told_before_any_row(tmp_path: Path) -> None:
+    """Neither a column nor an option."""
+    with pytest.raises(UsageError, match="--account-id"):
+        orders(tmp_path, "orderId\n700001\n", account_id=None)
