@@ -21,7 +21,7 @@ _TOTAL_OF = 2  # rows above, at least
 
 @dataclass(slots=True)
 class Ending:
-    """The orders above the last one. `shortest`: the fewest characters in the cell of the account or flag that ends a row."""
+    """The orders above the last one. `shortest`: the fewest digits of the account in the cells that end a row; 0: one is empty."""
 
     columns: Columns
     speaking: Speaking
@@ -52,12 +52,16 @@ class Ending:
         if order_id < _LOW:
             self._low[order_id] = 1
 
-    def row(self, cells: list[str]) -> None:
-        """The cells of such an order, where its rows end in an account or a flag."""
-        at = self.columns.named - 1
-        length = len(bare(cells[at])) if at < len(cells) else 0
-        if self.shortest < 0 or length < self.shortest:
-            self.shortest = length
+    def row(self, order: Order, cells: list[str]) -> None:
+        """The row of such an order, where rows end in an account or a flag."""
+        digits = self._digits(order, cells, self.columns.named - 1)
+        if self.shortest < 0 or digits < self.shortest:
+            self.shortest = digits
+
+    @staticmethod
+    def _digits(order: Order, cells: list[str], at: int) -> int:
+        """Of the account, if its cell says it: none where an option does."""
+        return len(str(order.account_id)) if at < len(cells) and bare(cells[at]) else 0
 
     @property
     def end(self) -> int | None:
@@ -89,7 +93,7 @@ class Ending:
             and not self._goes_on_falling(order)
         ):
             return at, "shorter than every id above, and its line has no end: was the file cut off? " + _LOOK
-        shorter = len(bare(cells[at])) < self.shortest
+        shorter = self._digits(order, cells, at) < self.shortest
         if shorter and (at == self.speaking.account or (at == self.columns.stock and not bare(cells[at]))):
             return at, "shorter than in every row above, and its line has no end: was the file cut off? " + _LOOK
         return None

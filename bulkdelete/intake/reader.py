@@ -222,7 +222,7 @@ def _but_the_end(rows: Iterable[Row], meaning: _Meaning, unended: Callable[[], b
             if held is not None:
                 ending.above(held.order_id)
                 if end is not None and of_held is not None:
-                    ending.row(of_held.cells)
+                    ending.row(held, of_held.cells)
                 yield held
                 if after:
                     yield from after
