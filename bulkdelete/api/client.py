@@ -22,7 +22,7 @@ from yarl import URL
 from bulkdelete import __version__
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.api.text import Redactor, json_status, message_of
-from bulkdelete.api.wire import Connector, Deadline, SingleRequest, Withheld
+from bulkdelete.api.wire import Connector, Deadline, SingleRequest, Unusable, Withheld
 from bulkdelete.core.quota import quota_of
 from bulkdelete.errors import UsageError
 from bulkdelete.model import Answer, Lost, NoReply, Order, Reply
@@ -184,6 +184,8 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         raise _Failed(Lost.CONNECT, _reason(error)) from None
     except aiohttp.ServerTimeoutError:
         raise _Failed(Lost.TIMEOUT, "no answer in time") from None
+    except Unusable as error:
+        raise _Failed(Lost.DISCONNECTED, str(error)) from None
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError):
         raise _Failed(Lost.DISCONNECTED, "the connection broke before an answer") from None
     except aiohttp.ClientError as error:

@@ -18,7 +18,7 @@ from aiohttp import ClientRequest, ClientResponse, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-__all__ = ["Connector", "Deadline", "HeadFirst", "SingleRequest", "Withheld"]
+__all__ = ["Connector", "Deadline", "HeadFirst", "SingleRequest", "Unusable", "Withheld"]
 
 _TURNS = 100  # of the loop, at most, until a socket is read empty; each reads up to 256 KiB
 _QUIET_TURNS = 3  # after that, until what was read has woken its task
@@ -26,6 +26,10 @@ _QUIET_TURNS = 3  # after that, until what was read has woken its task
 _LONGEST_HEAD = 64 * 1024  # bytes; beyond, aiohttp's own bounds decide
 _LONGEST_REST = 64 * 1024
 _BODYLESS = (b"204", b"304")
+
+
+class Unusable(ConnectionResetError):
+    """The connection is not fit to carry a request; none was sent on it."""
 
 
 class Withheld(Exception):
@@ -50,10 +54,10 @@ class SingleRequest(ClientRequest):
         # No await from here to the first byte: nothing can come in between, neither a stop nor a turn of the loop.
         transport = conn.transport
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("the connection was closed before anything was sent")
+            raise Unusable("the connection was closed before anything was sent")
         if _has_heard(conn) or turns == _TURNS:
             # aiohttp would take these bytes for the beginning of this order's response: a 204 there is a false `deleted`.
-            raise ConnectionResetError("the server spoke before it was asked")
+            raise Unusable("the server spoke before it was asked")
         if self.may_leave is not None and not self.may_leave():
             raise Withheld
         inner = cast(asyncio.Protocol, transport.get_protocol())

@@ -12,7 +12,6 @@ import copy
 import gc
 import logging
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -47,6 +46,7 @@ from bulkdelete.simulator import Fault, Kind, Simulation, Simulator
 from bulkdelete.simulator.faults import ACTS
 from bulkdelete.simulator.shop import Act
 from bulkdelete.simulator.spoil import bomb
+from tests.api.certificates import certificate
 from tests.virtual import run
 
 KEY = "k+/=&%é-SENTINEL"
@@ -190,6 +190,9 @@ class Script:
     def answer(self, request: bytes) -> tuple[bytes, ...]:
         return self.pieces
 
+    def heard(self, line: Line) -> None:
+        """Bytes came that are no whole request yet."""
+
 
 class Line(asyncio.Protocol):
     """One connection of a Script."""
@@ -214,6 +217,8 @@ class Line(asyncio.Protocol):
             self.script.requests.append(self.received)
             if not self.script.early:
                 self.play(self.script.answer(self.received))
+        else:
+            self.script.heard(self)
 
     def play(self, pieces: tuple[bytes, ...]) -> None:
         if self not in self.script.lines:
@@ -554,22 +559,11 @@ async def test_invariant_21_dead_resolver(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Self-signed certificates for 127.0.0.1 ("right") and for another host ("wrong"), key and certificate in one file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("NOT TESTED: TLS. There is no openssl here to make a certificate with")
     folder = tmp_path_factory.mktemp("tls")
-    made = {}
-    for name, alternative in (("right", "IP:127.0.0.1"), ("wrong", "DNS:elsewhere.invalid")):
-        made[name] = path = folder / f"{name}.pem"
-        command = (
-            f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test -keyout {path}"
-        )
-        out = subprocess.run(
-            [openssl, *command.split(), "-addext", f"subjectAltName={alternative}"], check=True, capture_output=True
-        )
-        with path.open("ab") as file:
-            file.write(out.stdout)
-    return made
+    return {
+        name: certificate(folder, name, alternative)
+        for name, alternative in (("right", "IP:127.0.0.1"), ("wrong", "DNS:elsewhere.invalid"))
+    }
 
 
 def serving(certificate: Path) -> ssl.SSLContext:
@@ -618,6 +612,39 @@ async def test_invariant_27_tls_to_a_plain_port() -> None:
         assert simulator.journal == []
 
 
+class Alerting(Script):
+    """Reads the beginning of a TLS handshake and breaks it off: with an alert, with nothing, with a reset."""
+
+    def __init__(self, *pieces: bytes, reset: bool = False) -> None:
+        super().__init__(*pieces)
+        self.reset = reset
+
+    def heard(self, line: Line) -> None:
+        if self.reset:
+            line.transport.abort()
+        else:
+            line.play(self.pieces)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "reset"),
+    [
+        *(((b"\x15\x03\x03\x00\x02\x02" + bytes((alert,)),), False) for alert in (0, 40, 42, 70, 80, 112, 116)),
+        ((b"",), False),
+        ((b"\x16\x03\x03\x00",), False),
+        ((b"\x00" * 64,), False),
+        ((b"",), True),
+    ],
+)
+async def test_a_handshake_that_fails_says_nothing_of_the_certificate(pieces: tuple[bytes, ...], reset: bool) -> None:
+    """An alert of a load balancer, the end or rubbish in the handshake: not sent, as any connection that fails, and retried."""
+    async with Alerting(*pieces, reset=reset) as script, client_of(script.port, scheme="https") as client:
+        answer = await client.delete(order())
+        assert isinstance(answer, NoReply)
+        assert (answer.sent, answer.why) == (False, Lost.CONNECT)
+        assert script.requests == []
+
+
 async def test_ca_file_that_is_none(tmp_path: Path) -> None:
     """A `ca_file` without certificates is refused before anything is opened, by the option's name."""
     path = tmp_path / "ca.pem"
@@ -649,6 +676,7 @@ async def test_invariant_33_request_on_the_wire() -> None:
     fields = dict(header.split(": ", 1) for header in headers if header)
     assert fields["User-Agent"] == f"bulkdelete/{__version__}"
     assert fields["Connection"] == "close"
+    assert fields["Accept-Encoding"] == "gzip, deflate"
     assert fields["Content-Length"] == "0"
     assert not {"Cookie", "Authorization", "Referer"} & set(fields)
     assert not leaks("\n".join(headers))
