@@ -112,6 +112,72 @@ def test_invariant_30_any_key(key: str, before: str, after: str) -> None:
     assert hide(wire) == "API_KEY=[API key]"
 
 
+GAPS = {
+    "a blank": " ",
+    "blanks": " \u00a0\u2003 ",
+    "a line": "\n",
+    "lines": "\r\n\t",
+    "a tag": "<wbr>",
+    "tags": "<b></b>",
+    "a tag with words": "</em><span class=\"x\" title='a > b'>",
+    "a comment": "<!-- > -->",
+    "zero width": "\u200b",
+    "joiners": "\u200d\u2060\ufeff",
+    "a soft hyphen": "\u00ad",
+    "bidi": "\u202e\u2066",
+    "a combining mark": "\u034f",
+    "HTML": "&shy;",
+    "HTML, number": "&#173;",
+    "HTML, hexadecimal": "&#x200B;",
+    "HTML, name": "&ZeroWidthSpace;",
+    "HTML, twice": "&amp;shy;",
+    "HTML, a tag": "&lt;wbr&gt;",
+    "JSON": "\\u00ad",
+    "JSON, a line": "\\n",
+    "JSON in JSON": "\\\\u200b",
+    "percent": "%20",
+    "percent, zero width": "%E2%80%8B",
+    "percent, a tag": "%3Cwbr%3E",
+}
+PLAIN = "SEKRET123key-abcdef"
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", '{{"Status": 400, "Message": "{}"}}', "<p>{}</p>"], ids=["text", "JSON", "HTML"]
+)
+@pytest.mark.parametrize("gap", GAPS)
+def test_invariant_29_key_that_is_taken_apart(gap: str, body: str) -> None:
+    """Wherever in the key a blank, a tag or a character that shows nothing stands, the message is dropped as a whole."""
+    hide = Redactor(ApiKey(PLAIN), LONGEST)
+    for at in (1, 6, len(PLAIN) - 1):
+        echo = PLAIN[:at] + GAPS[gap] + PLAIN[at:]
+        shown = hide(message_of(body.format(f"See {echo}!")))
+        assert shown == "(message withheld: it contained the API key)"
+    everywhere = GAPS[gap].join(PLAIN)
+    assert hide(message_of(body.format(f"See {everywhere}!"))) == "(message withheld: it contained the API key)"
+
+
+@pytest.mark.parametrize("form", ["base64", "hexadecimal", "percent", "raw"])
+def test_invariant_29_a_form_of_the_key_that_is_taken_apart(form: str) -> None:
+    """Base64 is broken into lines, and a page may break anything."""
+    echo = {
+        "base64": base64.b64encode(PLAIN.encode()).decode(),
+        "hexadecimal": PLAIN.encode().hex(),
+        "percent": "".join(f"%{byte:02x}" for byte in PLAIN.encode()),
+        "raw": PLAIN,
+    }[form]
+    hide = Redactor(ApiKey(PLAIN), LONGEST)
+    for at in range(3, len(echo) - 3, 3):
+        assert hide(f"a {echo[:at]}\r\n{echo[at:]} b") == "(message withheld: it contained the API key)"
+
+
+def test_a_message_without_the_key_is_not_withheld() -> None:
+    """Blanks and tags alone say nothing, nor does a word that the key begins with."""
+    hide = Redactor(ApiKey(PLAIN), LONGEST)
+    for text in ("order 7 <b>not</b> found", "SEK RET", "a key of SEKRET&shy;aria", "123 key"):
+        assert "withheld" not in hide(text)
+
+
 def test_key_with_a_backslash() -> None:
     """Backslashes and quotes, plain and as JSON writes them."""
     key = "ab\\cd\"ef'gh\\"
@@ -191,9 +257,25 @@ def test_invariant_30_cap(longest: int) -> None:
     ("body", "status"),
     [
         ('{"Status": 404, "Message": "no"}', 404),
-        ('\ufeff{"Status": 404}', 404),
+        ('\ufeff{"Status": 404, "Message": ""}', 404),
+        ('{"Status": 404}', None),
+        ('{"Status": 404, "message": "no"}', 404),
+        ('{"status": 404, "MESSAGE": "no"}', 404),
+        ('{"STATUS": "404", "Message": "no"}', 404),
+        ('{"status": "gone", "Status": 404, "Message": "no"}', 404),
+        ('{"Status": 404.0, "Message": "no"}', 404),
+        ('{"Status": 404.5, "Message": "no"}', None),
+        ('{"Status": "404 ", "Message": "no"}', None),
+        ('{"Status": "٤٠٤", "Message": "no"}', None),
+        ('{"Status": true, "Message": "no"}', None),
+        ('{"Status": null, "Message": "no"}', None),
+        ('{"Status": [404], "Message": "no"}', None),
+        ('{"Status": NaN, "Message": "no"}', None),
+        ('{"Status": 1e999, "Message": "no"}', None),
+        ('{"Status": 403, "Massage": "no"}', None),
+        ('{"type": "about:blank", "title": "Forbidden", "status": 403, "detail": "no", "traceId": "00-1"}', None),
         (' {"Message": null, "Status": -1} ', -1),
-        ('{"Status": 1, "Status": 404}', 404),
+        ('{"Status": 1, "Status": 404, "Message": "no"}', 404),
         ('{"status": 404, "title": "Not Found", "type": "about:blank"}', None),
         ('{"STATUS": 404}', None),
         ('{"Status": true}', None),
@@ -218,7 +300,7 @@ def test_invariant_30_cap(longest: int) -> None:
     ],
 )
 def test_json_status(body: str, status: int | None) -> None:
-    """Only the documented body has a Status: an integer of this spelling, at the top. A 404 that a gateway made has none."""
+    """Only the documented body has a Status, with a Message beside it, at the top, in whatever case. What a gateway made has none."""
     found = json_status(body)
     assert found == status
     assert type(found) is type(status)
@@ -232,6 +314,7 @@ def test_json_status(body: str, status: int | None) -> None:
         ('{"Message": "<b>1</b>"}', "<b>1</b>"),
         ('{"Message": 5}', '{"Message": 5}'),
         ('{"message": "x"}', '{"message": "x"}'),
+        ('{"status": 404, "message": "x"}', "x"),
         ('"An error has occurred."', '"An error has occurred."'),
         ("<html><head><title>Oh</title></head><body><h1>502</h1>Bad<br/>gateway</body></html>", "Oh 502 Bad gateway"),
         ("<p>a</p><SCRIPT src=x>if (1 < 2) alert('<p>')</script >b<style>p {x: y}</STYLE>c", "a b c"),
@@ -263,6 +346,11 @@ def test_message(body: str, message: str) -> None:
         "k+/=&" * 13000,
         "\ufffd?" * 32768,
         "\x00" * 65536,
+        "<!--" * 16384,
+        "<a '" * 16384,
+        '<a "x' * 13000,
+        "&lt;" * 16384,
+        "\\u003c" * 10000,
     ],
     ids=lambda text: ascii(text[:6]),
 )

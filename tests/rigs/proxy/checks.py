@@ -153,6 +153,9 @@ def secrets(scene: Scene) -> None:
     for name, content in scene.written.items():
         if found := leaks(scene.key, content):
             raise Broken(29, f"the key is in {name}: {', '.join(found)}")
+    for attempt, exchange in pairs(scene):
+        if exchange.line.kind.name == "echo_split" and exchange.first and "withheld" not in attempt.message:
+            raise Broken(29, f"the key is in a message in pieces: order {attempt.place}")
 
 
 def texts(scene: Scene) -> None:

@@ -131,6 +131,13 @@ def hostile(said: Said) -> Iterable[bytes]:
     return (encode(refusal(412, message)),)
 
 
+def echo_split(said: Said) -> Iterable[bytes]:
+    """The key in pieces, with something between that a page does not show."""
+    gap = ("<wbr>", "\n", "\u200b", "&shy;", "<!-- > -->", "\u00ad ")[said.n % 6]
+    at = 1 + said.n % (len(said.key) - 1)
+    return (encode(refusal(412, f"Not with {said.key[:at]}{gap}{said.key[at:]}.")),)
+
+
 def echo_cut(said: Said) -> Iterable[bytes]:
     """A body that breaks off inside the key."""
     raw, url, quoted, lower = echoes(said)[:4]
@@ -248,6 +255,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("body_304_close", _H, text(head(304, (("Connection", "close"),)) + BODY_304), End.CLOSE, a("304")),
     Kind("gateway_502", _A, lambda said: (encode(Answer(502, said.target.encode(), "text/html")),), End.KEEP, a("502")),
     Kind("hostile_text", _H, hostile, End.KEEP, a("412")),
+    Kind("echo_split", _H, echo_split, End.KEEP, a("412")),
     Kind("echo_cut", _H, echo_cut, End.CLOSE, a("400"), states=_STRANGE),
     Kind("echo_in_lines", _H, echo_lines, End.KEEP, a("400"), states=_STRANGE),
     Kind("strange_404", _H, strange_404, End.KEEP, a("404"), states=_STRANGE),
