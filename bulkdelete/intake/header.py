@@ -228,16 +228,18 @@ class _Header:
         return InputRefused(f"{self.file}:{self.line}: {why}")
 
     def lines_above(self) -> str:
-        """What to do if this is no header but a title: the next row that is wider may be the header."""
-        wide = next((line for line, width in self.below if width > sum(map(bool, self.names))), None)
-        if wide is None:
+        """What to do if this is no header but a title: the first of the widest rows below may be the header."""
+        most = max((width for _, width in self.below), default=0)
+        if most <= sum(map(bool, self.names)):
             return ""
+        wide = next(line for line, width in self.below if width == most)
         lines = "line 1" if wide == 2 else f"lines 1-{wide - 1}"
         return f". If line {wide} is the header, take {lines} out"
 
     def why_no_order(self) -> str:
         cells, names = self.cells, self.names
-        if numbers := [at for at, meaning in enumerate(self.meanings) if meaning is Meaning.NUMBER]:
+        numbers = [at for at, meaning in enumerate(self.meanings) if meaning is Meaning.NUMBER]
+        if numbers and not (sum(map(bool, names)) < len(names) and self.lines_above()):
             quoted = ", ".join(f"'{names[at]}'" for at in numbers)
             return (
                 f"{quoted} may be the shop's own number instead of Alephee's id. "

@@ -344,7 +344,9 @@ class _Meaning:
         """A row with too many or too few cells. A single number with a decimal comma, which nobody quoted, is two cells."""
         columns, mark = self.columns, self.marks[0]
         what = "first row" if columns.headless else "header"
-        why = f"{len(cells)} cells under a {what} of {columns.width}"
+        why = f"{len(cells)} cell{'s' * (len(cells) != 1)} under a {what} of {columns.width}"
+        if len(cells) == 1 < columns.width and any(mark in cells[0] for mark in self.marks):
+            return f"{why}: is the line in quotes as a whole? Take the quotes at both ends out, or correct the row"
         joined = mark.join(cells).strip()
         if columns.width == 1 and len(self.marks) == 1 and isinstance(read_id(joined, self.thousands), Id):
             return f"{why}: if {joined} is one number, say --delimiter {_OTHER_MARK[mark]}; if not, correct the row"

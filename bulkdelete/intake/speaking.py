@@ -85,5 +85,5 @@ class Speaking:
     def _refuse(self, row: Row, at: int, what: str, name: str) -> None:
         raise InputRefused(
             f"{self.file}:{row.line}: '{self.columns.name(at)}' (column {at + 1}), whose cell is '{shown(row.cells[at])}', {what}. "
-            f"If it does, rename it {name}; if not, rename it to something else, or say {ignoring(at, self.columns.names)}"
+            f"If so, rename it {name}; if not, rename it to something else, or say {ignoring(at, self.columns.names)}"
         )
