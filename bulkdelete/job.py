@@ -33,7 +33,7 @@ from bulkdelete.model import OPEN, Counts, Event, LedgerGrows, LedgerWaits, Orde
 from bulkdelete.pipeline import Halter, Lane, Run, Share, run
 from bulkdelete.settings import Settings
 from bulkdelete.throttle import Throttle
-from bulkdelete.words import duration
+from bulkdelete.words import counted, duration
 
 __all__ = [
     "Job",
@@ -170,11 +170,12 @@ def check(proposal: Proposal) -> None:
 def obstacle(facts: Facts, settings: Settings, has_input: bool = True) -> str | None:
     """Why these facts must not be confirmed, and what to do; None if they may."""
     if facts.rejected and not settings.skip_rejected:
-        return f"{facts.rejected} rows are rejected, so nothing was sent. Mend them, or go on without them with --skip-rejected"
+        rows = counted(facts.rejected, "row", ("is", "are"))
+        return f"{rows} rejected, so nothing was sent. Fix the input, or leave them out with --skip-rejected"
     if has_input and not facts.orders and not settings.allow_empty:
         return "the input names no order, so nothing was sent. If that is meant, say --allow-empty"
     if settings.max_orders is not None and facts.to_send > settings.max_orders:
-        return f"{facts.to_send} orders would be sent, more than --max-orders {settings.max_orders}. Nothing was sent"
+        return f"{counted(facts.to_send, 'order')} would be sent, more than --max-orders {settings.max_orders}. Nothing was sent"
     return None
 
 

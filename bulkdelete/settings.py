@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from bulkdelete.errors import UsageError
 from bulkdelete.model import Doubts
+from bulkdelete.words import number, span
 
 API_URL = "https://api.alephcrm.com"
 _ADDED = re.compile(r"(/v2(?:/orders)?)/*$", re.IGNORECASE)  # the part of a request's URL that the client writes
@@ -76,28 +77,24 @@ class Settings:
     bytes_per_order: int = 1000
 
     def __post_init__(self) -> None:
-        for option, value, low, high in (
-            ("--account-id", self.account_id, 1, 2**63 - 1),
-            ("--slots", self.slots, 1, 512),
-            ("--timeout", self.answer_timeout_s, 0.1, 3600),
-            ("--attempts", self.attempts, 1, 100),
-            ("--patience", self.patience_s, 1, 30 * 86400),
-            ("--grace", self.grace_s, 0, 3600),
-            ("--guard", self.guard, 1, 10**9),
-            ("--max-consecutive-failures", self.max_consecutive_failures, 1, 10**9),
-            ("--max-orders", self.max_orders, 0, 2**63 - 1),
-            ("--max-failures", self.max_failures, 1, 2**63 - 1),
-            ("--max-failures", self.max_failures_percent, 0.001, 100),
-            ("--max-time", self.max_time_s, 1, 365 * 86400),
+        for option, write, value, low, high in (
+            ("--account-id", number, self.account_id, 1, 2**63 - 1),
+            ("--slots", number, self.slots, 1, 512),
+            ("--timeout", span, self.answer_timeout_s, 0.1, 3600),
+            ("--attempts", number, self.attempts, 1, 100),
+            ("--patience", span, self.patience_s, 1, 30 * 86400),
+            ("--grace", span, self.grace_s, 0, 3600),
+            ("--guard", number, self.guard, 1, 10**9),
+            ("--max-consecutive-failures", number, self.max_consecutive_failures, 1, 10**9),
+            ("--max-orders", number, self.max_orders, 0, 2**63 - 1),
+            ("--max-failures", number, self.max_failures, 1, 2**63 - 1),
+            ("--max-failures", _percent, self.max_failures_percent, 0.001, 100),
+            ("--max-time", span, self.max_time_s, 1, 365 * 86400),
+            ("--rate", _per_min, _times(60, self.rate_max_per_s), 1 / 60, 600_000),
+            ("--reserve", _percent, _times(100, self.reserve), 0, 90),
         ):
-            if value is not None and not low <= value <= high:
-                raise UsageError(f"{option} is {value:g}: give a value from {low:g} to {high:g}")
-        for option, shown, value, low, high in (
-            ("--rate", "a minute", _times(60, self.rate_max_per_s), 1 / 60, 600_000),
-            ("--reserve", "%", _times(100, self.reserve), 0, 90),
-        ):
-            if value is not None and not low <= round(value, 9) <= high:
-                raise UsageError(f"{option} is {value:.12g} {shown}: give a value from {low:.3g} to {high:g} {shown}")
+            if value is not None and not low <= value <= high and not low <= round(value, 9) <= high:
+                raise UsageError(f"{option} is {write(value)}: give a value from {write(low)} to {write(high)}")
         host = _plain_host(self.api_url)
         if host is None:
             raise UsageError("--api-url must be like https://api.alephcrm.com, without user, query or fragment")
@@ -123,6 +120,15 @@ class Settings:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{parts.scheme}://{name}:{port}{parts.path.rstrip('/')}"
+
+
+def _percent(value: float) -> str:
+    return f"{number(value)}%"
+
+
+def _per_min(value: float) -> str:
+    """A rate as `--rate` takes it."""
+    return f"{number(60 * value)}/h" if value < 1 else f"{number(value)}/min"
 
 
 def _times(factor: float, value: float | None) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "duration"]
+import math
+
+__all__ = ["counted", "duration", "number", "span"]
 
 
 def counted(n: int, noun: str, verbs: tuple[str, str] | None = None) -> str:
@@ -20,3 +22,18 @@ def duration(seconds: float) -> str:
         if n:
             parts.append(f"{n} {unit}")
     return " ".join(parts[:2]) or "0 s"
+
+
+def number(value: float) -> str:
+    """A number as people write it and options take it: 9223372036854775807, 0.5, never 9.22337e+18."""
+    if not math.isfinite(value):
+        return str(value)
+    return str(int(value)) if value == int(value) else f"{value:.12f}".rstrip("0")
+
+
+def span(seconds: float) -> str:
+    """A duration as options take it, in the largest unit that needs no fraction: 30d, 90min, 0.5s."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{number(seconds / size)}{unit}"
+    return f"{number(seconds)}s"

@@ -109,8 +109,10 @@ def resume(ledger: Path, **options: Any) -> int:
 @option("--watch", is_flag=True, help="Again every two seconds, until interrupted.")
 def status(ledger: Path, as_json: bool, watch: bool) -> None:
     """What LEDGER says at this moment: counts, pace, doubts. Works beside a run."""
+    from bulkdelete.cli.inputs import given_ledger
     from bulkdelete.report.status import read_status, status_json, status_text
 
+    ledger = given_ledger(ledger)
     while True:
         now = read_status(ledger)
         if watch and not as_json:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from bulkdelete.cli.files import check_outputs, replaced
+from bulkdelete.cli.inputs import given_ledger
 from bulkdelete.cli.streams import say
 from bulkdelete.errors import UsageError
 from bulkdelete.intake.cells import escaped
@@ -18,6 +19,7 @@ __all__ = ["export_ledger"]
 
 def export_ledger(ledger: Path, form: Format, outcomes: frozenset[State], output: Path | None, overwrite: bool) -> None:
     """The command `export`. `output` None or `-` is stdout. Raises UsageError, LedgerRefused."""
+    ledger = given_ledger(ledger)
     if output is None or str(output) == "-":
         try:
             export(ledger, sys.stdout, form, outcomes)

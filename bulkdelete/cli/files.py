@@ -25,7 +25,7 @@ from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger.place import sync_folder
 from bulkdelete.ledger.schema import APPLICATION_ID
 
-__all__ = ["appended", "check_outputs", "replaced"]
+__all__ = ["appended", "check_outputs", "is_ledger", "replaced"]
 
 _APPENDED = ("--log-file", "--journal")  # the other outputs are written anew
 _LEDGER_FILES = ("", "-wal", "-shm", "-journal", ".lock", ".staging", ".new")
@@ -89,12 +89,13 @@ def _same(one: Path, other: Path | os.stat_result) -> bool:
 
 def _is_of_a_ledger(path: Path) -> bool:
     return any(
-        path.name.endswith(end) and path.name != end and _is_ledger(path.with_name(path.name.removesuffix(end)))
+        path.name.endswith(end) and path.name != end and is_ledger(path.with_name(path.name.removesuffix(end)))
         for end in _LEDGER_FILES
     )
 
 
-def _is_ledger(path: Path) -> bool:
+def is_ledger(path: Path) -> bool:
+    """Whether a ledger of ours is there, by its first bytes."""
     try:
         if not path.is_file():  # a pipe would wait for its other end
             return False

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bulkdelete.cli.files import replaced
+from bulkdelete.cli.files import is_ledger, replaced
+from bulkdelete.cli.show import program
 from bulkdelete.errors import LedgerRefused, UsageError
 from bulkdelete.intake import STDIN, Reading, Source, matches, sources
 from bulkdelete.intake.cells import escaped
 from bulkdelete.model import Reject
 from bulkdelete.report.export import safe_cell
 
-__all__ = ["blaming_the_ledger", "fetched", "ledger_of", "nothing_matches", "rejects_to", "sources_of"]
+__all__ = ["blaming_the_ledger", "fetched", "given_ledger", "ledger_of", "nothing_matches", "rejects_to", "sources_of"]
 
 _WILD = frozenset("*?[")
 
@@ -46,17 +49,35 @@ def nothing_matches(files: tuple[str, ...]) -> bool:
     return not any(map(matches, files))
 
 
-def ledger_of(files: tuple[str, ...], given: Path | None, allow_empty: bool) -> Path:
-    """The named ledger, else the one beside a single plain file; where nothing may be read, a name that nobody will look at."""
+def ledger_of(files: tuple[str, ...], given: Path | None) -> Path:
+    """The named ledger, else the one beside a single plain file; where no file matches, a name that nobody will look at."""
     if given is not None:
         return given
     plain = len(files) == 1 and files[0] != STDIN and (os.path.lexists(files[0]) or not _WILD & set(files[0]))
-    if not plain and not (allow_empty and nothing_matches(files)):
+    if not plain and not nothing_matches(files):
         raise UsageError("only one plain file has a ledger of its own beside it: name one with --ledger")
     file = Path(files[0])
     if not file.name:
         raise UsageError(f"{files[0] or 'an empty name'} is no file: name a CSV file")
     return file.with_name(file.name + ".ledger.db")
+
+
+def given_ledger(path: Path) -> Path:
+    """The LEDGER of a command. An input that stands in its place is told, with the command that was meant. Raises LedgerRefused."""
+    beside = path.with_name(path.name + ".ledger.db") if path.name else path
+    if is_ledger(path) or (path.exists() and not path.is_file()):
+        return path
+    if is_ledger(beside):
+        meant = [str(beside.absolute()) if word == str(path) else word for word in sys.argv[1:]]
+        raise LedgerRefused(
+            f"{path} is no ledger. The one of its orders lies beside it: {shlex.join([*program(), *meant])}"
+        )
+    if path.is_file():
+        raise LedgerRefused(
+            f"{path} is no ledger, and none lies beside it. If it is an input, start with:"
+            f" {shlex.join([*program(), 'run', str(path.absolute())])}"
+        )
+    return path
 
 
 @contextmanager

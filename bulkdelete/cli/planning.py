@@ -16,7 +16,7 @@ from bulkdelete.ledger import Facts
 from bulkdelete.model import Doubts, Order
 from bulkdelete.report.status import read_status
 from bulkdelete.settings import API_URL, Settings
-from bulkdelete.words import duration
+from bulkdelete.words import counted, duration
 
 __all__ = ["plan_files"]
 
@@ -30,7 +30,7 @@ _SHOWN_RATES = (30.0, 60.0, 300.0)  # requests per minute, where none is known
 def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     """The command `plan`. Returns its exit code."""
     settings = Settings(
-        ledger=ledger_of(files, options["ledger"], options["allow_empty"]),
+        ledger=ledger_of(files, options["ledger"]),
         api_url=API_URL if options["api_url"] is None else options["api_url"],
         account_id=options["account_id"],
         revert_stock=options["revert_stock"],
@@ -90,7 +90,7 @@ def _pace(given: float | None, ledger: Path) -> Pace:
 
 
 def _text(facts: Facts, settings: Settings, pace: Pace, why: str | None) -> str:
-    sent = "1 order would be sent" if facts.to_send == 1 else f"{facts.to_send:,} orders would be sent"
+    sent = f"{counted(facts.to_send, 'order')} would be sent"
     last = tuple(order for order in facts.last if order not in facts.first)
     if facts.first:
         gap = " ... " if facts.to_send > len(facts.first) + len(last) else ", " if last else ""

@@ -19,17 +19,19 @@ from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
 from bulkdelete.cli import show
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import check_outputs
-from bulkdelete.cli.inputs import blaming_the_ledger, fetched, ledger_of, rejects_to, sources_of
+from bulkdelete.cli.inputs import blaming_the_ledger, fetched, given_ledger, ledger_of, rejects_to, sources_of
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
-from bulkdelete.core.summary import EXIT_OF_WHY, Summary, exit_code
+from bulkdelete.core.summary import EXIT_OF_WHY, LIFTED_BY, Summary, exit_code
 from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Retry
 from bulkdelete.model import Counts, Doubts, State, Stop, Why
 from bulkdelete.pipeline import Halter
+from bulkdelete.report.said import Said, read_said
 from bulkdelete.settings import API_URL, Settings
+from bulkdelete.words import counted
 
 __all__ = ["run_files", "run_ledger"]
 
@@ -38,7 +40,7 @@ def run_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     """The command `run`. Returns its exit code."""
     if "-" in files and options["api_key_file"] == "-":
         raise UsageError("stdin cannot be both the input and the API key: put the key into a file, or the input")
-    settings = _settings(ledger_of(files, options["ledger"], options["allow_empty"]), options)
+    settings = _settings(ledger_of(files, options["ledger"]), options)
     outputs = {"--rejects": options["rejects"], "--log-file": options["log_file"]}
     check_outputs(outputs, files, settings.ledger, options)
     named = sources_of(files, options)
@@ -61,12 +63,14 @@ def _nothing(settings: Settings, options: dict[str, Any]) -> int:
 
 def _check_expected(orders: int, options: dict[str, Any]) -> None:
     if options["expect"] is not None and options["expect"] != orders:
-        raise NothingSent(f"the input names {orders} orders, --expect says {options['expect']}. Nothing was sent")
+        raise NothingSent(
+            f"the input names {counted(orders, 'order')}, --expect says {options['expect']}. Nothing was sent"
+        )
 
 
 def run_ledger(ledger: Path, options: dict[str, Any]) -> int:
     """The command `resume`. Returns its exit code."""
-    settings = _settings(ledger, options)
+    settings = _settings(given_ledger(ledger), options)
     check_outputs({"--log-file": options["log_file"]}, (), ledger, options)
     retry = _retry(options["retry"])
     return _run(settings, options, lambda: job.reopen(settings, retry))
@@ -168,7 +172,7 @@ class _Deletion:
     def _cut_short(self, halter: Halter) -> None:
         """A second signal, and something hangs, the ledger's disk for one: leave without the numbers. What is open in the ledger tells
         the truth."""
-        say(f"left at once, while the ledger was still busy. Go on with: {show.go_on(self.settings, self.options)}")
+        say(f"left at once, while the ledger was still busy. Go on with: {show.resuming(self.settings, self.options)}")
         drain_stderr(_LAST_WORDS_S)
         leave(exit_code(Counts(), halter.stops, ()))
 
@@ -192,13 +196,15 @@ class _Deletion:
 def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None:
     if summary.saved is not None:
         settings = replace(settings, ledger=Path(summary.saved))
-    command = show.go_on(settings, options)
+    said: tuple[Said, ...] = ()
+    if any(stop.why in LIFTED_BY for stop in summary.stops):
+        with suppress(BulkDeleteError):  # another run may have begun, and what it does to the ledger is none of ours
+            said = read_said(settings.ledger)
+    steps = show.steps(summary, settings, options)
     if options["as_json"]:
-        write_json(show.summary_json(summary, settings, command))
+        write_json(show.summary_json(summary, settings, steps, said))
     else:
-        write_result(
-            show.summary_text(summary, settings, command, show.go_on(settings, options | {"doubts": "resend"}))
-        )
+        write_result(show.summary_text(summary, settings, steps, said))
 
 
 def _place(error: BaseException) -> dict[str, Any]:

@@ -5,18 +5,30 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bulkdelete.cli.streams import dropped_lines
-from bulkdelete.core.summary import NEXT, Summary
+from bulkdelete.core.summary import LIFTED_BY, NEXT, Summary
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Facts
 from bulkdelete.model import State
+from bulkdelete.report.said import Said, said_lines
 from bulkdelete.settings import Settings
 from bulkdelete.words import counted, duration
 
-__all__ = ["command", "go_on", "proposal_text", "summary_json", "summary_text"]
+__all__ = [
+    "Steps",
+    "command",
+    "program",
+    "proposal_text",
+    "question",
+    "resuming",
+    "steps",
+    "summary_json",
+    "summary_text",
+]
 
 
 def proposal_text(facts: Facts, settings: Settings) -> str:
@@ -63,8 +75,33 @@ def question(facts: Facts, settings: Settings) -> str:
     )
 
 
-def summary_text(summary: Summary, settings: Settings, command: str, resend: str) -> str:
-    """How a run ended, and what to do next: `command` goes on, `resend` also sends again what is in doubt."""
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The commands that fit a run's end. `go_on` continues, None where it would meet the same stop again; `all_the_same` lifts that
+    stop; `resend` also sends again what is in doubt."""
+
+    go_on: str | None = None
+    resend: str | None = None
+    all_the_same: str | None = None
+
+
+def steps(summary: Summary, settings: Settings, options: dict[str, Any]) -> Steps:
+    """What a person can do next."""
+    counts = summary.counts
+    if lifted := [LIFTED_BY[stop.why] for stop in summary.stops if stop.why in LIFTED_BY]:
+        given = options | dict.fromkeys(lifted, "off")
+        if not (counts[State.PENDING] or counts[State.FAILED]):  # what is left is final, unless it is named
+            given["retry"] = "refused" if counts[State.REFUSED] else "not_found"
+        return Steps(all_the_same=resuming(settings, given, "retry", *lifted))
+    resend = counts[State.IN_DOUBT] and not summary.stops
+    return Steps(
+        go_on=resuming(settings, options),
+        resend=resuming(settings, options | {"doubts": "resend"}) if resend else None,
+    )
+
+
+def summary_text(summary: Summary, settings: Settings, next_steps: Steps, said: tuple[Said, ...] = ()) -> str:
+    """How a run ended, what the server said of the orders that it did not delete, and what to do next."""
     counts = summary.counts
     lines = [f"{counted(counts.total, 'order')} selected:"] if counts.total else ["no orders selected"]
     width = max((len(f"{counts[state]:,}") for state in State), default=1)
@@ -84,16 +121,21 @@ def summary_text(summary: Summary, settings: Settings, command: str, resend: str
         )
     for stop in summary.stops:
         lines.append(f"Stopped: {stop.detail or stop.why.value}. {NEXT[stop.why]}")
-    if counts[State.IN_DOUBT] and not summary.stops:
-        lines.append(
-            f"{counted(counts[State.IN_DOUBT], 'order')} may or may not be deleted. To send them again: {resend}"
-        )
-    elif summary.stops or summary.exit_code not in (0, 1):
-        lines.append(f"Go on with: {command}")
+    if said:
+        lines += ["The server's messages:", *said_lines(said)]
+    if next_steps.all_the_same is not None:
+        lines += ["If these orders should be deleted all the same:", f"  {next_steps.all_the_same}"]
+    if next_steps.resend is not None:
+        doubts = counted(counts[State.IN_DOUBT], "order")
+        lines.append(f"{doubts} may or may not be deleted. To send them again: {next_steps.resend}")
+    elif next_steps.go_on is not None and (summary.stops or summary.exit_code not in (0, 1)):
+        lines.append(f"Go on with: {next_steps.go_on}")
     return "\n".join(map(escaped, lines))
 
 
-def summary_json(summary: Summary, settings: Settings, command: str) -> dict[str, Any]:
+def summary_json(
+    summary: Summary, settings: Settings, next_steps: Steps, said: tuple[Said, ...] = ()
+) -> dict[str, Any]:
     """The same facts for programs."""
     return {
         "ledger": str(settings.ledger),
@@ -106,29 +148,23 @@ def summary_json(summary: Summary, settings: Settings, command: str) -> dict[str
         "answered_429": summary.limited,
         "seconds": round(summary.seconds, 3),
         "stops": [{"why": stop.why.value, "detail": stop.detail, "next": NEXT[stop.why]} for stop in summary.stops],
+        "messages": [asdict(each) for each in said],
         "lines_not_shown": dropped_lines(),
-        "go_on": command,
+        **asdict(next_steps),
     }
 
 
-def go_on(settings: Settings, options: dict[str, Any]) -> str:
-    """The command that goes on with this ledger, from any folder. It names where the key is, never the key."""
-    words = [*_program(), "resume", str(settings.ledger.absolute())]
-    for option in (
-        "api_key_file",
-        "api_url",
-        "ca_file",
-        "doubts",
-        "slots",
-        "timeout",
-        "attempts",
-        "patience",
-        "grace",
-        "rate",
-        "reserve",
-        "guard",
-        "max_consecutive_failures",
-    ):
+_KEPT = (
+    "api_key_file", "api_url", "ca_file", "doubts", "slots", "timeout", "attempts", "patience", "grace", "rate", "reserve",
+)  # fmt: skip
+"""Options that a run hands on to the command that continues it. None of these lifts a stop."""
+
+
+def resuming(settings: Settings, options: dict[str, Any], *more: str) -> str:
+    """The command that goes on with this ledger, from any folder, with the options that are kept and `more` of them. It names where
+    the key is, never the key."""
+    words = [*program(), "resume", str(settings.ledger.absolute())]
+    for option in (*_KEPT, *more):
         value = options.get(option)
         if value is None or value == "-":
             continue
@@ -141,10 +177,11 @@ def go_on(settings: Settings, options: dict[str, Any]) -> str:
 
 def command(name: str, ledger: Path) -> str:
     """A command that works on this ledger, from any folder."""
-    return shlex.join([*_program(), name, str(ledger.absolute())])
+    return shlex.join([*program(), name, str(ledger.absolute())])
 
 
-def _program() -> list[str]:
+def program() -> list[str]:
+    """How this program is called here."""
     return ["bulkdelete"] if shutil.which("bulkdelete") else [sys.executable, "-m", "bulkdelete"]
 
 

@@ -17,6 +17,7 @@ from bulkdelete.intake import Source
 from bulkdelete.intake.cells import escaped
 from bulkdelete.model import Order, Reject
 from bulkdelete.simulator import Fault, HeaderMode, Kind, Latency, Simulation, Simulator
+from bulkdelete.words import counted
 
 __all__ = ["serve"]
 
@@ -66,7 +67,9 @@ def _orders(source: Source, account_id: int | None) -> list[Order]:
             refused = error
             continue
         if rejects := [row for row in rows if isinstance(row, Reject)]:
-            raise UsageError(f"--orders: {len(rejects)} rows are rejected, the first: {rejects[0]}")
+            raise UsageError(
+                f"--orders: {counted(len(rejects), 'row', ('is', 'are'))} rejected, the first: {rejects[0]}"
+            )
         return [row for row in rows if isinstance(row, Order)]
     raise refused or UsageError(f"--orders: {source.path} cannot be read")
 
@@ -85,7 +88,9 @@ async def _serve(simulation: Simulation, port: int, orders: int) -> None:
     except (OSError, OverflowError) as error:
         raise UsageError(f"port {port} cannot be used ({error}); name another with --port") from None
     try:
-        write_result(f"{orders:,} orders exist, {simulation.limit} requests a minute. Add to bulkdelete run:")
+        write_result(
+            f"{counted(orders, 'order', ('exists', 'exist'))}, {counted(simulation.limit, 'request')} a minute. Add to bulkdelete run:"
+        )
         write_result(f"  --api-url http://127.0.0.1:{bound}")
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -95,10 +100,11 @@ async def _serve(simulation: Simulation, port: int, orders: int) -> None:
             asyncio.get_running_loop().remove_signal_handler(number)
     finally:
         await simulator.close()
-        deleted = len(simulator.deleted_orders())
-        write_result(
-            f"\n{len(simulator.journal):,} requests, {simulator.count(429):,} of them answered 429, {deleted:,} orders deleted"
+        requests, deleted = (
+            counted(len(simulator.journal), "request"),
+            counted(len(simulator.deleted_orders()), "order"),
         )
+        write_result(f"\n{requests}, {simulator.count(429):,} of them answered 429, {deleted} deleted")
 
 
 def _fault(text: str) -> Fault:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bulkdelete.model import Counts, Feeds, Past, Scope, State, Stop, Verdict, Why
-from bulkdelete.words import duration
+from bulkdelete.words import counted, duration
 
 __all__ = [
     "Limits",
@@ -118,14 +118,22 @@ def row_after(in_a_row: int, past: Past, verdict: Verdict) -> int:
 def judge_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:
     """The stop of `--max-consecutive-failures`. `whose`: the account or the run that the row is of."""
     if limits.consecutive_failures is not None and in_a_row >= limits.consecutive_failures:
-        return Stop(Why.REFUSALS, Scope.RUN, f"{in_a_row} orders of {whose} in a row were refused or not found")
+        return Stop(
+            Why.REFUSALS,
+            Scope.RUN,
+            f"{counted(in_a_row, 'order')} of {whose} in a row {'was' if in_a_row == 1 else 'were'} refused or not found",
+        )
     return None
 
 
 def judge_failures(failures: int, limits: Limits) -> Stop | None:
     """The stop that `--max-failures` asks for. `failures`: orders of this run that ended refused, failed or in doubt."""
     if limits.failures is not None and failures >= limits.failures:
-        return Stop(Why.FAILURES, Scope.RUN, f"{failures} orders of this run were refused or are in doubt")
+        return Stop(
+            Why.FAILURES,
+            Scope.RUN,
+            f"{counted(failures, 'order')} of this run {'was refused or is' if failures == 1 else 'were refused or are'} in doubt",
+        )
     return None
 
 
@@ -144,5 +152,6 @@ def judge_quiet(quiet: Quiet, limits: Limits) -> Stop | None:
 
 
 def _nothing_deleted(account: int, seen: Seen) -> Stop:
-    detail = f"{seen.answered} orders of account {account} were answered and not one was deleted"
+    were = "was" if seen.answered == 1 else "were"
+    detail = f"{counted(seen.answered, 'order')} of account {account} {were} answered and not one was deleted"
     return Stop(Why.NOTHING_DELETED, Scope.RUN, detail)

@@ -13,6 +13,7 @@ __all__ = [
     "EXIT_OF_ERROR",
     "EXIT_OF_WHY",
     "EXIT_UNFORESEEN",
+    "LIFTED_BY",
     "NEXT",
     "Summary",
     "conserved",
@@ -66,15 +67,18 @@ NEXT: dict[Why, str] = {
     Why.NOT_UNDERSTOOD: "This program does not understand that response: a firewall, a proxy or a router may have sent it. Look at it "
     "before you continue. The order is unchanged or in doubt, and later runs send it last.",
     Why.CERTIFICATE: "The server's certificate fails verification. Check --api-url and --ca-file; do not continue before you know why.",
-    Why.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the messages; --guard off goes on all the same.",
-    Why.REFUSALS: "Wrong file, or a server that is being changed? Look at the messages before you continue; --retry not_found also sends "
-    "what was not found once more, and --max-consecutive-failures off turns this stop off.",
+    Why.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the server's messages.",
+    Why.REFUSALS: "Wrong file, or a server that is being changed? Look at the server's messages.",
     Why.FAILURES: "The limit of --max-failures is reached. Look at what failed before you go on.",
     Why.INTERRUPTED: "The command below goes on.",
     Why.TERMINATED: "The command below goes on.",
     Why.OUTAGE: "The server is not answering usefully. The command below goes on where this stopped.",
     Why.MAX_TIME: "The time is up. The command below goes on where this stopped.",
 }
+
+
+LIFTED_BY: dict[Why, str] = {Why.NOTHING_DELETED: "guard", Why.REFUSALS: "max_consecutive_failures"}
+"""Stops that the same command meets again, each with the option that turns it off. A person decides that, and no other text names it."""
 
 
 @dataclass(frozen=True, slots=True)

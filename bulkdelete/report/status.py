@@ -18,7 +18,8 @@ from bulkdelete.ledger.rows import counts_of, learned, sound
 from bulkdelete.ledger.schema import PACE_SINCE, RUN_COLUMNS
 from bulkdelete.model import Counts, Learned, State
 from bulkdelete.report.results import DOUBTS, files_of, result, stored
-from bulkdelete.words import duration
+from bulkdelete.report.said import Said, said_by_server, said_lines
+from bulkdelete.words import counted, duration
 
 __all__ = ["Status", "read_status", "status_json", "status_text"]
 
@@ -58,6 +59,7 @@ class Status:
     eta_s: float | None
     last_run: dict[str, Any] | None
     doubts: tuple[Doubt, ...]
+    messages: tuple[Said, ...]
 
 
 def read_status(path: Path) -> Status:
@@ -87,16 +89,18 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
     left = selected.get("pending", 0) + selected.get("failed", 0)
     run = db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
     files = files_of(db)
-    doubts = [result(row, files) for row in stored(db, DOUBTS, (0, 0), _DOUBTS_SHOWN)]
-    if len(doubts) != min(_DOUBTS_SHOWN, outcomes.get(State.IN_DOUBT.label, 0)):
+    in_flight = db.execute("SELECT count(*) FROM intents").fetchone()[0] if running else None
+    doubts = stored(db, DOUBTS, (0, 0), _DOUBTS_SHOWN + (in_flight or 0))
+    if len(doubts) != min(_DOUBTS_SHOWN + (in_flight or 0), outcomes.get(State.IN_DOUBT.label, 0)):
         raise LedgerBroken("the kept counts disagree with the orders")
+    at_rest = [row for row in doubts if not running or row[-1] is None]  # what is in flight may still land
     return Status(
         ledger=str(path),
         host=host,
         running=running,
         outcomes=outcomes,
         selected=selected,
-        in_flight=db.execute("SELECT count(*) FROM intents").fetchone()[0] if running else None,
+        in_flight=in_flight,
         requests=int(requests),
         limited=int(limited),
         per_min=round(per_min, 1),
@@ -106,8 +110,11 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
         last_run=None if run is None else _run(*sound("runs", run)),
         doubts=tuple(
             Doubt(account, order, message, f"{file}:{line}")
-            for account, order, _, _, message, _, _, file, line, *_ in doubts
+            for account, order, _, _, message, _, _, file, line, *_ in (
+                result(row, files) for row in at_rest[:_DOUBTS_SHOWN]
+            )
         ),
+        messages=said_by_server(db) if {"refused", "not_found"} & selected.keys() else (),
     )
 
 
@@ -139,7 +146,7 @@ def status_text(status: Status) -> str:
     if status.in_flight:
         lines.append(f"  {status.in_flight:,} of those in doubt are in flight just now")
     lines.append(
-        f"{status.requests:,} requests so far, {status.limited:,} of them answered 429; {status.per_min:g} a minute"
+        f"{counted(status.requests, 'request')} so far, {status.limited:,} of them answered 429; {status.per_min:g} a minute"
     )
     if status.eta_s is not None:
         lines.append(f"about {duration(status.eta_s)} to go")
@@ -152,6 +159,8 @@ def status_text(status: Status) -> str:
             else "goes on"
         )
         lines.append(f"run {run['run']} began {run['started']}, {ended}")
+    if status.messages:
+        lines += ["the server's messages about orders that it did not delete:", *said_lines(status.messages)]
     if status.doubts:
         lines.append("in doubt, the first few:")
         lines += [f"  {d.account_id}:{d.order_id} ({d.origin}) {d.message}" for d in status.doubts]

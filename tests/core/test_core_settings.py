@@ -52,11 +52,25 @@ def test_a_value_beyond_its_bounds_is_refused_by_name(name: str, option: str, lo
 
 def test_rate_and_reserve_are_told_as_they_are_written() -> None:
     """A minute and per cent, not the seconds and shares that they are kept in."""
-    with pytest.raises(UsageError, match=r"^--rate is 1200000 a minute: .* from 0.0167 to 600000 a minute$"):
+    with pytest.raises(UsageError, match=r"^--rate is 1200000/min: give a value from 1/h to 600000/min$"):
         settings_of(rate_max_per_s=20_000.0)
-    with pytest.raises(UsageError, match=r"^--reserve is 95 %: give a value from 0 to 90 %$"):
+    with pytest.raises(UsageError, match=r"^--reserve is 95%: give a value from 0% to 90%$"):
         settings_of(reserve=0.95)
     assert (settings_of().rate_max_per_s, settings_of().reserve) == (None, 0.0)
+
+
+def test_bounds_are_written_as_options_take_them() -> None:
+    """Digits and units, never 9.22337e+18 or a number of seconds that nobody would type."""
+    for option, said in (
+        ({"max_orders": -1}, "--max-orders is -1: give a value from 0 to 9223372036854775807"),
+        ({"patience_s": 0.5}, "--patience is 0.5s: give a value from 1s to 30d"),
+        ({"answer_timeout_s": 7200.0}, "--timeout is 2h: give a value from 0.1s to 1h"),
+        ({"max_failures_percent": 100.5}, "--max-failures is 100.5%: give a value from 0.001% to 100%"),
+        ({"guard": 10**10}, "--guard is 10000000000: give a value from 1 to 1000000000"),
+    ):
+        with pytest.raises(UsageError) as refused:
+            settings_of(**option)
+        assert str(refused.value) == said
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:

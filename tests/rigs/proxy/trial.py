@@ -23,7 +23,7 @@ from bulkdelete import job
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.log import Log
-from bulkdelete.cli.show import summary_text
+from bulkdelete.cli.show import Steps, summary_text
 from bulkdelete.model import Event, Lost, NoReply, Settled
 from bulkdelete.pipeline import Halter
 from bulkdelete.settings import Settings
@@ -189,7 +189,7 @@ async def _run(proposal: job.Proposal, there: World, log: Log) -> str:
 
     armed = await job.confirm(proposal)
     summary = await job.delete(armed, ApiKey(SENTINEL), Halter(heard), heard)
-    return summary_text(summary, armed.settings, "go on", "resend")
+    return summary_text(summary, armed.settings, Steps())
 
 
 def _journal(ledger: Path) -> bytes:
