@@ -161,4 +161,49 @@ PLANTED = (
         Edit("api/client.py", "force_close=True,", "force_close=False,"),
         Edit("api/wire.py", "conn.protocol is None or conn.protocol.should_close", "conn.protocol is None"),
     ),
+    _planted(
+        "log written in the loop", "outside", {36}, 1,
+        Edit("cli/streams.py", "if (fd := _descriptor(sys.stderr)) is not None:", "if (fd := None) is not None:"),
+        only=("stderr full",),
+    ),
+    _planted(
+        "a full queue waits", "outside", {36}, 1,
+        Edit("cli/writer.py", "_WAITING_BYTES = 256 * 1024", "_WAITING_BYTES = 1024"),
+        Edit("cli/writer.py", """            else:
+                self._drop(data.count(b"\\n"))
+""", """            else:
+                self._changed.wait()
+"""),
+        only=("stderr full",),
+    ),
+    _planted(
+        "the end waits for stderr", "outside", {36}, 1,
+        Edit("cli/streams.py", "drain_stderr()  # on a terminal", "drain_stderr(3600.0)  # on a terminal"),
+        only=("stderr full, SIGTERM",),
+    ),
+    _planted(
+        "result before the ledger is closed", "outside", {36}, 1,
+        Edit("cli/running.py", "            deletion.tell(summary)\n", ""),
+        Edit("cli/running.py", "if armed is None else deletion.deleted(*armed))\n",
+             "if armed is None else deletion.deleted(*armed))\n                deletion.tell(summary)\n"),
+        only=("stdout full, SIGTERM after the run",),
+    ),
+    _planted(
+        "exit code of a stream", "outside", {36}, 1,
+        Edit("cli/streams.py", """        said = error.strerror if isinstance(error, OSError) else str(error)
+""", """        os._exit(1)
+"""),
+        only=("stdout without a reader, SIGTERM",),
+    ),
+    _planted(
+        "no signal is heard while the result is written", "outside", {36}, 1,
+        Edit("cli/running.py", "self.signals.on_first = self.signals.on_second = lambda _: leave(code)",
+             "self.signals.on_first = self.signals.on_second = lambda _: None"),
+        only=("stdout full, SIGINT after the run",),
+    ),
+    _planted(
+        "no deadline after the second signal", "outside", {36}, 1,
+        Edit("cli/signals.py", "        deadline.start()\n", "        deadline.cancel()\n"),
+        only=("stdout full, SIGTERM twice",),
+    ),
 )  # fmt: skip

@@ -38,6 +38,12 @@ def test_invariant_34_the_ledger_is_the_file_that_was_opened(record: Record, nam
     befallen(record, name)
 
 
+@pytest.mark.parametrize("name", named(36))
+def test_invariant_36_streams(record: Record, name: str) -> None:
+    """Whatever becomes of a stream, and with a signal at any moment: exit code, ledger and the result on the other stream."""
+    befallen(record, name)
+
+
 @pytest.mark.soak
 def test_whatever_befalls_a_run(record: Record) -> None:
     """The same, many times."""

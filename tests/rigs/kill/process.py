@@ -40,15 +40,8 @@ class Child:
         n = len(list(folder.iterdir())) // 2
         self.out, self.err = folder / f"{n}.out", folder / f"{n}.err"
         with self.out.open("wb") as out, self.err.open("wb") as err:
-            self._process = subprocess.Popen(
-                (*program, *words),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                cwd=ROOT,
-                env=environment(key),
-                **options,
-            )
+            given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, "env": environment(key)}
+            self._process = subprocess.Popen((*program, *words), cwd=ROOT, **(given | options))
         self.pid = self._process.pid
 
     def __enter__(self) -> Child:

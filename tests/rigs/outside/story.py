@@ -13,7 +13,7 @@ from bulkdelete.simulator import Latency, Simulation
 from tests.rigs.books import GONE, Books
 from tests.rigs.kill import checks
 from tests.rigs.kill.checks import Input, require
-from tests.rigs.kill.process import ACCOUNT, QUICK, run_words
+from tests.rigs.kill.process import ACCOUNT, QUICK, Child, run_words
 from tests.rigs.kill.server import serving
 from tests.rigs.outside.events import EVENTS
 from tests.rigs.outside.scene import Event, Scene
@@ -82,7 +82,7 @@ def _resumed(scene: Scene) -> None:
             break
         before = len(scene.server.journal)
         words = ("resume", str(scene.ledger), "--api-url", scene.server.url, "--yes", "--slots", str(scene.told.slots))
-        scene.started.append(again := type(scene.child)(scene.folder / "said", words, program=QUICK))
+        scene.started.append(again := Child(scene.folder / "said", words, program=QUICK))
         code = again.wait()
         scene.server.comes_to_rest()
         found = _compare(scene, found, before)
