@@ -30,11 +30,13 @@ class Speaking:
     account_id: int | None
     account: int | None = field(init=False)
     _names: dict[int, int] = field(default_factory=dict, init=False)  # columns of names: the line of the first one
+    _meanings: list[tuple[int, Meaning]] = field(init=False)
     _perhaps: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.account = self.columns.account
-        self._perhaps = [at for at in self.columns.speaking if meaning_of(self.header[at]) is Meaning.PERHAPS_ACCOUNT]
+        self._meanings = [(at, meaning_of(self.header[at])) for at in self.columns.speaking]
+        self._perhaps = [at for at, meaning in self._meanings if meaning is Meaning.PERHAPS_ACCOUNT]
 
     @property
     def accounts(self) -> list[int]:
@@ -48,11 +50,13 @@ class Speaking:
 
     def hear(self, row: Row) -> None:
         """Look at these columns' cells in a row that stands under the header as it should. Raises InputRefused, UsageError."""
-        for at in self.columns.speaking:
+        for at, meaning in self._meanings:
+            if at == self.account:
+                continue  # whatever stands there is the row's account, or a reject
             cell = row.cells[at] if at < len(row.cells) else ""
-            if not bare(cell):
+            if (meaning is Meaning.BARE_STOCK and cell.isdigit()) or not bare(cell):
                 continue
-            match meaning_of(self.header[at]):
+            match meaning:
                 case Meaning.PERHAPS_ACCOUNT:
                     self._account(row, at, cell)
                 case Meaning.PERHAPS_STOCK:
@@ -63,8 +67,6 @@ class Speaking:
 
     def _account(self, row: Row, at: int, cell: str) -> None:
         if _WORD.search(cell) and not could_be_id(cell):
-            if at == self.account:
-                return  # the row's account is no id: a reject
             self._names.setdefault(at, row.line)
             if self.account_id is None and not self.may_name_accounts:
                 raise UsageError(
