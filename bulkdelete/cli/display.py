@@ -149,9 +149,12 @@ class Display:
         )
         if not self._stopping:
             self._stopping = True
-            say(stopping(stop, in_flight, self._grace_s))
             if self._progress is not None:
-                self._progress.update(self._row, description="stopping")
+                self._progress.columns = self._progress.columns[
+                    :-1
+                ]  # the time that is left is no longer that of all orders
+                self._progress.update(self._row, description="stopping", refresh=True)
+            say(stopping(stop, in_flight, self._grace_s))
 
     def _settled_one(self, event: Settled) -> None:
         state, answer = event.verdict.state, event.answer

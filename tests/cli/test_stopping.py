@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
 import signal
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from bulkdelete.core.summary import stopping
 from bulkdelete.model import Scope, Stop, Why
 from tests.cli.test_commands import IDS, Server, arguments, server, started, write
-from tests.process import until
+from tests.process import environment, until
 
 __all__ = ["server"]  # a fixture
 
@@ -48,3 +52,28 @@ def test_a_run_that_stops_says_so(server: Server, tmp_path: Path, number: signal
     after = err.partition("Stopping: ")[2]
     assert "deleting" not in after
     assert "to_go" not in after
+
+
+@pytest.mark.parametrize("server", [("--limit", "600", "--latency", "1.5")], indirect=True)
+def test_a_progress_bar_of_a_run_that_stops(server: Server, tmp_path: Path) -> None:
+    """It says that the run is stopping, and no longer how long all orders would take."""
+    file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_300)])
+    master, slave = pty.openpty()
+    command = arguments(server, file, "--yes", "--grace", "5s")
+    run = subprocess.Popen(
+        command, stdin=slave, stdout=slave, stderr=slave, env=environment(TERM="xterm", COLUMNS="120")
+    )
+    os.close(slave)
+    until(lambda: len(server.journal()) > 5)
+    run.send_signal(signal.SIGINT)
+    shown = b""
+    with suppress(OSError):  # the other side is gone
+        while chunk := os.read(master, 65536):
+            shown += chunk
+    os.close(master)
+    assert run.wait(30) == 130
+    before, _, after = shown.decode().partition("Stopping: ")
+    assert "deleting " in before
+    assert "stopping " in after
+    assert "deleting " not in after.partition("\n")[2]
+    assert not re.search(r"\d:\d\d:\d\d ?\r", after.partition("\n")[2])
