@@ -94,6 +94,8 @@ def find_header(rows: Sequence[Sequence[str]], reading: Reading = UNASKED) -> in
     for cells in rows[: found[0]]:  # a header that was damaged is no title
         if (len(cells) > 1 and all(map(bare, cells))) or len(names & set(map(fold, cells))) > 1:
             return None
+        if any(could_be_id(cell) for name, cell in zip(header, cells, strict=False) if names_order([name], reading)):
+            return None  # an order of a table that lost its header
     return found[0]
 
 
