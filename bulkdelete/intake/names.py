@@ -85,6 +85,9 @@ def meaning_of(name: str) -> Meaning:
         if (found := _meaning(words)) is not Meaning.OTHER:
             return found
     folded = fold(name)
+    glued = _glued(folded, first=True) if len(folded) <= _LONGEST_WORD else ()  # a blank inside a word: acc ountId
+    if glued and _OF.isdisjoint(glued) and (found := _meaning(list(glued))) is not Meaning.OTHER:
+        return found
     return Meaning.FOREIGN if folded.startswith(_OTHERS) or "extern" in folded else Meaning.OTHER
 
 

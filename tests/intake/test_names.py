@@ -19,7 +19,7 @@ NAMES = {
     Meaning.ACCOUNT: (
         "accountId", "ACCOUNT_ID", "account id", "idcuenta", "idDeCuenta", "iddelacuenta", "SellerAccount.Id", "seller_account_id",
         "selleraccountid", "ID da conta", "IDCuenta", "Id. de la Cuenta del vendedor", "AccountIDs", "cuenta_id", "conta-id",
-        "ID Cuenta Vendedor", "aCCountiD", "acc\u200bountId", 'account"Id', "accountId 2", "contaid", "I.D. de cuenta",
+        "ID Cuenta Vendedor", "aCCountiD", "acc\u200bountId", 'account"Id', "accountId 2", "contaid", "I.D. de cuenta", "acc\u00a0ountId",
     ),
     Meaning.PERHAPS_ACCOUNT: (
         "account", "Cuenta", "Conta", "Cuentas", "Account Number", "Nro. de cuenta", "N° Cuenta", "Nº da conta", "código de cuenta",
