@@ -49,6 +49,7 @@ class Hasty:
     def __init__(self, early: bytes, late: bytes, tls: ssl.SSLContext | None) -> None:
         self.early, self.late, self.tls = early, late, tls
         self.requests: list[bytes] = []
+        self.slow_s = 0.0  # before `late`
         self.spoken = 0  # connections on which `early` was said
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = int(self._listener.getsockname()[1])
@@ -81,6 +82,7 @@ class Hasty:
                     return
                 request += more
             self.requests.append(request)
+            time.sleep(self.slow_s)
             stream.sendall(self.late)
             stream.recv(1)
 
@@ -159,6 +161,60 @@ def test_a_socket_that_is_readable_is_no_response(loop: str, tls: Path | None, m
         answers = run_on(loop, ask(server, tls, 20))
     assert [answer.status for answer in answers if isinstance(answer, Reply)] == [204] * 20
     assert len(server.requests) == 20
+
+
+GONE = b'HTTP/1.1 404 Not Found\r\nContent-Length: 34\r\n\r\n{"Status": 404, "Message": "gone"}'
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("late", [OK, GONE], ids=["204", "404"])
+def test_invariant_44_a_response_that_came_while_the_process_stood_still(
+    loop: str, late: bytes, tls: Path | None
+) -> None:
+    """The deadline is long past when the process is continued, and the response is in the socket: it counts, with its body."""
+
+    async def main(server: Hasty) -> Answer:
+        url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.port}"
+        async with Client(
+            ApiKey("a-key"), Settings(Path("unused"), api_url=url, ca_file=tls, answer_timeout_s=0.3)
+        ) as client:
+            sending = asyncio.ensure_future(client.delete(Order(7, 1, False, Origin("o.csv", 2))))
+            for _ in range(5000):
+                if server.requests:
+                    break
+                await asyncio.sleep(0.001)
+            time.sleep(0.6)  # noqa: ASYNC251 - as SIGSTOP does it
+            answer = await sending
+        await asyncio.sleep(0.05)
+        return answer
+
+    with hasty(b"", late, tls) as server:
+        server.slow_s = 0.1
+        answer = run_on(loop, main(server))
+    assert isinstance(answer, Reply)
+    assert (answer.status, answer.cut) == (204 if late is OK else 404, False)
+    assert answer.json_status == (None if late is OK else 404)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_invariant_44_a_deadline_holds_all_the_same(loop: str, tls: Path | None) -> None:
+    """Nothing came while the process stood still: the attempt is given up at once."""
+
+    async def main(server: Hasty) -> Answer:
+        url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.port}"
+        async with Client(
+            ApiKey("a-key"), Settings(Path("unused"), api_url=url, ca_file=tls, answer_timeout_s=0.3)
+        ) as client:
+            answer = await client.delete(Order(7, 1, False, Origin("o.csv", 2)))
+        await asyncio.sleep(1.0)  # the server says goodbye so late
+        return answer
+
+    with hasty(b"", OK, tls) as server:
+        server.slow_s = 1.0
+        answer = run_on(loop, main(server))
+    assert isinstance(answer, NoReply)
+    assert (answer.sent, answer.why) == (True, Lost.TIMEOUT)
+    assert 0.3 <= answer.latency_s < 0.9
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -28,6 +28,8 @@ def _planted(name: str, rig: str, breaks: set[int], trials: int, *edits: Edit, o
     return Planted(name, rig, frozenset(breaks), trials, edits, only)
 
 
+_HEARD = "return protocol is None or protocol.should_close or (isinstance(protocol, _Hearing) and protocol.heard)"
+
 PLANTED = (
     _planted(
         "no intent", "simulation", {1}, 10,
@@ -37,17 +39,11 @@ PLANTED = (
     ),
     _planted(
         "late intent", "simulation", {1}, 10,
-        Edit("pipeline.py", """    intent = await lane.ledger.intend(task)  # durable from here on
-    if not lane.may_send(call):
-        lane.hold_back(task, intent, call)
-        return
-    lane.run.requests += 1  # from here on it may have left
-    answer = await lane.client.delete(task.order)
-""", """    sending = asyncio.ensure_future(lane.client.delete(task.order))
-    intent = await lane.ledger.intend(task)
-    lane.run.requests += 1
-    answer = await sending
-"""),
+        Edit("pipeline.py", "    intent = await lane.ledger.intend(task)  # durable from here on\n",
+             "    sending = asyncio.ensure_future(lane.client.delete(task.order, may_leave))\n"
+             "    intent = await lane.ledger.intend(task)\n"),
+        Edit("pipeline.py", "await lane.client.delete(task.order, may_leave) if lane.may_send(call) else _WITHHELD",
+             "await sending"),
     ),
     _planted(
         "a last word that is none", "simulation", {5}, 20,
@@ -73,7 +69,7 @@ PLANTED = (
     ),
     _planted(
         "doubt forgotten", "simulation", {2}, 10,
-        Edit("ledger/rows.py", "doubtful=bool(columns[5])", "doubtful=False"),
+        Edit("ledger/rows.py", "doubtful=bool(doubtful)", "doubtful=False"),
     ),
     _planted(
         "lost attempts forgotten", "kill", {1, 2, 4}, 5,
@@ -159,7 +155,58 @@ PLANTED = (
     _planted(
         "pooled connections with a stray 204", "proxy", {2, 25}, 2,
         Edit("api/client.py", "force_close=True,", "force_close=False,"),
-        Edit("api/wire.py", "conn.protocol is None or conn.protocol.should_close", "conn.protocol is None"),
+        Edit("api/wire.py", _HEARD, "return protocol is None"),
+    ),
+    _planted(
+        "an early 204 credited", "proxy", {25}, 3,
+        Edit("api/wire.py", _HEARD, "return protocol is None"),
+        only=("unasked_204",),
+    ),
+    _planted(
+        "no question before the first byte", "simulation", {37}, 60,
+        Edit("api/wire.py", "if self.may_leave is not None and not self.may_leave():",
+             "if self.may_leave is not None and self.may_leave() is None:"),
+    ),
+    _planted(
+        "no question in a slow handshake", "outside", {37}, 3,
+        Edit("api/wire.py", "if self.may_leave is not None and not self.may_leave():",
+             "if self.may_leave is not None and self.may_leave() is None:"),
+        only=("a stop in slow handshakes",),
+    ),
+    _planted(
+        "a refusal after a doubt is final", "simulation", {39}, 40,
+        Edit("core/policy.py", "Case.REFUSED_AFTER_DOUBT: Verdict(State.IN_DOUBT, feeds=Feeds.GUARD)",
+             "Case.REFUSED_AFTER_DOUBT: Verdict(State.REFUSED, feeds=Feeds.GUARD)"),
+    ),
+    _planted(
+        "a firewall's page refuses", "simulation", {38}, 80,
+        Edit("core/policy.py", "Case.STRANGE_REFUSAL: Verdict(stop=_NOT_UNDERSTOOD)",
+             "Case.STRANGE_REFUSAL: Verdict(State.REFUSED, feeds=Feeds.GUARD)"),
+    ),
+    _planted(
+        "no end to a row that deletes nothing", "simulation", {40}, 150,
+        Edit("core/guard.py", "in_a_row >= limits.consecutive_failures", "in_a_row < 0"),
+    ),
+    _planted(
+        "one order is the probe for ever", "simulation", {43}, 150,
+        Edit("core/policy.py", "LIMITED_MAX = 3  #", "LIMITED_MAX = 10**9  #"),
+    ),
+    _planted(
+        "deadlines win after SIGCONT", "outside", {44}, 3,
+        Edit("api/wire.py", "self._handle = None if at_s is None else self._loop.call_at(at_s, self._due, 0, 0)",
+             "self._scope.reschedule(at_s)"),
+        only=("stopped and continued",),
+    ),
+    _planted(
+        "an alert ends the run", "outside", {27}, 3,
+        Edit("api/client.py", "raise _Failed(Lost.CONNECT, _tls_reason(error)) from None",
+             "raise _Failed(Lost.CERTIFICATE, _tls_reason(error)) from None"),
+        only=("alerts in handshakes",),
+    ),
+    _planted(
+        "a key in pieces is shown", "proxy", {29}, 3,
+        Edit("api/text.py", "if self._is_in_pieces(hidden):", "if not hidden:"),
+        only=("echo_split",),
     ),
     _planted(
         "log written in the loop", "outside", {36}, 1,

@@ -44,6 +44,24 @@ def test_invariant_36_streams(record: Record, name: str) -> None:
     befallen(record, name)
 
 
+@pytest.mark.parametrize("name", named(37))
+def test_invariant_37_a_stop_while_connections_are_made(record: Record, name: str) -> None:
+    """What had not left when the signal came never leaves, however long its handshake takes."""
+    befallen(record, name)
+
+
+@pytest.mark.parametrize("name", named(44))
+def test_invariant_44_stopped_and_continued(record: Record, name: str) -> None:
+    """SIGSTOP, responses that come, deadlines that pass, SIGCONT: every response counts."""
+    befallen(record, name)
+
+
+@pytest.mark.parametrize("name", named(27))
+def test_invariant_27_an_alert_is_no_certificate(record: Record, name: str) -> None:
+    """A load balancer that breaks handshakes off with an alert costs nothing: the orders are sent when it has calmed down."""
+    befallen(record, name)
+
+
 @pytest.mark.soak
 def test_whatever_befalls_a_run(record: Record) -> None:
     """The same, many times."""

@@ -84,3 +84,4 @@ class Event:
     judge: Callable[[Scene], None] = nothing_more
     more: tuple[str, ...] = ()  # further words of the command
     start: Callable[..., Child] = Child
+    again: Callable[..., Child] = Child  # the same, for those that are resumed

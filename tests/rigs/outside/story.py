@@ -13,7 +13,7 @@ from bulkdelete.simulator import Latency, Simulation
 from tests.rigs.books import GONE, Books
 from tests.rigs.kill import checks
 from tests.rigs.kill.checks import Input, require
-from tests.rigs.kill.process import ACCOUNT, QUICK, Child, run_words
+from tests.rigs.kill.process import ACCOUNT, QUICK, run_words
 from tests.rigs.kill.server import serving
 from tests.rigs.outside.events import EVENTS
 from tests.rigs.outside.scene import Event, Scene
@@ -54,7 +54,7 @@ def _tell(name: str, event: Event, seed: int, report: Report) -> None:
         (scene.folder / "o.csv").write_text("orderId\n" + "".join(f"{order}\n" for order in ids))
         try:
             _befallen(name, event, scene, report)
-            _resumed(scene)
+            _resumed(event, scene)
         finally:
             for child in scene.started:
                 child.kill()
@@ -74,7 +74,7 @@ def _befallen(name: str, event: Event, scene: Scene, report: Report) -> None:
     _compare(scene, Books(), 0)
 
 
-def _resumed(scene: Scene) -> None:
+def _resumed(event: Event, scene: Scene) -> None:
     """As an exit code of `AGAIN` says, until the selection is through: each order has its one state, and the exit code says which."""
     code, found = scene.child.wait(), checks.look(scene.ledger)
     for _ in range(RUNS_TO_THE_END):
@@ -82,7 +82,7 @@ def _resumed(scene: Scene) -> None:
             break
         before = len(scene.server.journal)
         words = ("resume", str(scene.ledger), "--api-url", scene.server.url, "--yes", "--slots", str(scene.told.slots))
-        scene.started.append(again := Child(scene.folder / "said", words, program=QUICK))
+        scene.started.append(again := event.again(scene.folder / "said", words, program=QUICK))
         code = again.wait()
         scene.server.comes_to_rest()
         found = _compare(scene, found, before)

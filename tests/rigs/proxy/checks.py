@@ -42,6 +42,9 @@ class Scene:
     deadline_s: float
     written: dict[str, bytes]  # every byte that the program left
     exported: str
+    one_loop: bool = (
+        False  # the program ran in the proxy's own loop: what was sent before the request left, came before it
+    )
 
     @property
     def exchanges(self) -> dict[Place, list[Exchange]]:
@@ -113,6 +116,10 @@ def once(scene: Scene) -> None:
 
 def credited(scene: Scene) -> None:
     """2 and 25: who is deleted was told so by an answer to its own request; who is gone, by a 404, and nobody asked in doubt before."""
+    for attempt, exchange in pairs(scene) if scene.one_loop else ():
+        early = exchange.line.kind.name == "unasked_204" and exchange.first and not exchange.line.crossed
+        if early and heard(attempt) == "204":
+            raise Broken(25, f"order {attempt.place}: a 204 that came before its request was credited to it")
     for order, state in scene.books.states.items():
         told = {exchange.status for exchange in scene.exchanges[order]}
         if state is State.DELETED and 204 not in told:

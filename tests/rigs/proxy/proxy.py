@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -66,6 +67,7 @@ class Line:
     unasked: bytearray = field(default_factory=bytearray, repr=False)
     exchanges: list[Exchange] = field(default_factory=list)
     struck: bool = False  # the fault was played to its end
+    crossed: bool = False  # the request was there before the unasked bytes were sent
 
     async def request(self) -> Exchange | None:
         """The next request; None: the client left."""
@@ -167,6 +169,9 @@ class Proxy:
 
     def _strike_now(self, line: Line) -> None:
         """On accept, before anybody else has a turn."""
+        poll = select.poll()
+        poll.register(line.sock, select.POLLIN)
+        line.crossed = bool(poll.poll(0))
         for piece in line.kind.says(self._said(line, b"")):
             line.unasked += piece
             line.sock.send(piece)
