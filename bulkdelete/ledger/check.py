@@ -6,6 +6,7 @@ ever. The whole file is read only if it may be unsound; else each row is checked
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -41,29 +42,36 @@ _ROWS_MAX = 100  # of a schema that is read; ours has 20
 def schema(db: sqlite3.Connection, path: Path, name: str = "main") -> int:
     """The ledger's version, if its schema is exactly that version's. LedgerRefused if anything else is in it, or something is not."""
     version: int = db.execute(f"PRAGMA {name}.user_version").fetchone()[0]
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as ours:
-        ours.create_function("crc", -1, crc, deterministic=True)
-        connection.migrate(ours, min(version, VERSION), "")
-        wanted, found = _schema(ours, "main"), _schema(db, name) - _STATISTICS
-        if more := sorted(f"{kind} {what}" for kind, what, _, _ in found - wanted):
-            raise LedgerRefused(
-                f"{path}: damaged ({more[0]} is no part of a ledger, or was changed). If you added it, take it out with a database"
-                " tool; else keep the file, and use a copy"
-            )
-        if found != wanted or _states(ours, "main") != _states(db, name):
-            raise LedgerRefused(f"{path}: damaged (its tables or views have changed). Keep the file, and use a copy")
+    wanted, states = _ours(min(version, VERSION))
+    found = _schema(db, name) - _STATISTICS
+    if more := sorted(f"{kind} {what}" for kind, what, _, _ in found - wanted):
+        raise LedgerRefused(
+            f"{path}: damaged ({more[0]} is no part of a ledger, or was changed). If you added it, take it out with a database"
+            " tool; else keep the file, and use a copy"
+        )
+    if found != wanted or _states(db, name) != states:
+        raise LedgerRefused(f"{path}: damaged (its tables or views have changed). Keep the file, and use a copy")
     return version
 
 
-def _schema(db: sqlite3.Connection, name: str) -> set[tuple[Any, ...]]:
+@functools.cache
+def _ours(version: int) -> tuple[frozenset[tuple[Any, ...]], tuple[tuple[Any, ...], ...]]:
+    """The schema of a version, and the names of its states."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.create_function("crc", -1, crc, deterministic=True)
+        connection.migrate(db, version, "")
+        return _schema(db, "main"), _states(db, "main") if version else ()
+
+
+def _schema(db: sqlite3.Connection, name: str) -> frozenset[tuple[Any, ...]]:
     """What SQLite knows the tables, views, indexes and triggers by; blanks in their texts say nothing."""
     found = db.execute(f"SELECT type, name, tbl_name, sql FROM {name}.sqlite_schema LIMIT {_ROWS_MAX}")
-    return {(kind, what, table, sql and " ".join(str(sql).split())) for kind, what, table, sql in found}
+    return frozenset((kind, what, table, sql and " ".join(str(sql).split())) for kind, what, table, sql in found)
 
 
-def _states(db: sqlite3.Connection, name: str) -> list[tuple[Any, ...]]:
+def _states(db: sqlite3.Connection, name: str) -> tuple[tuple[Any, ...], ...]:
     """The names of the states: every row is read through them."""
-    return db.execute(f"SELECT state, outcome FROM {name}.states ORDER BY state LIMIT {_ROWS_MAX}").fetchall()
+    return tuple(db.execute(f"SELECT state, outcome FROM {name}.states ORDER BY state LIMIT {_ROWS_MAX}"))
 
 
 def host_of(db: sqlite3.Connection, version: int, name: str = "main") -> str | None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import enum
+import functools
 import itertools
 import json
+import operator
 import re
 import sqlite3
 from collections import Counter
@@ -24,13 +26,16 @@ from bulkdelete.ledger import place
 from bulkdelete.ledger.connection import refusal
 from bulkdelete.ledger.reading import UNREADABLE, connect_read_only
 from bulkdelete.ledger.rows import kept_counts, sound
-from bulkdelete.ledger.schema import RUN_COLUMNS
+from bulkdelete.ledger.schema import ORDER_COLUMNS, RUN_COLUMNS
 from bulkdelete.model import State
-from bulkdelete.report.results import ALL, COLUMNS, Row, files_of, result, stored
+from bulkdelete.report.results import ALL, COLUMNS, Row, beside, result, stored
 
 __all__ = ["Format", "export", "safe_cell"]
 
 _TEXTS = ("message", "file")
+_COUNTED_BY = operator.itemgetter(
+    *(ORDER_COLUMNS.split(", ").index(name) for name in ("account_id", "selected", "state"))
+)
 _PAGE = 2_000  # orders read at a time: 2 MB, some hundredths of a second
 
 # Where a cell would begin with a sign of a formula, also behind blanks and quotes and in the wide form.
@@ -67,10 +72,10 @@ def _pages(path: Path) -> Iterator[list[Row]]:
             try:
                 db.execute("BEGIN")
                 began = began or _moment(db)
-                files = files_of(db)
+                known = beside(db)
                 found = stored(db, ALL, after, _PAGE)
-                rows = [result(row, files) for row in found]
-                tally.update((account, selected, state) for account, _, _, state, selected, *_ in found)
+                rows = [result(row, known) for row in found]
+                tally.update(map(_COUNTED_BY, found))
                 if not found:
                     running = running or place.is_locked(place.real(path))
                     if not running and _moment(db) == began and _counted(db) != tally:
@@ -97,14 +102,14 @@ def _moment(db: sqlite3.Connection) -> object:
 def _csv(out: TextIO) -> Callable[[list[Row]], object]:
     writer = csv.writer(out, strict=True)
     writer.writerow(COLUMNS)
-    texts = [COLUMNS.index(name) for name in _TEXTS]
+    message, file = (COLUMNS.index(name) for name in _TEXTS)
+    safe = functools.lru_cache(maxsize=4096)(safe_cell)  # most texts are those of other rows, too
 
     def write(rows: list[Row]) -> None:
-        for row in rows:
-            cells = list(row)
-            for n in texts:
-                cells[n] = safe_cell(cells[n])
-            writer.writerow(cells)
+        writer.writerows(
+            (*row[:message], safe(row[message]), *row[message + 1 : file], safe(row[file]), *row[file + 1 :])
+            for row in rows
+        )
 
     return write
 

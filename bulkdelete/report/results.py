@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
@@ -13,7 +15,7 @@ from bulkdelete.ledger.rows import sound
 from bulkdelete.ledger.schema import ATTEMPT_COLUMNS, INPUT_COLUMNS, INTENT_COLUMNS, ORDER_COLUMNS
 from bulkdelete.model import State
 
-__all__ = ["ALL", "COLUMNS", "DOUBTS", "Row", "files_of", "result", "stored"]
+__all__ = ["ALL", "COLUMNS", "DOUBTS", "Beside", "Row", "beside", "result", "stored"]
 
 Row = tuple[Any, ...]
 
@@ -22,25 +24,31 @@ COLUMNS = (
 )  # fmt: skip
 """Those of the view."""
 
-_ORDER_WIDTH, _ATTEMPT_WIDTH, _INTENT_WIDTH = (
-    len(columns.split(",")) + 1 for columns in (ORDER_COLUMNS, ATTEMPT_COLUMNS, INTENT_COLUMNS)
-)
-
-
-def _of(table: str, columns: str) -> str:
-    return ", ".join(f"{table}.{column}" for column in f"{columns}, crc".split(", "))
-
+_ORDER = f"{ORDER_COLUMNS}, crc".split(", ")
+_ATTEMPT = f"{ATTEMPT_COLUMNS}, crc".split(", ")[3:]  # it is found by the first three: account, order and n
+_WIDTH = len(_ORDER)
 
 _ROWS = f"""
-SELECT {_of("o", ORDER_COLUMNS)}, {_of("a", ATTEMPT_COLUMNS)}, {_of("i", INTENT_COLUMNS)}
+SELECT {", ".join(f"o.{column}" for column in _ORDER)}, {", ".join(f"a.{column}" for column in _ATTEMPT)}
 FROM orders o LEFT JOIN attempts a ON a.account_id = o.account_id AND a.order_id = o.order_id AND a.n = o.attempts
-  LEFT JOIN intents i ON i.account_id = o.account_id AND i.order_id = o.order_id
 WHERE (o.account_id, o.order_id) > (:account, :order) AND %s ORDER BY o.account_id, o.order_id LIMIT :n
 """
 ALL = _ROWS % "1"
-DOUBTS = _ROWS % f"o.state < 3 AND (o.state = {State.IN_DOUBT.value} OR i.order_id IS NOT NULL)"
+DOUBTS = (
+    _ROWS
+    % f"""o.state < 3 AND (o.state = {State.IN_DOUBT.value} OR EXISTS (
+  SELECT 1 FROM intents i WHERE i.account_id = o.account_id AND i.order_id = o.order_id))"""
+)
 
 _LABELS = {state.value: state.label for state in State}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What rows of orders refer to: the inputs' names by number, and the orders that are in flight."""
+
+    files: dict[int, str]
+    in_flight: frozenset[tuple[int, int]]
 
 
 def stored(db: sqlite3.Connection, sql: str, after: tuple[int, int], n: int) -> list[Row]:
@@ -48,35 +56,34 @@ def stored(db: sqlite3.Connection, sql: str, after: tuple[int, int], n: int) -> 
     return db.execute(sql, {"account": after[0], "order": after[1], "n": n}).fetchall()
 
 
-def files_of(db: sqlite3.Connection) -> dict[int, str]:
-    """The name of each input."""
-    found = (sound("inputs", row) for row in db.execute(f"SELECT {INPUT_COLUMNS}, crc FROM inputs"))
-    return {input_id: path for input_id, path, *_ in found}
+def beside(db: sqlite3.Connection) -> Beside:
+    """Read it. Raises LedgerBroken if a row of it has changed."""
+    inputs = (sound("inputs", row) for row in db.execute(f"SELECT {INPUT_COLUMNS}, crc FROM inputs"))
+    intents = (sound("intents", row) for row in db.execute(f"SELECT {INTENT_COLUMNS}, crc FROM intents"))
+    return Beside(
+        files={input_id: _harmless(path) for input_id, path, *_ in inputs},
+        in_flight=frozenset((account, order) for account, order, *_ in intents),
+    )
 
 
-def result(row: Row, files: dict[int, str]) -> Row:
+def result(row: Row, beside: Beside) -> Row:
     """A row of the view. Raises LedgerBroken if anything of it is not what we wrote. 100,000 rows a second pass here."""
-    order, attempt, intent = row[:_ORDER_WIDTH], row[_ORDER_WIDTH:-_INTENT_WIDTH], row[-_INTENT_WIDTH:]
-    account, order_id, reverts, state, _, _, attempts, input_id, line, first_ms, changed_ms, crc = order
-    if crc32(repr(order[:-1]).encode("utf-8", "surrogatepass")) != crc:
+    account, order_id, reverts, state, _, _, attempts, input_id, line, first_ms, changed_ms, crc = row[:_WIDTH]
+    if crc32(repr(row[: _WIDTH - 1]).encode("utf-8", "surrogatepass")) != crc:
         raise LedgerBroken(f"the row of order {order_id} of account {account} has changed")
     status, message = None, ""
     if attempts:
-        if crc32(repr(attempt[:-1]).encode("utf-8", "surrogatepass")) != attempt[-1]:
+        attempt = (account, order_id, attempts, *row[_WIDTH:-1])
+        if crc32(repr(attempt).encode("utf-8", "surrogatepass")) != row[-1]:
             raise LedgerBroken(f"the last attempt of order {order_id} of account {account} has changed")
         status, message = attempt[7], attempt[9]
-    outcome = _LABELS.get(state)
-    if intent[-1] is not None:
-        sound("intents", intent)
-        outcome = State.IN_DOUBT.label
-    file = files.get(input_id)
-    if (
-        outcome is None or not isinstance(message, str) or not isinstance(file, str)
-    ):  # a CRC is no protection from a person
+    outcome = State.IN_DOUBT.label if (account, order_id) in beside.in_flight else _LABELS.get(state)
+    file = beside.files.get(input_id)
+    if outcome is None or file is None or not isinstance(message, str):  # a CRC is no protection from a person
         raise LedgerBroken(f"the row of order {order_id} of account {account} is none of ours")
     return (
         account, order_id, outcome, status, message if message.isprintable() else _harmless(message), attempts,
-        "true" if reverts else "false", file if file.isprintable() else _harmless(file), line, _utc(first_ms), _utc(changed_ms),
+        "true" if reverts else "false", file, line, _utc(first_ms), _utc(changed_ms),
     )  # fmt: skip
 
 
@@ -87,4 +94,9 @@ def _harmless(text: str) -> str:
 
 def _utc(ms: int) -> str:
     """ISO 8601, UTC, to the millisecond, as SQLite's strftime writes it."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+    return f"{_utc_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@functools.lru_cache(maxsize=4096)  # most rows were changed in the same second as the one before: a microsecond each
+def _utc_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -17,7 +17,7 @@ from bulkdelete.ledger.reading import UNREADABLE, connect_read_only
 from bulkdelete.ledger.rows import counts_of, learned, sound
 from bulkdelete.ledger.schema import PACE_SINCE, RUN_COLUMNS
 from bulkdelete.model import Counts, Learned, State
-from bulkdelete.report.results import DOUBTS, files_of, result, stored
+from bulkdelete.report.results import DOUBTS, beside, result, stored
 from bulkdelete.report.said import Said, said_by_server, said_lines
 from bulkdelete.words import counted, duration
 
@@ -88,12 +88,14 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
     host = check.host_of(db, version) or ""
     left = selected.get("pending", 0) + selected.get("failed", 0)
     run = db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
-    files = files_of(db)
-    in_flight = db.execute("SELECT count(*) FROM intents").fetchone()[0] if running else None
+    known = beside(db)
+    in_flight = len(known.in_flight) if running else None
     doubts = stored(db, DOUBTS, (0, 0), _DOUBTS_SHOWN + (in_flight or 0))
     if len(doubts) != min(_DOUBTS_SHOWN + (in_flight or 0), outcomes.get(State.IN_DOUBT.label, 0)):
         raise LedgerBroken("the kept counts disagree with the orders")
-    at_rest = [row for row in doubts if not running or row[-1] is None]  # what is in flight may still land
+    at_rest = [
+        row for row in doubts if not running or row[:2] not in known.in_flight
+    ]  # what is in flight may still land
     return Status(
         ledger=str(path),
         host=host,
@@ -111,7 +113,7 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
         doubts=tuple(
             Doubt(account, order, message, f"{file}:{line}")
             for account, order, _, _, message, _, _, file, line, *_ in (
-                result(row, files) for row in at_rest[:_DOUBTS_SHOWN]
+                result(row, known) for row in at_rest[:_DOUBTS_SHOWN]
             )
         ),
         messages=said_by_server(db) if {"refused", "not_found"} & selected.keys() else (),
