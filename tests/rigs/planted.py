@@ -81,12 +81,13 @@ PLANTED = (
     ),
     _planted(
         "synchronous NORMAL", "power", {8}, 300,
-        Edit("ledger/sqlite.py", '_pragma(db, "journal_mode", "wal")\n        _pragma(db, "synchronous", "full", 2)',
-             '_pragma(db, "journal_mode", "wal")\n        _pragma(db, "synchronous", "normal", 1)'),
+        Edit("ledger/sqlite.py", 'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "full", 2)',
+             'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "normal", 1)'),
     ),
     _planted(
         "no lock", "kill", {12}, 6,
         Edit("ledger/place.py", "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+        Edit("ledger/place.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
     ),
     _planted(
         "herd after a pause", "simulation", {19}, 30,
@@ -252,5 +253,38 @@ PLANTED = (
         "no deadline after the second signal", "outside", {36}, 1,
         Edit("cli/signals.py", "        deadline.start()\n", "        deadline.cancel()\n"),
         only=("stdout full, SIGTERM twice",),
+    ),
+    _planted(
+        "a commit that nobody checks", "outside", {34}, 1,
+        Edit("ledger/sqlite.py", "for waiting in batch]\n        self._same()\n", "for waiting in batch]\n"),
+        only=("ledger removed",),
+    ),
+    _planted(
+        "a lock of the name alone", "outside", {12}, 1,
+        Edit("ledger/place.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+        Edit("ledger/place.py", "if found.st_nlink > 1:", "if found.st_nlink > 2:"),
+        only=("ledger hard-linked",),
+    ),
+    _planted(
+        "a trigger is taken for ours", "outside", {35}, 1,
+        Edit("ledger/check.py", "found = _schema(db, name) - _STATISTICS\n",
+             "found = {row for row in _schema(db, name) - _STATISTICS if row[0] != 'trigger'}\n"),
+        only=("a trigger between two runs",),
+    ),
+    _planted(
+        "a reader that believes every row", "outside", {42}, 1,
+        Edit("report/results.py", "if crc32(repr(row[: _WIDTH - 1])", "if False and crc32(repr(row[: _WIDTH - 1])"),
+        Edit("report/export.py", "and _counted(db) != tally", "and False"),
+        only=("a row changed between two runs",),
+    ),
+    _planted(
+        "a lock taken for damage", "outside", {41}, 1,
+        Edit("ledger/rows.py", "if code & 0xFF != sqlite3.SQLITE_BUSY:", "if code:"),
+        only=("write-locked",),
+    ),
+    _planted(
+        "nobody looks what remains", "outside", {41}, 1,
+        Edit("ledger/sqlite.py", "        self.remains = (\n", "        _ = (\n"),
+        only=("reader held open",),
     ),
 )  # fmt: skip

@@ -32,6 +32,18 @@ def test_invariant_41_locks_of_others(record: Record, name: str) -> None:
     befallen(record, name)
 
 
+@pytest.mark.parametrize("name", named(35))
+def test_invariant_35_nothing_of_somebody_elses_is_in_a_ledger(record: Record, name: str) -> None:
+    """What was put into it between two runs is refused by each command, before any request."""
+    befallen(record, name)
+
+
+@pytest.mark.parametrize("name", named(42))
+def test_invariant_42_a_changed_row_between_two_runs(record: Record, name: str) -> None:
+    """It is neither shown nor sent."""
+    befallen(record, name)
+
+
 @pytest.mark.parametrize("name", named(34))
 def test_invariant_34_the_ledger_is_the_file_that_was_opened(record: Record, name: str) -> None:
     """Removed or replaced in mid-run: exit 6, nothing more is sent, and what the run knew is in a new file that is gone on with."""

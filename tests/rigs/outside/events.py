@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from tests.rigs.outside import files, readers, stopped, streams
+from tests.rigs.outside import changes, files, readers, stopped, streams
 from tests.rigs.outside.scene import Event
 
 __all__ = ["EVENTS", "named"]
 
-EVENTS: dict[str, Event] = {**files.EVENTS, **readers.EVENTS, **stopped.EVENTS, **streams.EVENTS}
+EVENTS: dict[str, Event] = {
+    **changes.EVENTS,
+    **files.EVENTS,
+    **readers.EVENTS,
+    **stopped.EVENTS,
+    **streams.EVENTS,
+}
 
 
 def named(invariant: int) -> list[str]:

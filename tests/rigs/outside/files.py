@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.process import until
 from tests.rigs.kill.process import QUICK, Child
 from tests.rigs.outside.scene import Event, Scene
 from tests.rigs.report import Broken
@@ -26,6 +27,7 @@ def _while_held(act: Callable[[Scene], object]) -> Callable[[Scene], bool]:
         if not scene.in_mid_run():
             return False
         act(scene)
+        scene.arrived = scene.server.arrived
         scene.server.let_go()
         return True
 
@@ -69,13 +71,13 @@ def _other_log(scene: Scene) -> None:
 
 def _second(scene: Scene, ledger: Path) -> None:
     """Another run on what is the same ledger says so and sends nothing. Its key is another, so the journal tells."""
-    words = ("resume", str(ledger), "--api-url", scene.server.url, "--yes")
+    words, arrived = ("resume", str(ledger), "--api-url", scene.server.url, "--yes"), scene.server.arrived
     with Child(scene.folder / "second", words, program=QUICK, key="another-key") as second:
-        code = second.wait()
-    if code != 75:
-        raise Broken(12, f"a second run on the same file, exit code {code}: {second.text()[-300:]}")
-    if any(entry.key_index for entry in scene.server.journal):
-        raise Broken(12, "a second run on the same file has sent requests")
+        until(lambda: second.gone() or scene.server.arrived > arrived)
+        if scene.server.arrived > arrived or any(entry.key_index for entry in scene.server.journal):
+            raise Broken(12, "a second run on the same file has sent requests")
+        if second.code != 75:
+            raise Broken(12, f"a second run on the same file, exit code {second.code}: {second.text()[-300:]}")
 
 
 def _no_lock_and_a_second_run(scene: Scene) -> None:
@@ -91,6 +93,8 @@ def _linked(scene: Scene) -> None:
 def _saved(scene: Scene) -> None:
     """The command that goes on names a new file beside the ledger, for its owner alone; that one is gone on with."""
     text = scene.child.text()
+    if scene.server.arrived != scene.arrived:
+        raise Broken(INVARIANT, f"{scene.server.arrived - scene.arrived} requests after the ledger was gone")
     found = _RESUME.findall(text)
     if not found or ("was removed" not in text and "was replaced" not in text):
         raise Broken(INVARIANT, f"nothing says what became of the ledger: {text[-500:]}")

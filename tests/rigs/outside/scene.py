@@ -28,6 +28,7 @@ class Scene:
     told: Input
     ledger: Path
     nth: int  # the request at which it happens, from 1
+    arrived: int = 0  # requests that had come when it happened, where the event notes that
     started: list[Child] = field(
         default_factory=list
     )  # every process of the story; the first is the one that is struck
