@@ -174,7 +174,8 @@ class _Deletion:
         the truth."""
         say(f"left at once, while the ledger was still busy. Go on with: {show.resuming(self.settings, self.options)}")
         drain_stderr(_LAST_WORDS_S)
-        leave(exit_code(Counts(), halter.stops, ()))
+        # The loop may have hung before it heard of the signal.
+        leave(exit_code(Counts(), halter.stops, ()) if halter.stops else self.signals.code or 0)
 
     def close(self, proposal: job.Proposal) -> None:
         """Let go of the ledger: before the result is written, since whoever reads that may take as long as he likes."""

@@ -17,13 +17,14 @@ from bulkdelete.ledger.reading import UNREADABLE, connect_read_only
 from bulkdelete.ledger.rows import counts_of, learned, sound
 from bulkdelete.ledger.schema import PACE_SINCE, RUN_COLUMNS
 from bulkdelete.model import Counts, Learned, State
-from bulkdelete.report.results import DOUBTS, beside, result, stored
+from bulkdelete.report.results import DOUBTS, Beside, Row, beside, result, stored
 from bulkdelete.report.said import Said, said_by_server, said_lines
 from bulkdelete.words import counted, duration
 
 __all__ = ["Status", "read_status", "status_json", "status_text"]
 
 _DOUBTS_SHOWN = 10
+_CUT_OFF = "in flight when the last run was killed"
 _PACE_WINDOW_MS = 60_000
 
 
@@ -110,14 +111,14 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
         learned=learned(db, host, None) if version >= PACE_SINCE else None,
         eta_s=round(60 * left / per_min) if running and left and per_min else None,
         last_run=None if run is None else _run(*sound("runs", run)),
-        doubts=tuple(
-            Doubt(account, order, message, f"{file}:{line}")
-            for account, order, _, _, message, _, _, file, line, *_ in (
-                result(row, known) for row in at_rest[:_DOUBTS_SHOWN]
-            )
-        ),
+        doubts=tuple(_doubt(row, known) for row in at_rest[:_DOUBTS_SHOWN]),
         messages=said_by_server(db) if {"refused", "not_found"} & selected.keys() else (),
     )
+
+
+def _doubt(row: Row, known: Beside) -> Doubt:
+    account, order, _, _, message, _, _, file, line, *_ = result(row, known)
+    return Doubt(account, order, _CUT_OFF if row[:2] in known.in_flight else message, f"{file}:{line}")
 
 
 def _run(

@@ -69,6 +69,7 @@ async def test_status_while_a_run_goes_on(tmp_path: Path) -> None:
         assert (status.running, status.in_flight) == (True, 2)
         assert status.outcomes == status.selected == {"pending": 2, "in_doubt": 2, "deleted": 2}
         assert status.eta_s is not None
+        assert status.doubts == (), "what is in flight may still land"
         text = status_text(status)
         assert ", a run is going on" in text.splitlines()[0]
         assert "2 of those in doubt are in flight just now" in text
@@ -78,8 +79,9 @@ async def test_status_while_a_run_goes_on(tmp_path: Path) -> None:
     status = read_status(path)
     assert (status.running, status.in_flight, status.eta_s) == (False, None, None)
     assert status.outcomes == {"pending": 2, "in_doubt": 2, "deleted": 2}
+    assert {doubt.message for doubt in status.doubts} == {"in flight when the last run was killed"}
     text = status_text(status)
-    assert "in flight" not in text
+    assert "are in flight" not in text
     assert "did not end by itself" in text
 
 
