@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import itertools
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -411,3 +413,76 @@ def test_a_look_at_the_files_opens_none(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("builtins.open", never)
     monkeypatch.setattr("io.open", never)
     assert looked.difference() is None
+
+
+async def test_a_check_that_is_given_up_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the whole file is read: whatever step of the check is under way is interrupted, and the file is left as it is."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1, 2))
+        await ledger.begin("")
+    before, begun = path.read_bytes(), threading.Event()
+
+    def endless(db: sqlite3.Connection, *_: object) -> None:
+        begun.set()
+        for _statement in range(2):  # an interrupt ends one statement; the next one ends by itself
+            with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+                db.execute(
+                    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+                ).fetchone()
+        raise sqlite3.OperationalError("interrupted")
+
+    monkeypatch.setattr("bulkdelete.ledger.check.whole", endless)
+    opening = asyncio.ensure_future(SqliteLedger.open(path, HOST))
+    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.sleep(0.1)
+    began_s = time.monotonic()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert time.monotonic() - began_s < 2
+    assert path.read_bytes() == before
+    assert names(tmp_path) == ["l.db"]
+
+
+@pytest.mark.parametrize(("ended", "whole"), [(True, 0), (False, 1)])
+async def test_only_an_unclean_ledger_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: bool, whole: int
+) -> None:
+    """A run that noted its end left a sound file: the next one reads what it touches. Else all of it is read."""
+    path, read = tmp_path / "l.db", list[object]()
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1, 2))
+        await ledger.begin("")
+        if ended:
+            await ledger.end(())
+    monkeypatch.setattr("bulkdelete.ledger.check.whole", lambda *seen: read.append(seen))
+    async with opened(path) as ledger:
+        assert await states(ledger) == {"pending": 2}
+    assert len(read) == whole
+
+
+async def test_settled_orders_cost_a_start_nothing(tmp_path: Path) -> None:
+    """What a start asks of a ledger is answered by its indexes: neither all orders nor all attempts are read."""
+    path = tmp_path / "l.db"
+    await first(path)
+    async with opened(path) as ledger:
+        asked: list[str] = []
+        ledger.db.set_trace_callback(asked.append)
+        await ledger.selected(None)
+        await ledger.counts(selected=True)
+        await ledger.counts(selected=False)
+        await pending(ledger)
+        await ledger.recent(None, 0, 10)
+        await ledger.recent({7}, 0, 10)
+        ledger.db.set_trace_callback(None)
+        steps = [
+            step
+            for sql in asked
+            if sql.lstrip().startswith("SELECT")
+            for *_, step in ledger.db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
+        ]
+    assert any("open_orders" in step for step in steps)
+    assert any("attempts_by_time" in step for step in steps)
+    scans = [step for step in steps if re.match(r"SCAN (o|a|orders|attempts)\b", step)]
+    assert all("USING INDEX open_orders" in step or "attempts_by_time" in step for step in scans), scans
