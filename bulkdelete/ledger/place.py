@@ -32,6 +32,7 @@ __all__ = [
     "check_disk",
     "check_file",
     "check_folder",
+    "check_left_over",
     "check_owner",
     "create",
     "header",
@@ -240,6 +241,16 @@ def check_folder(ledger: Path) -> None:
     kind = _file_system(folder)
     if kind in _NETWORK:
         raise LedgerRefused(f"{folder}: a network file system ({kind}). Name a ledger on a local disk with --ledger")
+
+
+def check_left_over(ledger: Path) -> None:
+    """Refuse to make a ledger where the log of another one lies: SQLite would play it into the new file."""
+    for path in (side(ledger, "-wal"), side(ledger, "-journal")):
+        if path.exists():
+            raise LedgerRefused(
+                f"{path}: belongs to a ledger that is no longer here, and may hold what that one recorded. Put the ledger back beside"
+                " it, or move this file away, or name another ledger with --ledger"
+            )
 
 
 def open_to_all(ledger: Path) -> str | None:

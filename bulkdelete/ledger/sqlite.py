@@ -127,6 +127,7 @@ class SqliteLedger:
                 self._inspect(unclean)
                 self._prepare()
             else:
+                place.check_left_over(self.path)
                 new = place.scratch_names(self.path)[1]
                 place.create(new)
                 self._hold = place.Hold(new)
@@ -210,6 +211,8 @@ class SqliteLedger:
             with suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
+        if self._watch is not None and isinstance(self.broken, LedgerReplaced) and self.broken.saved is not None:
+            self._watch.tidy()
         if self._hold is not None:
             self._hold.release()
             self._hold = None

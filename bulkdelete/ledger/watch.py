@@ -49,6 +49,17 @@ class Watch:
             self.free_bytes = shutil.disk_usage(self._ledger.parent).free
         return None
 
+    def tidy(self) -> None:
+        """Take the log of a ledger away that is no longer at its name: SQLite would play it into whatever file is there now. To be
+        called when what it holds is saved, and its connection is closed."""
+        with suppress(OSError):
+            if self._ledger.lstat().st_ino == self._known[self._ledger][1]:
+                return
+        for path in (place.side(self._ledger, "-wal"), place.side(self._ledger, "-shm")):
+            with suppress(OSError):
+                if place.identity(path) == self._known[path]:
+                    path.unlink()
+
 
 def replaced(db: sqlite3.Connection, ledger: Path, what: str) -> LedgerReplaced:
     """The error for a ledger that is no longer what was opened, when all that the connection holds is saved beside it."""

@@ -120,6 +120,25 @@ async def test_invariant_34_a_folder_that_is_gone(tmp_path: Path, monkeypatch: p
         assert there or "could not be saved" in str(lost.value)
 
 
+async def test_a_log_of_a_ledger_that_is_gone(tmp_path: Path) -> None:
+    """It is played into no other file: a run that has saved its copy takes it away, and another one makes no ledger beside it."""
+    path = tmp_path / "l.db"
+    ledger = await SqliteLedger.open(path, HOST)
+    await arm(ledger, orders(1))
+    await ledger.begin("")
+    (task,) = await pending(ledger)
+    shutil.copy(path.with_name("l.db-wal"), tmp_path / "kept")
+    path.unlink()
+    with pytest.raises(LedgerReplaced):
+        await ledger.intend(task)
+    await ledger.close()
+    assert names(tmp_path) == ["kept", "l.saved-1.db"]
+    (tmp_path / "kept").rename(path.with_name("l.db-wal"))
+    with pytest.raises(LedgerRefused, match=r"l\.db-wal: belongs to a ledger that is no longer here"):
+        await SqliteLedger.open(path, HOST)
+    assert names(tmp_path) == ["l.db-wal", "l.saved-1.db"]
+
+
 async def test_a_lock_of_another_run_is_left_alone(tmp_path: Path) -> None:
     """Whose lock file was removed removes none at its end: the one that is there now is another run's."""
     path = tmp_path / "l.db"
