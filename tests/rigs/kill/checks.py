@@ -65,9 +65,7 @@ def accounted_for(books: Books, journal: Sequence[Entry]) -> None:
         require(1, n <= known, f"order {order}: {n} requests, the ledger knows of {known}")
     for order in acted_on(journal) - books.intents.keys():
         state = books.states[order]
-        # A repeat of a doubt may be refused, by a fault here: `refused` is then the last word, not a claim that nothing was done.
         known_by = {State.DELETED, State.PRESUMED_DELETED, State.IN_DOUBT}
-        known_by |= {State.REFUSED} if books.doubted[order] else set()
         require(1, state in known_by, f"order {order} is deleted, the ledger says {state.label}")
 
 
@@ -89,7 +87,7 @@ def claims_hold(books: Books, journal: Sequence[Entry], unheard: Collection[int]
             case State.PRESUMED_DELETED:
                 require(2, 404 in heard and doubts, what)
             case State.REFUSED:
-                require(2, 400 in heard, what)
+                require(2, 400 in heard and not doubts, what)
             case _:
                 pass
 
