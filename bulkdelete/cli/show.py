@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.cli.streams import dropped_lines
-from bulkdelete.core.summary import LIFTED_BY, NEXT, Summary
+from bulkdelete.core.summary import LIFTED_BY, NEXT, Summary, mostly_missing
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Facts
 from bulkdelete.model import State
@@ -118,6 +118,11 @@ def summary_text(summary: Summary, settings: Settings, next_steps: Steps, said: 
     for account in summary.unproven:
         lines.append(
             f"Nothing of account {account} was ever deleted by this ledger: is it the right account and column?"
+        )
+    if mostly_missing(counts):
+        lines.append(
+            f"{counted(counts[State.NOT_FOUND], 'order')} not found, more than were deleted: is it the right file and column?"
+            " `resume` with --retry not_found sends them once more."
         )
     for stop in summary.stops:
         lines.append(f"Stopped: {stop.detail or stop.why.value}. {NEXT[stop.why]}")
