@@ -45,6 +45,7 @@ class Xlsx:
     before: str = ""  # what stands before the table in each sheet, and behind it
     after: str = ""
     strings: str | None = None
+    styles: str | None = None
     sheet_parts: Sequence[str] = ("xl/worksheets/sheet1.xml", "xl/worksheets/sheet2.xml", "xl/worksheets/sheet3.xml")
     sheet_targets: Sequence[str] = ("worksheets/sheet1.xml", "worksheets/sheet2.xml", "worksheets/sheet3.xml")
     book: str = "xl/workbook.xml"
@@ -71,6 +72,9 @@ class Xlsx:
         if self.strings is not None:
             targets += f'<Relationship Id="rIdS" Type="{_OFFICE}/sharedStrings" Target="sharedStrings.xml"/>'
             parts[f"{folder}/sharedStrings.xml".lstrip("/")] = f'{_HEAD}<sst xmlns="{self.main}">{self.strings}</sst>'
+        if self.styles is not None:
+            targets += f'<Relationship Id="rIdF" Type="{_OFFICE}/styles" Target="styles.xml"/>'
+            parts[f"{folder}/styles.xml".lstrip("/")] = _HEAD + self.styles
         parts[f"{folder}/_rels/{file}.rels".lstrip("/")] = (
             f'{_HEAD}<Relationships xmlns="{_PACKAGE}/relationships">{targets}</Relationships>'
         )

@@ -22,11 +22,12 @@ from bulkdelete.intake.container import check_workbook
 from bulkdelete.intake.names import Meaning, fold, meaning_of
 from bulkdelete.intake.table import Row
 from bulkdelete.intake.workbook import Survey, Title, surveyed
-from bulkdelete.intake.workbook.survey import EMPTY, TWO_READINGS, UNCOMPARED, Fault, cell_name, fingerprint
+from bulkdelete.intake.workbook.survey import AS_DATE, EMPTY, TWO_READINGS, UNCOMPARED, Fault, cell_name, fingerprint
 
 _EXACT = 10**15  # below this a spreadsheet keeps every digit of a number
 _MARKS = re.compile(r"[,;\t|]")  # between the cells of a CSV
 _AMOUNT = re.compile(r"[0-9., ]+")
+_NUMBERS = (str, int, float)
 _LINE_BREAK = "holds a line break. Take it out of the cell"
 
 
@@ -129,6 +130,15 @@ def _rows(sheet: Any, survey: Survey) -> Iterator[Row]:
     for line, values in enumerate(sheet.iter_rows(), 1):
         last = line
         faults = _faults(survey, line, first, values)
+        if otherwise := survey.otherwise(line):
+            dates = [
+                at
+                for at, fault in otherwise.items()
+                if fault == AS_DATE and not isinstance(values[at - first], _NUMBERS)
+            ]
+            faults = {
+                at: fault for at, fault in otherwise.items() if at not in dates
+            } | faults  # a date says itself that it is no id
         yield _row(line, left + [value if type(value) is str else _text(value) for value in values], width, faults)
     for line in survey.rows_after(last):
         yield _row(line, [], width, _faults(survey, line, first, ()))
@@ -161,7 +171,7 @@ def _row(line: int, cells: list[str], width: int, faults: dict[int, Fault]) -> R
     cells += [""] * (width - len(cells))
     why = {at: f"{cell_name(line, at)} {_LINE_BREAK}" for at, cell in enumerate(cells) if "\n" in cell or "\r" in cell}
     for at, fault in faults.items():
-        cells[at] = fault.text
+        cells[at] = fault.text or cells[at]
         why[at] = f"{cell_name(line, at)} {fault.why}"
     return Row(line, cells, odd, why)
 

@@ -124,6 +124,10 @@ PLANTED = (
         Edit("intake/sheet.py", "    for line in survey.rows_after(last):", "    for line in ():"),
     ),
     _planted(
+        "number formats are ignored", "workbooks", {28}, 60,
+        Edit("intake/sheet.py", "if otherwise := survey.otherwise(line):", "if otherwise := {}:"),
+    ),
+    _planted(
         "the library's word is enough", "workbooks", {28}, 200,
         Edit("intake/sheet.py", "    if read == there:", "    if True:"),
     ),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from bulkdelete.errors import InputRefused
+from bulkdelete.intake.cells import shown
+from bulkdelete.intake.workbook.formats import shows_digits
 from bulkdelete.intake.workbook.parts import TEXT_CHARS, Package, check_text, truth
 from bulkdelete.intake.workbook.survey import (
     COLUMNS_MAX,
@@ -90,7 +92,9 @@ class _Tables:
         self._groups: list[bool] = []  # of rows, whether each is shut
         self._column = self._columns = 0
         self._hidden = False
-        self._cells: list[tuple[int, int, int, Fault | None]] = []  # of the row: from, to, fingerprint
+        self._cells: list[
+            tuple[int, int, int, Fault | None, str]
+        ] = []  # of the row: from, to, fingerprint, how it is shown
         self._cell: dict[str, str] | None = None
         self._paragraphs: list[str] = []
         self._chars = 0
@@ -183,7 +187,7 @@ class _Tables:
         if fault is None and print_ != EMPTY and said[""] == "table:covered-table-cell":
             fault = covered("".join(self._paragraphs) or "(covered)")
         if print_ != EMPTY or fault is not None:
-            self._cells.append((self._column, self._column + count, print_, fault))
+            self._cells.append((self._column, self._column + count, print_, fault, self._shown(said)))
         self._column += count
 
     def _value(self, said: dict[str, str]) -> tuple[int, Fault | None]:
@@ -203,12 +207,22 @@ class _Tables:
             return EMPTY, None
         return fingerprint(text if value is None else value), None
 
+    def _shown(self, said: dict[str, str]) -> str:
+        """How the cell is shown, if not as it is stored: what it shows is written beside that."""
+        text = "\n".join(self._paragraphs)
+        if (value := said.get("office:value")) is not None:
+            plain = shows_digits(text, value)
+        else:
+            stored = said.get("office:string-value")
+            plain = not stored or stored.split() == text.split()
+        return "" if plain else f"it shows {shown(text) or 'nothing'}"
+
     def _end_row(self) -> None:
         survey, first = self.surveys[-1], self._row + 1
         self._row += self._rows
         if not self._cells:
             return
-        self._repeated += self._rows * sum(end - begin for begin, end, _, _ in self._cells)
+        self._repeated += self._rows * sum(end - begin for begin, end, *_ in self._cells)
         if self._repeated > _REPEATED_MAX:
             raise InputRefused(
                 f"{survey.where}: row {first} makes the sheet hold more than {_REPEATED_MAX:,} cells. "
@@ -217,10 +231,10 @@ class _Tables:
         for row in range(first, self._row + 1):
             if self._hidden:
                 survey.hidden.append(row)
-            for begin, end, print_, fault in self._cells:
+            for begin, end, print_, fault, how in self._cells:
                 for column in range(begin, end):
                     if fault is None:
-                        survey.put(row, column, print_)
+                        survey.put(row, column, print_, how)
                     else:
                         survey.fault(row, column, fault)
 

@@ -18,9 +18,13 @@ EMPTY = -1  # of a cell with nothing to see; no hash in CPython is -1
 UNCOMPARED = -(2**63)  # of a date: libraries write them in many ways, and none is an id
 FAULTS_MAX = 100_000  # cells with an error or without a value: beyond that the sheet was never calculated
 FREE_AREA = 2_000_000  # cells: what the library takes for a table of this extent is 64 MB
+SHOWN_MAX = 1_000  # ways to show a cell that are told apart
 AREA_PER_CELL = 16  # beyond FREE_AREA a table must be at least so densely filled
 MERGED_ROWS_MAX = 5_000_000  # rows with cells in merged ranges, one by one: of ranges that do not overlap far fewer
 ROWS_MAX, COLUMNS_MAX = 2**20, 2**14  # of every spreadsheet program
+
+_COLUMN_BITS = 14
+_COLUMN = COLUMNS_MAX - 1
 
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
@@ -66,6 +70,17 @@ def too_long(text: str) -> Fault:
     )
 
 
+def otherwise(how: str) -> Fault:
+    """Of a cell that has a value, which stays its text."""
+    return Fault(
+        "",
+        f"shows other digits than it holds, or none ({how}), and people go by what they see. If the stored value is meant, format the "
+        "column as General and save again; if not, correct the cell",
+    )
+
+
+DATE = "a format of dates or times"
+AS_DATE = otherwise(DATE)
 TWO_READINGS = Fault(
     "(two readings)", "is put together so that programs read it in two ways. Write it anew in a spreadsheet program"
 )
@@ -119,8 +134,9 @@ class Survey:
     faults: dict[int, dict[int, Fault]] = field(default_factory=dict)
     _rows: array[int] = field(default_factory=lambda: array("L"))
     _starts: array[int] = field(default_factory=lambda: array("L"))
-    _columns: array[int] = field(default_factory=lambda: array("L"))
+    _columns: array[int] = field(default_factory=lambda: array("L"))  # and above _COLUMN_BITS how the cell is shown
     _prints: array[int] = field(default_factory=lambda: array("q"))
+    _ways: dict[str, int] = field(default_factory=dict)  # to show a cell otherwise than it is stored
     _faulty: int = 0
     _merged_rows: int = 0
     _last: tuple[int, int] = (0, 0)
@@ -138,15 +154,16 @@ class Survey:
         """How many columns reach to the last one with a fault."""
         return max((at + 1 for faults in self.faults.values() for at in faults), default=0)
 
-    def put(self, row: int, column: int, print_: int) -> None:
-        """A cell and the fingerprint of what it holds. Raises InputRefused where cells do not come in order."""
+    def put(self, row: int, column: int, print_: int, how: str = "") -> None:
+        """A cell, the fingerprint of what it holds, and how it is shown, if not as that. Raises InputRefused where cells do not come
+        in order."""
         self._next(row, column)
         if print_ == EMPTY:
             return
         if not self._rows or self._rows[-1] != row:
             self._rows.append(row)
             self._starts.append(len(self._columns))
-        self._columns.append(column)
+        self._columns.append(column | self._way(how) << _COLUMN_BITS if how else column)
         self._prints.append(print_)
 
     def fault(self, row: int, column: int, fault: Fault) -> None:
@@ -156,17 +173,31 @@ class Survey:
 
     def cells(self, row: int) -> list[tuple[int, int]]:
         """The row's columns and fingerprints, those with a fault aside."""
-        at = bisect_left(self._rows, row)
-        if at == len(self._rows) or self._rows[at] != row:
-            return []
-        end = self._starts[at + 1] if at + 1 < len(self._starts) else len(self._columns)
-        found = slice(self._starts[at], end)
+        found = self._cells_of(row)
         faults: dict[int, Fault] = self.faults.get(row, {})
         return [
-            (column, print_)
+            (column & _COLUMN, print_)
             for column, print_ in zip(self._columns[found], self._prints[found], strict=True)
-            if column not in faults
+            if column & _COLUMN not in faults
         ]
+
+    def otherwise(self, row: int) -> dict[int, Fault]:
+        """The row's cells that are not shown as they are stored."""
+        found = [column for column in self._columns[self._cells_of(row)] if column > _COLUMN] if self._ways else []
+        ways = list(self._ways) if found else []
+        return {column & _COLUMN: otherwise(ways[(column >> _COLUMN_BITS) - 1]) for column in found}
+
+    def _cells_of(self, row: int) -> slice:
+        at = bisect_left(self._rows, row)
+        if at == len(self._rows) or self._rows[at] != row:
+            return slice(0)
+        return slice(self._starts[at], self._starts[at + 1] if at + 1 < len(self._starts) else len(self._columns))
+
+    def _way(self, how: str) -> int:
+        """The number of a way to show a cell, from 1."""
+        if how not in self._ways and len(self._ways) >= SHOWN_MAX:
+            how = "it is shown in too many ways"
+        return self._ways.setdefault(how, len(self._ways) + 1)
 
     def rows_after(self, row: int) -> Iterator[int]:
         """The rows with a value or a fault below this one."""

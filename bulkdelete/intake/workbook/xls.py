@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
+from bulkdelete.intake.workbook.formats import NEVER, Format, format_of
 from bulkdelete.intake.workbook.survey import COLUMNS_MAX, ROWS_MAX, Survey, Title, error, fingerprint
 
 FILE_BYTES = 256 * 1024 * 1024  # xlrd holds the file in memory: more than the format's 65,536 rows and 256 columns take
@@ -106,19 +107,22 @@ class Xls:
 
     def _look_at(self, sheet: Any, survey: Survey) -> None:
         empty = {self._xlrd.XL_CELL_EMPTY, self._xlrd.XL_CELL_BLANK}
+        text, formats = self._xlrd.XL_CELL_TEXT, self._formats()
         for at in range(min(sheet.nrows, ROWS_MAX)):
             info = sheet.rowinfo_map.get(at)
             hidden = sheet.default_row_hidden if info is None else info.hidden or _is_flat(info)
             seen = False
+            styles = sheet._cell_xf_indexes[at]
             for column, (kind, value) in enumerate(zip(sheet.row_types(at), sheet.row_values(at), strict=True)):
                 if kind in empty or column >= COLUMNS_MAX:
                     continue
                 seen = seen or value != ""
                 if kind == self._xlrd.XL_CELL_ERROR:
-                    text = self._xlrd.error_text_from_code.get(value, "#?")
-                    survey.fault(at + 1, column, error(text))
+                    survey.fault(at + 1, column, error(self._xlrd.error_text_from_code.get(value, "#?")))
                 else:
-                    survey.put(at + 1, column, fingerprint(value))
+                    format_ = formats[styles[column]]
+                    shows = format_.plain or (format_.text if kind == text else format_.shows_number(str(value)))
+                    survey.put(at + 1, column, fingerprint(value), "" if shows else format_.how)
             if hidden and seen:
                 survey.hidden.append(at + 1)
         for column, width in sheet.colinfo_map.items():
@@ -126,6 +130,17 @@ class Xls:
                 survey.hidden_columns.append((column, column))
         for top, bottom, left, right in sheet.merged_cells:
             survey.merge((top + 1, left), (bottom, right - 1))
+
+    def _formats(self) -> list[Format]:
+        """The number format of each style, by the position that cells name."""
+        known: dict[int, Format] = {}
+        for style in self._book.xf_list:
+            if style.format_key not in known:
+                found = self._book.format_map.get(style.format_key)
+                known[style.format_key] = (
+                    Format(NEVER, True, "unknown") if found is None else format_of(found.format_str)
+                )
+        return [known[style.format_key] for style in self._book.xf_list]
 
 
 def _is_flat(row: Any) -> bool:

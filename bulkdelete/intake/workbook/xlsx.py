@@ -10,7 +10,9 @@ from array import array
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
+from bulkdelete.intake.workbook.formats import Format
 from bulkdelete.intake.workbook.parts import Package, check_text, local, truth
+from bulkdelete.intake.workbook.styles import Styles
 from bulkdelete.intake.workbook.survey import (
     EMPTY,
     UNCOMPARED,
@@ -25,6 +27,7 @@ from bulkdelete.intake.workbook.survey import (
 
 _REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})", re.ASCII)
 _INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
+_NUMBERS = ("n", "b", "d")  # kinds of cells that a format shows as it shows a number
 _COUNT_DIGITS = 12  # so many make a number that no file holds
 _KEPT_DIGITS = 15  # of a number, by every spreadsheet program
 _UNSEEN_POINTS = 1.0  # a row of less height is not seen
@@ -41,9 +44,11 @@ class Xlsx:
         self.titles: list[Title] = []
         self._sheets: list[str] = []
         package.parse(self._book, self._list)
+        styles = Styles(package.name)
         for relation in self._parts.values():
-            if relation.kind == "styles":
-                package.drain(relation.part)
+            if relation.kind == "styles" and relation.part in package:
+                package.parse(relation.part, styles.start, styles.end)
+        self._formats = styles.formats()
         self._strings: array[int] | None = None
 
     def filled(self, at: int) -> bool:
@@ -54,7 +59,7 @@ class Xlsx:
         return self._survey(at, stop=False)
 
     def _survey(self, at: int, stop: bool) -> Survey:
-        sheet = _Sheet(Survey(f"{self._package.name}, sheet {self.titles[at]}"), self._shared(), stop)
+        sheet = _Sheet(Survey(f"{self._package.name}, sheet {self.titles[at]}"), self._shared(), self._formats, stop)
         if self._sheets[at]:
             self._package.parse(self._sheets[at], sheet.start, sheet.end, sheet.text)
             sheet.conclude()
@@ -164,12 +169,14 @@ class _Strings:
 class _Sheet:
     """The events of one sheet -> its survey. With `stop` it ends at the first cell that holds anything."""
 
-    def __init__(self, survey: Survey, strings: array[int], stop: bool = False) -> None:
+    def __init__(self, survey: Survey, strings: array[int], formats: list[Format | None], stop: bool = False) -> None:
         self.survey, self._strings, self._stop = survey, strings, stop
+        self._formats = {str(at): format_ for at, format_ in enumerate(formats) if format_ is not None}
         self._row = self._column = 0
         self._numbered = False
         self._hidden = False
         self._kind = ""
+        self._format: Format | None = None
         self._pieces: list[str] | None = None
         self._value: list[str] | None = None
         self._formula: list[str] | None = None
@@ -235,6 +242,8 @@ class _Sheet:
                 raise self.survey.unsafe(f"cell {shown(reference)} stands in row {self._row}")
             self._row = row
         self._kind = attributes.get("t", "n").strip()
+        if self._formats:
+            self._format = self._formats.get(attributes.get("s", "0").strip())
         self._value = self._formula = self._string = None
         self._chars = 0
 
@@ -264,13 +273,20 @@ class _Sheet:
         if fault is not None:
             self.survey.fault(row, column, fault)
         elif self._value is not None or self._string is not None:
-            self.survey.put(row, column, print_)
+            self.survey.put(row, column, print_, self._shown(value) if self._format else "")
         if self._hidden and (fault is not None or print_ != EMPTY):
             self._hidden = False
             self.survey.hidden.append(row)
         self._string = None
         if self._stop and self.survey.filled:
             raise StopIteration
+
+    def _shown(self, value: str | None) -> str:
+        """How the cell is shown, if not as it is stored."""
+        if self._format is None:
+            return ""
+        plain = self._format.shows_number(value or "") if self._kind in _NUMBERS else self._format.text
+        return "" if plain else self._format.how
 
     def _hide_columns(self, attributes: dict[str, str]) -> None:
         first, last = (attributes.get(end, "").strip() for end in ("min", "max"))

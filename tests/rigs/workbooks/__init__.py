@@ -1,6 +1,7 @@
 """Rig of the workbooks: what one says is what is read, however it was written; what people do not see is never sent.
 
-A seed is a workbook whose meaning is known, written by one of three libraries or by hand and then respelled. A good one must be
+A seed is a workbook whose meaning is known, written by one of three libraries or by hand and then respelled. What a number format shows
+otherwise is no order. A good one must be
 read to the row; one with something hidden or far off must be refused. Damaged, it is refused or read as it was: its archive has
 sums. An xls has none, so that of a damaged one only an end is asked for, and rows that add up.
 """
@@ -21,7 +22,7 @@ from bulkdelete.intake import Reading, Source
 from bulkdelete.model import Order, Reject
 from tests.memory import MEMORY
 from tests.rigs.report import Broken, Report
-from tests.rigs.workbooks.books import GIVEN_ACCOUNT, Book, Meaning, made
+from tests.rigs.workbooks.books import GIVEN_ACCOUNT, SHOWN, Book, Meaning, made
 from tests.rigs.workbooks.respelled import KINDS, STRANGE, respelled
 from tests.rigs.workbooks.writers import WRITERS
 
@@ -31,8 +32,9 @@ TRIAL_S = 10.0
 MEMORY_MIB = 200
 _MAGIC = b"PK\x03\x04"  # shorter than this it is no workbook to anybody
 DAMAGE = ("flipped bytes", "cut off", "flipped inside")
+FORMS = ("ids in a format", "ids shown otherwise")
 REFUSALS = ("hidden", "several sheets", "scattered")
-EFFECTS = (*WRITERS, *KINDS, *DAMAGE, *(f"refused: {why}" for why in REFUSALS), "hidden and read")
+EFFECTS = (*WRITERS, *KINDS, *DAMAGE, *(f"refused: {why}" for why in REFUSALS), "hidden and read", *FORMS)
 """What must have happened in a campaign."""
 
 
@@ -87,6 +89,7 @@ def trial(chance: Random, path: Path, report: Report) -> None:
     elif not (isinstance(read, str) and strange):
         _require(not isinstance(read, str), 28, f"a good one is refused: {read}; {what}")
         _is_exactly(book, read, strange, what)
+        report.effects.update(_forms(book))
         report.effects["hidden and read"] += bool(book.hidden or book.other == "hidden rows" or book.sheet_hidden)
     for kind in DAMAGE:
         report.ran["files"] += 1
@@ -97,6 +100,12 @@ def trial(chance: Random, path: Path, report: Report) -> None:
             continue
         _require(not isinstance(read, str), 28, f"{kind}: not refused any more; {what}")
         _is_exactly(book, after, strange, f"{kind}; {what}")
+
+
+def _forms(book: Book) -> list[str]:
+    """Of each id that has a number format, whether that shows it."""
+    ids = [row.cells[book.order] for row in book.rows if book.order in row.cells]
+    return [FORMS[cell.form not in SHOWN] for cell in ids if cell.form]
 
 
 def _read(path: Path, content: bytes, reading: Reading, what: str) -> str | tuple[Source, list[Order | Reject]]:

@@ -6,11 +6,12 @@ Everything is drawn from one `random.Random`, so a seed is a workbook. Nothing h
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-__all__ = ["GIVEN_ACCOUNT", "Book", "Cell", "Kind", "Meaning", "Row", "made"]
+__all__ = ["GIVEN_ACCOUNT", "SHOWN", "SHOWN_OTHERWISE", "Book", "Cell", "Kind", "Meaning", "Row", "made"]
 
 GIVEN_ACCOUNT = 7
 DECOYS = range(900_000, 1_000_000)
@@ -19,6 +20,33 @@ ID_NAMES = ("orderId", "ORDER_ID", "id", "Id de Orden", "idPedido")
 OTHER_NAMES = ("fecha", "nota", "cliente", "importe")
 TEXTS = ("a", "Calle 5, 2 B", "x < y & z", "ñandú", 'di "sí"', "  b ", "=no formula", "_x0041_x")
 LONG = 2_000_000_000_123_456
+SHOWN: dict[str, Callable[[int], str]] = {
+    "0": str,
+    "#,##0": lambda number: f"{number:,d}",
+    "0.00": lambda number: f"{number}.00",
+    "@": str,
+    "000000": str,  # ids have six digits
+    '"N° "0': lambda number: f"N° {number}",
+    "[$€-407] #,##0.00": lambda number: f"€ {number:,d}.00",
+    "#,##0_);[Red](#,##0)": lambda number: f"{number:,d} ",
+    "[Blue]General": str,
+}
+"""Number formats that show an id as it is, and how."""
+SHOWN_OTHERWISE: dict[str, Callable[[int], str]] = {
+    "000000000": lambda number: f"{number:09d}",
+    "0%": lambda number: f"{number}00%",
+    "0,": lambda number: f"{number / 1000:.0f}",
+    '0.0,"K"': lambda number: f"{number / 1000:.1f}K",
+    '"20"0': lambda number: f"20{number}",
+    '0"5"': lambda number: f"{number}5",
+    ";;;": lambda number: "",
+    "0.00E+00": lambda number: f"{number:.2E}",
+    "# ?/?": lambda number: f"{number} 0/1",
+    "000-000": lambda number: f"{number // 1000}-{number % 1000:03d}",
+    "yyyy-mm-dd": lambda number: f"{1900 + number // 365}-01-01",
+    "[h]:mm": lambda number: f"{number * 24}:00",
+}
+"""Number formats that show something else."""
 
 
 class Kind(enum.Enum):
@@ -35,8 +63,11 @@ class Kind(enum.Enum):
 
 
 class Cell(NamedTuple):
+    """`form`: the number format of a number; "" for none."""
+
     kind: Kind
     value: int | str = ""
+    form: str = ""
 
 
 class Meaning(enum.Enum):
@@ -142,7 +173,8 @@ def _row(chance: Random, order_id: int, order: int, width: int, kinds: frozenset
     means: int | Meaning = order_id
     drawn = chance.random()
     if drawn < 0.5:
-        cells[order] = chance.choice((Cell(Kind.NUMBER, order_id), Cell(Kind.TEXT, str(order_id))))
+        form = chance.choice(("", chance.choice(list(SHOWN))))
+        cells[order] = chance.choice((Cell(Kind.NUMBER, order_id, form), Cell(Kind.TEXT, str(order_id))))
     elif drawn < 0.62:
         cells[order] = _of(chance, kinds, Cell(Kind.FORMULA, order_id), Cell(Kind.FORMULA_TEXT, str(order_id)))
     elif drawn < 0.9:
@@ -150,7 +182,7 @@ def _row(chance: Random, order_id: int, order: int, width: int, kinds: frozenset
             chance, kinds,
             Cell(Kind.ERROR, chance.choice(("#N/A", "#REF!", "#VALUE!", "#DIV/0!"))), Cell(Kind.UNCALCULATED),
             Cell(Kind.TRUTH, chance.randrange(2)), Cell(Kind.NUMBER, LONG), Cell(Kind.NUMBER, -5), Cell(Kind.TEXT, "abc"),
-            Cell(Kind.TEXT, f"{order_id}\n{order_id}"),
+            Cell(Kind.TEXT, f"{order_id}\n{order_id}"), *(Cell(Kind.NUMBER, order_id, chance.choice(list(SHOWN_OTHERWISE))),) * 4,
         )  # fmt: skip
         means = Meaning.REJECT
     else:
@@ -169,7 +201,7 @@ def _other(chance: Random, kinds: frozenset[Kind]) -> Cell:
         chance, kinds,
         Cell(Kind.NUMBER, chance.choice(DECOYS)), Cell(Kind.TEXT, chance.choice(TEXTS)), Cell(Kind.TEXT, str(chance.choice(DECOYS))),
         Cell(Kind.FORMULA, chance.choice(DECOYS)), Cell(Kind.ERROR, "#N/A"), Cell(Kind.UNCALCULATED), Cell(Kind.FORMULA_EMPTY),
-        Cell(Kind.TRUTH, 1),
+        Cell(Kind.TRUTH, 1), Cell(Kind.NUMBER, chance.choice(DECOYS), chance.choice(list(SHOWN_OTHERWISE))),
     )  # fmt: skip
 
 

@@ -49,7 +49,10 @@ def _in(names: Callable[[Parts], list[str]], change: Callable[[str, Random], str
 
 
 def _books(parts: Parts) -> list[str]:
-    return [*_sheets(parts), *(name for name in parts if name.endswith(("workbook.xml", "sharedStrings.xml")))]
+    return [
+        *_sheets(parts),
+        *(name for name in parts if name.endswith(("workbook.xml", "sharedStrings.xml", "styles.xml"))),
+    ]
 
 
 def _all(parts: Parts) -> list[str]:

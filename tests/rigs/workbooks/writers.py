@@ -11,7 +11,7 @@ import openpyxl  # type: ignore[import-untyped]
 import xlsxwriter  # type: ignore[import-untyped]
 import xlwt  # type: ignore[import-untyped]
 
-from tests.rigs.workbooks.books import Book, Cell, Kind
+from tests.rigs.workbooks.books import SHOWN, SHOWN_OTHERWISE, Book, Cell, Kind
 from tests.workbook import Ods, Xlsx
 
 __all__ = ["WRITERS", "Writer"]
@@ -22,6 +22,17 @@ _ERRORS = {"#N/A": 42, "#REF!": 23, "#VALUE!": 15, "#DIV/0!": 7}
 _OTHER = "Ayuda"
 _UNSEEN = ("hidden", "veryHidden")
 _PLAIN = ("", ' t="n"')
+_FORMS = ("", *SHOWN, *SHOWN_OTHERWISE)
+_CODES = "".join(
+    f'<numFmt numFmtId="{200 + at}" formatCode="{escape(form, {chr(34): "&quot;"})}"/>'
+    for at, form in enumerate(_FORMS)
+    if form
+)
+_STYLES = (
+    f'<styleSheet xmlns="{Xlsx([]).main}"><numFmts>{_CODES}</numFmts><cellXfs><xf numFmtId="0"/>'
+    + "".join(f'<xf numFmtId="{200 + at}" applyNumberFormat="1"/>' for at in range(1, len(_FORMS)))
+    + "</cellXfs></styleSheet>"
+)
 
 
 def _letters(at: int) -> str:
@@ -35,11 +46,11 @@ def _with_xlsxwriter(book: Book, chance: Random) -> bytes:
     ) as workbook:
         sheet = workbook.add_worksheet(book.title)
         for at, row in enumerate(book.rows):
-            for column, (kind, value) in row.cells.items():
+            for column, (kind, value, form) in row.cells.items():
                 place = (book.top + at, book.left + column)
                 match kind:
                     case Kind.NUMBER:
-                        sheet.write_number(*place, value)
+                        sheet.write_number(*place, value, workbook.add_format({"num_format": form}) if form else None)
                     case Kind.TEXT:
                         sheet.write_string(*place, value)
                     case Kind.TRUTH:
@@ -73,7 +84,7 @@ def _with_openpyxl(book: Book, chance: Random) -> bytes:
     sheet = workbook.active
     sheet.title = book.title
     for at, row in enumerate(book.rows):
-        for column, (kind, value) in row.cells.items():
+        for column, (kind, value, form) in row.cells.items():
             cell = sheet.cell(book.top + at + 1, book.left + column + 1)
             match kind:
                 case Kind.UNCALCULATED:
@@ -85,7 +96,7 @@ def _with_openpyxl(book: Book, chance: Random) -> bytes:
                 case Kind.TRUTH:
                     cell.value = bool(value)
                 case _:
-                    cell.value = value
+                    cell.value, cell.number_format = value, form or "General"
         if at in book.hidden:
             dimensions = sheet.row_dimensions[book.top + at + 1]
             if book.hidden_by == "height":
@@ -117,13 +128,15 @@ def _with_xlwt(book: Book, chance: Random) -> bytes:
     sheet = workbook.add_sheet(book.title)
     for at, row in enumerate(book.rows):
         written = sheet.row(book.top + at)
-        for column, (kind, value) in row.cells.items():
+        for column, (kind, value, form) in row.cells.items():
             if kind is Kind.ERROR:
                 written.set_cell_error(book.left + column, _ERRORS[str(value)])
             elif kind is Kind.TRUTH:
                 written.set_cell_boolean(book.left + column, bool(value))
             else:
-                written.write(book.left + column, value)
+                style = xlwt.XFStyle()
+                style.num_format_str = form or "General"
+                written.write(book.left + column, value, style)
         if at in book.hidden and book.hidden_by == "height":
             written.height, written.height_mismatch = 0, True
         elif at in book.hidden:
@@ -158,6 +171,7 @@ def _by_hand(book: Book, chance: Random) -> bytes:
             reference = f' r="{_letters(book.left + column)}{book.top + at + 1}"' if named or column == 0 else ""
             cell = row.cells.get(column)
             if cell is not None:
+                reference += f' s="{_FORMS.index(cell.form)}"' if cell.form else ""
                 cells.append(_cell(cell, reference, strings if shared else None, chance))
             elif not named or chance.random() < 0.2:
                 cells.append(f"<c{reference}/>")
@@ -174,11 +188,14 @@ def _by_hand(book: Book, chance: Random) -> bytes:
         states=[f'state="{chance.choice(_UNSEEN)}"' if book.sheet_hidden else "", ""],
         before=f'<cols><col min="{at}" max="{at}" hidden="1"/></cols>' if book.column_hidden else "",
         strings="".join(strings) if shared else None,
+        styles=_STYLES
+        if any(cell.form for row in book.rows for cell in row.cells.values()) or chance.random() < 0.5
+        else None,
     ).content()
 
 
 def _cell(cell: Cell, reference: str, strings: list[str] | None, chance: Random) -> str:
-    kind, value = cell
+    kind, value, _ = cell
     text = escape(str(value)).replace("\n", chance.choice(("\n", "&#10;", "_x000A_", "_x000D_")))
     space = ' xml:space="preserve"' if text != text.strip() else ""
     match kind:
@@ -253,8 +270,8 @@ def _as_ods(book: Book, chance: Random) -> bytes:
 
 
 def _ods_cell(cell: Cell) -> str:
-    kind, value = cell
-    text = escape(str(value))
+    kind, value, form = cell
+    text = escape((SHOWN | SHOWN_OTHERWISE)[form](int(value)) if form else str(value))
     of = "" if kind in (Kind.NUMBER, Kind.TEXT, Kind.TRUTH) else ' table:formula="of:=[.X1]"'
     match kind:
         case Kind.NUMBER | Kind.FORMULA:
@@ -267,7 +284,7 @@ def _ods_cell(cell: Cell) -> str:
             return f"<table:table-cell{of}/>"
         case _:
             said = 'office:value-type="string"'
-    lines = "".join(f"<text:p>{line}</text:p>" for line in text.split("\n"))
+    lines = "".join(f"<text:p>{line}</text:p>" for line in text.split("\n") if line or not form)
     return f"<table:table-cell{of} {said}>{lines}</table:table-cell>"
 
 

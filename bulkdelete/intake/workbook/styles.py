@@ -1,0 +1,49 @@
+"""The styles of an xlsx -> the number format of each, by the position that cells name. Everything else in there is passed over."""
+
+from __future__ import annotations
+
+from bulkdelete.errors import InputRefused
+from bulkdelete.intake.workbook.formats import NEVER, Format, built_in, format_of
+from bulkdelete.intake.workbook.parts import local
+
+STYLES_MAX = 100_000  # spreadsheet programs take 65,490
+_SECTIONS = ("numFmts", "cellXfs")  # what else has formats or styles in it is not what cells name
+
+
+class Styles:
+    """`start` and `end` take the events of the part; then `formats` has None for a style that shows all cells as they are."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._section = ""
+        self._codes: dict[str, Format] = {}
+        self._named: list[str] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        name = local(tag)
+        if not self._section:
+            self._section = name if name in _SECTIONS else ""
+        elif self._section == "numFmts" and name == "numFmt":
+            self._codes.setdefault(attributes.get("numFmtId", "").strip(), format_of(attributes.get("formatCode", "")))
+        elif self._section == "cellXfs" and name == "xf":
+            self._named.append(attributes.get("numFmtId", "0").strip())
+        if len(self._codes) + len(self._named) > STYLES_MAX:
+            raise InputRefused(f"{self._name} has more than {STYLES_MAX:,} styles. Save the sheet as CSV UTF-8")
+
+    def end(self, tag: str) -> None:
+        if local(tag) == self._section:
+            self._section = ""
+
+    def formats(self) -> list[Format | None]:
+        known: dict[str, Format | None] = {}
+        for number in self._named:
+            if number not in known:
+                found = self._codes.get(number) or _built_in(number)
+                known[number] = None if found.plain else found
+        return [known[number] for number in self._named]
+
+
+def _built_in(number: str) -> Format:
+    if number.isascii() and number.isdigit() and len(number) < 6:
+        return built_in(int(number))
+    return Format(NEVER, text=False, code=f"number {number[:20]}")
