@@ -231,7 +231,7 @@ def test_invariant_15_interrupted_in_mid_run(server: Server, tmp_path: Path, num
     """A signal: no open intent, exit 130 or 143, and the command that goes on is printed and works."""
     ids = [*IDS, *range(600_000, 600_300)]
     file, ledger = write(tmp_path / "o.csv", ids), tmp_path / "o.csv.ledger.db"
-    run = started(arguments(server, file, "--yes"))
+    run = started(arguments(server, file, "--yes", "--max-consecutive-failures", "off"))
     until(lambda: len(server.journal()) > 30)
     run.send_signal(number)
     out, err = run.communicate(timeout=20)
@@ -255,7 +255,7 @@ def test_invariant_12_a_second_run_on_the_same_ledger(server: Server, tmp_path: 
     file = write(tmp_path / "o.csv", ids)
     alias = tmp_path / "alias.db"
     alias.symlink_to(tmp_path / "o.csv.ledger.db")
-    run = started(arguments(server, file, "--yes"))
+    run = started(arguments(server, file, "--yes", "--max-consecutive-failures", "off"))
     try:
         until(lambda: len(server.journal()) > 5)
         second = call(*arguments(server, file, "--yes"))

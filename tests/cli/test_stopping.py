@@ -41,7 +41,7 @@ def test_stopping_in_words(stop: Stop, in_flight: int, said: str) -> None:
 def test_a_run_that_stops_says_so(server: Server, tmp_path: Path, number: signal.Signals) -> None:
     """Once, with the requests that are in flight; nothing after it suggests that the run is still deleting."""
     file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_300)])
-    run = started(arguments(server, file, "--yes", "--grace", "5s"))
+    run = started(arguments(server, file, "--yes", "--max-consecutive-failures", "off", "--grace", "5s"))
     until(lambda: len(server.journal()) > 5)
     run.send_signal(number)
     _, err = run.communicate(timeout=30)
