@@ -97,7 +97,7 @@ def _ending(scene: Scene) -> None:
     with closing(connect_read_only(scene.ledger)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM meta").fetchone()
-        scene.sees(lambda: scene.child.says(" selected:"))
+        scene.sees(lambda: scene.child.says("run.ended"))
         scene.dawdle(0.05)
         scene.child.kill()
 

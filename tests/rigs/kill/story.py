@@ -178,7 +178,7 @@ class Story:
             return "no ledger yet"
         if len(self.server.journal) == before:
             return "nothing sent yet"
-        if child.says(" selected:"):
+        if child.says("run.ended"):
             return "after the last answer"
         if child.says("run.halted"):
             return "draining"
