@@ -199,7 +199,7 @@ def test_invariant_04_killed_in_mid_run(server: Server, tmp_path: Path) -> None:
     ids = [*IDS, 900_000_001, *range(600_000, 600_200)]
     file, ledger = write(tmp_path / "o.csv", ids), tmp_path / "o.csv.ledger.db"
     unlimited = ("--guard", "off", "--max-consecutive-failures", "off")
-    run = started(arguments(server, file, "--yes", *unlimited))
+    run = started(arguments(server, file, "--yes", "--max-consecutive-failures", "off", *unlimited))
     until(lambda: len(server.journal()) > 30)
     run.kill()
     run.communicate()
@@ -440,7 +440,7 @@ def test_the_ledger_opens_read_only_from_a_read_only_folder(server: Server, tmp_
 def test_invariant_09_a_ledger_that_may_grow_no_more(server: Server, tmp_path: Path) -> None:
     """A full disk in mid-run: exit 6, the committed counts are told, the lock is gone, and the same command goes on later."""
     file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_300)])
-    words = " ".join(f"'{word}'" for word in arguments(server, file, "--yes"))
+    words = " ".join(f"'{word}'" for word in arguments(server, file, "--yes", "--max-consecutive-failures", "off"))
     run = call("bash", "-c", f"ulimit -f 120; exec {words}")  # in KiB: the journal of the ledger reaches it soon
     assert run.returncode == 6, run.stdout + run.stderr
     assert "deleted" in run.stdout
@@ -457,7 +457,7 @@ def test_invariant_15_two_signals_at_once_are_one(server: Server, tmp_path: Path
     """`timeout` signals a process and then its group: what is in flight may land all the same."""
     file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_900)])
     unlimited = ("--guard", "off", "--max-consecutive-failures", "off")
-    run = started(arguments(server, file, "--yes", *unlimited))
+    run = started(arguments(server, file, "--yes", "--max-consecutive-failures", "off", *unlimited))
     until(lambda: len(server.journal()) > 30)
     run.send_signal(signal.SIGTERM)
     time.sleep(0.05)

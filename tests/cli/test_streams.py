@@ -72,7 +72,7 @@ def test_invariant_36_a_signal_while_nobody_reads(
 ) -> None:
     """The first one drains, no result becomes a doubt, and the summary is there."""
     file = write(tmp_path / "o.csv", [*IDS, *MORE])
-    run = begun(arguments(server, file, "--yes", "-v", "--json"), stderr=full)
+    run = begun(arguments(server, file, "--yes", "-v", "--json", "--max-consecutive-failures", "off"), stderr=full)
     until(lambda: len(server.journal()) > 30)
     run.send_signal(number)
     out, _ = run.communicate(timeout=20)
@@ -176,7 +176,7 @@ def test_invariant_36_a_terminal_that_is_closed(server: Server, tmp_path: Path, 
     """SIGHUP comes with it: 143 and no doubt, whatever fails to be written."""
     file, ledger = write(tmp_path / "o.csv", [*IDS, *MORE]), tmp_path / "o.csv.ledger.db"
     out = tmp_path / "out" if to_file else None
-    command = arguments(server, file, "--yes", "-v")
+    command = arguments(server, file, "--yes", "-v", "--max-consecutive-failures", "off")
     assert closed_terminal(command, False, out, lambda: len(server.journal()) > 30) == 143
     assert set(outcomes(ledger).values()) == {"deleted", "pending"} or "not_found" in outcomes(ledger).values()
     assert "in_doubt" not in outcomes(ledger).values()
