@@ -65,14 +65,14 @@ def ledger_of(files: tuple[str, ...], given: Path | None) -> Path:
 def given_ledger(path: Path) -> Path:
     """The LEDGER of a command. An input that stands in its place is told, with the command that was meant. Raises LedgerRefused."""
     beside = path.with_name(path.name + ".ledger.db") if path.name else path
-    if is_ledger(path) or (path.exists() and not path.is_file()):
+    if is_ledger(path):
         return path
     if is_ledger(beside):
         meant = [str(beside.absolute()) if word == str(path) else word for word in sys.argv[1:]]
         raise LedgerRefused(
             f"{path} is no ledger. The one of its orders lies beside it: {shlex.join([*program(), *meant])}"
         )
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113  # a name that the system does not even look up is no file either
         raise LedgerRefused(
             f"{path} is no ledger, and none lies beside it. If it is an input, start with:"
             f" {shlex.join([*program(), 'run', str(path.absolute())])}"

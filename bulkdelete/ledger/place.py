@@ -187,7 +187,9 @@ class Header:
 def header(ledger: Path) -> Header | None:
     """Read it; None if no file is there. Raises LedgerRefused if the file is not ours or newer; it is only read."""
     try:
-        if identity(ledger.resolve()) in _OPEN:  # ours, for certain, and it must not be opened a second time
+        if (
+            identity(Path(os.path.realpath(ledger))) in _OPEN
+        ):  # ours, for certain, and it must not be opened a second time
             return Header(VERSION, wal=True)
         with open(ledger, "rb", opener=_at_once) as file:  # Path.open takes no opener
             head = file.read(100)
