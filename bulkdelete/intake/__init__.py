@@ -1,7 +1,7 @@
 """Files -> `Order` or `Reject`. It never sends or stages; a row in doubt is never an `Order`.
 
 A file's way: stored (its bytes) -> container (what they are, unpacked) -> encoding -> dialect -> table (rows of a text) or
-sheet (rows of a workbook) -> header (which columns) -> reader (what each row means, by cells).
+sheet (rows of a workbook) -> header (which columns) -> row_parser (what each row means, by cells); reader goes this way.
 """
 
 from bulkdelete.intake.files import matches, sources

@@ -142,8 +142,8 @@ PLANTED = (
     _planted(
         "first of several columns without a header", "reader", {45}, 20,
         Edit("intake/header.py", "if asked is None and len(found :=", "if asked == '' and len(found :="),
-        Edit("intake/reader.py", "elif columns.headless and columns.width > 1 and not columns.asked:", "elif columns.width < 0:"),
-        Edit("intake/reader.py", "not self.columns.asked and self.counting:", "not self.columns.asked and self.orders < 0:"),
+        Edit("intake/row_parser.py", "elif columns.headless and columns.width > 1 and not columns.asked:", "elif columns.width < 0:"),
+        Edit("intake/row_parser.py", "not self.columns.asked and self.counting:", "not self.columns.asked and self.orders < 0:"),
     ),
     _planted(
         "cut id accepted", "reader", {45}, 60,

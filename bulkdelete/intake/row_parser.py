@@ -1,0 +1,289 @@
+"""One row -> `Order`, `Reject`, or nothing (a blank row, a row of totals), under one header and these options.
+
+An option fills empty cells only; a cell that says something else is a reject, since one of the two is wrong. It never drops a row
+uncounted: `orders`, `rejects` and `skipped` are all of them but the blank ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from bulkdelete.errors import InputRefused
+from bulkdelete.intake.cells import (
+    OPEN_QUOTE,
+    PLAIN,
+    Id,
+    NoValue,
+    bare,
+    could_be_id,
+    escaped,
+    is_blank,
+    is_total,
+    read_flag,
+    read_id,
+    shown,
+)
+from bulkdelete.intake.ending import Ending
+from bulkdelete.intake.header import Columns, ignoring, several_columns
+from bulkdelete.intake.names import fold, is_name
+from bulkdelete.intake.speaking import Speaking
+from bulkdelete.intake.table import Row, swallowed
+from bulkdelete.model import Order, Origin, Reject
+
+__all__ = ["RowParser", "account_of", "stock_of"]
+
+_KEPT_DIGITS = 15  # what a spreadsheet keeps of a number
+_ROUNDED_IDS = 3  # so many long ids that all end in zeros are no accident
+_LARGE = 2**31 - 1
+_MARKETPLACE = range(2 * 10**15, 2001 * 10**12)  # 16 digits that begin with 2000
+_REMEMBERED = 64  # account and flag cells: the same few again and again; saves about a quarter of the time
+
+
+@dataclass(slots=True)
+class RowParser:
+    """What a row means under this header and these options, and what was seen of its ids so far.
+
+    `marks`: what may stand between the cells of a row that an open quote swallowed.
+    """
+
+    path: str
+    header: list[str]
+    columns: Columns
+    marks: tuple[str, ...]
+    account_id: int | None
+    revert_stock: bool | None
+    thousands: str | None
+    notices: Counter[str]
+    speaking: Speaking
+    swallowed_why: str = OPEN_QUOTE
+    orders: int = 0
+    rejects: int = 0
+    skipped: int = 0
+    large_ids: int = 0
+    marketplace_ids: int = 0
+    long_ids: int = 0
+    rounded_ids: int = 0
+    longer: set[int] = field(default_factory=set)  # cells more than the header in rows that were taken ...
+    shifted: set[int] = field(default_factory=set)  # ... and in rows that were not
+    first: Row | None = None  # the row of the order above
+    counting: bool = True  # without a header: each row's id is its number
+
+    def of(self, row: Row) -> Order | Reject | None:
+        """None for a blank row and for one that adds up others. Raises InputRefused where a second table begins."""
+        line, cells, odd, faults = row
+        columns = self.columns
+        if faults is not None:
+            for at in (columns.order, columns.stock, *self.speaking.accounts):
+                if at is not None and at in faults:
+                    return self._reject(row, at, faults[at])
+        if odd:
+            if (at := self.swallowed(row)) is not None:
+                return self._reject(row, at, self.swallowed_why)
+            if any(map(is_total, cells)):
+                return self._total(row)
+        if (len(cells) != columns.width or columns.named != columns.width) and not columns.fit(cells):
+            if is_blank(cells):
+                return None
+            self.shifted.add(len(cells) - columns.width)
+            return self._reject(row, columns.order, self._why_shifted(cells))
+        text = cells[columns.order]
+        forms: tuple[str, ...] = ()
+        if PLAIN.fullmatch(text):  # nearly every cell: saves making an Id
+            order_id = int(text)
+        else:
+            order = read_id(text, self.thousands)
+            if isinstance(order, NoValue):
+                return None if is_blank(cells) else self._no_order(row, self._of_another(row) or order.why)
+            order_id, forms = order.value, order.forms
+        if order_id > _LARGE:
+            self._look_at(order_id)
+        if columns.speaking:
+            self.speaking.hear(row)
+        elif columns.headless and columns.width > 1 and not columns.asked:
+            self._check_other_columns(row, order_id)
+        at = self.speaking.account
+        account = account_of("" if at is None else cells[at], self.account_id, self.thousands)
+        if isinstance(account, NoValue):
+            return self._reject(row, at, account.why + self._unless_ignored(at, cells))
+        stock = stock_of("" if columns.stock is None else cells[columns.stock], self.revert_stock)
+        if isinstance(stock, NoValue):
+            return self._reject(row, columns.stock, stock.why + self._unless_ignored(columns.stock, cells))
+        if forms or account.forms:
+            self._notice(columns.order, forms)
+            self._notice(at, account.forms)
+        if len(cells) > columns.width:
+            self.longer.add(len(cells) - columns.width)
+        self.orders += 1
+        self.first = row
+        return Order(account.value, order_id, stock, Origin(self.path, line))
+
+    def last(self, ending: Ending, order: Order, row: Row, cut: bool) -> Order | Reject:
+        """The last order of the file, or why it may be none."""
+        if self.columns.headless and self.columns.width > 1 and not self.columns.asked and self.counting:
+            raise InputRefused(
+                f"{escaped(self.path)}:{row.line}: there is no header, and the numbers in column {self.columns.order + 1} only count "
+                "the lines. Put a header row on top, or say which column has the order ids with --column N"
+            )
+        why: tuple[int, str] | None = None
+        if (total := ending.why_total(order)) is not None:
+            why = self.columns.order, total
+        elif cut:
+            why = ending.why_cut(order, row.cells)
+        if why is None:
+            return order
+        self.orders -= 1
+        return self._reject(row, *why)
+
+    def _check_other_columns(self, row: Row, order_id: int) -> None:
+        """Without a header only one column may hold what could be ids. Raises InputRefused."""
+        at = self.columns.order
+        self.counting = self.counting and order_id == self.orders + 1
+        if other := [n for n, cell in enumerate(row.cells) if n != at and could_be_id(cell)]:
+            raise InputRefused(f"{escaped(self.path)}:{row.line}: {several_columns(row.cells, sorted([at, other[0]]))}")
+
+    def _why_shifted(self, cells: list[str]) -> str:
+        """A row with too many or too few cells. A single number with a decimal comma, which nobody quoted, is two cells."""
+        columns, mark = self.columns, self.marks[0]
+        what = "first row" if columns.headless else "header"
+        why = f"{len(cells)} cell{'s' * (len(cells) != 1)} under a {what} of {columns.width}"
+        if len(cells) == 1 < columns.width and any(mark in cells[0] for mark in self.marks):
+            return f"{why}: is the line in quotes as a whole? Take the quotes at both ends out, or correct the row"
+        joined = mark.join(cells).strip()
+        if columns.width == 1 and len(self.marks) == 1 and isinstance(read_id(joined, self.thousands), Id):
+            return f"{why}: if {joined} is one number, say --delimiter {_OTHER_MARK[mark]}; if not, correct the row"
+        if columns.width == 1 and all(map(could_be_id, filter(bare, cells))):
+            return f"{why}: put each id on a line of its own" + "".join(
+                f"; if {joined} is one number, say --delimiter {_OTHER_MARK[mark]} --thousands {mark}"
+                for _ in (1,)
+                if mark in ",." and isinstance(read_id(joined, mark), Id)
+            )
+        return f"{why}: the columns have shifted. Correct the row, or the {what}"
+
+    def _of_another(self, row: Row) -> str | None:
+        """Why a row has no id, where it tells more of the order above: exports with a row for each item have the id once."""
+        above, at = self.first, self.columns.order
+        if above is None or bare(row.cells[at]):
+            return None
+        pairs = [pair for n, pair in enumerate(zip(row.cells, above.cells, strict=False)) if n != at]
+        filled = next(((here, there) for here, there in pairs if bare(here)), ("", ""))
+        if not filled[0] or filled[0] != filled[1] or not any(bare(there) and not bare(here) for here, there in pairs):
+            return None
+        return (
+            f"no id, and cells as in line {above.line}: another line of that order (an item of it?). The order is listed there; "
+            "take this row out, or leave such rows out with --skip-rejected"
+        )
+
+    def _unless_ignored(self, at: int | None, cells: list[str]) -> str:
+        """What to do if the column of a cell that speaks of account or stock is something else."""
+        if at is None or not bare(cells[at]):
+            return ""
+        return f". If the column is something else, rename it, or say {ignoring(at, self.columns.names)}"
+
+    def swallowed(self, row: Row) -> int | None:
+        """The position of a cell that seems to hold the next row."""
+        for mark in self.marks:
+            if (at := swallowed(row.cells, self.columns.order, mark, self.thousands)) is not None:
+                return at
+        return None
+
+    def header_swallowed(self, row: Row) -> bool:
+        """Whether a header that runs over several lines seems to hold the row below it, in one of its cells or as some."""
+        broken = any("\n" in cell or "\r" in cell for cell in row.cells)
+        return self.swallowed(row) is not None or (
+            broken and any(isinstance(read_id(cell, self.thousands), Id) for cell in row.cells)
+        )
+
+    def conclude(self, file: str) -> None:
+        """Judge the rows all together. Raises InputRefused if a spreadsheet rounded the ids, or the header lost a name: of the
+        rows below that, one with an empty id could be taken by the number to its left."""
+        if both := self.longer & self.shifted:
+            raise InputRefused(
+                f"{file}: rows have {max(both)} more cells than the header, empty at the end in some of them and not in others. "
+                "Is a column without a name? Correct the header, or those rows"
+            )
+        if self.long_ids >= _ROUNDED_IDS and self.long_ids == self.rounded_ids:
+            raise InputRefused(
+                f"{file}: all {self.long_ids:,} order ids of 16 or more digits end in zeros: a spreadsheet kept "
+                "15 digits and the others are gone. Format the column as text and export again"
+            )
+        name = self.columns.name(self.columns.order)
+        if self.large_ids:
+            self.notices[f"{name} above {_LARGE} (are these Alephee's own ids?)"] = self.large_ids
+        if self.marketplace_ids * 2 > self.orders:
+            self.notices[f"{name} of 16 digits like 2000… (marketplace ids?)"] = self.marketplace_ids
+
+    def _look_at(self, order_id: int) -> None:
+        """Rows are counted, not distinct ids: rounding makes different ids equal."""
+        self.large_ids += 1
+        self.marketplace_ids += order_id in _MARKETPLACE
+        if order_id >= 10**_KEPT_DIGITS:
+            self.long_ids += 1
+            self.rounded_ids += order_id % 10 ** (len(str(order_id)) - _KEPT_DIGITS) == 0
+
+    def _total(self, row: Row) -> Reject | None:
+        at = self.columns.order
+        text = row.cells[at] if at < len(row.cells) else ""
+        order = read_id(text, self.thousands)
+        if isinstance(order, Id):
+            return self._reject(row, at, "the row says total, and has an id. Take the row out, or the word")
+        if any("\n" in cell or "\r" in cell for cell in row.cells):  # what else is in there cannot be told
+            return self._reject(
+                row, at, "the row says total, and a cell runs over the end of its line. Put the row on one line"
+            )
+        if self._is_header(row) or any(char.isdigit() for char in text):  # an id that was damaged is no total
+            return self._no_order(row, order.why)
+        self.skipped += 1
+        self.notices["totals row left out"] += 1
+        return None
+
+    def _no_order(self, row: Row, why: str) -> Reject:
+        if self._is_header(row):
+            if [fold(cell) for cell in row.cells] != [fold(cell) for cell in self.header]:
+                raise InputRefused(
+                    f"{escaped(self.path)}:{row.line}: a second header with other columns: two files were joined. "
+                    "Give each a file of its own, and name both"
+                )
+            why = "the header again: two files were joined. Take the row out"
+        return self._reject(row, self.columns.order, why)
+
+    def _is_header(self, row: Row) -> bool:
+        own = fold(self.columns.name(self.columns.order))
+        return any(is_name(cell) or fold(cell) == own for cell in row.cells)
+
+    def _notice(self, at: int | None, forms: tuple[str, ...]) -> None:
+        for form in forms:
+            self.notices[f"{self.columns.name(at or 0)} like {form}"] += 1
+
+    def _reject(self, row: Row, at: int | None, why: str) -> Reject:
+        self.rejects += 1
+        at = at or 0
+        cell = row.cells[at] if at < len(row.cells) else ""
+        return Reject(Origin(self.path, row.line), self.columns.name(at), shown(cell), why)
+
+
+_OTHER_MARK = {",": "';'", ";": ",", "\t": ",", "|": ","}
+
+
+@lru_cache(_REMEMBERED)
+def account_of(text: str, given: int | None, thousands: str | None = None) -> Id | NoValue:
+    """The account of a row: its cell, or the option where the cell is empty."""
+    if not bare(text):
+        return NoValue("empty: fill it in, or give --account-id") if given is None else Id(given)
+    account = read_id(text, thousands)
+    if isinstance(account, Id) and given not in (None, account.value):
+        return NoValue(f"--account-id says {given}. Take the option away or the row out")
+    return account
+
+
+@lru_cache(_REMEMBERED)
+def stock_of(text: str, given: bool | None) -> bool | NoValue:
+    """Whether a row's stock is returned: its cell, or the option where the cell is empty."""
+    if not bare(text):
+        return NoValue("empty: fill it in, or give --revert-stock or --keep-stock") if given is None else given
+    stock = read_flag(text)
+    if isinstance(stock, bool) and given not in (None, stock):
+        option = "--revert-stock" if given else "--keep-stock"
+        return NoValue(f"{option} says otherwise. Take the option away or the row out")
+    return stock
