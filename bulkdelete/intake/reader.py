@@ -16,7 +16,7 @@ from bulkdelete.intake.cells import OPEN_QUOTE, bare, is_blank, shown
 from bulkdelete.intake.container import Contents, Kind, kind_of
 from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialect
 from bulkdelete.intake.encoding import find_encoding
-from bulkdelete.intake.ending import Ending
+from bulkdelete.intake.ending import Beginning, Ending, Held
 from bulkdelete.intake.header import TOP_ROWS, find_columns, find_header
 from bulkdelete.intake.own import refuse_own
 from bulkdelete.intake.reading import UNASKED, Reading
@@ -75,7 +75,7 @@ class Source:
         self._stored.fetch()
 
     def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]:
-        """The file's data rows, in its order; memory does not grow with them, except for a workbook.
+        """The file's data rows, in its order, but for a first one in doubt; memory does not grow with them, except for a workbook.
 
         Raises InputRefused for a file that cannot be read as a list of orders: possibly at its very end, so nothing
         may be done with an order before the iteration is over. Raises UsageError where neither a column nor an option
@@ -171,7 +171,8 @@ class Source:
                 f"{file} has no column revertStock: give --revert-stock or --keep-stock, or add the column"
             )
         self.column = columns.name(columns.order)
-        yield from _but_the_end(chain(top if columns.headless else top[1:], rows), parser, unended)
+        outcomes = _but_the_last(chain(top if columns.headless else top[1:], rows), parser, unended)
+        yield from _but_the_first(outcomes, parser) if columns.headless else outcomes
         self.skipped = parser.skipped
         self.data_rows = parser.orders + parser.rejects + parser.skipped
         parser.conclude(file)
@@ -189,31 +190,57 @@ class Source:
         return top[at:]
 
 
-def _but_the_end(rows: Iterable[Row], parser: RowParser, unended: Callable[[], bool]) -> Iterator[Order | Reject]:
-    """What each row means. The last order, and the rejects below it, wait for the end of the file: there it may become a reject."""
+def _but_the_first(outcomes: Iterator[Order | Reject], parser: RowParser) -> Iterator[Order | Reject]:
+    """The outcomes of a table without a header. While the first order may be half an id it waits, and others pass it."""
+    first = next(outcomes, None)
+    if isinstance(first, Order):
+        beginning = Beginning(first)
+        rejects: list[Reject] = []
+        for outcome in outcomes:
+            if isinstance(outcome, Reject):
+                rejects.append(outcome)
+                continue
+            if not beginning.in_doubt(outcome.order_id):
+                yield first
+                yield from rejects
+                yield outcome
+                break
+            yield from rejects
+            yield outcome
+            rejects = []
+        else:
+            why = beginning.why_cut()
+            yield first if why is None else parser.withdrawn(first, why)
+            yield from rejects
+    elif first is not None:
+        yield first
+    yield from outcomes
+
+
+def _but_the_last(rows: Iterable[Row], parser: RowParser, unended: Callable[[], bool]) -> Iterator[Order | Reject]:
+    """What each row means. The last two orders, and the rejects below them, wait for the end of the file."""
     ending = Ending(parser.columns, parser.speaking)
-    held: Order | None = None
-    of_held: Row | None = None
+    last: list[Held] = []
     row: Row | None = None
-    after: list[Reject] = []
-    end = ending.end
     for row in rows:
+        above = parser.above
         outcome = parser.of(row)
         if isinstance(outcome, Order):
-            if held is not None:
-                ending.above(held.order_id)
-                if end is not None and of_held is not None:
-                    ending.row(held, of_held.cells)
-                yield held
-                if after:
-                    yield from after
-                    after = []
-            held, of_held = outcome, row
+            if len(last) > 1:
+                held = last.pop(0)
+                ending.above(held)
+                yield held.order
+                if held.rejects:
+                    yield from held.rejects
+            last.append(Held(outcome, row, above, []))
         elif outcome is not None:
-            if held is None:
-                yield outcome
+            if last:
+                last[-1].rejects.append(outcome)
             else:
-                after.append(outcome)
-    if held is not None and of_held is not None:
-        yield parser.last(ending, held, of_held, cut=row is of_held and unended())
-    yield from after
+                yield outcome
+    if last:
+        parser.check_counting(last[-1].row)
+        doubts = ending.judge(last, cut=row is last[-1].row and unended())
+        for held, doubt in zip(last, doubts, strict=True):
+            yield held.order if doubt is None else parser.rejected(held.row, *doubt)
+            yield from held.rejects

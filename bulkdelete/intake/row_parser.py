@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import (
+    BLANKS,
     OPEN_QUOTE,
     PLAIN,
     Id,
@@ -25,15 +26,17 @@ from bulkdelete.intake.cells import (
     read_id,
     shown,
 )
-from bulkdelete.intake.ending import Ending
 from bulkdelete.intake.header import Columns, ignoring, several_columns
 from bulkdelete.intake.names import fold, is_name
 from bulkdelete.intake.speaking import Speaking
 from bulkdelete.intake.table import Row, swallowed
+from bulkdelete.intake.totals import Above, Totals, says_total
 from bulkdelete.model import Order, Origin, Reject
 
 __all__ = ["RowParser", "account_of", "stock_of"]
 
+_NUMBERED = 3  # columns, at least: fewer may be an order's own numbers
+_AROUND = BLANKS + "\"'=“‘«"
 _KEPT_DIGITS = 15  # what a spreadsheet keeps of a number
 _ROUNDED_IDS = 3  # so many long ids that all end in zeros are no accident
 _LARGE = 2**31 - 1
@@ -57,6 +60,7 @@ class RowParser:
     thousands: str | None
     notices: Counter[str]
     speaking: Speaking
+    totals: Totals = field(default_factory=Totals, init=False)
     swallowed_why: str = OPEN_QUOTE
     orders: int = 0
     rejects: int = 0
@@ -67,6 +71,8 @@ class RowParser:
     rounded_ids: int = 0
     longer: set[int] = field(default_factory=set)  # cells more than the header in rows that were taken ...
     shifted: set[int] = field(default_factory=set)  # ... and in rows that were not
+    is_first: bool = True  # the next row stands directly below the header
+    tabs: int | None = None  # in front of the first id
     first: Row | None = None  # the row of the order above
     counting: bool = True  # without a header: each row's id is its number
 
@@ -74,6 +80,10 @@ class RowParser:
         """None for a blank row and for one that adds up others. Raises InputRefused where a second table begins."""
         line, cells, odd, faults = row
         columns = self.columns
+        if self.is_first:
+            self.is_first = False
+            if self._numbers_columns(cells):
+                return self._reject(row, columns.order, _COLUMN_NUMBERS)
         if faults is not None:
             for at in (columns.order, columns.stock, *self.speaking.accounts):
                 if at is not None and at in faults:
@@ -91,12 +101,21 @@ class RowParser:
         text = cells[columns.order]
         forms: tuple[str, ...] = ()
         if PLAIN.fullmatch(text):  # nearly every cell: saves making an Id
-            order_id = int(text)
+            order_id, tabs = int(text), 0
         else:
+            tabs = text[: len(text) - len(text.lstrip(_AROUND))].count("\t")
             order = read_id(text, self.thousands)
             if isinstance(order, NoValue):
                 return None if is_blank(cells) else self._no_order(row, self._of_another(row) or order.why)
             order_id, forms = order.value, order.forms
+        if columns.width > 1 and self.totals.could_be(order_id) and (word := self._says_total(cells)):
+            self.totals.ends_group()
+            return self._reject(row, columns.order, f"the row says '{word}', and {_ADDS_UP}")
+        self.totals.add(order_id)
+        if tabs != self.tabs:
+            if self.tabs is not None:
+                return self._reject(row, columns.order, f"{tabs} tabs in front of it, and {self.tabs} above: {_TABS}")
+            self.tabs = tabs
         if order_id > _LARGE:
             self._look_at(order_id)
         if columns.speaking:
@@ -119,22 +138,29 @@ class RowParser:
         self.first = row
         return Order(account.value, order_id, stock, Origin(self.path, line))
 
-    def last(self, ending: Ending, order: Order, row: Row, cut: bool) -> Order | Reject:
-        """The last order of the file, or why it may be none."""
+    @property
+    def above(self) -> Above:
+        """What stands above the next row."""
+        return Above(self.orders + self.rejects, self.totals.ids, self.totals.sum, self.totals.before)
+
+    def rejected(self, row: Row, at: int, why: str) -> Reject:
+        """A row that was taken for an order, and may be none."""
+        self.orders -= 1
+        return self._reject(row, at, why)
+
+    def withdrawn(self, order: Order, why: str) -> Reject:
+        """The same of an order whose row is gone."""
+        self.orders -= 1
+        self.rejects += 1
+        return Reject(order.origin, self.columns.name(self.columns.order), str(order.order_id), why)
+
+    def check_counting(self, last: Row) -> None:
+        """Raise InputRefused if the ids of a table without a header only number its lines."""
         if self.columns.headless and self.columns.width > 1 and not self.columns.asked and self.counting:
             raise InputRefused(
-                f"{escaped(self.path)}:{row.line}: there is no header, and the numbers in column {self.columns.order + 1} only count "
+                f"{escaped(self.path)}:{last.line}: there is no header, and the numbers in column {self.columns.order + 1} only count "
                 "the lines. Put a header row on top, or say which column has the order ids with --column N"
             )
-        why: tuple[int, str] | None = None
-        if (total := ending.why_total(order)) is not None:
-            why = self.columns.order, total
-        elif cut:
-            why = ending.why_cut(order, row.cells)
-        if why is None:
-            return order
-        self.orders -= 1
-        return self._reject(row, *why)
 
     def _check_other_columns(self, row: Row, order_id: int) -> None:
         """Without a header only one column may hold what could be ids. Raises InputRefused."""
@@ -222,7 +248,23 @@ class RowParser:
             self.long_ids += 1
             self.rounded_ids += order_id % 10 ** (len(str(order_id)) - _KEPT_DIGITS) == 0
 
+    def _numbers_columns(self, cells: list[str]) -> bool:
+        """Whether the first row below the header says 1, 2, 3, ... to the last column: what some exports put there."""
+        filled = list(map(bare, cells))
+        while filled and not filled[-1]:
+            filled.pop()
+        return (
+            not self.columns.headless
+            and len(filled) >= _NUMBERED
+            and len(filled) == self.columns.named
+            and any(filled == [str(n + first) for n in range(len(filled))] for first in (0, 1))
+        )
+
+    def _says_total(self, cells: list[str]) -> str | None:
+        return says_total(cell for at, cell in enumerate(cells) if at != self.columns.order)
+
     def _total(self, row: Row) -> Reject | None:
+        self.totals.ends_group()
         at = self.columns.order
         text = row.cells[at] if at < len(row.cells) else ""
         order = read_id(text, self.thousands)
@@ -263,6 +305,12 @@ class RowParser:
         return Reject(Origin(self.path, row.line), self.columns.name(at), shown(cell), why)
 
 
+_COLUMN_NUMBERS = "the first row numbers the columns. Take the row out; if it is an order, put it below another row"
+_TABS = (
+    "does a tab part columns here? Save the file as CSV with one id in each row (of two lists, comm -23 writes what is in the first "
+    "alone); if all are ids, take the tabs out"
+)
+_ADDS_UP = "its id is the number, the sum or the average of ids above: a total? If so, take the row out; if not, put it above the others"
 _OTHER_MARK = {",": "';'", ";": ",", "\t": ",", "|": ","}
 
 

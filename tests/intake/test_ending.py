@@ -61,6 +61,118 @@ def test_a_total_above_rejected_rows(tmp_path: Path) -> None:
     assert [row.origin.line for row in told.rejects] == [4, 5]
 
 
+LINES = "orderId\n700001\n700002\n700003\n"
+
+
+@pytest.mark.parametrize(
+    ("below", "rejected"),
+    [
+        ("2100006\n3\n", [5, 6]),
+        ("3\n2100006\n", [5, 6]),
+        ("2100006\nfin\n3\n", [5, 6, 7]),
+        ("2100006\n4\n", [5, 6]),
+        ("2100006\n2100006\n", []),
+        ("2100006\n700009\n", []),
+        ("3\n700009\n", []),
+        ("700009\n4\n", [6]),
+    ],
+)
+def test_two_totals_without_a_label(below: str, rejected: list[int], tmp_path: Path) -> None:
+    """The sum and the number, in either order; a number that only stands in the last row but one is an order."""
+    told = tell(tmp_path, LINES + below)
+    assert sorted(row.origin.line for row in told.rejects) == rejected
+
+
+@pytest.mark.parametrize(
+    ("text", "rejected"),
+    [
+        ("orderId\n700001\n700002\nabc\n700003\n4\n", [4, 6]),
+        ("orderId\n700001\nabc\n2\n", [3]),
+        ("orderId\n700001\n700002\nabc\n700003\n3\n", [4, 6]),
+        ("id,accountId\n700001,7\n700002,9\n700003,7\n3,\n", [3, 5]),
+        ("id,accountId\n700001,7\n700002,9\n700003,7\n2,\n", [3, 5]),
+        ("id,accountId\n700001,7\n700002,9\n700003,7\n2100006,\n", [3, 5]),
+        ("id,accountId\n700002,9\n700001,7\n700001,7\n", [2]),
+        ("id\n3\nx\ny\n5\n4\n", [3, 4]),
+    ],
+)
+def test_totals_below_rows_that_were_rejected(text: str, rejected: list[int], tmp_path: Path) -> None:
+    """A sheet counts every row and adds up every number, this program's rejects as well. Ids as short as the others are orders."""
+    assert sorted(row.origin.line for row in tell(tmp_path, text).rejects) == rejected
+
+
+GROUPS = "day,orderId\n1,700001\n1,700002\n{0}\n2,700003\n2,700009\n2,700005\n{1}\n{2}\n"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("1 Count,2", "2 Count,3", "Grand Count,5"),
+        ("Cuenta 1,2", "Cuenta 2,3", "Cuenta general,5"),
+        ("1 Total,1400003", "2 Total,2100017", "Total 2024,3500020"),
+        ("Suma:,1400003", "Suma:,2100017", "Suma:,3500020"),
+        ("Contagem de 1,2", "Contagem de 2,3", "Soma,3500020"),
+        ("RECUENTO,2", "Recuento,3", "quantidade,5"),
+    ],
+)
+def test_totals_between_the_rows(rows: tuple[str, str, str], tmp_path: Path) -> None:
+    """A word says so, and the number is that of the rows above, in whole or since the last such row: no orders."""
+    told = tell(tmp_path, GROUPS.format(*rows) + "9,700008\n")
+    assert told.ids == [700001, 700002, 700003, 700009, 700005, 700008]
+    assert [row.origin.line for row in told.rejects] == [4, 8, 9]
+
+
+def test_an_average_between_the_rows(tmp_path: Path) -> None:
+    """The same of an average that happens to be a whole number."""
+    text = "day,orderId\n1,700001\n1,700005\nPromedio,700003\n2,700009\n2,700019\nAvg,700014\n"
+    assert tell(tmp_path, text).ids == [700001, 700005, 700009, 700019]
+
+
+def test_a_group_of_one(tmp_path: Path) -> None:
+    """Once a row has added up others, a group may have a single order."""
+    text = "day,orderId\n1,700001\n1,700002\n1 Count,2\n2,700003\n2 Count,1\n3,700004\n"
+    assert tell(tmp_path, text).ids == [700001, 700002, 700003, 700004]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Count Dracula,700003",
+        "Total enero,700004",
+        "Cuenta nueva,4",
+        "Discount,2",
+        "Contado,2",
+        "Account,1400003",
+        "sumario,2",
+        "la media docena,2",
+        "Media luna,700002",
+        "Suma,700003",
+    ],
+)
+def test_words_that_add_up_nothing(row: str, tmp_path: Path) -> None:
+    """A word with another number, a number with another word, or an id that goes on counting: an order."""
+    assert not tell(tmp_path, f"name,orderId\na,700001\nb,700002\n{row}\nc,800003\nd,800009\n").rejects
+
+
+@pytest.mark.parametrize("text", ["1\n700002\n700003\n", "9\n700004\n700003\nabc\n", "12;a\n1300;b\n1200;c\n"])
+def test_a_first_id_that_was_cut(text: str, tmp_path: Path) -> None:
+    """Without a header, and shorter than all below: no order, and the tallies hold."""
+    told = tell(tmp_path, text)
+    assert 1 in [row.origin.line for row in told.rejects]
+    assert len(told.ids) == 2
+    assert tell(tmp_path, "orderId" + ";n" * (";" in text) + "\n" + text).ids[0] < 13
+
+
+@pytest.mark.parametrize(
+    "ids", [(999, 1000, 1001), (1, 700002), (95, 103, 120), (1, 700002, 700003, 5), (9, 10, 11), (700001, 700002), (7,)]
+)
+def test_a_first_id_that_was_not_cut(ids: tuple[int, ...], tmp_path: Path) -> None:
+    """Ids that count up, a list with other short ids, and one that says too little."""
+    told = tell(tmp_path, "".join(f"{order}\n" for order in ids))
+    assert not told.rejects
+    assert sorted(told.ids) == sorted(ids)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -129,6 +129,13 @@ SUGGESTIONS = (
     Suggestion(ITEMS, "take this row out", [5501, 5502], without_lines(3, 3)),
     Suggestion("Id\n5\n6\n11\n", "take the row out", [5, 6], without_lines(4, 4)),
     Suggestion("Id\n5\n6\n11\n", "put it above another row", [5, 11, 6], replaced("6\n11", "11\n6")),
+    Suggestion("Id,x\n500,a\n600,b\n2,a Count\n7,c\n", "take the row out", [500, 600, 7], without_lines(4, 4)),
+    Suggestion("Id,x\n500,a\n600,b\n2,a Count\n7,c\n", "put it above the others", [2, 500, 600, 7], replaced(
+        "500,a\n600,b\n2,a Count", "2,a Count\n500,a\n600,b")),
+    Suggestion("Id,x,y\n1,2,3\n5,a,b\n", "Take the row out", [5], without_lines(2, 2)),
+    Suggestion("Id,x,y\n1,2,3\n5,a,b\n", "put it below another row", [5, 1], replaced("1,2,3\n5,a,b", "5,a,b\n1,2,3")),
+    Suggestion("1\n70000\n70001\n", "put a header row on top", [1, 70000, 70001], headed("orderId")),
+    Suggestion("Id\n500\n\t600\n", "take the tabs out", [500, 600], replaced("\t", "")),
     Suggestion("Id\n700001\n7000", "end the line", [700001, 7000], lambda content: content + b"\n"),
     Suggestion("Id,accountId\n5,77\n6,7", "end the line", [5, 6], lambda content: content + b"\n", {}, {"account_id": None}),
     Suggestion("Id,x\n5\n", "Correct the row", [5], replaced("5", "5,")),

@@ -158,3 +158,51 @@ def test_options_that_are_missing_are_told_before_any_row(tmp_path: Path) -> Non
     """Neither a column nor an option."""
     with pytest.raises(UsageError, match="--account-id"):
         orders(tmp_path, "orderId\n700001\n", account_id=None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["orderId,total,date\n1,2,3\n{}", "total,orderId,date\n1,2,3\n{}", "n,id,x,\n0,1,2,\n{}", "a;b;id\n\n 1;2;3\n{}"],
+)
+def test_a_row_of_column_numbers(text: str, tmp_path: Path) -> None:
+    """Directly below the header, it is no order."""
+    mark = ";" if ";" in text else ","
+    rows = f"700001{mark}700001{mark}700001\n"
+    told = tell(tmp_path, text.format(rows))
+    assert told.ids == [700001]
+    assert ["numbers the columns" in row.why for row in told.rejects] == [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "orderId,accountId,x\n1,7,3\n",
+        "orderId,n\n1,2\n",
+        "id,n,x\n5,2,3\n1,2,3\n",
+        "id,n,x,y\n1,2,3,\n",
+        "id,n,x\n2,3,4\n",
+    ],
+)
+def test_orders_that_number_no_columns(text: str, tmp_path: Path) -> None:
+    """Two cells, another row, or numbers that are not those of the columns."""
+    assert not tell(tmp_path, text).rejects
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("700001\n\t700002\n\t\t700003\n", [700001]),
+        ("orderId\n700001\n\t700002\n", [700001]),
+        ("orderId;x\n700001;a\n \t700002;b\n", [700001]),
+        ('orderId\n"\t700001"\n"\t700002"\n', [700001, 700002]),
+        ("orderId\n\t700001\n\t700002\n", [700001, 700002]),
+        ("orderId\n700001\t\n700002\n", [700001, 700002]),
+        ("orderId\tx\n700001\ta\n700002\tb\n", [700001, 700002]),
+        ("orderId\n 700001\n  700002\n", [700001, 700002]),
+    ],
+)
+def test_tabs_in_front_of_ids(text: str, ids: list[int], tmp_path: Path) -> None:
+    """Some ids with, some without, or with more of them: columns have shifted, as those of comm. The same before each is padding."""
+    told = tell(tmp_path, text)
+    assert told.ids == ids
+    assert all("tab part columns" in row.why for row in told.rejects)
