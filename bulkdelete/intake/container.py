@@ -29,6 +29,7 @@ UNPACKED_RATIO = 200  # order lists pack 5 to 40 times smaller; a bomb a thousan
 UNPACKED_FREE_BYTES = 1024 * 1024  # below this the ratio says nothing
 _HEAD_BYTES = 4096
 _NAMES_SHOWN = 5
+_IWORK = (".iwa", "buildversionhistory.plist")  # an archive with such a part is a document of Numbers, Pages or Keynote
 _LITTER = frozenset({
     "__macosx", ".ds_store", ".localized", ".fseventsd", ".spotlight-v100", ".trashes", "icon\r",
     "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information",
@@ -105,6 +106,11 @@ def _kind_of_archive(archive: zipfile.ZipFile, name: str) -> Kind:
     names = {folded(member) for member in archive.namelist()}
     if names & {"word/document.xml", "ppt/presentation.xml"}:
         raise InputRefused(f"{name} is an Office document without sheets. Save its table as xlsx or CSV")
+    if any(member.endswith(_IWORK) for member in names):
+        raise InputRefused(
+            f"{name} is a document of Numbers, Pages or Keynote, which other programs cannot read. Open it there, and export the table "
+            "as CSV (in Numbers: File, Export To, CSV)"
+        )
     if "[content_types].xml" in names or names & {"xl/workbook.xml", "xl/workbook.bin"}:
         return Kind.WORKBOOK
     if "mimetype" in archive.namelist():
@@ -179,9 +185,10 @@ def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
 
 
 def _is_litter(path: str) -> bool:
-    """Whether a computer added this file by itself: macOS and Windows do, in every folder."""
+    """Whether a computer added this file by itself: macOS and Windows do, in every folder, and office programs lock files so."""
     *folders, file = path.replace("\\", "/").lower().split("/")
-    return file.startswith("._") or file in _LITTER or not _LITTER.isdisjoint(folders)
+    locks = file.startswith("~$") or (file.startswith(".~lock.") and file.endswith("#"))
+    return locks or file.startswith("._") or file in _LITTER or not _LITTER.isdisjoint(folders)
 
 
 class Stream(io.RawIOBase):

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake import Reading, Source, container, encoding, sources, stored
 from bulkdelete.model import Order
+from tests.workbook import packed
 
 TEXT = b"orderId,n\n700001,a\n700002,b\n"
 
@@ -179,6 +180,50 @@ def test_workbooks_that_are_none(tmp_path: Path) -> None:
         assert "a.csv" in refusal(written(tmp_path, cut))
     workbook(tmp_path / "b.xlsx", {"A": [], "B": []})
     assert ids(Source(str(tmp_path / "b.xlsx"))) == []
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("Index/Document.iwa", "Index/Tables/DataList.iwa", "Metadata/Properties.plist", "preview.jpg"),
+        ("o.numbers/Index.zip", "o.numbers/Metadata/BuildVersionHistory.plist"),
+        ("index.xml", "buildVersionHistory.plist", "QuickLook/Thumbnail.jpg"),
+        ("INDEX/SLIDE.IWA",),
+    ],
+)
+def test_a_document_of_numbers(tmp_path: Path, parts: tuple[str, ...]) -> None:
+    """Nothing in it can be read elsewhere: it says where to export, and never to unpack it."""
+    said = refusal(written(tmp_path, packed(dict.fromkeys(parts, "x")), "o.numbers"))
+    assert "a document of Numbers" in said
+    assert "Export To, CSV" in said
+    assert "npack" not in said
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"mimetype": "application/epub+zip", "OEBPS/a.xhtml": "x"}, "a document without sheets"),
+        ({"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": "x"}, "a document without sheets"),
+        ({"[Content_Types].xml": "x", "word/document.xml": "x"}, "an Office document without sheets"),
+        ({"a.csv": "orderId\n5\n", "b.csv": "orderId\n6\n"}, "holds 2 files: a.csv, b.csv. Unpack it"),
+    ],
+)
+def test_other_archives_that_are_documents(tmp_path: Path, parts: dict[str, str], said: str) -> None:
+    """Each by its kind; only an archive of files is to be unpacked."""
+    assert said in refusal(written(tmp_path, packed(parts)))
+
+
+@pytest.mark.parametrize("lock", [".~lock.orders.csv#", "a/.~lock.o.ods#", "~$orders.xlsx", "a\\~$o.xlsx", "~$o"])
+def test_locks_of_office_programs_in_a_zip(tmp_path: Path, lock: str) -> None:
+    """Left aside, as what a computer adds."""
+    assert ids(written(tmp_path, packed({lock: "x", "orders.csv": "orderId\n700001\n"}))) == [700001]
+
+
+@pytest.mark.parametrize("name", [".~lock.csv", "~orders.csv", "$o.csv", "o~$.csv"])
+def test_names_like_those_of_locks(tmp_path: Path, name: str) -> None:
+    """Files of their own."""
+    made = packed({name: "orderId\n700001\n", "orders.csv": "orderId\n700002\n"})
+    assert "holds 2 files" in refusal(written(tmp_path, made))
 
 
 def test_a_late_byte_decides_for_the_whole_file(tmp_path: Path) -> None:
