@@ -139,7 +139,9 @@ class Survey:
     _ways: dict[str, int] = field(default_factory=dict)  # to show a cell otherwise than it is stored
     _faulty: int = 0
     _merged_rows: int = 0
-    _last: tuple[int, int] = (0, 0)
+    _last_row: int = 0
+    _last_column: int = 0
+    _cursor: int = 0  # in _rows: readers ask for one row after the other
     _span: _Span = field(default_factory=lambda: _Span())
 
     @property
@@ -173,25 +175,41 @@ class Survey:
 
     def cells(self, row: int) -> list[tuple[int, int]]:
         """The row's columns and fingerprints, those with a fault aside."""
-        found = self._cells_of(row)
+        columns, prints = self._row(row)
         faults: dict[int, Fault] = self.faults.get(row, {})
-        return [
-            (column & _COLUMN, print_)
-            for column, print_ in zip(self._columns[found], self._prints[found], strict=True)
-            if column & _COLUMN not in faults
-        ]
+        return [(column, print_) for column, print_ in zip(columns, prints, strict=True) if column not in faults]
+
+    def agrees(self, row: int, first: int, prints: list[int]) -> bool:
+        """Whether the row has these fingerprints side by side from the column `first` on, and neither faults nor anything else."""
+        columns, there = self._row(row)
+        return (
+            there == prints
+            and row not in self.faults
+            and (not columns or columns[-1] - len(prints) + 1 == first == columns[0])
+        )
 
     def otherwise(self, row: int) -> dict[int, Fault]:
         """The row's cells that are not shown as they are stored."""
-        found = [column for column in self._columns[self._cells_of(row)] if column > _COLUMN] if self._ways else []
+        found = [column for column in self._columns[self._found(row)] if column > _COLUMN] if self._ways else []
         ways = list(self._ways) if found else []
         return {column & _COLUMN: otherwise(ways[(column >> _COLUMN_BITS) - 1]) for column in found}
 
-    def _cells_of(self, row: int) -> slice:
-        at = bisect_left(self._rows, row)
-        if at == len(self._rows) or self._rows[at] != row:
-            return slice(0)
-        return slice(self._starts[at], self._starts[at + 1] if at + 1 < len(self._starts) else len(self._columns))
+    def _row(self, row: int) -> tuple[list[int], list[int]]:
+        found = self._found(row)
+        columns = self._columns[found].tolist()
+        return [column & _COLUMN for column in columns] if self._ways else columns, self._prints[found].tolist()
+
+    def _found(self, row: int) -> slice:
+        """Where the row's cells are."""
+        at, count = self._cursor, len(self._rows)
+        if at == count or self._rows[at] != row:
+            at += 1
+            if at >= count or self._rows[at] != row:
+                at = bisect_left(self._rows, row)
+                if at == count or self._rows[at] != row:
+                    return slice(0)
+            self._cursor = at
+        return slice(self._starts[at], self._starts[at + 1] if at + 1 < count else len(self._columns))
 
     def _way(self, how: str) -> int:
         """The number of a way to show a cell, from 1."""
@@ -229,15 +247,28 @@ class Survey:
         self.check_extent()
 
     def check_extent(self) -> None:
-        self._span.check(self.where)
+        self._span.check(self.where, (self._last_row, self._last_column))
 
     def _next(self, row: int, column: int) -> None:
-        if not (0 < row <= ROWS_MAX and 0 <= column < COLUMNS_MAX):
-            raise self.unsafe(f"a cell in row {row}, column {column + 1}, where no sheet has any")
-        if (row, column) <= self._last:
-            raise self.unsafe(f"its cells are out of order at {cell_name(row, column)}")
-        self._last = row, column
-        self._span.add(row, column)
+        if row != self._last_row:
+            if not 0 < row <= ROWS_MAX:
+                raise self._nowhere(row, column)
+            if row < self._last_row:
+                raise self._out_of_order(row, column)
+        elif column <= self._last_column:
+            raise self._out_of_order(row, column)
+        if not 0 <= column < COLUMNS_MAX:
+            raise self._nowhere(row, column)
+        self._last_row, self._last_column = row, column
+        self._span.count += 1
+        if not self._span.left <= column <= self._span.right:
+            self._span.widen(row, column)
+
+    def _nowhere(self, row: int, column: int) -> InputRefused:
+        return self.unsafe(f"a cell in row {row}, column {column + 1}, where no sheet has any")
+
+    def _out_of_order(self, row: int, column: int) -> InputRefused:
+        return self.unsafe(f"its cells are out of order at {cell_name(row, column)}")
 
     def _note(self, row: int, column: int, fault: Fault) -> None:
         self._faulty += 1
@@ -256,28 +287,27 @@ class Survey:
 
 @dataclass(slots=True)
 class _Span:
-    """The rectangle that holds all cells: the library takes memory for the whole of it."""
+    """The rectangle that holds all cells, but for its last row: the library takes memory for the whole of it.
+
+    `rightmost`: the row of the first cell that is so far on the right.
+    """
 
     count: int = 0
-    top: tuple[int, int] = (0, 0)
-    bottom: tuple[int, int] = (0, 0)
-    left: tuple[int, int] = (0, COLUMNS_MAX)
-    right: tuple[int, int] = (0, -1)
+    top: int = 0
+    left: int = COLUMNS_MAX
+    right: int = -1
+    rightmost: int = 0
 
-    def add(self, row: int, column: int) -> None:
-        self.count += 1
-        if not self.top[0]:
-            self.top = row, column
-        self.bottom = row, column
-        if column < self.left[1]:
-            self.left = row, column
-        if column > self.right[1]:
-            self.right = row, column
+    def widen(self, row: int, column: int) -> None:
+        self.top = self.top or row
+        self.left = min(self.left, column)
+        if column > self.right:
+            self.right, self.rightmost = column, row
 
-    def check(self, where: str) -> None:
-        area = (self.bottom[0] - self.top[0] + 1) * (self.right[1] - self.left[1] + 1)
+    def check(self, where: str, last: tuple[int, int]) -> None:
+        area = (last[0] - self.top + 1) * (self.right - self.left + 1)
         if self.count and area > max(FREE_AREA, AREA_PER_CELL * self.count):
-            ends = " and ".join(dict.fromkeys(cell_name(*end) for end in (self.right, self.bottom)))
+            ends = " and ".join(dict.fromkeys((cell_name(self.rightmost, self.right), cell_name(*last))))
             raise InputRefused(
                 f"{where}: {self.count:,} cells lie scattered over {area:,}, as far as {ends}: to read that takes too much memory. "
                 f"Delete what is far off (look at {ends}), or copy the table to a new workbook"

@@ -173,6 +173,8 @@ class _Sheet:
         self.survey, self._strings, self._stop = survey, strings, stop
         self._formats = {str(at): format_ for at, format_ in enumerate(formats) if format_ is not None}
         self._row = self._column = 0
+        self._said = "?"  # the row's number, as it is written
+        self._letters: dict[str, int] = {}  # of columns that were met
         self._numbered = False
         self._hidden = False
         self._kind = ""
@@ -185,33 +187,33 @@ class _Sheet:
         self._merged: list[tuple[tuple[int, int], tuple[int, int]]] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        match local(tag):
-            case "row":
-                self._begin_row(attributes)
-            case "c":
-                self._begin_cell(attributes)
-            case "v":
-                self._pieces = self._value = []
-            case "f":
-                self._pieces = self._formula = []
-            case "is":
-                self._string = _Text(self.survey.where)
-            case "col" if truth(attributes.get("hidden")) or attributes.get("width", "").strip() == "0":
-                self._hide_columns(attributes)
-            case "mergeCell":
-                first, _, last = attributes.get("ref", "").partition(":")
-                self._merged.append((self._position(first), self._position(last or first)))
-            case other if self._string is not None:
-                self._string.start(other)
+        name = local(tag)
+        if name == "c":
+            self._begin_cell(attributes)
+        elif name == "v":
+            self._pieces = self._value = []
+        elif name == "row":
+            self._begin_row(attributes)
+        elif name == "f":
+            self._pieces = self._formula = []
+        elif name == "is":
+            self._string = _Text(self.survey.where)
+        elif name == "col" and (truth(attributes.get("hidden")) or attributes.get("width", "").strip() == "0"):
+            self._hide_columns(attributes)
+        elif name == "mergeCell":
+            first, _, last = attributes.get("ref", "").partition(":")
+            self._merged.append((self._position(first), self._position(last or first)))
+        elif self._string is not None:
+            self._string.start(name)
 
     def end(self, tag: str) -> None:
-        match local(tag):
-            case "v" | "f":
-                self._pieces = None
-            case "c":
-                self._end_cell()
-            case other if self._string is not None:
-                self._string.end(other)
+        name = local(tag)
+        if name == "c":
+            self._end_cell()
+        elif name in ("v", "f"):
+            self._pieces = None
+        elif self._string is not None:
+            self._string.end(name)
 
     def text(self, text: str) -> None:
         if self._pieces is not None:
@@ -232,15 +234,20 @@ class _Sheet:
         if said and not _INDEX.fullmatch(said):
             raise self.survey.unsafe(f"a row is numbered {shown(said)}")
         self._row = int(said) if said else self._row + 1
+        self._said = said or "?"
         self._column = 0
         self._hidden = truth(attributes.get("hidden")) or _height(attributes.get("ht")) < _UNSEEN_POINTS
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
         if reference := attributes.get("r"):
-            row, self._column = self._position(reference)
-            if row != self._row and self._numbered:
-                raise self.survey.unsafe(f"cell {shown(reference)} stands in row {self._row}")
-            self._row = row
+            column = self._letters.get(reference[: -len(self._said)])
+            if column is not None and reference.endswith(self._said):  # nearly every one
+                self._column = column
+            else:
+                row, self._column = self._position(reference)
+                if row != self._row and self._numbered:
+                    raise self.survey.unsafe(f"cell {shown(reference)} stands in row {self._row}")
+                self._row = row
         self._kind = attributes.get("t", "n").strip()
         if self._formats:
             self._format = self._formats.get(attributes.get("s", "0").strip())
@@ -253,7 +260,9 @@ class _Sheet:
         fault = None
         value = None if self._value is None else "".join(self._value)
         print_ = EMPTY
-        if self._kind == "e":
+        if value and self._kind == "n" and len(value) <= _KEPT_DIGITS and value.isdigit() and value.isascii():
+            print_ = int(value)  # nearly every cell: it is its own fingerprint
+        elif self._kind == "e":
             fault = error((value or "").strip())
         elif self._kind in ("inlineStr", "is"):
             print_ = fingerprint(unescaped(str(self._string or "")))
@@ -300,7 +309,7 @@ class _Sheet:
         column = 0
         for letter in found[1].upper():
             column = column * 26 + ord(letter) - 64
-        return int(found[2]), column - 1
+        return int(found[2]), self._letters.setdefault(found[1], column - 1)
 
 
 def _height(text: str | None) -> float:
