@@ -131,14 +131,7 @@ def _rows(sheet: Any, survey: Survey) -> Iterator[Row]:
         last = line
         faults = _faults(survey, line, first, values)
         if otherwise := survey.otherwise(line):
-            dates = [
-                at
-                for at, fault in otherwise.items()
-                if fault == AS_DATE and not isinstance(values[at - first], _NUMBERS)
-            ]
-            faults = {
-                at: fault for at, fault in otherwise.items() if at not in dates
-            } | faults  # a date says itself that it is no id
+            faults = _unless_dates(otherwise, values, first) | faults
         yield _row(line, left + [value if type(value) is str else _text(value) for value in values], width, faults)
     for line in survey.rows_after(last):
         yield _row(line, [], width, _faults(survey, line, first, ()))
@@ -165,6 +158,13 @@ def _faults(survey: Survey, line: int, first: int, values: Any) -> dict[int, Fau
         if one[1] != other[1] and UNCOMPARED not in (one[1], other[1]):
             faults = {**faults, one[0]: TWO_READINGS}
     return faults
+
+
+def _unless_dates(otherwise: dict[int, Fault], values: Any, first: int) -> dict[int, Fault]:
+    """Cells that are shown otherwise than they are stored. A date that is read as one says itself that it is no id."""
+    return {
+        at: fault for at, fault in otherwise.items() if fault is not AS_DATE or isinstance(values[at - first], _NUMBERS)
+    }
 
 
 def _row(line: int, cells: list[str], width: int, faults: dict[int, Fault]) -> Row:

@@ -136,7 +136,10 @@ class Survey:
     _starts: array[int] = field(default_factory=lambda: array("L"))
     _columns: array[int] = field(default_factory=lambda: array("L"))  # and above _COLUMN_BITS how the cell is shown
     _prints: array[int] = field(default_factory=lambda: array("q"))
-    _ways: dict[str, int] = field(default_factory=dict)  # to show a cell otherwise than it is stored
+    _ways: dict[str, int] = field(
+        default_factory=dict
+    )  # to show a cell otherwise than it is stored, and the fault of each
+    _way_faults: list[Fault] = field(default_factory=list)
     _faulty: int = 0
     _merged_rows: int = 0
     _last_row: int = 0
@@ -190,9 +193,13 @@ class Survey:
 
     def otherwise(self, row: int) -> dict[int, Fault]:
         """The row's cells that are not shown as they are stored."""
-        found = [column for column in self._columns[self._found(row)] if column > _COLUMN] if self._ways else []
-        ways = list(self._ways) if found else []
-        return {column & _COLUMN: otherwise(ways[(column >> _COLUMN_BITS) - 1]) for column in found}
+        if not self._ways:
+            return {}
+        return {
+            column & _COLUMN: self._way_faults[(column >> _COLUMN_BITS) - 1]
+            for column in self._columns[self._found(row)]
+            if column > _COLUMN
+        }
 
     def _row(self, row: int) -> tuple[list[int], list[int]]:
         found = self._found(row)
@@ -213,9 +220,12 @@ class Survey:
 
     def _way(self, how: str) -> int:
         """The number of a way to show a cell, from 1."""
-        if how not in self._ways and len(self._ways) >= SHOWN_MAX:
-            how = "it is shown in too many ways"
-        return self._ways.setdefault(how, len(self._ways) + 1)
+        if how not in self._ways:
+            how = how if len(self._ways) < SHOWN_MAX else "it is shown in too many ways"
+            if how not in self._ways:
+                self._ways[how] = len(self._ways) + 1
+                self._way_faults.append(AS_DATE if how == DATE else otherwise(how))
+        return self._ways[how]
 
     def rows_after(self, row: int) -> Iterator[int]:
         """The rows with a value or a fault below this one."""

@@ -14,6 +14,7 @@ from bulkdelete.intake.workbook.formats import Format
 from bulkdelete.intake.workbook.parts import Package, check_text, local, truth
 from bulkdelete.intake.workbook.styles import Styles
 from bulkdelete.intake.workbook.survey import (
+    DATE,
     EMPTY,
     UNCOMPARED,
     Survey,
@@ -282,7 +283,8 @@ class _Sheet:
         if fault is not None:
             self.survey.fault(row, column, fault)
         elif self._value is not None or self._string is not None:
-            self.survey.put(row, column, print_, self._shown(value) if self._format else "")
+            how = self._shown(value) if self._format else ""
+            self.survey.put(row, column, UNCOMPARED if how == DATE and print_ != EMPTY else print_, how)
         if self._hidden and (fault is not None or print_ != EMPTY):
             self._hidden = False
             self.survey.hidden.append(row)
