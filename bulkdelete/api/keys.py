@@ -28,26 +28,57 @@ _LONGEST_BYTES = 4 * (_LONGEST + 2)  # of a file that is looked at: so many char
 _CREDENTIAL = "bulkdelete-api-key"  # its name under systemd's $CREDENTIALS_DIRECTORY
 _CREDENTIALS_MODE = stat.S_IRGRP  # systemd 254 and later shows them as 0440, and an ACL says who it is
 
-# What a key file holds that was meant for a shell or a .env file. Padding of base64 (`abc==`) is no value, and a name is letters,
-# digits and _ . - alone: a key with an = elsewhere stays a key.
-_ASSIGNMENT = re.compile(
-    r"(?:(?:export|set|setx|env)\s+|\$env:|\$)?[A-Za-z_][\w.-]*\s*(?:=\s*(?!=*$)|:\s+\S)", re.ASCII | re.IGNORECASE
-)
 _QUOTES = "\"'`“”‘’«»"
+
+# What is no key, whatever the API's keys look like. Padding of base64 (`abc==`) is no value, a name is letters, digits and _ . - alone,
+# and a variable that nobody filled in is in capitals: a key that has such signs in another way stays a key.
+_ASSIGNED = r"(?ai:(?:(?:export|set|setx|env)\s+|\$env:|\$)?[a-z_][\w.-]*\s*(?:=\s*(?!=*\Z)|:\s+\S))"
+_UNFILLED = (
+    r"(?:\$\{.*\}|\$\(.*\)|\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%|\{\{.*\}\}|<[^<>]*>|[*•]{3,}"
+    r"|(?i:null|none|nil|undefined|true|false|change[-_ ]?me|your[-_ ](?:api[-_ ])?key(?:[-_ ]here)?))\Z"
+)
+
+
+def _like(pattern: str) -> Callable[[str], object]:
+    return re.compile(pattern, re.DOTALL).match
+
+
+_Rows = tuple[tuple[Callable[[str], object], str], ...]
+"""The first row that holds says what is there instead, and what to do."""
+
+_WRITTEN: _Rows = (
+    (_like(r"#(?:\s|.*\n)"), "begins with a comment. Leave only the line of the key"),
+    (_like(_UNFILLED), "is a placeholder that nobody filled in. Put the key itself there"),
+    (_like(_ASSIGNED), "is written as NAME=value. Leave only the value there, without quotes"),
+    (_like(rf"[{_QUOTES}]|.*[{_QUOTES}]\Z"), "is in quotes. Take the quotes away"),
+    (
+        _like(r"(?i:bearer|basic|token|api[-_ ]?key)\s"),
+        "begins with a word such as Bearer. Leave only what is behind it",
+    ),
+    (_like(r"(?i:[a-z][a-z0-9+.-]*://|\S*[?&]api_?key=)"), "is a URL. Put the key itself there, without percent codes"),
+    (_like(r"(?i:<[a-z!?/])"), "is HTML or XML: the page of a login, or of an error? Put the key itself there"),
+    (_like(r"[\[{]\s*[\[{\]}\"']"), "is JSON. Leave only the value of the key, without quotes"),
+    (_like(r"-{5}BEGIN "), "is a certificate or another kind of key (PEM). Put the API's key there"),
+)
+_SHAPE: _Rows = (
+    (_like(r"\Z"), "is empty. Put the key there, alone on one line"),
+    (_like(r".*[\r\n]"), "has several lines. Leave only the line of the key"),
+    (_like(r".*\s"), "has a blank in it. Leave only the key"),
+    (lambda key: not key.isprintable(), "has control or invisible characters in it. Copy the key anew, as plain text"),
+    (lambda key: len(key) > _LONGEST, f"is too long: more than {_LONGEST} characters. Name the right file"),
+)
+
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class ApiKey:
-    """A key that shows itself only to `reveal`."""
+    """A key that shows itself only to `reveal`. UsageError for what can be none."""
 
     __slots__ = ("_value", "source")
 
-    def __init__(self, value: str, source: str = "") -> None:
+    def __init__(self, value: str, source: str = "the caller") -> None:
         key = value.strip()
-        if not key or len(key) > _LONGEST or not key.isprintable() or " " in key:
-            raise UsageError(
-                f"the API key from {source or 'the caller'} is empty, too long, or not one line of printable characters"
-            )
+        _refuse(_SHAPE, key, source)
         self._value = key
         self.source = source
 
@@ -141,6 +172,8 @@ def read_key(
     if named := environ.get("BULKDELETE_API_KEY_FILE"):
         return _from_file(Path(named), "BULKDELETE_API_KEY_FILE", folder)
     if value := environ.get("BULKDELETE_API_KEY"):
+        if "/" in value and os.path.lexists(value):
+            raise UsageError("BULKDELETE_API_KEY names a file, not the key. Say BULKDELETE_API_KEY_FILE instead")
         return _bare(value, "BULKDELETE_API_KEY")
     if folder and os.path.lexists(credential := Path(folder) / _CREDENTIAL):
         return _from_file(credential, "CREDENTIALS_DIRECTORY", folder)
@@ -159,15 +192,14 @@ def has_source(environ: Mapping[str, str]) -> bool:
 
 
 def _bare(text: str, source: str) -> ApiKey:
-    """The key, if nothing but a key is there. UsageError says what else is, and repeats nothing of it."""
-    word = text.strip()
-    if _ASSIGNMENT.match(word):
-        raise UsageError(
-            f"the API key from {source} is written as NAME=value. Leave only the value there, without quotes"
-        )
-    if word and (word[0] in _QUOTES or word[-1] in _QUOTES):
-        raise UsageError(f"the API key from {source} is in quotes. Take the quotes away")
+    """The key, if nothing but a key is there. UsageError says what else is, and repeats nothing of it: half of it may be a key."""
+    _refuse(_WRITTEN, text.strip(), source)
     return ApiKey(text, source)
+
+
+def _refuse(rows: _Rows, text: str, source: str) -> None:
+    if (why := next((why for is_so, why in rows if is_so(text)), None)) is not None:
+        raise UsageError(f"the API key from {source} {why}")
 
 
 def _from_file(path: Path, source: str, credentials: str | None) -> ApiKey:
@@ -182,8 +214,10 @@ def _from_file(path: Path, source: str, credentials: str | None) -> ApiKey:
             if stat.S_ISREG(status.st_mode) and status.st_mode & closed:
                 raise UsageError(f"{source}: {path} can be read by others. Run: chmod 600 {shlex.quote(str(path))}")
             raw = file.read(_LONGEST_BYTES)
+    except IsADirectoryError:
+        raise UsageError(f"{shown} is a folder. Name the file with the key in it") from None
     except OSError as error:
-        raise UsageError(f"{shown} cannot be read ({error.strerror})") from None
+        raise UsageError(f"{shown} cannot be read ({error.strerror}). Check the name, and who may read it") from None
     try:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(raw, final=len(raw) < _LONGEST_BYTES)
     except UnicodeDecodeError:

@@ -120,15 +120,77 @@ def test_white_space_around(tmp_path: Path, value: str) -> None:
     assert read_key(None, {}, no_stdin, lambda: value).reveal() == KEY
 
 
+NO_KEYS = {
+    "is empty": ("", " \n", "\t\r\n"),
+    "begins with a comment": (f"# the key of June\n{KEY}", f"#x\n{KEY}", f"# {KEY}"),
+    "has several lines": (f"{KEY}\n{KEY}", f"{KEY}\r\n\r\n{KEY}", f"{KEY}\n# of June", f"orderId\n{KEY}\n"),
+    "has a blank in it": (f"{KEY} {KEY}", f"a\t{KEY}", f"{KEY}\u00a0{KEY}"),
+    "such as Bearer": (f"Bearer {KEY}", f"bearer  {KEY}", f"Basic {KEY}", f"token {KEY}", f"API key {KEY}"),
+    "has control or invisible characters": (f"{KEY}\x00", f"\x1b[31m{KEY}", f"\ufeff{KEY}", f"{KEY[:4]}\u200b{KEY[4:]}", "\udcff"),
+    "is too long": ("k" * 4097,),
+    "is a placeholder": (
+        "${API_KEY}", "${{ secrets.SENTINEL }}", "$API_KEY", "$SENTINEL", "$(cat SENTINEL)", "%API_KEY%", "{{ SENTINEL }}", "<SENTINEL>",
+        "***", "••••••••", "null", "None", "undefined", "changeme", "YOUR_API_KEY", "your-key-here",
+    ),
+    "is a URL": (
+        f"https://api.alephcrm.com/v2/orders?API_KEY={KEY}", f"HTTP://x/?api_key={KEY}", f"/v2/orders?accountId=1&API_KEY={KEY}",
+        f"?apikey={KEY}", "https://example.com/SENTINEL",
+    ),
+    "is HTML or XML": ("<html><body>SENTINEL</body>", "<!DOCTYPE html>\n<p>SENTINEL</p>", "<?xml version='1.0'?><k>SENTINEL</k>"),
+    "is JSON": ('{"key": "SENTINEL"}', '{\n  "SENTINEL": 1}', '["SENTINEL"]', "{}", "[]", "{'key': 'SENTINEL'}"),
+    "(PEM)": ("-----BEGIN PRIVATE KEY-----\nSENTINEL\n-----END PRIVATE KEY-----",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("why", "value"), [(why, value) for why, values in NO_KEYS.items() for value in values], ids=ascii
+)
+def test_not_a_key(tmp_path: Path, why: str, value: str) -> None:
+    """From whatever source: what it is instead, what to do, and nothing of it, since half of it may be a key."""
+    sources: list[Callable[[], ApiKey]] = [lambda: read_key("-", {}, lambda: value, None)]
+    if value and "\udcff" not in value:
+        file = key_file(tmp_path, value if value[0] != "\ufeff" else "\ufeff" + value)  # one such mark is the file's
+        sources.append(lambda: from_file(file))
+    if value:
+        sources.append(lambda: read_key(None, {"BULKDELETE_API_KEY": value}, no_stdin, None))
+    for read in sources:
+        with pytest.raises(UsageError) as caught:
+            read()
+        said = str(caught.value)
+        assert why in said
+        assert re.search(r"\. (Put|Leave|Copy|Name) ", said.replace("? ", ". "))
+        assert "SENTINEL" not in said.replace(str(tmp_path), "")
+
+
+def test_what_a_caller_gives(tmp_path: Path) -> None:
+    """Nobody wrote it by hand, so any word is a key; what is no word is none."""
+    assert ApiKey(" `a` \n").reveal() == "`a`"
+    for value in ("", f"{KEY} {KEY}", f"{KEY}\n{KEY}", f"{KEY}\x00", "k" * 4097):
+        with pytest.raises(UsageError, match="from the caller ") as caught:
+            ApiKey(value)
+        assert "SENTINEL" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "value",
-    ["", " \n", f"{KEY}\n{KEY}", f"{KEY} {KEY}", f"a\t{KEY}", f"{KEY}\x00", f"\ufeff{KEY}", "k" * 4097, "\udcff"],
-)
-def test_not_a_key(value: str) -> None:
-    """What is no single printable word is refused, and not repeated: half of it may be a key."""
-    with pytest.raises(UsageError, match="from stdin is empty, too long, or not one line") as caught:
-        read_key("-", {}, lambda: value, None)
-    assert "SENTINEL" not in str(caught.value)
+    [
+        "$abc", "$2a$10$N9qo8uLOickgx2ZMRZoMye", "%41%42", "#1key", "k#1", "a{b}c", "{abc}", "[abc]", "<>x",
+        "null1", "nonesuch", "Bearer", "token",
+        "ab*cd***", "http-key", "true-key", "k?x=1", "0", "-----", "ключ", "a&b", "%API", "x" * 4096,
+    ],
+)  # fmt: skip
+def test_a_plain_odd_key_stays_a_key(tmp_path: Path, value: str) -> None:
+    """Only what is certainly no key is refused: the server knows its keys, and this program does not."""
+    for read in from_everywhere(tmp_path, value):
+        assert read().reveal() == value
+
+
+def test_the_name_of_a_file_where_the_key_is_meant(tmp_path: Path) -> None:
+    """The other variable is named. A key that looks like a path, and is none, is a key."""
+    file = key_file(tmp_path)
+    with pytest.raises(UsageError, match="Say BULKDELETE_API_KEY_FILE instead"):
+        read_key(None, {"BULKDELETE_API_KEY": str(file)}, no_stdin, None)
+    assert read_key(None, {"BULKDELETE_API_KEY": "/a/key/that/is/no/file"}, no_stdin, None).reveal()[0] == "/"
 
 
 def test_longest_key(tmp_path: Path) -> None:
@@ -260,9 +322,9 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    """A folder is no key file."""
+    """A folder is no key file, and says what to name."""
     tmp_path.chmod(0o700)
-    with pytest.raises(UsageError, match=r"cannot be read \(Is a directory\)"):
+    with pytest.raises(UsageError, match=rf"{tmp_path} is a folder\. Name the file with the key in it"):
         from_file(tmp_path)
 
 
