@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bulkdelete import __version__
+from bulkdelete.cli.helping import Group, version_option
 from bulkdelete.cli.options import (
     DOUBTS,
     FILE,
@@ -38,8 +39,8 @@ _FILES = argument("files", nargs=-1, required=True, metavar="FILES...")
 _OUTCOMES = [state.label for state in State]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="bulkdelete")
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@version_option(__version__)
 def program() -> None:
     """Delete AlephCRM orders listed in CSV files: paced to the rate limit, resumable after any crash, every order accounted for.
 

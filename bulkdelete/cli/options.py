@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import click
 from click.core import ParameterSource
 
+from bulkdelete.cli.helping import Plain
 from bulkdelete.model import Doubts
 
 __all__ = [
@@ -211,7 +212,7 @@ NUMBER, FILE, CERTIFICATES = Number(), _File(path_type=Path), _Certificates(path
 DOUBTS = click.Choice([rule.value for rule in Doubts])
 
 
-class Purposeful(click.Command):
+class Purposeful(Plain):
     """A command whose help shows its options by purpose."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

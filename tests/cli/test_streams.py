@@ -151,6 +151,39 @@ def test_invariant_36_other_commands_on_a_full_disk(server: Server, tmp_path: Pa
     assert "60" in err.decode()
 
 
+HELPS = [
+    (),
+    ("--help",),
+    ("-h",),
+    ("--version",),
+    ("run", "--help"),
+    ("status", "-h"),
+    ("simulate", "--help"),
+    ("demo", "--help"),
+]
+
+
+@pytest.mark.parametrize("words", HELPS, ids=" ".join)
+def test_invariant_36_help_on_a_stream_that_takes_none(words: tuple[str, ...]) -> None:
+    """On a full disk or a pipe that nobody reads it is on stderr. The exit code is what it is elsewhere."""
+    fine = call(*PROGRAM, *words)
+    assert fine.returncode == (0 if words else 2)
+    with open("/dev/full", "wb") as disk:
+        full = subprocess.run([*PROGRAM, *words], stdout=disk, stderr=subprocess.PIPE, text=True, env=environment())
+    assert full.returncode == fine.returncode, full.stderr
+    assert fine.stdout in full.stderr
+    assert "bug" not in full.stderr
+    read, fd = os.pipe()
+    os.close(read)
+    streams: list[dict[str, int]] = [{"stdout": fd, "stderr": subprocess.PIPE}, {"stdout": fd, "stderr": fd}]
+    for each in streams:
+        done = begun([*PROGRAM, *words], **each)
+        _, err = done.communicate(timeout=60)
+        assert done.returncode == fine.returncode
+        assert b"bug" not in (err or b"")
+    os.close(fd)
+
+
 def closed_terminal(command: list[str], ignore_hangup: bool, out: Path | None, seen: Any) -> int:
     """Run on a terminal that goes away once `seen`; its stdout may be a file. The exit code."""
     master, slave = pty.openpty()
