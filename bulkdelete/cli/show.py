@@ -77,8 +77,8 @@ def question(facts: Facts, settings: Settings) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The commands that fit a run's end. `go_on` continues, None where it would meet the same stop again; `all_the_same` lifts that
-    stop; `resend` also sends again what is in doubt."""
+    """The commands that fit a run's end. `go_on` continues, None where nothing is left to send, or where it would meet the same stop
+    again; `all_the_same` lifts that stop; `resend` also sends again what is in doubt."""
 
     go_on: str | None = None
     resend: str | None = None
@@ -94,8 +94,9 @@ def steps(summary: Summary, settings: Settings, options: dict[str, Any]) -> Step
             given["retry"] = "refused" if counts[State.REFUSED] else "not_found"
         return Steps(all_the_same=resuming(settings, given, "retry", *lifted))
     resend = counts[State.IN_DOUBT] and not summary.stops
+    left = summary.stops or counts[State.PENDING] or counts[State.FAILED]
     return Steps(
-        go_on=resuming(settings, options),
+        go_on=resuming(settings, options) if left else None,
         resend=resuming(settings, options | {"doubts": "resend"}) if resend else None,
     )
 

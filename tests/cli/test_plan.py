@@ -152,16 +152,18 @@ def test_pacing_options_are_checked(server: Server, tmp_path: Path, words: tuple
     assert not (tmp_path / "o.csv.ledger.db").exists()
 
 
+@pytest.mark.parametrize("server", [("--limit", "240", "--latency", "0.3", "--others", "1000")], indirect=True)
 def test_the_command_that_goes_on_keeps_rate_and_reserve(server: Server, tmp_path: Path) -> None:
     """However they were written, the command that is printed says the same, and is taken."""
-    file = write(tmp_path / "o.csv", IDS)
-    run = call(*arguments(server, file, "--yes", "--json", "--rate", "120000/h", "--reserve", "12.5%"))
-    assert run.returncode == 0, run.stderr
+    file = write(tmp_path / "o.csv", list(range(IDS[0], IDS[0] + 1000)))
+    given = ("--yes", "--json", "--rate", "120000/h", "--reserve", "12.5%", "--max-time", "1s")
+    run = call(*arguments(server, file, *given))
+    assert run.returncode == 75, run.stderr
     words = shlex.split(json.loads(run.stdout)["go_on"])
     assert words[words.index("--rate") + 1] == "2000"
     assert words[words.index("--reserve") + 1] == "12.5%"
-    again = call(*words, "--yes")
-    assert again.returncode == 0, again.stderr
+    again = call(*words, "--yes", "--max-time", "1s")
+    assert again.returncode == 75, again.stderr
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,28 @@ def test_invariant_46_no_other_suggestion_lifts_a_stop(tmp_path: Path, why: Why,
     assert ("If these orders should be deleted all the same:" in text) == (why in LIFTED_BY)
 
 
+@pytest.mark.parametrize("state", [state for state in State if state not in (State.PENDING, State.FAILED)])
+def test_invariant_46_a_run_that_is_through_suggests_no_resume(tmp_path: Path, state: State) -> None:
+    """It would send nothing. What is in doubt has a command of its own."""
+    summary = Summary(Counts({1: {state: 5}}), (), (), 0, 0, 5, 0, 1.0)
+    found = show.steps(summary, Settings(tmp_path / "l.db"), {})
+    assert found.go_on is None
+    assert (found.resend is not None) == (state is State.IN_DOUBT)
+
+
+def test_invariant_46_the_result_of_a_finished_run(server: Server, tmp_path: Path) -> None:
+    """Also of one that had nothing to send, and of an input that is not there: "go_on" is null. --expect speaks of what it counted."""
+    file = write(tmp_path / "o.csv", IDS[:3])
+    for words in ([*arguments(server, file)], [*arguments(server, tmp_path / "no*.csv", "--allow-empty")]) * 2:
+        done = call(*words, "--yes", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["go_on"] is None
+    resume = call(*PROGRAM, "resume", f"{file}.ledger.db", "--api-url", server.url, "--expect", "0")
+    assert resume.returncode == 3
+    assert "the ledger's selection has 3 orders, --expect says 0" in resume.stderr
+    assert "the input names 3 orders" in call(*arguments(server, file, "--expect", "0")).stderr
+
+
 @pytest.mark.parametrize("server", [("--limit", "3000", "--key", "another")], indirect=True)
 def test_invariant_46_after_a_refused_key(server: Server, tmp_path: Path) -> None:
     """The same command, once the key is another: the file of the key is named from any folder."""
