@@ -25,7 +25,7 @@ from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger.place import sync_folder
 from bulkdelete.ledger.schema import APPLICATION_ID
 
-__all__ = ["appended", "check_outputs", "is_ledger", "replaced"]
+__all__ = ["appended", "check_inputs", "check_outputs", "is_ledger", "replaced"]
 
 _APPENDED = ("--log-file", "--journal")  # the other outputs are written anew
 _LEDGER_FILES = ("", "-wal", "-shm", "-journal", ".lock", ".staging", ".new")
@@ -57,19 +57,31 @@ def check_outputs(
             _check_free(option, output)
 
 
+def check_inputs(inputs: Iterable[str], options: Mapping[str, Any]) -> None:
+    """Refuse an input (a name, one of a pattern's files, or what stdin is) that is the file of a key, by whatever name: messages quote what
+    they read. It opens none. Raises UsageError.
+    """
+    keys = list(_of_keys(options))
+    for pattern in inputs:
+        for name in matches(pattern):
+            for what, path in keys:
+                if _same(_of_input(name), path):
+                    named = "stdin" if name == STDIN else escaped(name)
+                    raise UsageError(f"{named} is {what}, so it was not read. Name the files of the orders alone")
+
+
+def _of_input(name: str) -> Path | os.stat_result:
+    return os.fstat(0) if name == STDIN else Path(name)
+
+
 def _taken(
     inputs: Iterable[str], ledger: Path | None, options: Mapping[str, Any]
 ) -> Iterator[tuple[str, Path | os.stat_result]]:
     """What an output must not be, and what that is called."""
     for pattern in inputs:
         for name in matches(pattern):
-            yield "an input", os.fstat(0) if name == STDIN else Path(name)
-    for key in (options.get("api_key_file"), os.environ.get("BULKDELETE_API_KEY_FILE")):
-        if key:
-            yield "the file of the API key", os.fstat(0) if key == STDIN else Path(key)
-    if folder := os.environ.get("CREDENTIALS_DIRECTORY"):
-        for path in Path(folder).glob("*"):
-            yield "a credential", path
+            yield "an input", _of_input(name)
+    yield from _of_keys(options)
     if options.get("ca_file"):
         yield "the file of --ca-file", options["ca_file"]
     if ledger is not None:
@@ -77,13 +89,22 @@ def _taken(
             yield "the ledger or a file of its", ledger.with_name(ledger.name + end)
 
 
-def _same(one: Path, other: Path | os.stat_result) -> bool:
+def _of_keys(options: Mapping[str, Any]) -> Iterator[tuple[str, Path | os.stat_result]]:
+    """Where keys are, as far as options and environment say, and what that is called."""
+    for key in (options.get("api_key_file"), os.environ.get("BULKDELETE_API_KEY_FILE")):
+        if key:
+            yield "the file of the API key", os.fstat(0) if key == STDIN else Path(key)
+    if folder := os.environ.get("CREDENTIALS_DIRECTORY"):
+        for path in Path(folder).glob("*"):
+            yield "a credential", path
+
+
+def _same(one: Path | os.stat_result, other: Path | os.stat_result) -> bool:
     """Whether two names are one file, also by links, or would be one."""
     try:
-        there = other if isinstance(other, os.stat_result) else other.stat()
-        status = one.stat()
+        status, there = (each if isinstance(each, os.stat_result) else each.stat() for each in (one, other))
     except (OSError, ValueError):
-        return isinstance(other, Path) and os.path.realpath(one) == os.path.realpath(other)
+        return isinstance(one, Path) and isinstance(other, Path) and os.path.realpath(one) == os.path.realpath(other)
     return os.path.samestat(status, there) and not stat.S_ISCHR(status.st_mode)  # a terminal or /dev/null may be both
 
 

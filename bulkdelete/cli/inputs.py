@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.cli.files import is_ledger, replaced
+from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.show import program
 from bulkdelete.errors import LedgerRefused, UsageError
 from bulkdelete.intake import STDIN, Reading, Source, matches, sources
@@ -107,7 +108,7 @@ def rejects_to(path: Path | None, overwrite: bool) -> Iterator[Callable[[Reject]
 
 
 def _write(writer: Any, reject: Reject, path: Path) -> None:
-    origin, texts = reject.origin, (reject.column, reject.cell, reject.why)
+    origin, texts = reject.origin, map(hidden, (reject.column, reject.cell, reject.why))
     try:
         writer.writerow([safe_cell(origin.file), origin.line, *map(safe_cell, texts)])
     except OSError as error:

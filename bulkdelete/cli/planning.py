@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete import job
-from bulkdelete.cli.files import check_outputs
+from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, ledger_of, rejects_to, sources_of
 from bulkdelete.cli.show import proposal_text
 from bulkdelete.cli.streams import write_json, write_result
@@ -40,6 +40,7 @@ def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
         max_orders=options["max_orders"],
         rate_max_per_s=None if options["rate"] is None else options["rate"] / 60,
     )
+    check_inputs(files, options)
     check_outputs({"--rejects": options["rejects"]}, files, settings.ledger, options)
     named = sources_of(files, options)
     if named:

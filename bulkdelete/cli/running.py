@@ -18,9 +18,10 @@ from bulkdelete import job
 from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
 from bulkdelete.cli import show
 from bulkdelete.cli.display import Display
-from bulkdelete.cli.files import check_outputs
+from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, given_ledger, ledger_of, rejects_to, sources_of
 from bulkdelete.cli.log import Log
+from bulkdelete.cli.secrecy import hidden, know
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
 from bulkdelete.core.summary import EXIT_OF_WHY, LIFTED_BY, Summary, exit_code
@@ -42,6 +43,7 @@ def run_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
         raise UsageError("stdin cannot be both the input and the API key: put the key into a file, or the input")
     settings = _settings(ledger_of(files, options["ledger"]), options)
     outputs = {"--rejects": options["rejects"], "--log-file": options["log_file"]}
+    check_inputs(files, options)
     check_outputs(outputs, files, settings.ledger, options)
     named = sources_of(files, options)
     if not named:
@@ -51,7 +53,7 @@ def run_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
 
 def _nothing(settings: Settings, options: dict[str, Any]) -> int:
     """No file matches, and that is allowed: nothing is opened, no key is needed, and all is done."""
-    _check_expected(0, options)
+    _check_expected("the input names", 0, options)
     if options["quiet"] < 2:
         say("no file matches, so there is nothing to send")
     summary = Summary(
@@ -61,11 +63,9 @@ def _nothing(settings: Settings, options: dict[str, Any]) -> int:
     return summary.exit_code
 
 
-def _check_expected(orders: int, options: dict[str, Any]) -> None:
+def _check_expected(what: str, orders: int, options: dict[str, Any]) -> None:
     if options["expect"] is not None and options["expect"] != orders:
-        raise NothingSent(
-            f"the input names {counted(orders, 'order')}, --expect says {options['expect']}. Nothing was sent"
-        )
+        raise NothingSent(f"{what} {counted(orders, 'order')}, --expect says {options['expect']}. Nothing was sent")
 
 
 def run_ledger(ledger: Path, options: dict[str, Any]) -> int:
@@ -128,7 +128,7 @@ class _Deletion:
         if options["quiet"] < 2 or facts.rejected:
             say(show.proposal_text(facts, self.settings))
         job.check(proposal)
-        _check_expected(facts.orders, options)
+        _check_expected("the input names" if facts.inputs else "the ledger's selection has", facts.orders, options)
         if not facts.to_send:
             return None
         if not (options["yes"] or options["expect"] is not None):
@@ -240,7 +240,7 @@ def _ask(question: str, number: int, asks: bool) -> None:
         raise NothingSent(
             "nobody can be asked here: say --yes, or --expect N with the number of orders. Nothing was sent"
         )
-    sys.stderr.write(f"{question}\n> ")
+    sys.stderr.write(f"{hidden(question)}\n> ")
     drain_stderr()
     try:
         typed = sys.stdin.readline()
@@ -255,7 +255,9 @@ def _key(file: str | None, asks: bool) -> ApiKey | None:
     seal_process()
     if asks and file is None and not has_source(os.environ):
         return None
-    return read_key(file, os.environ, sys.stdin.readline, None)
+    key = read_key(file, os.environ, sys.stdin.readline, None)
+    know(key.reveal())
+    return key
 
 
 _LAST_WORDS_S = 0.05

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bulkdelete.cli.files import appended, check_outputs
+from bulkdelete.cli.files import appended, check_inputs, check_outputs
 from bulkdelete.cli.inputs import fetched, sources_of
 from bulkdelete.cli.streams import write_result
 from bulkdelete.errors import UsageError
@@ -32,6 +32,7 @@ def serve(options: dict[str, Any]) -> None:
     if options["latency"] > _LATENCY_MAX_S:
         raise UsageError(f"--latency is {options['latency']:g} s: give a time from 0 to {_LATENCY_MAX_S:g} s")
     faults = tuple(map(_fault, options["faults"]))
+    check_inputs(files, options)
     check_outputs({"--journal": options["journal"]}, files, None, options)
     if options["journal"] is not None:
         _check_journal(options["journal"])

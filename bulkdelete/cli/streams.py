@@ -1,7 +1,8 @@
 """stdin, stdout and stderr as this program uses them: open, and without a character that they cannot hold. stderr holds up nobody,
 and stdout only whoever writes a result that is complete.
 
-It never decides what is said. No stream changes an exit code: what stdout does not take is said on stderr.
+It never decides what is said, and says no key that is known. No stream changes an exit code: what stdout does not take is said on
+stderr.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from bulkdelete.cli.secrecy import hidden, hidden_in, know
 from bulkdelete.cli.writer import DRAIN_S, BackgroundWriter, write_all
 
 __all__ = [
@@ -50,7 +52,9 @@ codecs.register_error(ESCAPING, _escaped)
 
 
 def prepare() -> None:
-    """Open what whoever started us closed, and let no text end in a UnicodeError. Undecodable input is kept, so that it is seen."""
+    """Open what whoever started us closed, and let no text end in a UnicodeError. Undecodable input is kept, so that it is seen. A key
+    in the environment is never said, whether or not a command looks for it there."""
+    know(os.environ.get("BULKDELETE_API_KEY", ""))
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
@@ -89,16 +93,20 @@ def dropped_lines() -> int:
 
 def say(text: str) -> None:
     """A line or more for people, on stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(hidden(text) + "\n")
 
 
 def write_json(fields: dict[str, Any]) -> bool:
     """Write one JSON object to stdout, as `write_result` does."""
-    return write_result(json.dumps(fields, ensure_ascii=False))
+    return _written(json.dumps(hidden_in(fields), ensure_ascii=False))
 
 
 def write_result(text: str) -> bool:
     """Write a result to stdout, waiting for its reader, or else to stderr; whether stdout took it."""
+    return _written(hidden(text))
+
+
+def _written(text: str) -> bool:
     drain_stderr()  # on a terminal the result stands below what led to it
     try:
         sys.stdout.flush()
@@ -108,6 +116,6 @@ def write_result(text: str) -> bool:
             write_all(fd, (text + "\n").encode(sys.stdout.encoding, ESCAPING))
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
-        say(f"stdout did not take the result ({said}). Here it is:\n{text}")
+        sys.stderr.write(f"stdout did not take the result ({said}). Here it is:\n{text}\n")
         return False
     return True
