@@ -10,8 +10,11 @@ from typing import Any, Literal
 import structlog
 
 from bulkdelete.cli.files import appended
+from bulkdelete.cli.streams import say
 from bulkdelete.cli.writer import BackgroundWriter
 from bulkdelete.errors import UsageError
+from bulkdelete.intake.cells import escaped
+from bulkdelete.words import counted
 
 __all__ = ["Log"]
 
@@ -40,6 +43,7 @@ class Log:
         )
         self._least = 20 - 10 * min(max(verbosity, -2), 1)
         self._stderr = _logger(console if people else _json(), _Stream())
+        self._path = file
         self._to_file: BackgroundWriter | None = None
         self._file = None
         if file is not None:
@@ -47,7 +51,7 @@ class Log:
                 self._opened = appended(file)
             except OSError as error:
                 raise UsageError(f"--log-file: {file} cannot be written ({error.strerror})") from None
-            self._to_file = BackgroundWriter(self._opened.fileno())
+            self._to_file = BackgroundWriter(self._opened.fileno(), gap=_gap)
             self._file = _logger(_json(), self._to_file)
 
     def __call__(self, level: Level, event: str, **fields: Any) -> None:
@@ -57,9 +61,19 @@ class Log:
             self._file.log(_RANK[level], event, **fields)
 
     def drain(self) -> None:
-        """Give the lines on their way to the log file a moment. If its disk is full the log has a hole: the ledger is the record."""
+        """Give the lines on their way to the log file a moment, and say how many it did not take: the ledger is the record."""
         if self._to_file is not None:
             self._to_file.drain()
+            if missing := self._to_file.dropped:
+                why = self._to_file.why or "it takes nothing"
+                say(
+                    f"--log-file {escaped(str(self._path))}: {counted(missing, 'line')} missing ({why}). The ledger has all results"
+                )
+
+
+def _gap(lines: int) -> str:
+    """Also behind a line that a full disk has cut."""
+    return f'\n{{"event": "log.missing", "lines": {lines}}}\n'
 
 
 def _json() -> structlog.processors.JSONRenderer:

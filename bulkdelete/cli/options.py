@@ -206,7 +206,7 @@ class _Percent(click.ParamType[float]):
 
 
 SECONDS, GUARD, RATE, FAILURES, PERCENT = _Seconds(), _Guard(), _Rate(), _Failures(), _Percent()
-NUMBER, FILE, CERTIFICATES = Number(), _File(path_type=Path), _Certificates(path_type=Path)
+NUMBER, FILE, CERTIFICATES = Number(), _File(path_type=Path, readable=False), _Certificates(path_type=Path)
 
 
 DOUBTS = click.Choice([rule.value for rule in Doubts])

@@ -246,7 +246,7 @@ def _ask(question: str, number: int, asks: bool) -> None:
         typed = sys.stdin.readline()
     except OSError:  # the terminal is gone
         typed = ""
-    if typed.strip().replace(",", "") != str(number):
+    if typed.strip() not in (str(number), f"{number:,}"):
         raise NothingSent("not confirmed, so nothing was sent")
 
 

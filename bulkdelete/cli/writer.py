@@ -10,6 +10,7 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from bulkdelete.words import counted
 
@@ -19,18 +20,29 @@ _WAITING_BYTES = 256 * 1024  # of text that nobody has taken yet: thousands of l
 DRAIN_S = 0.5  # for what waits, before the process ends or the result follows on the same terminal
 
 
+def _gap(lines: int) -> str:
+    return f"[{counted(lines, 'line')} missing here: nobody took them]\n"
+
+
 class BackgroundWriter:
     """Text for one file descriptor, written by a thread of its own. `write` never blocks and never raises.
 
     What does not fit, or is not taken, is dropped and counted in lines. The stream is told how many are missing, where they are
-    missing, as soon as it takes text again. The thread is a daemon: one that hangs in a write holds up no exit.
+    missing, as soon as it takes text again, in the words of `gap`. The thread is a daemon: one that hangs in a write holds up no exit.
     """
 
     def __init__(
-        self, fd: int, encoding: str = "utf-8", errors: str = "backslashreplace", waiting_bytes: int = _WAITING_BYTES
+        self,
+        fd: int,
+        encoding: str = "utf-8",
+        errors: str = "backslashreplace",
+        waiting_bytes: int = _WAITING_BYTES,
+        gap: Callable[[int], str] = _gap,
     ) -> None:
         self.encoding, self.errors = encoding, errors
         self.dropped = 0  # lines
+        self.why = ""  # the last error of the stream, in the system's words
+        self._gap = gap
         self._fd = fd
         self._room = waiting_bytes
         self._waiting: deque[bytes | int] = deque()  # text, or the number of lines that are missing at this place
@@ -90,13 +102,16 @@ class BackgroundWriter:
                 item = self._waiting.popleft()
                 self._writing = True
             self._missing += item if isinstance(item, int) else 0
-            told = f"[{counted(self._missing, 'line')} missing here: nobody took them]\n" if self._missing else ""
+            told = self._gap(self._missing) if self._missing else ""
             data = b"" if isinstance(item, int) else item
             try:
                 write_all(self._fd, told.encode() + data)
                 self._missing = 0
-            except OSError:  # a full disk may have room again, a terminal that is gone never has: both are tried again
+            except (
+                OSError
+            ) as error:  # a full disk may have room again, a terminal that is gone never has: both are tried again
                 with self._changed:
+                    self.why = error.strerror or str(error)
                     self._missing += data.count(b"\n")
                     self.dropped += data.count(b"\n")
             with self._changed:

@@ -180,7 +180,7 @@ def on_terminal(command: list[str], typed: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("typed", "code"), [("60\n", 0), ("59\n", 3), ("yes\n", 3), ("\n", 3), ("\x04", 3), ("\x03", 130)]
+    ("typed", "code"), [("60\n", 0), ("59\n", 3), ("6,0\n", 3), ("yes\n", 3), ("\n", 3), ("\x04", 3), ("\x03", 130)]
 )
 def test_on_a_terminal_the_number_is_typed(server: Server, tmp_path: Path, typed: str, code: int) -> None:
     """The prompt names host, account, column and three ids; only the number of orders confirms. Ctrl-C leaves at once."""

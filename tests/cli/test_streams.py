@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -137,6 +138,19 @@ def test_invariant_36_a_full_disk_under_a_stream(server: Server, tmp_path: Path,
     assert outcomes(tmp_path / "o.csv.ledger.db") == GONE
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_invariant_36_a_full_disk_under_the_log_file(server: Server, tmp_path: Path) -> None:
+    """Exit 0 and the result; one line says how many lines of the log are missing, and why."""
+    file = write(tmp_path / "o.csv", IDS)
+    done = call(*arguments(server, file, "--yes", "-v", "--log-file", "/dev/full"))
+    assert done.returncode == 0
+    assert "60 deleted" in done.stdout
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith("--log-file")]
+    why = r"lines missing \(No space left on device\)\. The ledger has all results"
+    assert re.fullmatch(r"--log-file /dev/full: \d+ " + why, told)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("command", ["plan", "status"])
 def test_invariant_36_other_commands_on_a_full_disk(server: Server, tmp_path: Path, command: str) -> None:
     """What they tell is on stderr then, and the exit code is theirs."""
