@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import xlsxwriter  # type: ignore[import-untyped]
 import xlwt  # type: ignore[import-untyped]
 
 from bulkdelete.intake import Source
@@ -158,6 +159,20 @@ def test_an_id_of_an_xlsx_that_is_shown_as_it_is(tmp_path: Path, codes: tuple[st
 def test_an_id_of_an_xlsx_that_is_shown_as_a_date(tmp_path: Path, number: int) -> None:
     """A reject, whatever the library makes of it."""
     assert isinstance(one(tmp_path, styled(0, number)), Reject)
+
+
+@pytest.mark.parametrize(("code", "sent"), [("000000000", 1), ("0%", 1), ("yyyy", 1), ("#,##0", 3), ("000000", 3)])
+def test_a_format_that_depends_on_a_condition(tmp_path: Path, code: str, sent: int) -> None:
+    """Whether the condition holds is not known: where it may, the id is a reject; outside its range it is an order."""
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        found = book.add_worksheet()
+        found.write_column(0, 0, ["orderId", 900001, 900002, 900003])
+        found.conditional_format(
+            "A2:A3", {"type": "cell", "criteria": ">", "value": 5, "format": book.add_format({"num_format": code})}
+        )
+        found.conditional_format("A2:A4", {"type": "duplicate", "format": book.add_format({"bold": True})})
+    rows = list(Source(str(tmp_path / "a.xlsx")).read(7, False))
+    assert [type(row) for row in rows] == [Reject] * (3 - sent) + [Order] * sent
 
 
 def test_texts_in_a_format(tmp_path: Path) -> None:

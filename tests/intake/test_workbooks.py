@@ -160,11 +160,18 @@ def test_hidden_sheets(tmp_path: Path, state: str) -> None:
 def test_a_hidden_column_of_ids(tmp_path: Path) -> None:
     """Refused unless it is named; another column may be hidden."""
     rows = table(["nota", "orderId"], ["a", 700001])
-    for hidden in ('hidden="1"', 'width="0" customWidth="1"'):
+    for hidden in ('hidden="1"', 'width="0" customWidth="1"', "width='0.0'", 'width="0.08"'):
         book = Xlsx([rows], before=f'<cols><col min="2" max="3" {hidden}/></cols>').content()
         assert "orderId, is hidden. Show it, or say --column 2" in refusal(tmp_path, book)
         assert ids(tmp_path, book, column="2") == [700001]
     assert ids(tmp_path, Xlsx([rows], before='<cols><col min="1" max="1" hidden="1"/></cols>').content()) == [700001]
+
+
+def test_names_of_formulas_behind_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules of newer programs have elements of the same names, and many of them are no long cell."""
+    monkeypatch.setattr("bulkdelete.intake.workbook.parts.TEXT_CHARS", 20)
+    rules = "<x:rule><x:f>A1&gt;5+6</x:f></x:rule>" * 9
+    assert ids(tmp_path, Xlsx([IDS], after=f'<extLst xmlns:x="u">{rules}</extLst>').content()) == [700001, 700002]
 
 
 def test_what_lies_under_a_merged_cell(tmp_path: Path) -> None:
@@ -550,6 +557,24 @@ def test_a_shut_group_of_an_ods(tmp_path: Path) -> None:
     """Its rows are hidden."""
     group = f'<table:table-row-group table:display="false">{ods_row(ods_cell(700001))}</table:table-row-group>'
     assert "row 2 is hidden" in refusal(tmp_path, Ods([HEADER + group]).content())
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        '<table:table-column table:visibility="collapse"/>',
+        '<table:table-column table:style-name="thin"/>',
+        '<table:table-column-group table:display="false"><table:table-column/></table:table-column-group>',
+    ],
+)
+def test_a_hidden_column_of_ids_in_an_ods(tmp_path: Path, column: str) -> None:
+    """By hand, without width, or in a shut group: as in an xlsx. Another column may be hidden."""
+    thin = '<style:style style:name="thin"><style:table-column-properties style:column-width="0cm"/></style:style>'
+    rows = HEADER + ods_row(ods_cell(700001))
+    made = Ods([column + "<table:table-column/>" + rows], thin).content()
+    assert "the column of the order ids, orderId, is hidden. Show it, or say --column 1" in refusal(tmp_path, made)
+    assert ids(tmp_path, made, column="1") == [700001]
+    assert ids(tmp_path, Ods(["<table:table-column/>" + column + rows], thin).content()) == [700001]
 
 
 def test_another_prefix_in_an_ods(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ PLANTED = (
     ),
     _planted(
         "hidden rows are read", "workbooks", {28}, 60,
-        Edit("intake/workbook/xlsx.py", 'truth(attributes.get("hidden")) or _height', "_height"),
+        Edit("intake/workbook/xlsx.py", 'truth(attributes.get("hidden")) or _length', "_length"),
     ),
     _planted(
         "formulas without a value at the end of a sheet", "workbooks", {3}, 400,

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bulkdelete.intake.cells import shown
-from bulkdelete.intake.workbook.survey import DATE
 
 GENERAL = "General"
 BUILT_IN = {
@@ -24,6 +23,9 @@ BUILT_IN = {
 """What a number stands for where a workbook has no code for it: as far as a number above zero goes. Others are dates or Thai."""
 
 _DATES_OF_SOME_LANGUAGES = (*range(27, 37), *range(50, 59))
+
+DATE = "a format of dates or times"
+"""How those are called, whatever their code is."""
 
 NEVER = 10_000
 """Digits: more than a number has."""

@@ -86,10 +86,11 @@ class _Tables:
         self._name = name
         self.titles: list[Title] = []
         self.surveys: list[Survey] = []
-        self._styles: set[str] = set()  # of tables and rows that are not seen
+        self._styles: set[str] = set()  # of tables, rows and columns that are not seen
         self._style = ""
         self._row = self._rows = 0
         self._groups: list[bool] = []  # of rows, whether each is shut
+        self._column_groups: list[bool] = []
         self._column = self._columns = 0
         self._hidden = False
         self._cells: list[
@@ -107,7 +108,12 @@ class _Tables:
             self._in_cell(name, attributes)
             return
         match name:
-            case "style:style" | "style:table-properties" | "style:table-row-properties":
+            case (
+                "style:style"
+                | "style:table-properties"
+                | "style:table-row-properties"
+                | "style:table-column-properties"
+            ):
                 self._look_at_style(name, {_named(key): value for key, value in attributes.items()})
             case "table:table":
                 said = {_named(key): value for key, value in attributes.items()}
@@ -117,9 +123,10 @@ class _Tables:
                 self._row = self._columns = 0
             case "table:table-column" if self.surveys:
                 self._look_at_columns({_named(key): value for key, value in attributes.items()})
-            case "table:table-row-group":
+            case "table:table-row-group" | "table:table-column-group":
                 said = {_named(key): value for key, value in attributes.items()}
-                self._groups.append(not truth(said.get("table:display", "true")))
+                groups = self._groups if name == "table:table-row-group" else self._column_groups
+                groups.append(not truth(said.get("table:display", "true")))
             case "table:table-row" if self.surveys:
                 said = {_named(key): value for key, value in attributes.items()}
                 self._rows = self._count(said.get("table:number-rows-repeated"), ROWS_MAX)
@@ -146,6 +153,8 @@ class _Tables:
             self._end_row()
         elif name == "table:table-row-group":
             self._groups.pop()
+        elif name == "table:table-column-group":
+            self._column_groups.pop()
 
     def text(self, text: str) -> None:
         if self._cell is not None and not self._aside and self._paragraphs:
@@ -171,13 +180,14 @@ class _Tables:
         if name == "style:style":
             self._style = said.get("style:name", "")
             return
-        flat = _points(said.get("style:row-height", "")) < _UNSEEN_POINTS
-        if flat if name == "style:table-row-properties" else not truth(said.get("table:display", "true")):
+        length = min(_points(said.get(f"style:{of}", "")) for of in ("row-height", "column-width"))
+        if length < _UNSEEN_POINTS or not truth(said.get("table:display", "true")):
             self._styles.add(self._style)
 
     def _look_at_columns(self, said: dict[str, str]) -> None:
         count = self._count(said.get("table:number-columns-repeated"), COLUMNS_MAX)
-        if said.get("table:visibility", "visible").strip() != "visible":
+        hidden = said.get("table:visibility", "visible").strip() != "visible"
+        if hidden or said.get("table:style-name", "") in self._styles or any(self._column_groups):
             self.surveys[-1].hidden_columns.append((self._columns, self._columns + count - 1))
         self._columns += count
 

@@ -1,4 +1,4 @@
-"""The styles of an xlsx -> the number format of each, by the position that cells name. Everything else in there is passed over."""
+"""The styles of an xlsx -> the number format of each, by the position that cells or conditions name. Everything else is passed over."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from bulkdelete.intake.workbook.formats import NEVER, Format, built_in, format_o
 from bulkdelete.intake.workbook.parts import local
 
 STYLES_MAX = 100_000  # spreadsheet programs take 65,490
-_SECTIONS = ("numFmts", "cellXfs")  # what else has formats or styles in it is not what cells name
+_SECTIONS = ("numFmts", "cellXfs", "dxfs")  # what else has formats or styles in it is not what cells name
 
 
 class Styles:
-    """`start` and `end` take the events of the part; then `formats` has None for a style that shows all cells as they are."""
+    """`start` and `end` take the events of the part. `formats` and `conditional` have None for a style that shows all cells as they are;
+    the latter are those that a condition adds to a cell."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._section = ""
         self._codes: dict[str, Format] = {}
         self._named: list[str] = []
+        self.conditional: list[Format | None] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = local(tag)
@@ -27,7 +29,12 @@ class Styles:
             self._codes.setdefault(attributes.get("numFmtId", "").strip(), format_of(attributes.get("formatCode", "")))
         elif self._section == "cellXfs" and name == "xf":
             self._named.append(attributes.get("numFmtId", "0").strip())
-        if len(self._codes) + len(self._named) > STYLES_MAX:
+        elif self._section == "dxfs" and name == "dxf":
+            self.conditional.append(None)
+        elif self._section == "dxfs" and name == "numFmt" and self.conditional:
+            found = format_of(attributes.get("formatCode", ""))
+            self.conditional[-1] = None if found.plain else found
+        if len(self._codes) + len(self._named) + len(self.conditional) > STYLES_MAX:
             raise InputRefused(f"{self._name} has more than {STYLES_MAX:,} styles. Save the sheet as CSV UTF-8")
 
     def end(self, tag: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
+from bulkdelete.intake.workbook.formats import DATE, Format
 
 EMPTY = -1  # of a cell with nothing to see; no hash in CPython is -1
 UNCOMPARED = -(2**63)  # of a date: libraries write them in many ways, and none is an id
@@ -20,7 +21,7 @@ FAULTS_MAX = 100_000  # cells with an error or without a value: beyond that the 
 FREE_AREA = 2_000_000  # cells: what the library takes for a table of this extent is 64 MB
 SHOWN_MAX = 1_000  # ways to show a cell that are told apart
 AREA_PER_CELL = 16  # beyond FREE_AREA a table must be at least so densely filled
-MERGED_ROWS_MAX = 5_000_000  # rows with cells in merged ranges, one by one: of ranges that do not overlap far fewer
+MERGED_ROWS_MAX = 5_000_000  # rows with cells in merged ranges and those of conditional formats, one by one
 ROWS_MAX, COLUMNS_MAX = 2**20, 2**14  # of every spreadsheet program
 
 _COLUMN_BITS = 14
@@ -79,7 +80,6 @@ def otherwise(how: str) -> Fault:
     )
 
 
-DATE = "a format of dates or times"
 AS_DATE = otherwise(DATE)
 TWO_READINGS = Fault(
     "(two readings)", "is put together so that programs read it in two ways. Write it anew in a spreadsheet program"
@@ -141,7 +141,7 @@ class Survey:
     )  # to show a cell otherwise than it is stored, and the fault of each
     _way_faults: list[Fault] = field(default_factory=list)
     _faulty: int = 0
-    _merged_rows: int = 0
+    _looked_at: int = 0
     _last_row: int = 0
     _last_column: int = 0
     _cursor: int = 0  # in _rows: readers ask for one row after the other
@@ -214,7 +214,7 @@ class Survey:
             if at >= count or self._rows[at] != row:
                 at = bisect_left(self._rows, row)
                 if at == count or self._rows[at] != row:
-                    return slice(0)
+                    return slice(0, 0)
             self._cursor = at
         return slice(self._starts[at], self._starts[at + 1] if at + 1 < count else len(self._columns))
 
@@ -234,16 +234,28 @@ class Survey:
 
     def merge(self, first: tuple[int, int], last: tuple[int, int]) -> None:
         """A merged range: what stands in its cells but the first is not seen."""
-        at = bisect_left(self._rows, first[0])
-        while at < len(self._rows) and self._rows[at] <= last[0]:
+        for row, at in self._within(first, last):
+            column = self._columns[at] & _COLUMN
+            if (row, column) != first and column not in self.faults.get(row, {}):
+                self._note(row, column, covered(f"({cell_name(row, column)})"))
+
+    def show_otherwise(self, first: tuple[int, int], last: tuple[int, int], format_: Format) -> None:
+        """A range whose cells may have this format as well."""
+        for _, at in self._within(first, last):
+            if not format_.shows_number(str(self._prints[at])):
+                self._columns[at] = self._columns[at] & _COLUMN | self._way(format_.how) << _COLUMN_BITS
+
+    def _within(self, first: tuple[int, int], last: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        """Rows and places in _columns of the cells of a range."""
+        for at in range(bisect_left(self._rows, first[0]), bisect_left(self._rows, last[0] + 1)):
             row = self._rows[at]
-            self._merged_rows += 1
-            if self._merged_rows > MERGED_ROWS_MAX:
-                raise self.unsafe("its merged cells overlap without end")
-            for column, _ in self.cells(row):
-                if first[1] <= column <= last[1] and (row, column) != first:
-                    self._note(row, column, covered(f"({cell_name(row, column)})"))
-            at += 1
+            self._looked_at += 1
+            if self._looked_at > MERGED_ROWS_MAX:
+                raise self.unsafe("its merged cells overlap without end, or the ranges of its conditional formats do")
+            found = self._found(row)
+            yield from (
+                (row, n) for n in range(found.start, found.stop) if first[1] <= self._columns[n] & _COLUMN <= last[1]
+            )
 
     def check(self) -> None:
         """Raise InputRefused for hidden rows, and for cells so far apart that reading them would take all memory."""

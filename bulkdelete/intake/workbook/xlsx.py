@@ -10,11 +10,10 @@ from array import array
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
-from bulkdelete.intake.workbook.formats import Format
+from bulkdelete.intake.workbook.formats import DATE, Format
 from bulkdelete.intake.workbook.parts import Package, check_text, local, truth
 from bulkdelete.intake.workbook.styles import Styles
 from bulkdelete.intake.workbook.survey import (
-    DATE,
     EMPTY,
     UNCOMPARED,
     Survey,
@@ -32,6 +31,7 @@ _NUMBERS = ("n", "b", "d")  # kinds of cells that a format shows as it shows a n
 _COUNT_DIGITS = 12  # so many make a number that no file holds
 _KEPT_DIGITS = 15  # of a number, by every spreadsheet program
 _UNSEEN_POINTS = 1.0  # a row of less height is not seen
+_UNSEEN_CHARS = 0.2  # a column of less width is not seen: two pixels
 _SPARE_STRINGS = 1_000_000  # what the library may set aside for strings that are not there
 
 
@@ -49,7 +49,7 @@ class Xlsx:
         for relation in self._parts.values():
             if relation.kind == "styles" and relation.part in package:
                 package.parse(relation.part, styles.start, styles.end)
-        self._formats = styles.formats()
+        self._formats, self._conditional = styles.formats(), styles.conditional
         self._strings: array[int] | None = None
 
     def filled(self, at: int) -> bool:
@@ -60,7 +60,13 @@ class Xlsx:
         return self._survey(at, stop=False)
 
     def _survey(self, at: int, stop: bool) -> Survey:
-        sheet = _Sheet(Survey(f"{self._package.name}, sheet {self.titles[at]}"), self._shared(), self._formats, stop)
+        sheet = _Sheet(
+            Survey(f"{self._package.name}, sheet {self.titles[at]}"),
+            self._shared(),
+            self._formats,
+            self._conditional,
+            stop,
+        )
         if self._sheets[at]:
             self._package.parse(self._sheets[at], sheet.start, sheet.end, sheet.text)
             sheet.conclude()
@@ -170,9 +176,17 @@ class _Strings:
 class _Sheet:
     """The events of one sheet -> its survey. With `stop` it ends at the first cell that holds anything."""
 
-    def __init__(self, survey: Survey, strings: array[int], formats: list[Format | None], stop: bool = False) -> None:
+    def __init__(
+        self,
+        survey: Survey,
+        strings: array[int],
+        formats: list[Format | None],
+        conditional: list[Format | None],
+        stop: bool = False,
+    ) -> None:
         self.survey, self._strings, self._stop = survey, strings, stop
-        self._formats = {str(at): format_ for at, format_ in enumerate(formats) if format_ is not None}
+        self._formats = _by_number(formats)
+        self._conditional = _by_number(conditional)
         self._row = self._column = 0
         self._said = "?"  # the row's number, as it is written
         self._letters: dict[str, int] = {}  # of columns that were met
@@ -186,6 +200,8 @@ class _Sheet:
         self._string: _Text | None = None
         self._chars = 0
         self._merged: list[tuple[tuple[int, int], tuple[int, int]]] = []
+        self._ranges = ""
+        self._conditions: list[tuple[str, Format]] = []  # ranges, and how their cells may be shown otherwise
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = local(tag)
@@ -199,11 +215,14 @@ class _Sheet:
             self._pieces = self._formula = []
         elif name == "is":
             self._string = _Text(self.survey.where)
-        elif name == "col" and (truth(attributes.get("hidden")) or attributes.get("width", "").strip() == "0"):
+        elif name == "col" and (truth(attributes.get("hidden")) or _length(attributes.get("width")) < _UNSEEN_CHARS):
             self._hide_columns(attributes)
         elif name == "mergeCell":
-            first, _, last = attributes.get("ref", "").partition(":")
-            self._merged.append((self._position(first), self._position(last or first)))
+            self._merged.append(self._range(attributes.get("ref", "")))
+        elif name == "conditionalFormatting":
+            self._ranges = attributes.get("sqref", "")
+        elif name == "cfRule" and (format_ := self._conditional.get(attributes.get("dxfId", "").strip())):
+            self._conditions.append((self._ranges, format_))
         elif self._string is not None:
             self._string.start(name)
 
@@ -212,7 +231,7 @@ class _Sheet:
         if name == "c":
             self._end_cell()
         elif name in ("v", "f"):
-            self._pieces = None
+            self._pieces, self._chars = None, 0  # behind the table, other elements have such names
         elif self._string is not None:
             self._string.end(name)
 
@@ -225,9 +244,12 @@ class _Sheet:
             self._string.text(text)
 
     def conclude(self) -> None:
-        """What is only known behind the table."""
+        """What is only known behind the table: merged cells, and formats that depend on a condition, which may hold."""
         for first, last in self._merged:
             self.survey.merge(first, last)
+        for ranges, format_ in self._conditions:
+            for first, last in map(self._range, ranges.split()):
+                self.survey.show_otherwise(first, last, format_)
 
     def _begin_row(self, attributes: dict[str, str]) -> None:
         said = attributes.get("r", "").strip()
@@ -237,7 +259,7 @@ class _Sheet:
         self._row = int(said) if said else self._row + 1
         self._said = said or "?"
         self._column = 0
-        self._hidden = truth(attributes.get("hidden")) or _height(attributes.get("ht")) < _UNSEEN_POINTS
+        self._hidden = truth(attributes.get("hidden")) or _length(attributes.get("ht")) < _UNSEEN_POINTS
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
         if reference := attributes.get("r"):
@@ -304,6 +326,10 @@ class _Sheet:
         if _INDEX.fullmatch(first) and _INDEX.fullmatch(last):
             self.survey.hidden_columns.append((int(first) - 1, int(last) - 1))
 
+    def _range(self, reference: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        first, _, last = reference.partition(":")
+        return self._position(first), self._position(last or first)
+
     def _position(self, reference: str) -> tuple[int, int]:
         found = _REFERENCE.fullmatch(reference.strip())
         if found is None:
@@ -314,8 +340,12 @@ class _Sheet:
         return int(found[2]), self._letters.setdefault(found[1], column - 1)
 
 
-def _height(text: str | None) -> float:
-    """Of a row, in points; without an end where it does not say."""
+def _by_number(formats: list[Format | None]) -> dict[str, Format]:
+    return {str(at): format_ for at, format_ in enumerate(formats) if format_ is not None}
+
+
+def _length(text: str | None) -> float:
+    """The height of a row in points or the width of a column in characters; without an end where it does not say."""
     try:
         return float("inf" if text is None else text)
     except ValueError:
