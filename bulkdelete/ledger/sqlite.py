@@ -422,7 +422,7 @@ class _SqliteStaging:
             try:
                 return operation(self._ledger.db)
             except sqlite3.Error as error:  # a full disk, for one: nothing is armed
-                raise refusal(self._ledger.path, error) from error
+                raise staging.no_room(self._ledger.path, error) or refusal(self._ledger.path, error) from error
 
         try:
             return await self._ledger._alone(step)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -21,12 +22,13 @@ from bulkdelete.ledger.rows import Transaction, kept_counts, recount
 from bulkdelete.ledger.schema import ORDER_COLUMNS, SCRATCH, crc
 from bulkdelete.model import OPEN, Counts, Doubts, Order, Origin, Reject, State
 
-__all__ = ["Scratch", "selected_facts"]
+__all__ = ["Scratch", "no_room", "selected_facts"]
 
 _SHOWN = 20  # rejects and duplicates that a proposal lists
 _ENDS = 3  # orders shown at either end of a proposal
 _ACCOUNTS = 100  # accounts that a proposal names
 _BATCH = 10_000  # rows handed to SQLite at a time
+_ROOM_BYTES = 1024 * 1024  # free where the ledger lies: a disk that is full there has less
 
 _CHANGED = f"o.crc IS NOT crc({', '.join('o.' + column for column in ORDER_COLUMNS.split(', '))})"
 
@@ -253,6 +255,21 @@ class Scratch:
             db.execute(_DISARM)
             db.execute(_ARM, {"input": first_input, "now": now_ms})
             recount(db)
+
+
+def no_room(ledger: Path, error: sqlite3.Error) -> NothingSent | None:
+    """What a full disk means while an input is staged: it is the temporary folder's, unless the ledger's has no room either. SQLite sorts a
+    large input there, and says no name."""
+    if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+        return None
+    with suppress(OSError):
+        if shutil.disk_usage(ledger.parent).free >= _ROOM_BYTES:
+            folder = os.environ.get("SQLITE_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp"  # noqa: S108 - SQLite's own choice
+            return NothingSent(
+                f"the temporary folder {folder} has no room to sort the input in ({error}), so nothing was sent. Free some there, or set"
+                " TMPDIR to another folder"
+            )
+    return None
 
 
 def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry | None) -> Facts:

@@ -49,6 +49,18 @@ def test_ids_on_stdin_and_little_room(tmp_path: Path) -> None:
     assert sorted(json.loads(line)["order_id"] for line in journal.read_text().splitlines()) == IDS
 
 
+def test_a_run_that_cannot_sort_its_input(tmp_path: Path) -> None:
+    """SQLite sorts a large input in the temporary folder: where that is full, exit 3 and a message that names TMPDIR. The ledger's disk is
+    not to blame, and with room the same command goes on."""
+    file = write(tmp_path / "o.csv", [n * 7_919 % 600_011 for n in range(1, 600_000)])
+    words = [*PROGRAM, "run", str(file), *GIVEN, "--expect", "5", "--api-url", "http://127.0.0.1:9"]
+    done = mounted("size=64k", words, TMPDIR="/mnt")
+    assert (done.returncode, "TMPDIR" in done.stderr, "/mnt" in done.stderr) == (3, True, True), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["o.csv"]
+    done = mounted("size=100m", words, TMPDIR="/mnt")
+    assert (done.returncode, "--expect says 5" in done.stderr) == (3, True), done.stderr
+
+
 @pytest.mark.parametrize(("mount", "folder"), [("ro", "/mnt"), ("size=1m", "/mnt/none"), ("size=1m", "/etc/hostname")])
 def test_a_temporary_folder_that_takes_nothing(tmp_path: Path, mount: str, folder: str) -> None:
     """Read-only, missing or no folder: exit 3, and the message names TMPDIR; a plain file needs none."""
