@@ -170,6 +170,10 @@ def read_key(
     if file:
         return _from_file(Path(file), "--api-key-file", folder)
     if named := environ.get("BULKDELETE_API_KEY_FILE"):
+        if named.isspace():
+            raise UsageError(
+                "BULKDELETE_API_KEY_FILE is blank. Name the file with the key in it, or unset the variable"
+            )
         return _from_file(Path(named), "BULKDELETE_API_KEY_FILE", folder)
     if value := environ.get("BULKDELETE_API_KEY"):
         if "/" in value and os.path.lexists(value):
@@ -217,7 +221,10 @@ def _from_file(path: Path, source: str, credentials: str | None) -> ApiKey:
     except IsADirectoryError:
         raise UsageError(f"{shown} is a folder. Name the file with the key in it") from None
     except OSError as error:
-        raise UsageError(f"{shown} cannot be read ({error.strerror}). Check the name, and who may read it") from None
+        remedy = (
+            "Write the whole path: ~ is the shell's" if str(path)[:1] == "~" else "Check the name, and who may read it"
+        )
+        raise UsageError(f"{shown} cannot be read ({error.strerror}). {remedy}") from None
     try:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(raw, final=len(raw) < _LONGEST_BYTES)
     except UnicodeDecodeError:

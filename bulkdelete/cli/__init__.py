@@ -16,7 +16,7 @@ import click
 from bulkdelete.cli.signals import Interrupted
 from bulkdelete.cli.streams import give_back_stderr, prepare, say, write_json
 from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_WHY, EXIT_UNFORESEEN
-from bulkdelete.errors import BulkDeleteError
+from bulkdelete.errors import BulkDeleteError, UsageError
 from bulkdelete.model import Why
 
 __all__ = ["main"]
@@ -51,7 +51,15 @@ def _ended(program: click.Command) -> tuple[int, str | None]:
         return 0, None
     # The last net: whatever else goes wrong, a panic of a library in Rust as well, never has an exit code that means something else.
     except BaseException as error:
+        if isinstance(error, OSError) and _is_of_stdout(error):
+            return EXIT_OF_ERROR[UsageError], f"stdout cannot be written ({error.strerror}): what is there is not all"
         return EXIT_UNFORESEEN, _unforeseen(error)
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """Whether click was writing: to stdout, since our stderr raises nothing."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return last.name == "echo" and "click" in Path(last.filename).parts
 
 
 def _unforeseen(error: BaseException) -> str:

@@ -321,6 +321,15 @@ def test_missing_file(tmp_path: Path) -> None:
         read_key(None, {"BULKDELETE_API_KEY_FILE": str(tmp_path / "absent")}, no_stdin, lambda: KEY)
 
 
+def test_a_path_that_only_a_shell_understands() -> None:
+    """A service's unit, a container's environment and a cron table expand no ~; a blank is no name."""
+    for file, environ in (("~/a.key", {}), (None, {"BULKDELETE_API_KEY_FILE": "~root/a.key"})):
+        with pytest.raises(UsageError, match="Write the whole path"):
+            read_key(file, environ, no_stdin, None)
+    with pytest.raises(UsageError, match="BULKDELETE_API_KEY_FILE is blank"):
+        read_key(None, {"BULKDELETE_API_KEY_FILE": " ", "BULKDELETE_API_KEY": KEY}, no_stdin, None)
+
+
 def test_folder(tmp_path: Path) -> None:
     """A folder is no key file, and says what to name."""
     tmp_path.chmod(0o700)

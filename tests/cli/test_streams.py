@@ -198,6 +198,18 @@ def test_invariant_36_help_on_a_stream_that_takes_none(words: tuple[str, ...]) -
     os.close(fd)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("variables", [{}, {"_BULKDELETE_COMPLETE": "bash_source"}], ids=["demo", "completion"])
+def test_invariant_36_what_is_written_in_pieces_on_a_full_disk(variables: dict[str, str]) -> None:
+    """A demo, and a shell's completion: exit 2 as for half an export, and no bug."""
+    with open("/dev/full", "wb") as disk:
+        full = subprocess.run(
+            [*PROGRAM, "demo"], stdout=disk, stderr=subprocess.PIPE, text=True, env=environment(**variables), timeout=60
+        )
+    assert (full.returncode, "stdout cannot be written" in full.stderr) == (2, True), full.stderr
+    assert "bug" not in full.stderr
+
+
 def closed_terminal(command: list[str], ignore_hangup: bool, out: Path | None, seen: Any) -> int:
     """Run on a terminal that goes away once `seen`; its stdout may be a file. The exit code."""
     master, slave = pty.openpty()
