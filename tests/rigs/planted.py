@@ -116,8 +116,8 @@ PLANTED = (
         Edit("intake/table.py", "delimiter=self._delimiter, strict=True)", "delimiter=self._delimiter)"),
     ),
     _planted(
-        "hidden rows are read", "workbooks", {28}, 60,
-        Edit("intake/workbook/xlsx.py", 'truth(attributes.get("hidden")) or _length', "_length"),
+        "hidden rows are read", "workbooks", {28}, 300,
+        Edit("intake/workbook/xlsx.py", 'truth(attributes.get("hidden")) or _length(attributes.get("ht"))', '_length(attributes.get("ht"))'),
     ),
     _planted(
         "formulas without a value at the end of a sheet", "workbooks", {3}, 400,

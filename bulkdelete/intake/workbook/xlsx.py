@@ -272,7 +272,7 @@ class _Sheet:
                     raise self.survey.unsafe(f"cell {shown(reference)} stands in row {self._row}")
                 self._row = row
         self._kind = attributes.get("t", "n").strip()
-        if self._formats:
+        if self._formats:  # of some that shows cells otherwise
             self._format = self._formats.get(attributes.get("s", "0").strip())
         self._value = self._formula = self._string = None
         self._chars = 0
