@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bulkdelete.api.keys import ApiKey, Credential, credentials_of
 from bulkdelete.core.guard import Limits
@@ -67,6 +67,14 @@ class Readable(Protocol):
         """How it was read, for people; "" for the plainest way."""
 
     def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]: ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A `Readable` that puts its notices into words of its own, such as with the lines that it left out."""
+
+    @property
+    def told(self) -> tuple[tuple[str, int], ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +132,7 @@ async def propose(sources: Sequence[Readable], settings: Settings) -> Proposal:
 
 
 def _tally(source: Readable) -> Tally:
-    notices = tuple(sorted(source.notices.items()))
+    notices = source.told if isinstance(source, Telling) else tuple(sorted(source.notices.items()))
     return Tally(
         source.path, source.sha256, source.column, source.data_rows, 0, 0, 0, source.skipped, notices, source.read_as
     )

@@ -15,7 +15,7 @@ from bulkdelete.intake.cells import BLANKS, Id, NoValue, bare, could_be_id, is_b
 from bulkdelete.intake.names import Meaning, fold, meaning_of
 from bulkdelete.intake.reading import UNASKED, Reading
 
-SPEAKING = frozenset({Meaning.PERHAPS_ACCOUNT, Meaning.PERHAPS_STOCK, Meaning.BARE_STOCK})
+SPEAKING = frozenset({Meaning.PERHAPS_ACCOUNT, Meaning.PERHAPS_STOCK, Meaning.BARE_STOCK, Meaning.SOME_STOCK})
 TOP_ROWS = 20  # so far down a header is looked for; the reports of marketplaces have up to six lines above it
 
 _AROUND = BLANKS + "\"'"

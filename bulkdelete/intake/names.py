@@ -26,6 +26,7 @@ class Meaning(enum.Enum):
     STOCK = "whether the stock is returned"
     PERHAPS_STOCK = "something about returning stock"
     BARE_STOCK = "the stock: a quantity, unless the cells are yes and no"
+    SOME_STOCK = "something about the stock: whether it is returned, if all cells are yes and no"
     OTHER = "nothing that is read"
 
 
@@ -45,7 +46,19 @@ _SELLER = _words(
     "seller sellers vendedor vendedora vendedores vendedoras merchant merchants store stores shop shops "
     "tienda tiendas loja lojas lojista comercio aleph alephee alephcrm crm"
 )
-_STOCK = _words("stock stocks estoque estoques inventario inventarios inventory inventories")
+_ACC = _words("acc")  # of an account beside an id alone
+_NOISE = _words(
+    "int integer bigint long text string str varchar numeric decimal required optional mandatory obligatorio obligatoria obrigatorio "
+    "obrigatoria requerido requerida opcional target source origen destino origem destination api ref reference referencia fk pk key"
+)
+"""What forms and databases write beside the name of an account, and makes nothing else of it."""
+_STOCK = _words("stock stocks estoque estoques inventario inventarios inventory inventories existencia existencias")
+_KEEP_IT = _words("keep mantener mantenga manter conservar preserve preservar retain retener reter")
+_HAVING = _words(
+    "available availability disponible disponibles disponivel disponiveis actual atual current in en em out with without con sin com sem "
+    "min minimo minima minimum max maximo maxima maximum report has have hay tiene tem live repuesto repuestos"
+)
+"""Said of stock, these tell of what there is: yes and no are an answer to that."""
 _RETURN_IT = _words(
     "revert revertir reverter return devolver reponer repor restituir retornar reintegrar restore restock"
 )
@@ -57,7 +70,7 @@ _YES, _NO = _words("yes y si s sim true"), _words("no n nao false")
 _OF = _words("of the de del la las lo los el da das do dos")
 _TO = _words("to back al a ao en")
 
-_KNOWN = _ORDER | _SALE | _ID | _NUMBER | _ACCOUNT | _SELLER | _STOCK | _RETURN_IT
+_KNOWN = _ORDER | _SALE | _ID | _NUMBER | _ACCOUNT | _SELLER | _STOCK | _RETURN_IT | _ACC
 _OTHERS = ("external", "sourcepack", "pack", "integrated")
 _GET_NAMES = ("externalorderid", "packid", "sourcepackid", "integratedorderid")
 
@@ -68,6 +81,11 @@ _DROPPED = frozenset(".:#/°º¿?¡!\"'")  # half a pair of quotes must not hide
 _STRAY = frozenset("\"'" + LOST)
 _WORD = re.compile(r"[A-Z]{2,}s?(?![a-z])|[A-Z]?[a-z]+|[A-Z]|[0-9]+")
 _INITIALS = re.compile(r"\b([A-Za-z])\.(?=[A-Za-z]\b)")  # I.D.
+_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}|<[^<>]*>")
+_OF_ANOTHER = _words(
+    "manager owner name names type status nombre nombres tipo estado nome dono titular gerente responsable"
+)
+"""In brackets beside the name of an account, these make something else of it; other words there are remarks."""
 _LONGEST_NAME = 200  # characters; no name of a column, and much longer ones take long to take apart
 _LONGEST_WORD = 40
 
@@ -80,6 +98,13 @@ def meaning_of(name: str) -> Meaning:
     letters = unicodedata.normalize("NFKD", bare(name).replace("º", "").replace("ª", ""))
     plain = "".join(c for c in letters if unicodedata.category(c) not in ("Mn", "Cf", "Pi", "Pf") and c not in _STRAY)
     plain = _INITIALS.sub(r"\1", plain)
+    without = _BRACKETS.sub(" ", plain)
+    if (
+        without != plain
+        and _OF_ANOTHER.isdisjoint(map(str.lower, _WORD.findall(plain)))
+        and (found := meaning_of(without)) in (Meaning.ACCOUNT, Meaning.PERHAPS_ACCOUNT)
+    ):
+        return found
     for cased in (plain, plain.lower()):  # aCcOuNt has capitals, but no words that begin with them
         words = [part for word in _WORD.findall(cased) for part in _parts(word.lower())]
         if (found := _meaning(words)) is not Meaning.OTHER:
@@ -106,8 +131,9 @@ def _meaning(words: list[str]) -> Meaning:
     if (stock := _stock(words)) is not Meaning.OTHER:
         return stock
     said = set(words) - _OF - {"s"}  # the seller's
-    if (account := {word for word in said if not word.isdigit()}) & _ACCOUNT and account <= (
-        _ACCOUNT | _SELLER | _ID | _NUMBER
+    accounts = _ACCOUNT | _ACC if said & _ID else _ACCOUNT
+    if (account := {word for word in said if not word.isdigit()}) & accounts and account <= (
+        accounts | _SELLER | _ID | _NUMBER | _NOISE
     ):
         return Meaning.ACCOUNT if account & _ID else Meaning.PERHAPS_ACCOUNT
     if words == ["id"] or (said & _ORDER and said & _ID and said <= _ORDER | _ID):
@@ -125,7 +151,13 @@ def _stock(words: list[str]) -> Meaning:
     asks = not rest or (rest <= _YES | _NO and bool(rest & _YES) and bool(rest & _NO))  # (s/n), but not: no devolver
     if restock or (named and returning):
         return Meaning.STOCK if asks and set(words) & _RETURN_IT else Meaning.PERHAPS_STOCK
-    return Meaning.BARE_STOCK if named and asks else Meaning.OTHER
+    if not named:
+        return Meaning.OTHER
+    if rest & _KEEP_IT and rest <= _KEEP_IT | _YES | _NO:
+        return Meaning.PERHAPS_STOCK
+    if asks:
+        return Meaning.BARE_STOCK
+    return Meaning.OTHER if rest <= _HAVING else Meaning.SOME_STOCK
 
 
 @lru_cache(1024)

@@ -17,7 +17,7 @@ from bulkdelete.intake.container import Contents, Kind, kind_of
 from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialect
 from bulkdelete.intake.encoding import find_encoding
 from bulkdelete.intake.ending import Beginning, Ending, Held
-from bulkdelete.intake.header import TOP_ROWS, find_columns, find_header
+from bulkdelete.intake.header import TOP_ROWS, find_columns, find_header, names_order
 from bulkdelete.intake.own import refuse_own
 from bulkdelete.intake.reading import UNASKED, Reading
 from bulkdelete.intake.row_parser import RowParser
@@ -25,8 +25,10 @@ from bulkdelete.intake.sheet import Sheet, open_sheet
 from bulkdelete.intake.speaking import Speaking
 from bulkdelete.intake.stored import Stored, digest
 from bulkdelete.intake.table import Row, Table
+from bulkdelete.intake.titles import account_said, shown_lines, stock_said
 from bulkdelete.model import Order, Reject
 
+_LEFT_OUT = "lines above the header left out"
 SWALLOWED = "the cell holds more than one line, and one of them looks like another row. Give each row a row of its own"
 
 
@@ -51,6 +53,7 @@ class Source:
     sheet: str = field(default="", init=False)
     encoding: str = field(default="", init=False)
     delimiter: str = field(default="", init=False)
+    _left_out: str = field(default="", init=False, repr=False, compare=False)
     _stored: Stored = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +71,14 @@ class Source:
             NAMES.get(self.delimiter, self.delimiter),
         )
         return ", ".join(word for word in how if word)
+
+    @property
+    def told(self) -> tuple[tuple[str, int], ...]:
+        """The notices for people, in order: with the lines that were left out, since what they say may matter."""
+        return tuple(
+            (f"{notice}: {self._left_out}" if notice == _LEFT_OUT else notice, count)
+            for notice, count in sorted(self.notices.items())
+        )
 
     def fetch(self) -> None:
         """Take in stdin or a pipe, up to its end. Whoever reads in another thread calls this first: no thread can be told to
@@ -136,7 +147,7 @@ class Source:
             self._stored.name if sheet is None else f"{self._stored.name}, sheet '{shown(sheet.title)}'",
             self.reading,
         )
-        top = self._below_titles(file, top)
+        top = self._below_titles(file, top, account_id)
         header = top[0]
         refuse_own(file, header.cells)
         if sheet is not None and reading.column is None:
@@ -177,17 +188,39 @@ class Source:
         self.data_rows = parser.orders + parser.rejects + parser.skipped
         parser.conclude(file)
 
-    def _below_titles(self, file: str, top: list[Row]) -> list[Row]:
+    def _below_titles(self, file: str, top: list[Row], account_id: int | None) -> list[Row]:
         """The header and what is below it. Raises InputRefused where it cannot be told for certain."""
         at = find_header([row.cells for row in top], self.reading)
+        headers = (n for n, row in enumerate(top) if names_order(row.cells, self.reading))
+        for row in top[: next(headers, 0) if at is None else at]:
+            _refuse_what_it_says(file, row, account_id)
         if at is None:
             raise InputRefused(
                 f"{file}:{top[0].line}: no column of order ids is named here, but one is further down. Take the "
                 "lines above the header out"
             )
         if at:
-            self.notices["lines above the header left out"] = at
+            self.notices[_LEFT_OUT] = at
+            self._left_out = shown_lines([row.cells for row in top[:at]])
         return top[at:]
+
+
+def _refuse_what_it_says(file: str, row: Row, account_id: int | None) -> None:
+    """Raise InputRefused for a line above the header that says the account or what becomes of the stock.
+
+    An account that the option says as well is no news.
+    """
+    line = shown(" ".join(filter(None, map(bare, row.cells))))
+    if (account := account_said(row.cells)) is not None and account != str(account_id):
+        raise InputRefused(
+            f"{file}:{row.line}: '{line}' above the header may name the account. If so, take the line out, and say --account-id {account}; "
+            "if it is something else, take it out"
+        )
+    if (stock := stock_said(row.cells)) is not None:
+        raise InputRefused(
+            f"{file}:{row.line}: '{line}' above the header may say whether the stock is returned ({shown(stock)}). If so, take it out, "
+            "and say --revert-stock or --keep-stock; if it is something else, take it out"
+        )
 
 
 def _but_the_first(outcomes: Iterator[Order | Reject], parser: RowParser) -> Iterator[Order | Reject]:

@@ -224,6 +224,7 @@ class RowParser:
     def conclude(self, file: str) -> None:
         """Judge the rows all together. Raises InputRefused if a spreadsheet rounded the ids, or the header lost a name: of the
         rows below that, one with an empty id could be taken by the number to its left."""
+        self.speaking.conclude()
         if both := self.longer & self.shifted:
             raise InputRefused(
                 f"{file}: rows have {max(both)} more cells than the header, empty at the end in some of them and not in others. "

@@ -20,6 +20,11 @@ __all__ = ["Speaking"]
 _WORD = re.compile(r"[^\W\d_]{2}")  # a single letter may be what an encoding made of a blank beside an id
 
 
+def _is_flag(cell: str) -> bool:
+    """Whether a cell says yes or no in a word: a 1 or 0 may be a quantity."""
+    return isinstance(read_flag(cell), bool) and bare(cell) not in ("0", "1") and not isinstance(read_id(cell), Id)
+
+
 @dataclass(slots=True)
 class Speaking:
     """The columns of one table that may speak, and what was heard of them. `account`: the column of the account, once it is known."""
@@ -30,6 +35,9 @@ class Speaking:
     account_id: int | None
     account: int | None = field(init=False)
     _names: dict[int, int] = field(default_factory=dict, init=False)  # columns of names: the line of the first one
+    _flags: dict[int, Row | None] = field(
+        default_factory=dict, init=False
+    )  # the first row of yes or no; None: there are others
     _meanings: list[tuple[int, Meaning]] = field(init=False)
     _perhaps: list[int] = field(init=False)
 
@@ -54,16 +62,32 @@ class Speaking:
             if at == self.account:
                 continue  # whatever stands there is the row's account, or a reject
             cell = row.cells[at] if at < len(row.cells) else ""
-            if (meaning is Meaning.BARE_STOCK and cell.isdigit()) or not bare(cell):
+            if (
+                (meaning is Meaning.BARE_STOCK and cell.isdigit())
+                or (at in self._flags and self._flags[at] is None)
+                or not bare(cell)
+            ):
                 continue
             match meaning:
                 case Meaning.PERHAPS_ACCOUNT:
                     self._account(row, at, cell)
                 case Meaning.PERHAPS_STOCK:
                     self._refuse(row, at, "may say whether the stock is returned", "revertStock")
+                case Meaning.SOME_STOCK if not _is_flag(cell):
+                    self._flags[at] = None
+                case Meaning.SOME_STOCK:
+                    self._flags.setdefault(at, row)
                 case _:
-                    if isinstance(read_flag(cell), bool) and not isinstance(read_id(cell), Id) and bare(cell) != "0":
+                    if _is_flag(cell):
                         self._refuse(row, at, "may say whether the stock is returned", "revertStock")
+
+    def conclude(self) -> None:
+        """Judge the columns that only all of their cells together tell something of. Raises InputRefused."""
+        for at, row in self._flags.items():
+            if row is not None:
+                self._refuse(
+                    row, at, "may say whether the stock is returned, as all cells are yes or no", "revertStock"
+                )
 
     def _account(self, row: Row, at: int, cell: str) -> None:
         if _WORD.search(cell) and not could_be_id(cell):

@@ -20,11 +20,14 @@ NAMES = {
         "accountId", "ACCOUNT_ID", "account id", "idcuenta", "idDeCuenta", "iddelacuenta", "SellerAccount.Id", "seller_account_id",
         "selleraccountid", "ID da conta", "IDCuenta", "Id. de la Cuenta del vendedor", "AccountIDs", "cuenta_id", "conta-id",
         "ID Cuenta Vendedor", "aCCountiD", "acc\u200bountId", 'account"Id', "accountId 2", "contaid", "I.D. de cuenta", "acc\u00a0ountId",
+        "Account ID [int]", "id cuenta (obligatorio)", "accountId, obligatorio", "target account id", "id de la cuenta de origen",
+        "API account id", "acc_id", "AccID", "ACC ID", "accid", "ACCOUNT_ID BIGINT", "id_cuenta:integer", "accountId (crm) *",
     ),
     Meaning.PERHAPS_ACCOUNT: (
         "account", "Cuenta", "Conta", "Cuentas", "Account Number", "Nro. de cuenta", "N° Cuenta", "Nº da conta", "código de cuenta",
         "accountno", "Account Code", "SellerAccount", "Cuenta vendedor", "cuenta de la tienda", "¿Cuenta?", "Cta.", "Nro Cta",
         "NroDeCuenta", "número da conta do vendedor", "account_code",
+        "account_ref", "Cuenta (opcional)", "account_fk", "source account",
     ),
     Meaning.STOCK: (
         "revertStock", "REVERT_STOCK", "revert_stock", "revertStock?", "¿Revertir stock?", "Devolver stock", "Devolver estoque",
@@ -34,13 +37,20 @@ NAMES = {
     Meaning.PERHAPS_STOCK: (
         "stock devuelto", "Stock returned", "devolución de stock", "Reposición de inventario", "no devolver stock", "stockdevuelto",
         "não devolver estoque", "stock_return_reason", "restocked", "Estoque devolvido", "stock a devolver ayer",
+        "keep stock", "keepStock", "Mantener stock",
+        "manter estoque", "keep stock (y/n)", "conservar el stock", "no mantener stock",
     ),
-    Meaning.BARE_STOCK: ("stock", "Stock", "ESTOQUE", "inventario", "¿Stock?", "stock (s/n)", "El stock"),
+    Meaning.BARE_STOCK: ("stock", "Stock", "ESTOQUE", "inventario", "¿Stock?", "stock (s/n)", "El stock", "Existencias"),
+    Meaning.SOME_STOCK: (
+        "regresar stock", "liberar stock", "Reingresar stock", "put back in stock", "rev_stock", "stock total", "stock reservado",
+        "inventory update", "baja estoque",
+    ),
     Meaning.OTHER: (
         "SellerAccount.Name", "account manager", "account status", "Cuenta corriente", "accountname", "Contado", "contacto", "contador",
         "discount", "accountant", "seller id", "vendedor", "customer account id", "Account owner", "conta dono", "Cuenta contable",
         "stock disponible", "in stock", "livestock", "stock report", "devolución", "returned", "total", "fecha", "", "?", "order date",
-        "stock repuestos", "Estado del pedido", "x" * 100_000,
+        "stock repuestos", "sin stock", "out of stock", "acc", "account manager id", "account type", "account (manager id)",
+        "id cuenta bancaria", "access id", "accessory", "Estado del pedido", "x" * 100_000,
     ),
 }  # fmt: skip
 

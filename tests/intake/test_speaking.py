@@ -50,6 +50,14 @@ def test_invariant_45_an_account_column_is_understood(name: str, tmp_path: Path)
         ("inventario", ("", "")),
         ("stock disponible", ("sí", "no")),
         ("devolución", ("sí", "no")),
+        ("stock reservado", ("sí", "12")),
+        ("liberar stock", ("12", "no")),
+        ("rev stock", ("1", "0")),
+        ("inventory note", ("no", "depósito 2")),
+        ("regresar stock", ("", "")),
+        ("keep stock", ("", "")),
+        ("account manager id", ("99", "98")),
+        ("account (manager id)", ("99", "98")),
         ("stock devuelto", ("", "")),
         ("¿Cuenta?", ("", "")),
     ],
@@ -132,6 +140,49 @@ def test_invariant_45_what_may_speak_of_returning_stock_stops_the_run(name: str,
     assert "--ignore-column" in why
     assert len(orders(tmp_path, text, ignored=(name,))) == 2
     assert len(orders(tmp_path, text.replace(name, "nota"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("keep stock", ("no", "no")),
+        ("Mantener stock", ("", "sí")),
+        ("keep stock", ("1", "0")),
+        ("Regresar stock", ("si", "no")),
+        ("liberar stock", ("", "SI")),
+        ("put back in stock", ("yes", "")),
+        ("rev_stock", ("true", "true")),
+        ("Existencias", ("sí", "no")),
+        ("baja estoque", ("não", "sim")),
+    ],
+)
+def test_invariant_45_yes_and_no_beside_a_word_of_stock(name: str, cells: tuple[str, str], tmp_path: Path) -> None:
+    """Nothing but yes and no under such a name may be an instruction, and to keep is the opposite: refused, with both remedies."""
+    text = f"orderId,{name}\n700001,{cells[0]}\n700002,{cells[1]}\n"
+    why = refusal(tmp_path, text)
+    assert f"'{name}' (column 2)" in why
+    assert "rename it revertStock" in why
+    assert "--ignore-column" in why
+    assert len(orders(tmp_path, text, ignored=(name,))) == 2
+    assert len(orders(tmp_path, text.replace(name, "nota"))) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Account ID [int]",
+        "id cuenta (obligatorio)",
+        '"accountId, obligatorio"',
+        "target account id",
+        "acc_id",
+        "account_ref",
+    ],
+)
+def test_invariant_45_an_account_column_with_remarks(name: str, tmp_path: Path) -> None:
+    """What a form or a database writes beside the name hides nothing."""
+    text = f"orderId,{name}\n700001,99\n"
+    assert orders(tmp_path, text, account_id=None) == [(99, 700001, False)]
+    assert orders(tmp_path, text) == []
 
 
 @pytest.mark.parametrize(

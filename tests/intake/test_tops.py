@@ -206,3 +206,69 @@ def test_tabs_in_front_of_ids(text: str, ids: list[int], tmp_path: Path) -> None
     told = tell(tmp_path, text)
     assert told.ids == ids
     assert all("tab part columns" in row.why for row in told.rejects)
+
+
+SAYS = "{}\n\norderId;total;x\n700001;12;y\n700002;12;y\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Cuenta: 99", "# account 99", "accountId: 99", "accountId=99", "Cuenta;99;", "Desde;01/01;Nro. de cuenta;99", "Account ID;99",
+        "Ventas de la cuenta 99", "account #99", "Cuenta N° 99 (Tienda Sur)", "Conta do vendedor: 99",
+    ],
+)  # fmt: skip
+def test_invariant_45_a_line_above_the_header_names_an_account(line: str, tmp_path: Path) -> None:
+    """It is never dropped: the run stops, and without the line it goes to the account that is said."""
+    why = refusal(tmp_path, SAYS.format(line))
+    assert ":1: " in why
+    assert "say --account-id 99" in why
+    assert "take it out" in why
+    assert orders(tmp_path, SAYS.format(""), account_id=99) == [(99, 700001, False), (99, 700002, False)]
+
+
+def test_a_line_above_the_header_that_says_what_the_option_says(tmp_path: Path) -> None:
+    """No contradiction, and no reason to stop."""
+    assert len(orders(tmp_path, SAYS.format("Cuenta: 99"), account_id=99)) == 2
+    assert refusal(tmp_path, SAYS.format("Cuenta: 99"), account_id=9)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Devolver stock: SI",
+        "Devolver stock;no;",
+        "revertStock=true",
+        "# revert stock: 1",
+        "stock: si",
+        "Keep stock: yes",
+    ],
+)
+def test_invariant_45_a_line_above_the_header_speaks_of_the_stock(line: str, tmp_path: Path) -> None:
+    """The same."""
+    why = refusal(tmp_path, SAYS.format(line))
+    assert "say --revert-stock or --keep-stock" in why
+    assert len(orders(tmp_path, SAYS.format(""))) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Estado de cuenta 2024", "Cuenta: Tienda Sur", "Cuenta: Tienda 24", "Cuenta corriente 12", "Reporte de stock al 01/09/2024",
+        "Ventas de mi cuenta al 30/09/2024", "account manager: 99", "Stock: 12", "Stock;0;", "No;Devolver;", "Ventas 2024", "Tienda 99",
+        "Devolver stock", "Cuenta 09/2024",
+    ],
+)  # fmt: skip
+def test_lines_above_the_header_that_say_neither(line: str, tmp_path: Path) -> None:
+    """Titles, statements, names and quantities: left out, and shown."""
+    told = tell(tmp_path, SAYS.format(line))
+    assert told.ids == [700001, 700002]
+    assert told.source.told == ((f"lines above the header left out: '{line.replace(';', ' ').strip()}'", 1),)
+
+
+def test_the_lines_left_out_are_shown_cut_and_escaped(tmp_path: Path) -> None:
+    """The first three of them, none longer than 60 characters, and nothing that a terminal would act on."""
+    above = "a\x1b[31m\n" + "b" * 100 + "\nc\nd\n"
+    [(notice, count)] = tell(tmp_path, above + "orderId;x\n700001;y\n").source.told
+    assert count == 4
+    assert notice == f"lines above the header left out: 'a\\x1b[31m', '{'b' * 59}…', 'c', …"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,13 +15,14 @@ from typing import Any
 from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake import Reading, Source
 from bulkdelete.model import Order
+from tests.rigs.reader import ends
+from tests.rigs.reader.kinds import OTHER, File, drawn_ids, table_of
 from tests.rigs.report import Broken, Report
 
 __all__ = ["KINDS", "trial"]
 
 INVARIANT = 45
 CUT = 0.2  # of the files that may be: each takes a hundred readings
-Orders = tuple[tuple[int, int, bool], ...]
 
 _ORDER = (
     "order id",
@@ -37,6 +37,7 @@ _ORDER = (
 )
 _ACCOUNT = (
     "seller account id", "account id", "id de cuenta", "id da conta", "nro. de cuenta", "account number", "cuenta", "conta",
+    "account id [int]", "id cuenta (obligatorio)", "target account id", "acc id", "account ref", "id de la cuenta de origen",
     "código de cuenta", "id cuenta vendedor", "número da conta", "seller account", "conta do vendedor id", "account code",
 )  # fmt: skip
 _NO_ACCOUNT = (
@@ -66,8 +67,16 @@ _PERHAPS_STOCK = (
     "stock returned",
     "reposición de stock",
 )
+_ALL_STOCK = (
+    "keep stock",
+    "mantener estoque",
+    "regresar stock",
+    "liberar stock",
+    "reingresar inventario",
+    "put back in stock",
+)
+"""Refused over yes and no alone; `keep` over anything."""
 _NO_STOCK = ("stock disponible", "stock actual", "in stock", "devolución", "stock min")
-_OTHER = ("fecha", "total", "cliente", "nota", "dirección")
 _YES, _NO = ("sí", "Sim", "YES", "y", "true", "si", "s"), ("no", "não", "NAO", "n", "false", "No")
 _TITLES = (
     "Reporte de ventas",
@@ -78,19 +87,6 @@ _TITLES = (
     "- - -",
 )
 _PEOPLE = ("Ana Ruiz", "Tienda Sur", "Loja Norte", "José", "Mercado SA")
-
-
-@dataclass(frozen=True)
-class File:
-    """`orders` is None where the file must be refused, or have nothing but rejects; `rejects` are rows."""
-
-    content: str
-    orders: Orders | None
-    rejects: int = 0
-    account_id: int | None = 7
-    revert_stock: bool | None = False
-    reading: dict[str, Any] = field(default_factory=dict)
-    cut: bool = False  # at every byte, too
 
 
 def trial(chance: Random, path: Path, report: Report) -> None:
@@ -166,33 +162,18 @@ def _named(words: str, chance: Random) -> str:
     return f" {words.title()}"
 
 
-def _ids(chance: Random, count: int | None = None) -> list[int]:
-    """Ids of one length, as a shop has them; their sum is longer, and none is their number."""
-    return chance.sample(range(100_000, 1_000_000), count or chance.randint(2, 6))
-
-
-def _table(chance: Random, names: list[str], columns: list[list[Any]], shuffled: bool = True) -> str:
-    """Columns under their names, in any order."""
-    places = list(range(len(names)))
-    if shuffled:
-        chance.shuffle(places)
-    mark, end = chance.choice(",;\t|"), chance.choice(("\n", "\r\n"))
-    rows = [[names[at] for at in places], *([str(columns[at][n]) for at in places] for n in range(len(columns[0])))]
-    return "".join(mark.join(row) + end for row in rows)
-
-
 def _others(chance: Random, count: int) -> tuple[list[str], list[list[Any]]]:
-    names = chance.sample(_OTHER, chance.randint(0, 2))
+    names = chance.sample(OTHER, chance.randint(0, 2))
     return names, [[chance.choice(("", "x", "12.5", "a b")) for _ in range(count)] for _ in names]
 
 
 def _account(chance: Random) -> File:
     """Understood, whatever its name; a cell that differs from the option is a reject."""
-    ids = _ids(chance)
+    ids = drawn_ids(chance)
     accounts = [chance.randint(10, 99) for _ in ids]
     names, others = _others(chance, len(ids))
     header = [_named(chance.choice(_ORDER), chance), _named(chance.choice(_ACCOUNT), chance), *names]
-    content = _table(chance, header, [ids, accounts, *others])
+    content = table_of(chance, header, [ids, accounts, *others])
     given = chance.choice((None, None, 7, accounts[0]))
     taken = tuple((a, n, False) for a, n in zip(accounts, ids, strict=True) if given in (None, a))
     return File(content, taken, len(ids) - len(taken), account_id=given, cut=given is None)
@@ -200,15 +181,15 @@ def _account(chance: Random) -> File:
 
 def _account_ignored(chance: Random) -> File:
     """--ignore-column is the only way past."""
-    ids = _ids(chance)
+    ids = drawn_ids(chance)
     name = chance.choice(_ACCOUNT)
-    content = _table(chance, ["orderId", _named(name, chance)], [ids, [99] * len(ids)])
+    content = table_of(chance, ["orderId", _named(name, chance)], [ids, [99] * len(ids)])
     return File(content, tuple((7, n, False) for n in ids), reading={"ignored": (name,)})
 
 
 def _no_account(chance: Random) -> File:
     """Names of people and shops, or columns that speak of something else."""
-    ids = _ids(chance)
+    ids = drawn_ids(chance)
     if chance.random() < 0.5:
         name, cells = (
             chance.choice(("Cuenta", "seller account", "account", "Conta")),
@@ -216,35 +197,35 @@ def _no_account(chance: Random) -> File:
         )
     else:
         name, cells = chance.choice(_NO_ACCOUNT), [chance.choice((*_PEOPLE, "99", "1250")) for _ in ids]
-    content = _table(chance, [_named(chance.choice(_ORDER), chance), _named(name, chance)], [ids, cells])
+    content = table_of(chance, [_named(chance.choice(_ORDER), chance), _named(name, chance)], [ids, cells])
     return File(content, tuple((7, n, False) for n in ids))
 
 
 def _mixed_account(chance: Random) -> File:
     """Names and ids in one column, and two columns of accounts."""
-    ids = _ids(chance)
+    ids = drawn_ids(chance)
     if chance.random() < 0.5:
         cells: list[Any] = [chance.choice(_PEOPLE), *(chance.choice((7, 99)) for _ in ids[1:])]
-        return File(_table(chance, ["orderId", chance.choice(("Cuenta", "Account number"))], [ids, cells]), None)
+        return File(table_of(chance, ["orderId", chance.choice(("Cuenta", "Account number"))], [ids, cells]), None)
     names = ["orderId", "account id", chance.choice(("cuenta", "ID da conta", "account code"))]
-    return File(_table(chance, names, [ids, [7] * len(ids), [chance.choice((7, 99))] * len(ids)]), None)
+    return File(table_of(chance, names, [ids, [7] * len(ids), [chance.choice((7, 99))] * len(ids)]), None)
 
 
 def _stock(chance: Random) -> File:
-    ids = _ids(chance)
+    ids = drawn_ids(chance)
     flags = [chance.random() < 0.5 for _ in ids]
     cells = [chance.choice(_YES if flag else _NO) for flag in flags]
     given = chance.choice((None, None, True, False))
-    content = _table(chance, ["orderId", _named(chance.choice(_STOCK), chance)], [ids, cells])
+    content = table_of(chance, ["orderId", _named(chance.choice(_STOCK), chance)], [ids, cells])
     taken = tuple((7, n, flag) for n, flag in zip(ids, flags, strict=True) if given in (None, flag))
     return File(content, taken, len(ids) - len(taken), revert_stock=given)
 
 
 def _perhaps_stock(chance: Random) -> File:
-    ids = _ids(chance)
-    words = chance.choice((*_PERHAPS_STOCK, "stock", "estoque", "inventario"))
+    ids = drawn_ids(chance)
+    words = chance.choice((*_PERHAPS_STOCK, *_ALL_STOCK, "stock", "estoque", "inventario", "existencias"))
     return File(
-        _table(
+        table_of(
             chance, ["orderId", _named(words, chance)], [ids, [chance.choice(("sí", "NO", "não", "sim")) for _ in ids]]
         ),
         None,
@@ -253,16 +234,16 @@ def _perhaps_stock(chance: Random) -> File:
 
 def _no_stock(chance: Random) -> File:
     """Quantities, and other words."""
-    ids = _ids(chance)
+    ids = drawn_ids(chance)
     bare = chance.random() < 0.6
     cells = [str(chance.randrange(30)) if bare else chance.choice(("sí", "5", "no")) for _ in ids]
-    content = _table(chance, ["orderId", _named("stock" if bare else chance.choice(_NO_STOCK), chance)], [ids, cells])
+    content = table_of(chance, ["orderId", _named("stock" if bare else chance.choice(_NO_STOCK), chance)], [ids, cells])
     return File(content, tuple((7, n, False) for n in ids))
 
 
 def _headless(chance: Random) -> File:
     """Two columns of numbers, and one."""
-    ids = _ids(chance)
+    ids = drawn_ids(chance)
     two = chance.random() < 0.6
     start = chance.choice((1, 1, 5001))
     front: list[Any] = (
@@ -278,16 +259,16 @@ def _headless(chance: Random) -> File:
 
 def _in_a_row(chance: Random) -> File:
     mark = chance.choice((",", ";", "\t", " ", ", ", "|", "; "))
-    lines = [mark.join(map(str, _ids(chance, 3))) for _ in range(chance.randint(1, 3))]
+    lines = [mark.join(map(str, drawn_ids(chance, 3))) for _ in range(chance.randint(1, 3))]
     return File("orderId\n" * (chance.random() < 0.3) + "\n".join(lines) + chance.choice(("", "\n")), None)
 
 
 def _total(chance: Random) -> File:
     """The sum or the number below, and good files that end alike."""
-    ids = _ids(chance, chance.randint(2, 6))
+    ids = drawn_ids(chance, chance.randint(2, 6))
     last = chance.choice((sum(ids), len(ids), ids[0], ids[-1], ids[-1] + 1))
     total = last in (sum(ids), len(ids))
-    content = _table(chance, ["orderId", "n"], [[*ids, last], [*("x" for _ in ids), chance.choice(("", "7"))]])
+    content = table_of(chance, ["orderId", "n"], [[*ids, last], [*("x" for _ in ids), chance.choice(("", "7"))]])
     return File(content, tuple((7, n, False) for n in (ids if total else [*ids, last])), rejects=int(total))
 
 
@@ -309,34 +290,34 @@ def _counting(chance: Random) -> File:
 
 def _plain(chance: Random) -> File:
     """What is cut at every byte."""
-    ids = _ids(chance)
+    ids = drawn_ids(chance)
     names, others = _others(chance, len(ids))
-    content = _table(chance, [chance.choice(_ORDER), *names], [ids, *others])
+    content = table_of(chance, [chance.choice(_ORDER), *names], [ids, *others])
     return File(content, tuple((7, n, False) for n in ids), cut=True)
 
 
 def _titles(chance: Random) -> File:
-    ids = _ids(chance)
-    table = _table(chance, [chance.choice(_ORDER), "total", "nota"], [ids, ["10"] * len(ids), ["x"] * len(ids)])
+    ids = drawn_ids(chance)
+    table = table_of(chance, [chance.choice(_ORDER), "total", "nota"], [ids, ["10"] * len(ids), ["x"] * len(ids)])
     above = "".join(f"{chance.choice(_TITLES)}\n{chance.choice(('', chr(10)))}" for _ in range(chance.randint(1, 4)))
     return File(above + table, tuple((7, n, False) for n in ids))
 
 
 def _zeros(chance: Random) -> File:
-    ids = _ids(chance)
-    return File(_table(chance, ["ID", "n"], [[f"{n:09d}" for n in ids], ["x"] * len(ids)]), (), rejects=len(ids))
+    ids = drawn_ids(chance)
+    return File(table_of(chance, ["ID", "n"], [[f"{n:09d}" for n in ids], ["x"] * len(ids)]), (), rejects=len(ids))
 
 
 def _items(chance: Random) -> File:
     """A row for each item, and the id in an order's first row only."""
-    ids = _ids(chance)
+    ids = drawn_ids(chance)
     names, paid, columns = [], [], []
     for number, order in enumerate(ids):
         for item in range(chance.randint(1, 3)):
             names.append(f"#{1001 + number}")
             paid.append("" if item else "paid")
             columns.append("" if item else str(order))
-    content = _table(chance, ["Name", "Status", "Id"], [names, paid, columns])
+    content = table_of(chance, ["Name", "Status", "Id"], [names, paid, columns])
     return File(content, tuple((7, n, False) for n in ids), rejects=len(names) - len(ids))
 
 
@@ -356,5 +337,6 @@ KINDS: dict[str, Callable[[Random], File]] = {
     "title lines": _titles,
     "leading zeros": _zeros,
     "rows of items": _items,
+    **ends.KINDS,
 }
 """By name; a campaign makes one file of each for every seed."""

@@ -1,0 +1,109 @@
+"""Rows at the ends of a table, and between its orders, that are no orders: totals, half an id, numbers of columns, shifted ids.
+
+Beside each class stand good files that look alike and must be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from tests.rigs.reader.kinds import OTHER, File, drawn_ids, table_of
+
+__all__ = ["KINDS"]
+
+
+def _subtotals(chance: Random) -> File:
+    """Groups of orders with a row below each that adds them up, and a grand total; or words that add up nothing."""
+    ids, rows = drawn_ids(chance, chance.randint(4, 9)), list[tuple[Any, Any]]()
+    word = chance.choice(
+        ("{} Count", "Cuenta {}", "Total {}", "{} Suma", "Recuento {}", "Contagem de {}", "Soma", "Subtotal {}")
+    )
+    adds, rest, totals = chance.choice((len, sum)), list(ids), 0
+    while rest:
+        group, rest = rest[: 2 + len(rest) % 2], rest[2 + len(rest) % 2 :]
+        rows += [(f"2024-{totals + 1:02d}", n) for n in group]
+        if max(group) + 1 in (adds(group), adds(ids)):
+            continue
+        rows.append((word.format(f"2024-{totals + 1:02d}"), adds(group)))
+        totals += 1
+    if chance.random() < 0.5:
+        rows.append((word.format("general"), adds(ids)))
+        totals += 1
+    else:
+        rows.append(("x", chance.randint(10**6, 10**7)))
+    content = table_of(chance, ["mes", "orderId"], [[a for a, _ in rows], [n for _, n in rows]])
+    taken = [n for cell, n in rows if n in ids or cell == "x"]
+    return File(content, tuple((7, n, False) for n in taken), rejects=totals)
+
+
+def _two_totals(chance: Random) -> File:
+    """A sum and a count below one another, above them rejects or none."""
+    ids = drawn_ids(chance, chance.randint(3, 6))
+    bad = ["abc"] * chance.randint(0, 2)
+    below = [sum(ids), chance.choice((len(ids), len(ids) + len(bad)))]
+    chance.shuffle(below)
+    rows: list[Any] = [*ids[:-1], *bad, ids[-1], *below]
+    content = "orderId\n" + "".join(f"{row}\n" for row in rows)
+    return File(content, tuple((7, n, False) for n in ids), rejects=2 + len(bad))
+
+
+def _cut_above(chance: Random) -> File:
+    """Without a header, and half an id on top; or a list that counts up."""
+    ids = drawn_ids(chance, chance.randint(3, 6))
+    if chance.random() < 0.3:
+        start = 10 ** chance.randint(1, 5) - 1
+        return File("".join(f"{start + n}\n" for n in range(5)), tuple((7, start + n, False) for n in range(5)))
+    at = chance.randint(1, 5)
+    half = str(ids[0])[at:]
+    content = "\n".join([half, *map(str, ids[1:])]) + "\n"
+    if half[0] == "0":
+        return File(content, None)
+    return File(content, tuple((7, n, False) for n in ids[1:]), rejects=1)
+
+
+def _tabs(chance: Random) -> File:
+    """The columns of comm, and padding that is the same before each id."""
+    ids = drawn_ids(chance, 4)
+    if chance.random() < 0.4:
+        quote = chance.choice(('"', ""))
+        return File("orderId\n" + "".join(f"{quote}\t{n}{quote}\n" for n in ids), tuple((7, n, False) for n in ids))
+    tabs = [0, *(chance.randrange(3) for _ in ids[1:])]
+    content = "orderId\n" + "".join("\t" * t + f"{n}\n" for t, n in zip(tabs, ids, strict=True))
+    taken = tuple((7, n, False) for t, n in zip(tabs, ids, strict=True) if t == 0)
+    return File(content, taken, rejects=len(ids) - len(taken))
+
+
+def _column_numbers(chance: Random) -> File:
+    ids = drawn_ids(chance)
+    names = ["orderId", *chance.sample(OTHER, chance.randint(2, 4))]
+    chance.shuffle(names)
+    rows = [
+        [str(1 + n) for n in range(len(names))],
+        *([str(i) if name == "orderId" else "x" for name in names] for i in ids),
+    ]
+    content = "\n".join(";".join(row) for row in [names, *rows]) + "\n"
+    return File(content, tuple((7, n, False) for n in ids), rejects=1)
+
+
+def _speaking_titles(chance: Random) -> File:
+    """Lines above the header that say the account or the stock."""
+    ids = drawn_ids(chance)
+    name = chance.choice(("Cuenta", "account", "Account ID", "Nro. de cuenta", "conta", "accountId"))
+    line = chance.choice((f"{name}: 99", f"{name}=99", f"# {name} 99", f"{name};99;", f"Ventas de la {name} 99"))
+    if chance.random() < 0.4:
+        line = chance.choice(("Devolver stock", "revertStock", "stock")) + chance.choice(
+            (": sí", "=no", ";SI;", ": true")
+        )
+    return File(f"{line}\n\nid;total;n\n" + "".join(f"{n};12;x\n" for n in ids), None)
+
+
+KINDS: dict[str, Callable[[Random], File]] = {
+    "totals between the rows": _subtotals,
+    "two totals": _two_totals,
+    "cut at the beginning": _cut_above,
+    "tabs in front": _tabs,
+    "numbers of columns": _column_numbers,
+    "titles that speak": _speaking_titles,
+}
