@@ -117,7 +117,7 @@ PLANTED = (
     ),
     _planted(
         "hidden rows are read", "workbooks", {28}, 300,
-        Edit("intake/workbook/xlsx.py", 'truth(attributes.get("hidden")) or _length(attributes.get("ht"))', '_length(attributes.get("ht"))'),
+        Edit("intake/workbook/xlsx.py", "self._hidden = truth(attributes.get(\"hidden\")) or", "self._hidden ="),
     ),
     _planted(
         "formulas without a value at the end of a sheet", "workbooks", {3}, 400,
