@@ -109,6 +109,8 @@ class Xls:
         empty = {self._xlrd.XL_CELL_EMPTY, self._xlrd.XL_CELL_BLANK}
         text, formats = self._xlrd.XL_CELL_TEXT, self._formats()
         for at in range(min(sheet.nrows, ROWS_MAX)):
+            if not sheet.row_len(at):
+                continue
             info = sheet.rowinfo_map.get(at)
             hidden = sheet.default_row_hidden if info is None else info.hidden or _is_flat(info)
             seen = False
