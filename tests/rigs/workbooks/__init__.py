@@ -28,7 +28,7 @@ from tests.rigs.workbooks.writers import WRITERS
 
 __all__ = ["EFFECTS", "campaign", "peak_mib", "trial"]
 
-TRIAL_S = 10.0
+TRIAL_S = 10.0  # of CPU: machines are shared, and a wait says nothing of the reader
 MEMORY_MIB = 200
 _MAGIC = b"PK\x03\x04"  # shorter than this it is no workbook to anybody
 DAMAGE = ("flipped bytes", "cut off", "flipped inside")
@@ -43,11 +43,11 @@ def campaign(first: int, trials: int) -> Report:
     report = Report("workbooks")
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         for seed in range(first, first + trials):
-            started = time.monotonic()
+            started = time.process_time()
             try:
                 trial(Random(seed), Path(folder, "a.xlsx"), report)
-                if (took := time.monotonic() - started) > TRIAL_S:
-                    raise Broken(26, f"{took:.1f} s for a workbook of a few rows")
+                if (took := time.process_time() - started) > TRIAL_S:
+                    raise Broken(26, f"{took:.1f} s of CPU for a workbook of a few rows")
             except Broken as error:
                 report.fail(error, f"python -m tests.rigs.workbooks --first {seed} --trials 1")
             report.ran["workbooks"] += 1
