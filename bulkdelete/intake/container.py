@@ -71,7 +71,7 @@ _MARKUP = (
     ),
     (re.compile(rb"<(?:!doctype|html|head|meta|style|table|body|!--)", re.I), "an HTML page", "xlsx or CSV UTF-8"),
     (re.compile(rb"<\?xml", re.I), "XML", "CSV UTF-8"),
-    (re.compile(rb"\[\s*[\[{]|\{\s*\"", re.I), "JSON", "CSV UTF-8"),
+    (re.compile(rb"\[\s*(?:[\[{]|\"?[0-9]+\"?\s*[,\]])|\{\s*\"", re.I), "JSON", "CSV UTF-8"),
 )
 
 

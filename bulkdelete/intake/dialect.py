@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import Id, could_be_id, is_blank, read_id
 from bulkdelete.intake.header import TOP_ROWS, find_header, names_order
+from bulkdelete.intake.layouts import why_drawn
 from bulkdelete.intake.reading import Reading
 
 CANDIDATES = (",", ";", "\t", "|")
@@ -40,6 +41,8 @@ def find_dialect(head: str, reading: Reading, name: str) -> Dialect:
         return Dialect(reading.delimiter, declared is not None)
     if declared:
         return Dialect("\t" if declared[1] == "\\t" else declared[1], True)
+    if (drawn := next((why for line in lines[:1] if (why := why_drawn(line))), None)) is not None:
+        raise InputRefused(f"{name}:1: {drawn}")
     top = {mark: _first_rows(lines, mark) for mark in CANDIDATES}
     first = {mark: rows[0] if rows else [] for mark, rows in top.items()}
     used = {mark: len(cells) - 1 for mark, cells in first.items() if len(cells) > 1}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import BLANKS, Id, NoValue, bare, could_be_id, is_blank, read_flag, read_id, shown
+from bulkdelete.intake.layouts import is_indian_number, why_not_cells
 from bulkdelete.intake.names import Meaning, fold, meaning_of
 from bulkdelete.intake.reading import UNASKED, Reading
 
@@ -99,6 +100,12 @@ def find_header(rows: Sequence[Sequence[str]], reading: Reading = UNASKED) -> in
     return found[0]
 
 
+def is_lone_number(cells: Sequence[str]) -> bool:
+    """Whether a row has nothing but what could be one id."""
+    filled = list(filter(bare, cells))
+    return len(filled) == 1 and could_be_id(filled[0])
+
+
 def names_order(cells: Sequence[str], reading: Reading) -> bool:
     """Whether a row has the name of the order's column, and no id, which would make it a row of data."""
     asked = None if reading.column is None or reading.column.isdigit() else fold(reading.column)
@@ -112,9 +119,13 @@ def _is_table(cells: Sequence[str]) -> bool:
 
 
 def find_columns(
-    file: str, line: int, cells: Sequence[str], reading: Reading = UNASKED, below: Sequence[tuple[int, int]] = ()
+    file: str,
+    line: int,
+    cells: Sequence[str],
+    reading: Reading = UNASKED,
+    below: Sequence[tuple[int, Sequence[str]]] = (),
 ) -> Columns:
-    """The columns of a table whose first row is `cells`. `below`: lines and widths of the next rows, for advice.
+    """The columns of a table whose first row is `cells`. `below`: lines and cells of the next rows, for advice.
 
     Raises InputRefused for a header without an order id column, or with two columns for one meaning.
     """
@@ -125,9 +136,11 @@ class _Header:
     """A first row, while it is asked for its columns."""
 
     def __init__(
-        self, file: str, line: int, cells: Sequence[str], reading: Reading, below: Sequence[tuple[int, int]]
+        self, file: str, line: int, cells: Sequence[str], reading: Reading, below: Sequence[tuple[int, Sequence[str]]]
     ) -> None:
-        self.file, self.line, self.cells, self.reading, self.below = file, line, cells, reading, below
+        self.file, self.line, self.cells, self.reading = file, line, cells, reading
+        self.rows = [row for _, row in below]
+        self.below = [(number, sum(map(bool, map(bare, row)))) for number, row in below]
         self.names = tuple(shown(bare(cell)) for cell in cells)
         self.folded = [fold(cell) for cell in cells]
         self.is_id = [isinstance(read_id(cell, reading.thousands), Id) for cell in cells]
@@ -172,6 +185,8 @@ class _Header:
         """The position of the order ids' column."""
         if self.reading.column is None:
             found = [at for at, meaning in enumerate(self.meanings) if meaning is Meaning.ORDER]
+            if found:  # orderId.1, Id_y: what programs call the second column of a name
+                found = [at for at in range(len(self.cells)) if at in found or self.is_numbered(at)]
             if len(found) > 1:
                 raise self.refused(
                     f"{self.candidates(found)} could each be the order id. Say which with --column NAME or --column N"
@@ -199,6 +214,9 @@ class _Header:
                 f"the first row holds an id in column {at + 1}, not a name. Put a header row on top, with orderId over the ids"
             )
         return at
+
+    def is_numbered(self, at: int) -> bool:
+        return at not in self.ignored and meaning_of(_NUMBERED.sub("", bare(self.cells[at]))) is Meaning.ORDER
 
     def called(self, name: str) -> list[int]:
         return [at for at, folded in enumerate(self.folded) if folded == fold(name) and not self.is_id[at]]
@@ -229,6 +247,11 @@ class _Header:
     def refused(self, why: str) -> InputRefused:
         return InputRefused(f"{self.file}:{self.line}: {why}")
 
+    def is_marketplace(self, at: int) -> bool:
+        """Whether the first rows below have numbers there such as a marketplace gives its sales."""
+        cells = [bare(row[at]) for row in self.rows if at < len(row) and bare(row[at])]
+        return bool(cells) and all(_MARKETPLACE.fullmatch(cell) for cell in cells)
+
     def lines_above(self) -> str:
         """What to do if this is no header but a title: the first of the widest rows below may be the header."""
         most = max((width for _, width in self.below), default=0)
@@ -238,11 +261,19 @@ class _Header:
         lines = "line 1" if wide == 2 else f"lines 1-{wide - 1}"
         return f". If line {wide} is the header, take {lines} out"
 
+    def why_not_cells(self) -> str | None:
+        return why_not_cells(self.cells[0], " ".join(self.rows[0]) if self.rows else "")
+
     def why_no_order(self) -> str:
         cells, names = self.cells, self.names
         numbers = [at for at, meaning in enumerate(self.meanings) if meaning is Meaning.NUMBER]
         if numbers and not (sum(map(bool, names)) < len(names) and self.lines_above()):
             quoted = ", ".join(f"'{names[at]}'" for at in numbers)
+            if all(self.is_marketplace(at) for at in numbers):
+                return (
+                    f"{quoted} holds numbers of 16 digits like 2000…: a marketplace's own numbers, and the API would delete whatever order "
+                    "happens to have one of them as its id. Export the column orderId as well"
+                )
             return (
                 f"{quoted} may be the shop's own number instead of Alephee's id. "
                 f"If it is Alephee's id, say --column {option_value(numbers[0], names)}; else export the column orderId as well"
@@ -250,9 +281,11 @@ class _Header:
             )
         if others := [name for name, meaning in zip(names, self.meanings, strict=True) if meaning is Meaning.FOREIGN]:
             return f"{', '.join(others)} {_NOT_TO_DELETE_BY}"
+        if len(cells) == 1 and isinstance(several := read_id(cells[0]), NoValue) and "several" in several.why:
+            return several.why
+        if len(cells) == 1 and self.reading.delimiter is None and (why := self.why_not_cells()) is not None:
+            return why
         if any(could_be_id(name) or _like_an_id(name) for name in cells):
-            if len(cells) == 1 and isinstance(several := read_id(cells[0]), NoValue) and "several" in several.why:
-                return several.why
             return "the first row holds an id, not column names. Put a header row on top, with orderId over the ids"
         if len(cells) == 1 and (mark := next((mark for mark in ",;\t|" if mark in cells[0]), None)):
             if self.reading.delimiter is not None:
@@ -260,14 +293,20 @@ class _Header:
             return (
                 f"the cells seem to be separated by {mark!r}. Say --delimiter {'tab' if mark == chr(9) else repr(mark)}"
             )
+        titled = self.lines_above()
         return (
-            f"no column is named orderId (or id). It has: {shown(', '.join(names))}. "
-            f"Name the column of the ids orderId, or say which it is with --column{self.lines_above()}"
+            f"no column is named orderId (or id). It has: {shown(', '.join(filter(None, names)))}{titled}. "
+            + f"If line {self.line} is, name" * bool(titled)
+            + "Name" * (not titled)
+            + " the column of the ids orderId, or say which it is with --column"
         )
 
 
 def several_columns(cells: Sequence[str], found: Sequence[int]) -> str:
     """Why a table without a header is not read unasked, and what to do."""
+    if is_indian_number(cells):
+        number = ",".join(map(bare, cells))
+        return f"{number} may be one number, grouped as in India: export without thousands separators; if not, say --column N"
     those = " and ".join(f"'{shown(bare(cells[at]))}' (column {at + 1})" for at in found[:2])
     return (
         f"there is no header, and more than one column could hold the ids: {those}. Say which with --column N, or put a "
@@ -294,10 +333,14 @@ _NOT_TO_DELETE_BY = (
 )
 
 
+_NUMBERED = re.compile(r"(?:[._ -]?[0-9]{1,2}|_[xy]|[ _]?\([0-9]{1,2}\))$")
+
+
 def _was_id(text: str) -> bool:
     return isinstance(read_id(text), Id) or _DAMAGED.fullmatch(text.strip(_AROUND)) is not None
 
 
+_MARKETPLACE = re.compile(r"2000[0-9]{12}")
 _MANY_DIGITS = re.compile(
     r"[0-9]{4}"
 )  # a damaged id, perhaps: no name of a column that somebody only gave the number of

@@ -17,7 +17,7 @@ from bulkdelete.intake.container import Contents, Kind, kind_of
 from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialect
 from bulkdelete.intake.encoding import find_encoding
 from bulkdelete.intake.ending import Beginning, Ending, Held
-from bulkdelete.intake.header import TOP_ROWS, find_columns, find_header, names_order
+from bulkdelete.intake.header import TOP_ROWS, find_columns, find_header, is_lone_number, names_order
 from bulkdelete.intake.own import refuse_own
 from bulkdelete.intake.reading import UNASKED, Reading
 from bulkdelete.intake.row_parser import RowParser
@@ -152,7 +152,7 @@ class Source:
         refuse_own(file, header.cells)
         if sheet is not None and reading.column is None:
             sheet.check_header(file, header.line, header.cells)
-        below = [(row.line, sum(map(bool, map(bare, row.cells)))) for row in top[1:]]
+        below = [(row.line, row.cells) for row in top[1:]]
         columns = find_columns(file, header.line, header.cells, reading, below)
         speaking = Speaking(file, header.cells, columns, account_id)
         marks, swallowed_why = ((self.delimiter,), OPEN_QUOTE) if sheet is None else (CANDIDATES, SWALLOWED)
@@ -191,6 +191,11 @@ class Source:
     def _below_titles(self, file: str, top: list[Row], account_id: int | None) -> list[Row]:
         """The header and what is below it. Raises InputRefused where it cannot be told for certain."""
         at = find_header([row.cells for row in top], self.reading)
+        if at == 0 and is_lone_number(top[0].cells) and any(names_order(row.cells, self.reading) for row in top[1:]):
+            raise InputRefused(
+                f"{file}:{top[0].line}: a number alone above the header: a title? If so, take the line out; if it is an order, put it "
+                "below the header"
+            )
         headers = (n for n, row in enumerate(top) if names_order(row.cells, self.reading))
         for row in top[: next(headers, 0) if at is None else at]:
             _refuse_what_it_says(file, row, account_id)

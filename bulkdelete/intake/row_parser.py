@@ -27,6 +27,7 @@ from bulkdelete.intake.cells import (
     shown,
 )
 from bulkdelete.intake.header import Columns, ignoring, several_columns
+from bulkdelete.intake.layouts import is_indian_number
 from bulkdelete.intake.names import fold, is_name
 from bulkdelete.intake.speaking import Speaking
 from bulkdelete.intake.table import Row, swallowed
@@ -179,6 +180,8 @@ class RowParser:
         joined = mark.join(cells).strip()
         if columns.width == 1 and len(self.marks) == 1 and isinstance(read_id(joined, self.thousands), Id):
             return f"{why}: if {joined} is one number, say --delimiter {_OTHER_MARK[mark]}; if not, correct the row"
+        if columns.width == 1 and is_indian_number(cells):
+            return f"{why}: if {joined} is one number, export without thousands separators; if not, correct the row"
         if columns.width == 1 and all(map(could_be_id, filter(bare, cells))):
             return f"{why}: put each id on a line of its own" + "".join(
                 f"; if {joined} is one number, say --delimiter {_OTHER_MARK[mark]} --thousands {mark}"

@@ -54,10 +54,10 @@ def headed(name: str) -> Edit:
 
 def command_of(message: str) -> Edit:
     """The command that a message shows, run by a shell."""
-    command = re.search(r"\((sed .*) does\)", message)
+    command = re.search(r"\((sed .*) does\)|((?:sed|awk) '.*') FILE", message)
     assert command
     return lambda content: (
-        subprocess.run(["sh", "-c", command[1]], input=content, capture_output=True, check=True).stdout
+        subprocess.run(["sh", "-c", command[1] or command[2]], input=content, capture_output=True, check=True).stdout
     )
 
 
@@ -128,6 +128,28 @@ SUGGESTIONS = (
     Suggestion("a;b,c\n1;2,3\n", "Say which with --delimiter", [3], options={"delimiter": ",", "column": "c"}),
     Suggestion("Id;x\n5;a\n", "Leave --delimiter out", [5], options={"delimiter": None}, before={"delimiter": "tab"}),
     Suggestion("sep=;\nId,x\n5,a\n", "Say --delimiter ','", [5], options={"delimiter": ","}),
+    Suggestion("900001 12 x\n900002 13 y\n", "keep these: awk", [900001, 900002]),
+    Suggestion("N  ORDERID  TOTAL\n1  900001   12\n", "keep these: awk", [900001]),
+    Suggestion("      1 900001\n      2 900002\n", "keep these: awk", [900001, 900002]),
+    Suggestion("1. 900001\n2. 900002\n", "keep these: awk", [900001, 900002]),
+    Suggestion("- 900001\n- 900002\n", "keep these: awk", [900001, 900002]),
+    Suggestion("id: 900001\nid: 900002\n", "Keep the ids alone", [900001, 900002]),
+    Suggestion("orderId=900001\norderId=900002\n", "Keep the ids alone", [900001, 900002]),
+    Suggestion("900001 12 x\n", "Save the table as CSV", [900001], replaced("900001 12 x", "Id,n,m\n900001,12,x")),
+    *(Suggestion(f"Id{mark}n\n900001{mark}x\n", f"Say --delimiter '{mark}'", [900001], options={"delimiter": mark}) for mark in "^~:#!"),
+    Suggestion("Id\n12,34,567\n", "without thousands separators", [1234567], replaced(",", "")),
+    Suggestion("12,34,567\n", "without thousands separators", [1234567], replaced(",", "")),
+    Suggestion("12,34,567\n", "say --column N", [567], options={"column": "3"}),
+    Suggestion("orderId,orderId.1\n5,6\n", "--column NAME or --column N", [6], options={"column": "orderId.1"}),
+    Suggestion("Id_x,Id\n5,6\n", "--column NAME or --column N", [6], options={"column": "Id"}),
+    Suggestion("Id_x,Id_y\n5,6\n", "say which it is with --column", [6], options={"column": "Id_y"}),
+    Suggestion("+----+---+\n| Id | n |\n+----+---+\n| 51 | x |\n+----+---+\n", "put a comma between the cells", [51],
+               lambda content: b"".join(line.strip(b"| \n").replace(b"|", b",") + b"\n"
+                                        for line in content.splitlines() if line[:1] != b"+")),
+    Suggestion("2024\nId,x\n5,a\n", "take the line out", [5], without_lines(1, 1)),
+    Suggestion("2024\nId\n5\n", "put it below the header", [2024, 5], replaced("2024\nId", "Id\n2024")),
+    Suggestion("# de venta,x\n2000008123456789,6\n", "Export the column orderId", [6], replaced("x", "orderId")),
+    Suggestion("Ventas,,\nn,Total,x\n5,6,7\n", "If line 2 is the header, take line 1 out", [6], without_lines(1, 1), {"column": "Total"}),
     Suggestion("Id\n007\n", "without the zeros", [7], replaced("007", "7")),
     Suggestion("Id\n0\n5\n", "take the row out", [5], without_lines(2, 2)),
     Suggestion("Id,x\n,a\n5,\n", "Fill in the id", [4, 5], replaced(",a", "4,a")),
@@ -174,7 +196,7 @@ def test_invariant_46_a_suggestion_works_when_it_is_followed(one: Suggestion, tm
     content = one.content.encode() if isinstance(one.content, str) else one.content
     message = message_of(attempt(tmp_path, content, one.before))
     assert one.says in message
-    edit = command_of(message) if "(sed " in message else one.edit
+    edit = command_of(message) if "(sed " in message or " FILE > " in message else one.edit
     followed = attempt(tmp_path, edit(content) if edit else content, one.before | one.options)
     assert isinstance(followed, Told), followed
     assert message_of(followed) == "" or one.ids == []

@@ -272,3 +272,47 @@ def test_the_lines_left_out_are_shown_cut_and_escaped(tmp_path: Path) -> None:
     [(notice, count)] = tell(tmp_path, above + "orderId;x\n700001;y\n").source.told
     assert count == 4
     assert notice == f"lines above the header left out: 'a\\x1b[31m', '{'b' * 59}…', 'c', …"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id cliente\n700001\n700002\n",
+        "id:cliente\n700001\n700002\n",
+        "Fecha de pedido\n700001\n",
+        "pedido: 700001\npedido: 700002\n",
+        "1 700 001\n1 700 002\n",
+    ],
+)
+def test_one_column_whose_name_has_several_words(text: str, tmp_path: Path) -> None:
+    """No advice takes the numbers below for orders."""
+    why = refusal(tmp_path, text)
+    assert "awk" not in why
+    assert "--delimiter" not in why
+    assert "sed" not in why
+
+
+@pytest.mark.parametrize(
+    "text", ["2024\norderId,x\n700001,a\n700002,b\n", "2024\n\nVentas,\norderId,x\n700001,a\n", "2024\norderId\n5\n"]
+)
+def test_a_number_alone_above_a_header(text: str, tmp_path: Path) -> None:
+    """A year for a title is no order, nor are the rows below it shifted."""
+    assert "a number alone above the header" in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "names", ["orderId,orderId.1", "Id,Id_1", "Id_x,Id", "orderId,orderId (2)", "order id,Order ID 2"]
+)
+def test_a_name_that_was_there_twice(names: str, tmp_path: Path) -> None:
+    """Programs number the second one: two candidates, unless one of them is to be ignored."""
+    text = f"{names}\n700001,700002\n"
+    assert "could each be the order id" in refusal(tmp_path, text)
+    assert tell(tmp_path, text, column="2").ids == [700002]
+    if not names.startswith("Id_x"):
+        assert tell(tmp_path, text, ignored=("2",)).ids == [700001]
+
+
+@pytest.mark.parametrize("text", ["[700001, 700002]", '[\n"700001"\n]', "[ 700001 ]", '[{"id": 1}]'])
+def test_a_json_array(text: str, tmp_path: Path) -> None:
+    """Of numbers, texts or objects."""
+    assert "is JSON" in refusal(tmp_path, text)
