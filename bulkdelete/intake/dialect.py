@@ -51,7 +51,8 @@ def find_dialect(head: str, reading: Reading, name: str) -> Dialect:
         if below and len(top[below[0]][0]) == 1 and all(len(row) == 1 for mark in below for row in top[mark]):
             return Dialect(",")  # a title over one column
         if below:
-            return Dialect(_only(below, name))
+            parting = [mark for mark in below if any(len(row) > 1 for row in top[mark])]
+            return Dialect(_only(parting, name))
     if not used:
         _check_quoted_lines(first[","], reading, name)
         return Dialect(_below_a_title(top, reading) or ",")

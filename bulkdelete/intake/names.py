@@ -105,14 +105,20 @@ def meaning_of(name: str) -> Meaning:
         and (found := meaning_of(without)) in (Meaning.ACCOUNT, Meaning.PERHAPS_ACCOUNT)
     ):
         return found
+    weak = Meaning.OTHER
     for cased in (plain, plain.lower()):  # aCcOuNt has capitals, but no words that begin with them
         words = [part for word in _WORD.findall(cased) for part in _parts(word.lower())]
-        if (found := _meaning(words)) is not Meaning.OTHER:
+        if (found := _meaning(words)) is Meaning.SOME_STOCK:
+            weak = found
+        elif found is not Meaning.OTHER:
             return found
     folded = fold(name)
-    glued = _glued(folded, first=True) if len(folded) <= _LONGEST_WORD else ()  # a blank inside a word: acc ountId
+    letters = "".join(filter(str.isalnum, folded))  # a blank or a mark inside a word: acc ountId, re|vertStock
+    glued = _glued(letters, first=True) if len(letters) <= _LONGEST_WORD else ()
     if glued and _OF.isdisjoint(glued) and (found := _meaning(list(glued))) is not Meaning.OTHER:
         return found
+    if weak is not Meaning.OTHER:
+        return weak
     return Meaning.FOREIGN if folded.startswith(_OTHERS) or "extern" in folded else Meaning.OTHER
 
 

@@ -33,6 +33,7 @@ NAMES = {
         "revertStock", "REVERT_STOCK", "revert_stock", "revertStock?", "¿Revertir stock?", "Devolver stock", "Devolver estoque",
         "stockRevert", "reverter estoque", "Reponer inventario", "restock", "Return to stock", "devolver el stock", "returnstock",
         "devolverestoque", "Devolver stock (sí/no)", "Revert Stock Y/N", "restituir stock", 'devolver stoc"k',
+        "re|vert_stock", "rev ert stock", "RE;VERT STOCK",
     ),
     Meaning.PERHAPS_STOCK: (
         "stock devuelto", "Stock returned", "devolución de stock", "Reposición de inventario", "no devolver stock", "stockdevuelto",

@@ -316,3 +316,16 @@ def test_a_name_that_was_there_twice(names: str, tmp_path: Path) -> None:
 def test_a_json_array(text: str, tmp_path: Path) -> None:
     """Of numbers, texts or objects."""
     assert "is JSON" in refusal(tmp_path, text)
+
+
+def test_a_title_over_cells_between_pipes(tmp_path: Path) -> None:
+    """A delimiter that is nowhere in the file is no candidate."""
+    assert tell(tmp_path, "Ventas\n| orderId |\n| 700001 |\n").ids == [700001]
+
+
+@pytest.mark.parametrize("line", ["+----+", "+====+====+", "┌────┐", "╔══╦══╗"])
+def test_a_table_that_is_drawn(line: str, tmp_path: Path) -> None:
+    """A box of mysql or duckdb, of one column or more: how to have it as CSV."""
+    why = refusal(tmp_path, f"{line}\n| id |\n{line}\n| 51 |\n{line}\n")
+    assert "mysql -B" in why
+    assert "--delimiter" not in why

@@ -250,3 +250,34 @@ def test_invariant_46_a_suggestion_about_a_workbook_works(one: Suggestion, tmp_p
     assert isinstance(followed, Told), followed
     assert message_of(followed) == ""
     assert followed.ids == one.ids
+
+
+SALES: tuple[list[Any], ...] = (
+    ["Ventas"],
+    ["Estado de tus ventas al 30 de septiembre de 2024"],
+    ["Ventas", None, "Publicaciones"],
+    ["# de venta", "Fecha de venta", "SKU"],
+    ["2000008123456789", "1 de septiembre", "P1"],
+    ["2000008123456790", "2 de septiembre", "P2"],
+)
+
+
+def test_invariant_46_a_marketplaces_report_leads_to_its_orders(tmp_path: Path) -> None:
+    """Its lines on top, then its own numbers, then the column that is asked for: no message comes twice, and no sale is an order."""
+    content = sheet(*SALES)
+    first = attempt(tmp_path, content, {})
+    assert isinstance(first, str)
+    assert "take lines 1-3 out" in first
+    content = edited(lambda page: page.delete_rows(1, 3))(content)
+    second = attempt(tmp_path, content, {})
+    assert isinstance(second, str)
+    assert "a marketplace's own numbers" in second
+    assert "--column" not in second
+
+    def with_ids(page: Any) -> None:
+        for row, value in enumerate(["orderId", 700001, 700002], 1):
+            page.cell(row, 4).value = value
+
+    last = attempt(tmp_path, edited(with_ids)(content), {})
+    assert isinstance(last, Told), last
+    assert last.ids == [700001, 700002]

@@ -147,11 +147,23 @@ PLANTED = (
     ),
     _planted(
         "cut id accepted", "reader", {45}, 60,
-        Edit("intake/reader.py", "cut=row is of_held and unended()", "cut=False"),
+        Edit("intake/reader.py", "cut=row is last[-1].row and unended()", "cut=False"),
     ),
     _planted(
         "sum accepted", "reader", {45}, 30,
-        Edit("intake/ending.py", "if last == self.sum:", "if last == -1:"),
+        Edit("intake/ending.py", "if order_id in sums:", "if order_id in ():"),
+    ),
+    _planted(
+        "subtotal accepted", "reader", {45}, 20,
+        Edit("intake/row_parser.py", "self.totals.could_be(order_id) and", "order_id < 0 and"),
+    ),
+    _planted(
+        "half an id on top accepted", "reader", {45}, 20,
+        Edit("intake/ending.py", "if self.below < _CUT_ABOVE:", "if self.below >= 0:"),
+    ),
+    _planted(
+        "account above the header dropped", "reader", {45}, 20,
+        Edit("intake/titles.py", "and _names_account(text[: number.start()])", "and not text"),
     ),
     _planted(
         "leading zeros accepted", "reader", {28, 45}, 20,
