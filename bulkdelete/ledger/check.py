@@ -91,8 +91,7 @@ def ended(db: sqlite3.Connection) -> bool:
 
 def cut(db: sqlite3.Connection, path: Path) -> bool:
     """Whether the file is shorter than it says."""
-    pages, bytes_each = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
-    return path.stat().st_size < int(pages * bytes_each)
+    return path.stat().st_size < connection.pages_bytes(db)
 
 
 def records(db: sqlite3.Connection, path: Path, version: int) -> None:

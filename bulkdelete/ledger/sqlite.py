@@ -4,7 +4,7 @@ Whatever waits in the line when the thread is free goes into one transaction (gr
 an already sent intent in 45 % of simulated power losses. One read-write connection, since SQLite before 3.51.3 can corrupt a
 WAL with two. Nothing here decides: it stores verdicts, and refuses what breaks the laws of ledger/__init__.py.
 
-After each commit, before anybody is told of it, the files' names are compared with what was opened (watch.py).
+Around each commit, before anybody is told of it, the files are compared with what was opened (watch.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -39,7 +39,7 @@ from bulkdelete.ledger import (
     watch,
 )
 from bulkdelete.ledger.connection import refusal
-from bulkdelete.ledger.reading import committed_counts
+from bulkdelete.ledger.reading import committed_counts, reader
 from bulkdelete.ledger.schema import VERSION
 from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Order, Reject, Stop, Task, Verdict
 
@@ -51,6 +51,9 @@ Operation = Callable[[sqlite3.Connection], T]
 _READER_WAIT_MS = 200  # a clean end waits so long for a reader to go, three times; an export may read for minutes
 _OPCODES = 10_000  # of SQLite's virtual machine, some tenths of a millisecond: so often a check asks whether it is still wanted
 _BUSY_MS = 1_000  # in a run: so often it asks whether to wait on for somebody else's lock
+_FOLDED_BYTES = (
+    4 * 2**20
+)  # a write-ahead log of that size is written into the file, as often as SQLite itself would do it
 _WAL_BYTES = 256 * 2**20  # a write-ahead log of that size is told, and again whenever it has doubled
 
 
@@ -159,15 +162,28 @@ class SqliteLedger:
         db = self.db
         connection.pragma(db, "journal_mode", "wal")
         connection.pragma(db, "synchronous", "full", 2)
+        connection.pragma(db, "journal_size_limit", "0", 0)
+        connection.pragma(db, "wal_autocheckpoint", "0", 0)
         with rows.Transaction(db):
             rows.lost(db, self._now_ms())
+        connection.warm(db)
         self._watch = watch.Watch(self.path)
 
-    def _same(self) -> None:
-        """Raise LedgerReplaced if a name is no longer the file that was opened; what the connection holds is saved then."""
-        if self._watch is not None and (what := self._watch.difference()) is not None:
+    def _look(self, *, wrote: bool = False, failed: bool = False) -> str | None:
+        return None if self._watch is None else self._watch.difference(wrote=wrote, failed=failed)
+
+    def _same(self, what: str | None) -> None:
+        """Raise LedgerReplaced if this became of a file that was opened; what the connection holds is saved then."""
+        if what is not None:
             self.broken = watch.replaced(self.db, self.path, what)
             raise self.broken
+
+    def _fold(self) -> None:
+        """Write a log that has grown into the file. SQLite itself would do it within a commit, before anybody has looked."""
+        if self._watch is not None and self._watch.log_bytes >= _FOLDED_BYTES:
+            with suppress(sqlite3.Error):
+                self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._watch.folded()
 
     def _born(self) -> None:
         """Give the new ledger its name, now that a selection is confirmed. In the ledger's thread."""
@@ -204,8 +220,7 @@ class SqliteLedger:
         if self._db is not None:
             if self._watch is not None and self.broken is None:
                 try:
-                    self._same()
-                    self._rest(self._db)
+                    self._last_look(self._db, self._watch)
                 except LedgerReplaced as error:
                     replaced = error
             with suppress(sqlite3.Error):
@@ -224,6 +239,37 @@ class SqliteLedger:
             self._lock.release()
             self._lock = None
         return replaced
+
+    def _last_look(self, db: sqlite3.Connection, files: watch.Watch) -> None:
+        """Leave one whole file. Raises LedgerReplaced if it is not what was opened, or not all of it."""
+        what = None
+        with suppress(sqlite3.Error):
+            files.begins(db)
+            what = files.difference()
+            if what is None and files.in_question:
+                with rows.Transaction(db):
+                    version = db.execute("PRAGMA user_version").fetchone()[0]
+                    db.execute(f"PRAGMA user_version = {version}")
+                what = files.difference(wrote=True)
+            if what is None and files.by_others:
+                what = self._overwritten(db)
+        self._same(what)
+        held = connection.pages_bytes(db)
+        self._rest(db)
+        if not self.remains and (found := self.path.lstat().st_size) != held:
+            self._same(f"{self.path}: was truncated (to {found:,} of {held:,} bytes)")
+
+    def _overwritten(self, known: sqlite3.Connection) -> str | None:
+        """Read the whole file, past what this connection remembers of it, since somebody else has written into it: a database tool,
+        by SQLite's rules, or a copy that was written over it in place, which may be whole and older."""
+        try:
+            with closing(reader(self.path)) as db:
+                check.whole(db, self.path, check.schema(db, self.path))
+                if rows.kept_counts(db) == rows.kept_counts(known) and _last_run(db) == _last_run(known):
+                    return None
+        except (LedgerRefused, LedgerBroken, sqlite3.Error):
+            pass
+        return f"{self.path}: was overwritten in place"
 
     def _rest(self, db: sqlite3.Connection) -> None:
         """Fold the write-ahead log into the file. SQLite raises, or answers "wal", while a reader is there; it may go in a moment."""
@@ -304,18 +350,30 @@ class SqliteLedger:
                     ) from None
 
     def _committed(self, batch: tuple[_Waiting, ...]) -> list[Any]:
-        with rows.Transaction(self.db):
-            results = [waiting.operation(self.db) for waiting in batch]
-        self._same()
+        db = self.db
+        changes, what = db.total_changes, None
+        try:
+            with rows.Transaction(db):
+                if self._watch is not None:
+                    self._watch.begins(db)
+                results = [waiting.operation(db) for waiting in batch]
+                what = self._look()  # it is committed all the same: what is rolled back could not be saved
+        except rows.LockedOut:
+            raise
+        except (sqlite3.Error, LedgerBroken):
+            self._same(what or self._look(failed=True))
+            raise
+        self._same(what or self._look(wrote=db.total_changes != changes))
+        self._fold()
         return results
 
     def _tell(self) -> None:
         """What the last look at the files showed."""
         if (hooks := self._hooks) is None or (watch := self._watch) is None:
             return
-        if watch.wal_bytes >= self._told_bytes:
-            self._told_bytes = 2 * watch.wal_bytes
-            hooks.grows(watch.wal_bytes)
+        if watch.log_bytes >= self._told_bytes:
+            self._told_bytes = 2 * watch.log_bytes
+            hooks.grows(watch.log_bytes)
         if watch.free_bytes is not None and watch.free_bytes < hooks.free_disk_bytes:
             hooks.low(watch.free_bytes)
 
@@ -401,6 +459,10 @@ class SqliteLedger:
         await self._do(lambda db: db.execute(update, row).rowcount)
 
 
+def _last_run(db: sqlite3.Connection) -> object:
+    return db.execute("SELECT max(run_id) FROM runs").fetchone()
+
+
 def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
     for waiting in batch:
         if waiting.result is not None and not waiting.result.done():
@@ -464,11 +526,13 @@ class _SqliteStaging:
 
     async def confirm(self) -> None:
         def confirm(db: sqlite3.Connection) -> None:
+            what = self._ledger._look()
             self._scratch.confirm(db, self._ledger._now_ms())
             try:
                 self._scratch.detach(db)
                 self._ledger._born()
-                self._ledger._same()
+                self._ledger._same(what or self._ledger._look(wrote=True))
+                self._ledger._fold()
             except OSError as error:  # the ledger's name may not outlive a power cut, for one: nothing may be sent
                 raise refusal(self._ledger.path, error) from None
 

@@ -1,7 +1,8 @@
 """Whether a ledger's names are still the files that were opened, and what is saved if they are not.
 
 It asks for names and never opens them: closing any descriptor of the ledger in this process would drop SQLite's locks. What another
-program removed or replaced is noticed after each commit, before anybody is told of it: such a commit is lost to everybody else.
+program removed, replaced or truncated is noticed around each commit, before anybody is told of it: such a commit is lost to
+everybody else.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 
-from bulkdelete.errors import LedgerReplaced
-from bulkdelete.ledger import place
+from bulkdelete.errors import LedgerBroken, LedgerRefused, LedgerReplaced
+from bulkdelete.ledger import check, connection, place
 
 __all__ = ["Watch", "replaced"]
 
@@ -24,16 +25,37 @@ _WATCHED = ("", "-wal", "-shm", ".lock")
 
 
 class Watch:
-    """The files of one open ledger, by device and inode. `wal_bytes` and `free_bytes`: at the last look."""
+    """The files of one open ledger: by device and inode, and by the bytes that must be in them. `log_bytes` and `free_bytes`: at the
+    last look.
+
+    The connection keeps the log as long as its last frame (`journal_size_limit = 0`), so a log is shorter than at the last look only
+    if it was begun anew, which happens when all of it is in the file, or if it was truncated. A commit shows which: it goes to the
+    log's beginning, or to where the log had ended.
+    """
 
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
+        self._log = place.side(ledger, "-wal")
         self._known = {path: place.identity(path) for path in (place.side(ledger, suffix) for suffix in _WATCHED)}
-        self.wal_bytes = 0
+        self._bytes = self._held_bytes = ledger.lstat().st_size
+        self._written_ns = ledger.lstat().st_mtime_ns
+        self._log_is_shorter = False
+        self.log_bytes = self._log.lstat().st_size
         self.free_bytes: int | None = None
+        self.by_others = False
 
-    def difference(self) -> str | None:
-        """What became of a file that is no longer the one that was opened; None if all are."""
+    def begins(self, db: sqlite3.Connection) -> None:
+        """Note what the file holds by its own count, now that nobody else can write: a VACUUM may have made it smaller."""
+        self._held_bytes = connection.pages_bytes(db)
+
+    def folded(self) -> None:
+        """The connection has written the log into the file, so that its time of writing is another."""
+        with suppress(OSError):
+            self._written_ns = self._ledger.lstat().st_mtime_ns
+
+    def difference(self, *, wrote: bool = False, failed: bool = False) -> str | None:
+        """What became of a file that is no longer the one that was opened; None if all are. `wrote`: there was a commit since the
+        last look. `failed`: SQLite could not read it."""
         for path, known in self._known.items():
             try:
                 found = path.lstat()
@@ -43,11 +65,36 @@ class Watch:
                 return f"{path}: cannot be looked at any more ({error.strerror})"
             if (found.st_dev, found.st_ino) != known:
                 return f"{path}: was replaced by another file"
-            if path.name.endswith("-wal"):
-                self.wal_bytes = found.st_size
+            if path == self._log and self._log_truncated(found.st_size, wrote=wrote, failed=failed):
+                return f"{path}: was truncated (it had {self.log_bytes:,} bytes)"
+            if path == self._ledger:
+                if found.st_size < min(self._bytes, self._held_bytes):
+                    return f"{path}: was truncated (to {found.st_size:,} of {self._bytes:,} bytes)"
+                self._bytes = found.st_size
+                self.by_others |= found.st_mtime_ns != self._written_ns
+                self._written_ns = found.st_mtime_ns
         with suppress(OSError):
             self.free_bytes = shutil.disk_usage(self._ledger.parent).free
         return None
+
+    def _log_truncated(self, size: int, *, wrote: bool, failed: bool) -> bool:
+        shorter = self._log_is_shorter or size < self.log_bytes
+        if failed:
+            return shorter
+        if not wrote:
+            self._log_is_shorter = shorter
+            if not shorter:
+                self.log_bytes = size
+            return False
+        if (size >= self.log_bytes) if self._log_is_shorter else not size:
+            return True
+        self.log_bytes, self._log_is_shorter = size, False
+        return False
+
+    @property
+    def in_question(self) -> bool:
+        """Whether only a commit can show what became of the log."""
+        return self._log_is_shorter
 
     def tidy(self) -> None:
         """Take the log of a ledger away that is no longer at its name: SQLite would play it into whatever file is there now. To be
@@ -67,7 +114,7 @@ def replaced(db: sqlite3.Connection, ledger: Path, what: str) -> LedgerReplaced:
     for folder in (ledger.parent, Path(tempfile.gettempdir())):  # the first may be gone, too
         try:
             copy = _saved(db, folder, ledger)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, LedgerBroken) as error:
             why.append(f"{folder}: {getattr(error, 'strerror', None) or error}")
             continue
         return LedgerReplaced(
@@ -101,7 +148,15 @@ def _saved(db: sqlite3.Connection, folder: Path, ledger: Path) -> Path:
 
 
 def _back_up(db: sqlite3.Connection, copy: Path) -> None:
+    """All of it, or an error: SQLite reads blank pages where a file was truncated."""
     with closing(sqlite3.connect(f"{copy.as_uri()}?mode=rw", uri=True, isolation_level=None)) as other:
         db.backup(other)
         other.execute("PRAGMA journal_mode = DELETE").fetchone()
+        connection.prepare(other)
+        try:
+            if not (version := check.schema(other, copy)):
+                raise LedgerBroken("nothing of it is left")
+            check.whole(other, copy, version)
+        except LedgerRefused:
+            raise LedgerBroken("parts of it are gone") from None
     place.sync_folder(copy.parent)

@@ -272,8 +272,19 @@ PLANTED = (
     ),
     _planted(
         "a commit that nobody checks", "outside", {34}, 1,
-        Edit("ledger/sqlite.py", "for waiting in batch]\n        self._same()\n", "for waiting in batch]\n"),
+        Edit("ledger/sqlite.py", "        self._same(what or self._look(wrote=db.total_changes != changes))\n", ""),
+        Edit("ledger/sqlite.py", "                what = self._look()  #", "                #"),
         only=("ledger removed",),
+    ),
+    _planted(
+        "a truncated ledger is taken for whole", "outside", {34}, 1,
+        Edit("ledger/watch.py", "if found.st_size < min(self._bytes, self._held_bytes):", "if found.st_size < 0:"),
+        only=("ledger truncated",),
+    ),
+    _planted(
+        "a truncated log is taken for whole", "outside", {34}, 1,
+        Edit("ledger/watch.py", "if path == self._log and self", "if False and self"),
+        only=("write-ahead log truncated",),
     ),
     _planted(
         "a lock of the name alone", "outside", {12}, 1,

@@ -1,4 +1,4 @@
-"""Events that befall the ledger's files while a run works: removed, replaced, linked, as sync clients, restores and clean-ups do it."""
+"""What befalls the ledger's files while a run works: removed, replaced, truncated, linked, as sync clients and restores do it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def _while_held(act: Callable[[Scene], object]) -> Callable[[Scene], bool]:
 
 def _remove(suffix: str) -> Callable[[Scene], None]:
     return lambda scene: scene.file(suffix).unlink()
+
+
+def _truncate(suffix: str) -> Callable[[Scene], None]:
+    """In place, as a client does it that writes into the file it finds."""
+    return lambda scene: os.truncate(scene.file(suffix), scene.rng.choice((0, scene.file(suffix).stat().st_size // 2)))
 
 
 def _older_copy(scene: Scene) -> bool:
@@ -96,7 +101,7 @@ def _saved(scene: Scene) -> None:
     if scene.server.arrived != scene.arrived:
         raise Broken(INVARIANT, f"{scene.server.arrived - scene.arrived} requests after the ledger was gone")
     found = _RESUME.findall(text)
-    if not found or ("was removed" not in text and "was replaced" not in text):
+    if not found or not any(f"was {what}" in text for what in ("removed", "replaced", "truncated")):
         raise Broken(INVARIANT, f"nothing says what became of the ledger: {text[-500:]}")
     saved = Path(found[-1])
     if saved == scene.ledger or saved.parent != scene.folder or not saved.is_file():
@@ -128,6 +133,8 @@ EVENTS = {
     "another file renamed over the ledger": _gone(_while_held(_renamed_over)),
     "write-ahead log removed": _gone(_while_held(_remove("-wal"))),
     "write-ahead log replaced": _gone(_while_held(_other_log)),
+    "ledger truncated": _gone(_while_held(_truncate(""))),
+    "write-ahead log truncated": _gone(_while_held(_truncate("-wal"))),
     "lock file removed": _gone(_while_held(_no_lock_and_a_second_run)),
     "ledger hard-linked": Event(INVARIANT, _while_held(_linked), frozenset({0}), _unlinked),
 }
