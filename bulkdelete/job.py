@@ -161,8 +161,7 @@ async def _opened(settings: Settings, exits: AsyncExitStack) -> SqliteLedger:
 
 
 def _warnings(ledger: SqliteLedger) -> tuple[str, ...]:
-    warning = place.open_to_all(ledger.path)
-    return () if warning is None else (warning,)
+    return tuple(warning for warning in (place.open_to_all(ledger.path), ledger.lacking) if warning is not None)
 
 
 def check(proposal: Proposal) -> None:

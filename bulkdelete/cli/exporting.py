@@ -11,7 +11,7 @@ from bulkdelete.cli.streams import say
 from bulkdelete.errors import UsageError
 from bulkdelete.intake.cells import escaped
 from bulkdelete.model import State
-from bulkdelete.report.export import Format, export
+from bulkdelete.report.export import Format, export, missing_log
 from bulkdelete.words import counted
 
 __all__ = ["export_ledger"]
@@ -20,6 +20,8 @@ __all__ = ["export_ledger"]
 def export_ledger(ledger: Path, form: Format, outcomes: frozenset[State], output: Path | None, overwrite: bool) -> None:
     """The command `export`. `output` None or `-` is stdout. Raises UsageError, LedgerRefused."""
     ledger = given_ledger(ledger)
+    if (warning := missing_log(ledger)) is not None:
+        say(f"warning: {escaped(warning)}")
     if output is None or str(output) == "-":
         try:
             export(ledger, sys.stdout, form, outcomes)

@@ -38,6 +38,7 @@ __all__ = [
     "header",
     "identity",
     "is_locked",
+    "log_is_missing",
     "open_to_all",
     "real",
     "scratch_names",
@@ -205,6 +206,19 @@ def header(ledger: Path) -> Header | None:
             f"{ledger}: written by a newer bulkdelete (format {version}, this one reads up to {VERSION}). Update it"
         )
     return Header(version, wal=_WAL in head[18:20])
+
+
+def log_is_missing(ledger: Path) -> bool:
+    """Whether the file says that a write-ahead log belongs to it, and none lies beside it, or an empty one."""
+    head = header(ledger)
+    if head is None or not head.wal:
+        return False
+    try:
+        return not side(real(ledger), "-wal").stat().st_size
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def check_file(ledger: Path) -> bool:

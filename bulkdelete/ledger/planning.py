@@ -96,5 +96,5 @@ def _attach(db: sqlite3.Connection, path: Path, host: str) -> None:
     version = check.schema(db, path, "ledger")
     known = check.host_of(db, version, "ledger")
     if not connection.same_server(known, host, version):
-        raise LedgerRefused(f"{path}: this ledger is of {known or 'no host'}, not of {host}. Use another ledger")
+        raise connection.other_server(path, known, host)
     db.execute(_ORDERS)

@@ -10,7 +10,14 @@ from bulkdelete.errors import LedgerBroken, LedgerRefused
 from bulkdelete.ledger import check, connection, place, rows
 from bulkdelete.model import Counts
 
-__all__ = ["UNREADABLE", "committed_counts", "connect_read_only"]
+__all__ = ["LACKING", "UNREADABLE", "committed_counts", "connect_read_only", "lacking", "reader"]
+
+LACKING = (
+    "{path}: its last run did not end, and the write-ahead log of that run is not beside it. If this is a copy of a ledger that was in"
+    " use, what the run did is missing here, and a resume would send its orders again: use the ledger itself, or copy it together with"
+    " {name}-wal. If a database tool has opened this file since the run was killed, nothing is missing"
+)
+"""The warning about a ledger without its log."""
 
 UNREADABLE = (sqlite3.Error, LedgerBroken, ValueError, TypeError, OverflowError)
 """What reading may raise: rows that anybody else wrote may hold anything where we keep numbers."""
@@ -42,6 +49,18 @@ def reader(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def lacking(db: sqlite3.Connection, path: Path) -> str | None:
+    """A warning, if this may be a copy of a ledger in use that was made without its log; None while a run holds it.
+
+    A run that begins is written into the file at once, so that each such copy has a run without an end. So has a ledger whose run was
+    killed, if a database tool has written the log into the file since and removed it, by SQLite's rules: nothing tells the two apart,
+    so this is no reason to refuse it.
+    """
+    if not place.log_is_missing(path) or place.is_locked(place.real(path)) or check.ended(db):
+        return None
+    return LACKING.format(path=path, name=path.name)
 
 
 def _roll_back(path: Path) -> None:

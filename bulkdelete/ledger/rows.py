@@ -16,6 +16,7 @@ from bulkdelete.core.policy import REFUSALS
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import Passing, Retry
 from bulkdelete.ledger.schema import (
+    ATTEMPT_COLUMNS,
     CHECKED_SINCE,
     COUNT_COLUMNS,
     ENDPOINT,
@@ -200,12 +201,13 @@ def _pending(
     states = f"({State.IN_DOUBT.value})" if passing.in_doubt else f"({State.PENDING.value}, {State.FAILED.value})"
     rows = db.execute(
         f"""SELECT {_of("o", ORDER_COLUMNS)}, o.crc, i.path,
-              {_TRIED if passing.in_doubt else "0"} AS tried, o.doubtful AND {_MAY_HAVE_ACTED} AS doubtful
+              {_TRIED if passing.in_doubt else "0"} AS tried, o.doubtful AND {_MAY_HAVE_ACTED} AS doubtful,
+              o.attempts > 0 AND o.attempts IS NOT {_sound_attempts()} AS unsound
             FROM orders o LEFT JOIN inputs i USING (input_id)
             WHERE (o.account_id, o.order_id) > (:account, :order) AND o.account_id <= :last_account
               AND o.selected = 1 AND o.state < 3 AND o.state IN {states}
               AND (NOT :in_doubt OR (tried < :max AND (:doubts = 'resend' OR (:doubts IS NULL AND NOT o.revert_stock))))
-              AND :strange = (o.attempts > 0 AND {_STRANGE})
+              AND (:strange = (o.attempts > 0 AND {_STRANGE}) OR unsound)
             ORDER BY o.account_id, o.order_id LIMIT :n""",
         {
             "run": run_id,
@@ -222,9 +224,16 @@ def _pending(
     return [_task(row) for row in rows]
 
 
+def _sound_attempts() -> str:
+    """How many attempts an order has that are as they were written: what is sent, and when, is decided by them."""
+    return f"(SELECT count(*) {_OF_ORDER} AND a.crc IS crc({_of('a', ATTEMPT_COLUMNS)}))"
+
+
 def _task(row: tuple[Any, ...]) -> Task:
-    *order_row, path, tried, doubtful = row
+    *order_row, path, tried, doubtful, unsound = row
     columns = sound("orders", order_row)
+    if unsound:
+        raise LedgerBroken(f"damaged: an attempt of order {columns[1]} has changed or is gone")
     if path is None:
         raise LedgerBroken(f"damaged: the input of order {columns[1]} is gone")
     order = Order(columns[0], columns[1], bool(columns[2]), Origin(path, columns[8]))

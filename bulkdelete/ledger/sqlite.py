@@ -12,12 +12,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, closing, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -30,25 +29,26 @@ from bulkdelete.ledger import (
     Passing,
     Retry,
     Staging,
-    Tally,
     check,
     connection,
+    ending,
     place,
     rows,
     staging,
     watch,
 )
 from bulkdelete.ledger.connection import refusal
-from bulkdelete.ledger.reading import committed_counts, reader
+from bulkdelete.ledger.proposing import SqliteStaging as _SqliteStaging
+from bulkdelete.ledger.reading import LACKING, committed_counts
 from bulkdelete.ledger.schema import VERSION
-from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Order, Reject, Stop, Task, Verdict
+from bulkdelete.ledger.staging import Scratch
+from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Stop, Task, Verdict
 
 __all__ = ["SqliteLedger"]
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
-_READER_WAIT_MS = 200  # a clean end waits so long for a reader to go, three times; an export may read for minutes
 _OPCODES = 10_000  # of SQLite's virtual machine, some tenths of a millisecond: so often a check asks whether it is still wanted
 _BUSY_MS = 1_000  # in a run: so often it asks whether to wait on for somebody else's lock
 _FOLDED_BYTES = (
@@ -82,6 +82,7 @@ class SqliteLedger:
         self._worker: asyncio.Task[None] | None = None
         self.broken: LedgerBroken | None = None
         self.remains = ""
+        self.lacking: str | None = None
         self._closed = False
         self._given_up = False
         self._run_id = 0
@@ -125,9 +126,12 @@ class SqliteLedger:
                     name.unlink(missing_ok=True)
             place.check_owner(self.path)
             if header is not None:
+                missing = place.log_is_missing(self.path)
                 unclean = header.wal or any(place.side(self.path, suffix).exists() for suffix in ("-wal", "-journal"))
                 self._db = connection.connect(self.path)
                 self._inspect(unclean)
+                if missing and not check.ended(self._db):
+                    self.lacking = LACKING.format(path=self.path, name=self.path.name)
                 self._prepare()
             else:
                 place.check_left_over(self.path)
@@ -150,9 +154,7 @@ class SqliteLedger:
         except LedgerBroken as error:
             raise refusal(self.path, error) from None
         if not connection.same_server(known, self.host, version):
-            raise LedgerRefused(
-                f"{self.path}: this ledger is of {known or 'no host'}, not of {self.host}. Use another ledger"
-            )
+            raise connection.other_server(self.path, known, self.host)
         if unclean:
             db.set_progress_handler(lambda: self._given_up, _OPCODES)
             check.whole(db, self.path, version)
@@ -178,12 +180,14 @@ class SqliteLedger:
             self.broken = watch.replaced(self.db, self.path, what)
             raise self.broken
 
-    def _fold(self) -> None:
+    def _fold(self, *, always: bool = False) -> None:
         """Write a log that has grown into the file. SQLite itself would do it within a commit, before anybody has looked."""
-        if self._watch is not None and self._watch.log_bytes >= _FOLDED_BYTES:
+        if self._watch is not None and (always or self._watch.log_bytes >= _FOLDED_BYTES):
+            whole = False
             with suppress(sqlite3.Error):
-                self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            self._watch.folded()
+                busy, in_log, folded = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                whole = not busy and in_log == folded
+            self._watch.folded(whole=whole)
 
     def _born(self) -> None:
         """Give the new ledger its name, now that a selection is confirmed. In the ledger's thread."""
@@ -252,41 +256,12 @@ class SqliteLedger:
                     db.execute(f"PRAGMA user_version = {version}")
                 what = files.difference(wrote=True)
             if what is None and files.by_others:
-                what = self._overwritten(db)
+                what = ending.overwritten(db, self.path)
         self._same(what)
         held = connection.pages_bytes(db)
-        self._rest(db)
+        self.remains = ending.rest(db, self.path)
         if not self.remains and (found := self.path.lstat().st_size) != held:
             self._same(f"{self.path}: was truncated (to {found:,} of {held:,} bytes)")
-
-    def _overwritten(self, known: sqlite3.Connection) -> str | None:
-        """Read the whole file, past what this connection remembers of it, since somebody else has written into it: a database tool,
-        by SQLite's rules, or a copy that was written over it in place, which may be whole and older."""
-        try:
-            with closing(reader(self.path)) as db:
-                check.whole(db, self.path, check.schema(db, self.path))
-                if rows.kept_counts(db) == rows.kept_counts(known) and _last_run(db) == _last_run(known):
-                    return None
-        except (LedgerRefused, LedgerBroken, sqlite3.Error):
-            pass
-        return f"{self.path}: was overwritten in place"
-
-    def _rest(self, db: sqlite3.Connection) -> None:
-        """Fold the write-ahead log into the file. SQLite raises, or answers "wal", while a reader is there; it may go in a moment."""
-        with suppress(sqlite3.Error):
-            db.execute(f"PRAGMA busy_timeout = {_READER_WAIT_MS}")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        for _ in range(2):
-            with suppress(sqlite3.Error):
-                if db.execute("PRAGMA journal_mode = DELETE").fetchone()[0] == "delete":
-                    return
-        with suppress(sqlite3.Error):
-            db.execute("PRAGMA busy_timeout = 0")
-        sides = [path.name for path in (place.side(self.path, suffix) for suffix in ("-wal", "-shm")) if path.exists()]
-        self.remains = (
-            f"{self.path}: somebody is reading the ledger, so {' and '.join(sides)} remain beside it. Keep these files together;"
-            " the next run folds them in"
-        )
 
     @property
     def db(self) -> sqlite3.Connection:
@@ -360,8 +335,8 @@ class SqliteLedger:
                 what = self._look()  # it is committed all the same: what is rolled back could not be saved
         except rows.LockedOut:
             raise
-        except (sqlite3.Error, LedgerBroken):
-            self._same(what or self._look(failed=True))
+        except (sqlite3.Error, LedgerBroken) as error:
+            self._same(what or self._look(failed=isinstance(error, sqlite3.Error)))
             raise
         self._same(what or self._look(wrote=db.total_changes != changes))
         self._fold()
@@ -380,7 +355,19 @@ class SqliteLedger:
     # The protocol.
 
     def staging(self) -> AbstractAsyncContextManager[Staging]:
-        return _SqliteStaging(self)
+        return _SqliteStaging(self.path, self._alone, lambda: self._db, self._confirm)
+
+    def _confirm(self, scratch: Scratch) -> None:
+        """Store a confirmed selection, and give a new ledger its name. In the ledger's thread."""
+        what = self._look()
+        scratch.confirm(self.db, self._now_ms())
+        try:
+            scratch.detach(self.db)
+            self._born()
+            self._same(what or self._look(wrote=True))
+            self._fold()
+        except OSError as error:  # the ledger's name may not outlive a power cut, for one: nothing may be sent
+            raise refusal(self.path, error) from None
 
     async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Facts:
         if not self.existed:
@@ -407,6 +394,7 @@ class SqliteLedger:
         insert = """INSERT INTO runs SELECT run_id, ?1, ?2, ?3, NULL, NULL, crc(run_id, ?1, ?2, ?3, NULL, NULL)
             FROM (SELECT coalesce(max(run_id), 0) + 1 AS run_id FROM runs) RETURNING run_id"""
         self._run_id = await self._do(lambda db: db.execute(insert, row).fetchone()[0])
+        await self._alone(lambda: self._fold(always=True))  # a copy of the file alone shows that a run has begun
 
     async def pending(
         self, passing: Passing, after: tuple[int, int], n: int, accounts: Collection[int] | None = None
@@ -459,81 +447,8 @@ class SqliteLedger:
         await self._do(lambda db: db.execute(update, row).rowcount)
 
 
-def _last_run(db: sqlite3.Connection) -> object:
-    return db.execute("SELECT max(run_id) FROM runs").fetchone()
-
-
 def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
     for waiting in batch:
         if waiting.result is not None and not waiting.result.done():
             waiting.result.set_exception(error)
             waiting.result.exception()  # seen, should its waiter be gone
-
-
-class _SqliteStaging:
-    """Implements `Staging`: the steps of staging.py, in the ledger's thread and on its connection."""
-
-    def __init__(self, ledger: SqliteLedger) -> None:
-        self._ledger = ledger
-        self._scratch = staging.Scratch(place.scratch_names(ledger.path)[0])
-
-    async def _step(self, operation: Operation[T]) -> T:
-        """Run one step. Whoever gives it up ends what SQLite does for it, so that letting go of the ledger need not wait."""
-
-        def step() -> T:
-            try:
-                return operation(self._ledger.db)
-            except sqlite3.Error as error:  # a full disk, for one: nothing is armed
-                raise staging.no_room(self._ledger.path, error) or refusal(self._ledger.path, error) from error
-
-        try:
-            return await self._ledger._alone(step)
-        except asyncio.CancelledError:
-            if (db := self._ledger._db) is not None:
-                db.interrupt()
-            raise
-
-    async def __aenter__(self) -> Self:
-        await self._step(self._scratch.attach)
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        with suppress(sqlite3.Error, OSError):  # what stays of it goes with the connection, or at the next opening
-            await self._ledger._alone(lambda: self._scratch.detach(self._ledger._db))
-
-    async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
-        given_up = threading.Event()
-
-        def wanted() -> Iterator[Order | Reject]:
-            for row in rows:
-                if given_up.is_set():
-                    return
-                yield row
-
-        try:
-            await self._step(lambda db: self._scratch.add(db, input_index, wanted()))
-        finally:
-            given_up.set()
-
-    async def each_reject(self, tallies: tuple[Tally, ...], tell: Callable[[Reject], None]) -> None:
-        await self._step(lambda db: self._scratch.each_reject(db, tallies, tell))
-
-    async def facts(self, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
-        return await self._step(lambda db: self._scratch.facts(db, tallies, doubts))
-
-    async def counts(self) -> Counts:
-        return await self._step(self._scratch.counts)
-
-    async def confirm(self) -> None:
-        def confirm(db: sqlite3.Connection) -> None:
-            what = self._ledger._look()
-            self._scratch.confirm(db, self._ledger._now_ms())
-            try:
-                self._scratch.detach(db)
-                self._ledger._born()
-                self._ledger._same(what or self._ledger._look(wrote=True))
-                self._ledger._fold()
-            except OSError as error:  # the ledger's name may not outlive a power cut, for one: nothing may be sent
-                raise refusal(self._ledger.path, error) from None
-
-        await self._step(confirm)

@@ -48,8 +48,11 @@ class Watch:
         """Note what the file holds by its own count, now that nobody else can write: a VACUUM may have made it smaller."""
         self._held_bytes = connection.pages_bytes(db)
 
-    def folded(self) -> None:
-        """The connection has written the log into the file, so that its time of writing is another."""
+    def folded(self, *, whole: bool) -> None:
+        """The connection has written the log into the file, so that its time of writing is another. `whole`: all of the log, which is
+        needed no more."""
+        if whole:
+            self.log_bytes, self._log_is_shorter = 0, False
         with suppress(OSError):
             self._written_ns = self._ledger.lstat().st_mtime_ns
 

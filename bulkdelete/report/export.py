@@ -24,13 +24,13 @@ from typing import TextIO
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import place
 from bulkdelete.ledger.connection import refusal
-from bulkdelete.ledger.reading import UNREADABLE, connect_read_only
+from bulkdelete.ledger.reading import UNREADABLE, connect_read_only, lacking
 from bulkdelete.ledger.rows import kept_counts, sound
 from bulkdelete.ledger.schema import ORDER_COLUMNS, RUN_COLUMNS
 from bulkdelete.model import State
 from bulkdelete.report.results import ALL, COLUMNS, Row, beside, result, stored
 
-__all__ = ["Format", "export", "safe_cell"]
+__all__ = ["Format", "export", "missing_log", "safe_cell"]
 
 _TEXTS = ("message", "file")
 _COUNTED_BY = operator.itemgetter(
@@ -60,6 +60,15 @@ def export(path: Path, out: TextIO, form: Format, outcomes: frozenset[State]) ->
         write(wanted)
         written += len(wanted)
     return written
+
+
+def missing_log(path: Path) -> str | None:
+    """A warning about a ledger that may lack what its last run did. Raises LedgerRefused."""
+    with closing(connect_read_only(path)) as db:
+        try:
+            return lacking(db, path)
+        except UNREADABLE as error:
+            raise refusal(path, error) from None
 
 
 def _pages(path: Path) -> Iterator[list[Row]]:

@@ -13,7 +13,7 @@ from bulkdelete.errors import LedgerBroken
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import check, place
 from bulkdelete.ledger.connection import refusal
-from bulkdelete.ledger.reading import UNREADABLE, connect_read_only
+from bulkdelete.ledger.reading import UNREADABLE, connect_read_only, lacking
 from bulkdelete.ledger.rows import counts_of, learned, sound
 from bulkdelete.ledger.schema import PACE_SINCE, RUN_COLUMNS
 from bulkdelete.model import Counts, Learned, State
@@ -41,7 +41,8 @@ class Doubt:
 @dataclass(frozen=True, slots=True)
 class Status:
     """One look at a ledger, in one transaction. Counts of orders; `per_min` settled in the last minute of attempts,
-    seen over `measured_s` seconds. `learned`: the limit of the key that learned last; None if none did.
+    seen over `measured_s` seconds. `learned`: the limit of the key that learned last; None if none did. `warning`: that it may be a
+    copy which lacks what its last run did.
 
     `in_flight` is None at rest: there, an open intent is an order in doubt.
     """
@@ -61,6 +62,7 @@ class Status:
     last_run: dict[str, Any] | None
     doubts: tuple[Doubt, ...]
     messages: tuple[Said, ...]
+    warning: str | None
 
 
 def read_status(path: Path) -> Status:
@@ -113,6 +115,7 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
         last_run=None if run is None else _run(*sound("runs", run)),
         doubts=tuple(_doubt(row, known) for row in at_rest[:_DOUBTS_SHOWN]),
         messages=said_by_server(db) if {"refused", "not_found"} & selected.keys() else (),
+        warning=lacking(db, path),
     )
 
 
@@ -138,6 +141,8 @@ def status_json(status: Status) -> dict[str, Any]:
 def status_text(status: Status) -> str:
     """A page of text for a person."""
     lines = [f"{status.ledger} ({status.host}){', a run is going on' if status.running else ''}"]
+    if status.warning is not None:
+        lines.append(f"warning: {status.warning}")
     width = max((len(f"{n:,}") for n in status.outcomes.values()), default=1)
     for name, n in status.outcomes.items():
         outside = n - status.selected.get(name, 0)

@@ -379,3 +379,22 @@ async def test_invariant_09_a_file_that_may_not_grow(tmp_path: Path, limit_kib: 
     assert set(durable) <= deleted | in_doubt
     assert len(in_doubt) <= 2
     assert deleted | in_doubt <= {*durable, len(durable) + 1}
+
+
+@pytest.mark.parametrize("change", ["UPDATE attempts SET status = 500", "DELETE FROM attempts WHERE n = 1"])
+async def test_invariant_11_what_is_sent_when_is_decided_by_sound_attempts(tmp_path: Path, change: str) -> None:
+    """A clean ledger is not read whole; an open order whose attempts were changed is not sent, neither in this pass nor in a later one."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1, 2))
+        await ledger.begin("")
+        for state in (None, State.FAILED):
+            await send(ledger, {1: state})
+        await ledger.end(())
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(change)
+        db.commit()
+    ledger = await SqliteLedger.open(path, HOST)
+    with pytest.raises(LedgerBroken, match="an attempt of order 1 has changed or is gone"):
+        await pending(ledger)
+    await ledger.close()

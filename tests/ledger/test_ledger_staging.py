@@ -14,7 +14,7 @@ import pytest
 
 from bulkdelete.errors import InputRefused, LedgerRefused, NothingSent
 from bulkdelete.ledger import Retry, Tally
-from bulkdelete.ledger.sqlite import _SqliteStaging
+from bulkdelete.ledger.proposing import SqliteStaging
 from bulkdelete.model import Doubts, Order, Origin, Reject, State
 from tests.ledger.scene import arm, ask, child, everything, names, opened, order, orders, pending, propose, send, states
 
@@ -245,7 +245,7 @@ async def test_sql_that_is_given_up_ends(tmp_path: Path) -> None:
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
     async with opened(tmp_path / "l.db") as ledger:
         async with ledger.staging() as staging:
-            assert isinstance(staging, _SqliteStaging)
+            assert isinstance(staging, SqliteStaging)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
                     await staging._step(lambda db: db.execute(endless).fetchone())

@@ -13,7 +13,7 @@ from bulkdelete.errors import LedgerReplaced
 from bulkdelete.ledger import place, sqlite
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import State
-from tests.ledger.scene import HOST, arm, names, opened, orders, pending, settle, states
+from tests.ledger.scene import HOST, arm, names, opened, orders, pending, send, settle, states
 
 
 def keep(share: float, path: Path) -> None:
@@ -63,8 +63,9 @@ async def test_invariant_34_a_read_does_not_hide_it(tmp_path: Path) -> None:
     """Between the cut and the next commit there may be operations that write nothing."""
     path = tmp_path / "l.db"
     ledger = await SqliteLedger.open(path, HOST)
-    await arm(ledger, orders(1))
+    await arm(ledger, orders(1, 2))
     await ledger.begin("")
+    await send(ledger, {1: State.DELETED})
     (task,) = await pending(ledger)
     keep(0.0, place.side(path, "-wal"))
     await ledger.flush()

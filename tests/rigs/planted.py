@@ -311,7 +311,7 @@ PLANTED = (
     ),
     _planted(
         "nobody looks what remains", "outside", {41}, 1,
-        Edit("ledger/sqlite.py", "        self.remains = (\n", "        _ = (\n"),
+        Edit("ledger/ending.py", "    return (\n        f\"{path}: somebody", "    return \"\" and (\n        f\"{path}: somebody"),
         only=("reader held open",),
     ),
 )  # fmt: skip
