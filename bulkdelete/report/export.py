@@ -32,7 +32,6 @@ from bulkdelete.report.results import ALL, COLUMNS, Row, beside, result, stored
 
 __all__ = ["Format", "export", "missing_log", "safe_cell"]
 
-_TEXTS = ("message", "file")
 _COUNTED_BY = operator.itemgetter(
     *(ORDER_COLUMNS.split(", ").index(name) for name in ("account_id", "selected", "state"))
 )
@@ -111,22 +110,53 @@ def _moment(db: sqlite3.Connection) -> object:
 def _csv(out: TextIO) -> Callable[[list[Row]], object]:
     writer = csv.writer(out, strict=True)
     writer.writerow(COLUMNS)
-    message, file = (COLUMNS.index(name) for name in _TEXTS)
     safe = functools.lru_cache(maxsize=4096)(safe_cell)  # most texts are those of other rows, too
 
     def write(rows: list[Row]) -> None:
         writer.writerows(
-            (*row[:message], safe(row[message]), *row[message + 1 : file], safe(row[file]), *row[file + 1 :])
-            for row in rows
+            (
+                account,
+                order,
+                outcome,
+                status,
+                message and safe(message),
+                attempts,
+                reverts,
+                safe(file),
+                line,
+                first,
+                changed,
+            )
+            for account, order, outcome, status, message, attempts, reverts, file, line, first, changed in rows
         )
 
     return write
 
 
+_JSON = "{" + ", ".join(f"{json.dumps(name)}: %s" for name in COLUMNS) + "}\n"
+
+
 def _jsonl(out: TextIO) -> Callable[[list[Row]], object]:
+    quoted = json.encoder.encode_basestring  # all that `json.dumps` would do for a text: eight times as fast for a row
+
     def write(rows: list[Row]) -> None:
-        for row in rows:
-            out.write(json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False) + "\n")
+        out.writelines(
+            _JSON
+            % (
+                account,
+                order,
+                quoted(outcome),
+                "null" if status is None else status,
+                quoted(message),
+                attempts,
+                quoted(reverts),
+                quoted(file),
+                line,
+                quoted(first),
+                quoted(changed),
+            )
+            for account, order, outcome, status, message, attempts, reverts, file, line, first, changed in rows
+        )
 
     return write
 

@@ -25,7 +25,7 @@ COLUMNS = (
 """Those of the view."""
 
 _ORDER = f"{ORDER_COLUMNS}, crc".split(", ")
-_ATTEMPT = f"{ATTEMPT_COLUMNS}, crc".split(", ")[3:]  # it is found by the first three: account, order and n
+_ATTEMPT = f"{ATTEMPT_COLUMNS}, crc".split(", ")
 _WIDTH = len(_ORDER)
 
 _ROWS = f"""
@@ -40,6 +40,7 @@ DOUBTS = (
   SELECT 1 FROM intents i WHERE i.account_id = o.account_id AND i.order_id = o.order_id))"""
 )
 
+_NUMBERS = {int}
 _LABELS = {state.value: state.label for state in State}
 
 
@@ -68,22 +69,29 @@ def beside(db: sqlite3.Connection) -> Beside:
 
 def result(row: Row, beside: Beside) -> Row:
     """A row of the view. Raises LedgerBroken if anything of it is not what we wrote. 100,000 rows a second pass here."""
-    account, order_id, reverts, state, _, _, attempts, input_id, line, first_ms, changed_ms, crc = row[:_WIDTH]
+    (
+        account, order_id, reverts, state, _, _, attempts, input_id, line, first_ms, changed_ms, crc,
+        _, _, _, _, _, _, _, status, _, message, _, attempt_crc,
+    ) = row  # fmt: skip
     if crc32(repr(row[: _WIDTH - 1]).encode("utf-8", "surrogatepass")) != crc:
         raise LedgerBroken(f"the row of order {order_id} of account {account} has changed")
-    status, message = None, ""
-    if attempts:
-        attempt = (account, order_id, attempts, *row[_WIDTH:-1])
-        if crc32(repr(attempt).encode("utf-8", "surrogatepass")) != row[-1]:
-            raise LedgerBroken(f"the last attempt of order {order_id} of account {account} has changed")
-        status, message = attempt[7], attempt[9]
+    if not attempts:
+        status, message = None, ""
+    elif crc32(repr(row[_WIDTH:-1]).encode("utf-8", "surrogatepass")) != attempt_crc:
+        raise LedgerBroken(f"the last attempt of order {order_id} of account {account} has changed")
     outcome = State.IN_DOUBT.label if (account, order_id) in beside.in_flight else _LABELS.get(state)
     file = beside.files.get(input_id)
-    if outcome is None or file is None or not isinstance(message, str):  # a CRC is no protection from a person
+    if (
+        outcome is None
+        or file is None
+        or not isinstance(message, str)
+        or not (status is None or isinstance(status, int))
+        or {type(account), type(order_id), type(attempts), type(line)} != _NUMBERS
+    ):  # a CRC is no protection from a person
         raise LedgerBroken(f"the row of order {order_id} of account {account} is none of ours")
     return (
         account, order_id, outcome, status, message if message.isprintable() else _harmless(message), attempts,
-        "true" if reverts else "false", file, line, _utc(first_ms), _utc(changed_ms),
+        "true" if reverts else "false", file, line, _utc_again(first_ms), _utc(changed_ms),
     )  # fmt: skip
 
 
@@ -95,6 +103,9 @@ def _harmless(text: str) -> str:
 def _utc(ms: int) -> str:
     """ISO 8601, UTC, to the millisecond, as SQLite's strftime writes it."""
     return f"{_utc_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+_utc_again = functools.lru_cache(maxsize=256)(_utc)  # all orders of an input were first seen in the same moment
 
 
 @functools.lru_cache(maxsize=4096)  # most rows were changed in the same second as the one before: a microsecond each

@@ -157,3 +157,18 @@ async def test_a_crafted_text_prints_no_control_characters(tmp_path: Path) -> No
     status = read_status(path)
     for text in (out.getvalue(), exported(path), status_text(status), json.dumps(status_json(status))):
         assert all(char.isprintable() or char in "\r\n" for char in text)
+
+
+@pytest.mark.parametrize("change", ["line = '1, \"x\": 2'", "attempts = 1.0", "line = 2.5"])
+async def test_words_where_numbers_belong(tmp_path: Path, change: str) -> None:
+    """Whoever can make a CRC still puts nothing into an export but what its format has there."""
+    path = tmp_path / "l.db"
+    await ledger_at(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.create_function("crc", -1, crc, deterministic=True)
+        db.execute(f"UPDATE orders SET {change} WHERE order_id = 4")
+        db.execute(f"UPDATE orders SET crc = crc({ORDER_COLUMNS})")
+        db.commit()
+    for form in Format:
+        with pytest.raises(LedgerRefused, match=r"none of ours|has changed"):
+            export(path, io.StringIO(), form, frozenset())
