@@ -49,6 +49,7 @@ PLANTED = (
         "a last word that is none", "simulation", {5}, 20,
         Edit("core/policy.py", "Case.REFUSED: Verdict(State.REFUSED, feeds=Feeds.GUARD)",
              "Case.REFUSED: Verdict(State.IN_DOUBT, Again.LATER)"),
+        Edit("ledger/rows.py", "count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0)", "count(*)"),
     ),
     _planted(
         "doubts repeated at once", "simulation", {6}, 20,
