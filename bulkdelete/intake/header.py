@@ -160,7 +160,7 @@ class _Header:
                 f"{self.names[order]} is the column of the order ids, which cannot be ignored. Leave --ignore-column out, "
                 "or name another one with --column"
             )
-        named = max(at + 1 for at, name in enumerate(self.names) if name)
+        named = max(at + 1 for at, name in enumerate(self.names) if name or at == order)
         speaking = tuple(at for at, meaning in enumerate(self.meanings) if meaning in SPEAKING and at != order)
         account, stock = self.one(Meaning.ACCOUNT, "the account"), self.one(Meaning.STOCK, "the stock flag")
         return Columns(self.names, order, account, stock, len(self.cells), named, speaking=speaking)

@@ -49,7 +49,8 @@ _SELLER = _words(
 _ACC = _words("acc")  # of an account beside an id alone
 _NOISE = _words(
     "int integer bigint long text string str varchar numeric decimal required optional mandatory obligatorio obligatoria obrigatorio "
-    "obrigatoria requerido requerida opcional target source origen destino origem destination api ref reference referencia fk pk key"
+    "obrigatoria requerido requerida opcional target source origen destino origem destination api src my mi minha "
+    "ref reference referencia fk pk key"
 )
 """What forms and databases write beside the name of an account, and makes nothing else of it."""
 _STOCK = _words("stock stocks estoque estoques inventario inventarios inventory inventories existencia existencias")
@@ -138,10 +139,11 @@ def _meaning(words: list[str]) -> Meaning:
         return stock
     said = set(words) - _OF - {"s"}  # the seller's
     accounts = _ACCOUNT | _ACC if said & _ID else _ACCOUNT
-    if (account := {word for word in said if not word.isdigit()}) & accounts and account <= (
-        accounts | _SELLER | _ID | _NUMBER | _NOISE
-    ):
-        return Meaning.ACCOUNT if account & _ID else Meaning.PERHAPS_ACCOUNT
+    if (
+        (account := {word for word in said if not word.isdigit()}) & accounts
+        and account <= (accounts | _SELLER | _ID | _NUMBER | _NOISE | _ORDER)
+    ):  # the account of an order (order.accountId), if the cells say so: account order id may also be the order of an account
+        return Meaning.ACCOUNT if account & _ID and not account & _ORDER else Meaning.PERHAPS_ACCOUNT
     if words == ["id"] or (said & _ORDER and said & _ID and said <= _ORDER | _ID):
         return Meaning.ORDER
     if said & (_ORDER | _SALE) and said <= _ORDER | _SALE | _ID | _NUMBER:

@@ -309,7 +309,11 @@ def _file_system(folder: Path) -> str:
     if not sys.platform.startswith("linux"):
         return ""
     real, best = str(folder.resolve()), ("", "")
-    for row in Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines():
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # a chroot or a container without /proc
+        return ""
+    for row in mounts.splitlines():
         fields = row.split(" ")
         mount = fields[1].replace("\\040", " ")
         if (real == mount or real.startswith(mount.rstrip("/") + "/")) and len(mount) >= len(best[0]):

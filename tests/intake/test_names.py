@@ -21,13 +21,15 @@ NAMES = {
         "selleraccountid", "ID da conta", "IDCuenta", "Id. de la Cuenta del vendedor", "AccountIDs", "cuenta_id", "conta-id",
         "ID Cuenta Vendedor", "aCCountiD", "acc\u200bountId", 'account"Id', "accountId 2", "contaid", "I.D. de cuenta", "acc\u00a0ountId",
         "Account ID [int]", "id cuenta (obligatorio)", "accountId, obligatorio", "target account id", "id de la cuenta de origen",
-        "API account id", "acc_id", "AccID", "ACC ID", "accid", "ACCOUNT_ID BIGINT", "id_cuenta:integer", "accountId (crm) *",
+        "API account id", "src.accountId", "acc_id", "AccID", "ACC ID", "accid", "ACCOUNT_ID BIGINT",
+        "id_cuenta:integer", "accountId (crm) *",
     ),
     Meaning.PERHAPS_ACCOUNT: (
         "account", "Cuenta", "Conta", "Cuentas", "Account Number", "Nro. de cuenta", "N° Cuenta", "Nº da conta", "código de cuenta",
         "accountno", "Account Code", "SellerAccount", "Cuenta vendedor", "cuenta de la tienda", "¿Cuenta?", "Cta.", "Nro Cta",
         "NroDeCuenta", "número da conta do vendedor", "account_code",
-        "account_ref", "Cuenta (opcional)", "account_fk", "source account",
+        "account_ref", "Cuenta (opcional)", "account_fk", "source account", "order.accountId", "order_account_id", "Order Account ID",
+        "account_order_id", "cuenta del pedido", "orders.account.id", "my account",
     ),
     Meaning.STOCK: (
         "revertStock", "REVERT_STOCK", "revert_stock", "revertStock?", "¿Revertir stock?", "Devolver stock", "Devolver estoque",

@@ -310,3 +310,14 @@ def test_half_a_pair_of_quotes_hides_no_column(tmp_path: Path) -> None:
     """An account that contradicts the option is seen, whatever quotes are left around the name of its column."""
     for name in ('account"', "“account", "'account"):
         assert len(rejects(tmp_path, f"n,{name},id\n,8,700001\n")) == 1
+
+
+def test_a_row_that_ends_before_a_column_without_a_name(tmp_path: Path) -> None:
+    """--column may name a last column whose header is empty: a row that does not reach it is a reject, and no crash."""
+    path = tmp_path / "a.csv"
+    path.write_text("nombre,\nAna,900001\nBeto\n", encoding="utf-8")
+    order, reject = Source(str(path), Reading(column="2")).read(5, False)
+    assert isinstance(order, Order)
+    assert order.order_id == 900001
+    assert isinstance(reject, Reject)
+    assert reject.origin.line == 3

@@ -157,3 +157,13 @@ async def test_what_a_proposal_can_tell(tmp_path: Path) -> None:
             told: list[Reject] = []
             await staging.each_reject(tallies, told.append)
             assert told == rejects[::-1]
+
+
+def test_a_container_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /proc is not mounted, nobody tells the kind of a file system, and the ledger's folder is taken as it is."""
+
+    def gone(*_: object, **__: object) -> str:
+        raise FileNotFoundError(2, "No such file or directory", "/proc/self/mounts")
+
+    monkeypatch.setattr(Path, "read_text", gone)
+    place.check_folder(tmp_path / "l.db")
