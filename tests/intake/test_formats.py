@@ -19,6 +19,10 @@ PLAIN = (
     "[Red]General", '"N° "0', '0" pesos"', "$#,##0.00", '"R$ "#,##0.00', "[$R$-416] #,##0.00", "[$-409]0", "[$€-2] #,##0", "[$-1010409]0",
     '_-* #,##0.00_-;-* #,##0.00_-;_-* "-"??_-;_-@_-', "_(* #,##0_);_(* (#,##0);_(* \"-\"_);_(@_)", "#,##0;[Red]-#,##0", "#,##0_);(#,##0)",
     "[>100]0;[Red]0", "[Blue][>=1]#,##0;0", "+0", "**0", "0;;", '0;"-5"', "000000", "0#####", r"\#0", "[Color 3]0", "General;-General;0;@",
+    "[$-es-AR]0", "[$-en-US]#,##0", "[$-es-419]0", "[$-zh-Hans-CN]0", "[$-de]0", "[$-ca-ES-valencia]0", "[$-es-ES_tradnl]0",
+    "[$$-es-AR]#,##0", "[$€-fr-FR] #,##0.00", "[$-EN-us]General", "[$-en-US,1]#,##0.00", "[$-en-US,101]#,##0.00;-#,##0.00",
+    "[$-,101]0", "[$-ja-JP-x-gannen]0",
+    "[$-x-sysdate]0", r"#,##0.00\ [$€-x-euro1]", "[$₿-x-xbt2] 0", "[Red][$-pt-BR]0",
 )  # fmt: skip
 OTHERWISE = (
     "000000000", "0000000", "0000000.00", "0%", "0.00%", "0\"%\"", "0,", "#,##0,", "0,,", "0.0,", "0,.0",
@@ -29,6 +33,9 @@ OTHERWISE = (
     "[$-D000000]0", "[NatNum1]0", '[>900000]"no";0', "[<5]0;0%", "[>5]0,;0", '0"."00', r"0\.000", "0!0", '0"', "[Red", "00000000#", "*00",
     "0General", "General0", "²0", "0²", "٣0", "", "b0", "e", "ggge", "0 0 0 0x0", "x" * 2_000, "[$20-409]0", "[White]", "$",
     "0..0", ",0",
+    "[$-x-systime]0", "[$-ar-SA,2000]0", "[$-,D00]0", "[$-fa,200]0", "[$-ar-SA-u-nu-arab]0", "[$5-es-AR]0", "[$-es-AR]00000000",
+    "[$-en-US]0%", "[$-es-AR]yyyy", "[$-x-sysdate]dddd, mmmm dd, yyyy", "[$-en-US,10000]0", "[$-es-20]0", "[$-es-AR][DBNum1]0",
+    "[$(-es-AR]0", "[$-es-AR-]0", "[$-]0",
 )  # fmt: skip
 DATES = (*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59))
 
@@ -221,11 +228,13 @@ def test_styles_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         tell(tmp_path, styled(*["0"] * 4))
 
 
-def ods_row(value: int | str, text: str, kind: str = "float") -> str:
+def ods_row(value: int | str, text: str | None, kind: str = "float", style: str = "") -> str:
+    """`text`: None for a cell that does not say what it shows."""
     said = (
         f'office:value-type="{kind}" office:value="{value}"' if isinstance(value, int) else 'office:value-type="string"'
     )
-    shows = f"<text:p>{text}</text:p>" if text else ""
+    shows = f"<text:p>{text}</text:p>" if text is not None else ""
+    said += f' table:style-name="{style}"' if style else ""
     return f"<table:table-row><table:table-cell {said}>{shows}</table:table-cell></table:table-row>"
 
 
@@ -242,6 +251,22 @@ def test_an_id_of_an_ods(tmp_path: Path, value: int, text: str, kind: str, sent:
     row = one(tmp_path, Ods([ods_row("orderId", "orderId") + ods_row(value, text, kind)]).content())
     assert isinstance(row, Order) is sent
     assert not isinstance(row, Reject) or f"it shows {text or 'nothing'}" in row.why
+
+
+@pytest.mark.parametrize(
+    ("kind", "style", "sent"),
+    [("float", "", True), ("float", "bold", True), ("float", "numbers", False), ("percentage", "", False), ("", "", False)],
+)  # fmt: skip
+def test_an_id_of_an_ods_without_its_text(tmp_path: Path, kind: str, style: str, sent: bool) -> None:
+    """Programs show such a number by its style, so it is an order if nothing asks for a format. Without a type they show nothing."""
+    styles = (
+        '<style:style style:name="bold" style:family="table-cell"/>'
+        '<style:style style:name="numbers" style:family="table-cell" style:data-style-name="N1"/>'
+    )
+    rows = ods_row("orderId", "orderId") + ods_row(900001, None, kind, style)
+    row = one(tmp_path, Ods([rows], styles).content())
+    assert isinstance(row, Order) is sent
+    assert not isinstance(row, Reject) or "what it shows is not written beside its value" in row.why
 
 
 def test_a_text_of_an_ods_that_is_shown_otherwise(tmp_path: Path) -> None:

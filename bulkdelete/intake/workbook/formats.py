@@ -39,8 +39,16 @@ _PART = re.compile(
 )
 _COLOUR = re.compile(r"black|blue|cyan|green|magenta|red|white|yellow|colou?r ?[0-9]{1,2}", re.I)
 _CONDITION = re.compile(r"(?:[<>]=?|=|<>)\s*-?[0-9.]+")
-_CURRENCY = re.compile(r"\$(?P<sign>.*?)(?:-(?P<locale>[0-9A-Fa-f]{1,8}))?", re.S)
-_WESTERN = 2  # from here on, the first byte of a locale means other digits than 0-9
+_LANGUAGE = (  # es-AR, es-419, zh-Hans-CN, ca-ES-valencia, es-ES_tradnl, ja-JP-x-gannen
+    "[a-z]{2,3}(?:-[a-z]{4})?(?:-(?:[a-z]{2}|[0-9]{3}))?(?:-[a-z]{5,8})?(?:_[a-z]{6})?(?:-x-(?:gannen|genlower|genupper|nomlower))?"
+)
+_CURRENCY = re.compile(
+    rf"""\$(?P<sign>.*?) (?: -(?P<locale>[0-9a-f]{{1,8}})
+    | -(?!\Z)(?:{_LANGUAGE}|x-sysdate|x-euro[12]|x-xbt[12])?(?:,(?P<numerals>[0-9a-f]{{1,4}}))? )?""",
+    re.X | re.S | re.I,
+)
+"""A sign, which is shown, and a locale, which is not: as a number, or as a tag and a number for the calendar and the digits."""
+_WESTERN = 2  # from here on, the first byte of such a number means other digits than 0-9
 _LETTERS = re.compile(r"[A-Za-z!%/]")  # of dates, times, scientific notation and fractions, where they are not quoted
 _DATES = frozenset("yYmMdDhHsS")
 _MISLEADING = re.compile(
@@ -173,6 +181,7 @@ class _Section:
         elif currency := _CURRENCY.fullmatch(text):
             self.literal(currency["sign"])
             self.clean = self.clean and int(currency["locale"] or "0", 16) >> 24 < _WESTERN
+            self.clean = self.clean and int(currency["numerals"] or "0", 16) >> 8 < _WESTERN
         elif not _COLOUR.fullmatch(text):
             self.clean = False
             self.date = self.date or _DATES.issuperset(text)

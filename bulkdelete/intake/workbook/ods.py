@@ -87,6 +87,7 @@ class _Tables:
         self.titles: list[Title] = []
         self.surveys: list[Survey] = []
         self._styles: set[str] = set()  # of tables, rows and columns that are not seen
+        self._formatted: set[str] = set()  # of cells, with a number format
         self._style = ""
         self._row = self._rows = 0
         self._groups: list[bool] = []  # of rows, whether each is shut
@@ -179,6 +180,8 @@ class _Tables:
     def _look_at_style(self, name: str, said: dict[str, str]) -> None:
         if name == "style:style":
             self._style = said.get("style:name", "")
+            if "style:data-style-name" in said:
+                self._formatted.add(self._style)
             return
         length = min(_points(said.get(f"style:{of}", "")) for of in ("row-height", "column-width"))
         if length < _UNSEEN_POINTS or not truth(said.get("table:display", "true")):
@@ -218,7 +221,11 @@ class _Tables:
         return fingerprint(text if value is None else value), None
 
     def _shown(self, said: dict[str, str]) -> str:
-        """How the cell is shown, if not as it is stored: what it shows is written beside that."""
+        """How the cell is shown, if not as it is stored: what it shows is written beside that. Some libraries leave it out; programs
+        then show a number by its style."""
+        if "office:value" in said and not self._paragraphs:
+            plain = said.get("office:value-type") == "float" and said.get("table:style-name") not in self._formatted
+            return "" if plain else "what it shows is not written beside its value"
         text = "\n".join(self._paragraphs)
         if (value := said.get("office:value")) is not None:
             plain = shows_digits(text, value)

@@ -30,6 +30,8 @@ SHOWN: dict[str, Callable[[int], str]] = {
     "[$€-407] #,##0.00": lambda number: f"€ {number:,d}.00",
     "#,##0_);[Red](#,##0)": lambda number: f"{number:,d} ",
     "[Blue]General": str,
+    "[$-es-AR]0": str,
+    "[$$-es-AR]#,##0": lambda number: f"${number:,d}",
 }
 """Number formats that show an id as it is, and how."""
 SHOWN_OTHERWISE: dict[str, Callable[[int], str]] = {
@@ -45,6 +47,7 @@ SHOWN_OTHERWISE: dict[str, Callable[[int], str]] = {
     "000-000": lambda number: f"{number // 1000}-{number % 1000:03d}",
     "yyyy-mm-dd": lambda number: f"{1900 + number // 365}-01-01",
     "[h]:mm": lambda number: f"{number * 24}:00",
+    "[$-es-AR]000000000": lambda number: f"{number:09d}",
 }
 """Number formats that show something else."""
 

@@ -284,7 +284,7 @@ def _ods_cell(cell: Cell) -> str:
             return f"<table:table-cell{of}/>"
         case _:
             said = 'office:value-type="string"'
-    lines = "".join(f"<text:p>{line}</text:p>" for line in text.split("\n") if line or not form)
+    lines = "".join(f"<text:p>{line}</text:p>" for line in text.split("\n"))
     return f"<table:table-cell{of} {said}>{lines}</table:table-cell>"
 
 
