@@ -358,6 +358,13 @@ def test_two_parts_of_one_name(tmp_path: Path) -> None:
     assert "twice" in refusal(tmp_path, packed(parts))
 
 
+def test_styles_that_are_not_there(tmp_path: Path) -> None:
+    """Without the formats nobody knows which digits people see: 000000000 shows other ones than 12."""
+    parts = Xlsx([IDS], styles=f'<styleSheet xmlns="{Xlsx([IDS]).main}"/>').parts()
+    del parts["xl/styles.xml"]
+    assert "has no part xl/styles.xml" in refusal(tmp_path, packed(parts))
+
+
 def test_a_document_type(tmp_path: Path) -> None:
     """No entity is ever expanded."""
     for part in ("xl/worksheets/sheet1.xml", "xl/workbook.xml", "_rels/.rels"):

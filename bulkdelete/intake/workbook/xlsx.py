@@ -47,7 +47,7 @@ class Xlsx:
         package.parse(self._book, self._list)
         styles = Styles(package.name)
         for relation in self._parts.values():
-            if relation.kind == "styles" and relation.part in package:
+            if relation.kind == "styles":
                 package.parse(relation.part, styles.start, styles.end)
         self._formats, self._conditional = styles.formats(), styles.conditional
         self._strings: array[int] | None = None
