@@ -24,7 +24,7 @@ from bulkdelete.cli.log import Log
 from bulkdelete.cli.secrecy import hidden, know
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
-from bulkdelete.core.summary import EXIT_OF_WHY, LIFTED_BY, Summary, exit_code
+from bulkdelete.core.summary import EXIT_OF_WHY, Summary, exit_code
 from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Retry
@@ -198,7 +198,7 @@ def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None
     if summary.saved is not None:
         settings = replace(settings, ledger=Path(summary.saved))
     said: tuple[Said, ...] = ()
-    if any(stop.why in LIFTED_BY for stop in summary.stops):
+    if summary.told_by_server:
         with suppress(BulkDeleteError):  # another run may have begun, and what it does to the ledger is none of ours
             said = read_said(settings.ledger)
     steps = show.steps(summary, settings, options)

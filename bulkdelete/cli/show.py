@@ -13,7 +13,7 @@ from bulkdelete.cli.streams import dropped_lines
 from bulkdelete.core.summary import LIFTED_BY, NEXT, Summary, mostly_missing
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Facts
-from bulkdelete.model import State
+from bulkdelete.model import State, Why
 from bulkdelete.report.said import Said, said_lines
 from bulkdelete.settings import Settings
 from bulkdelete.words import counted, duration
@@ -78,27 +78,33 @@ def question(facts: Facts, settings: Settings) -> str:
 @dataclass(frozen=True, slots=True)
 class Steps:
     """The commands that fit a run's end. `go_on` continues, None where nothing is left to send, or where it would meet the same stop
-    again; `all_the_same` lifts that stop; `resend` also sends again what is in doubt."""
+    again; `all_the_same` lifts that stop; `resend` also sends again what is in doubt; `retry` sends what is settled once more, where
+    there is nothing else to send."""
 
     go_on: str | None = None
     resend: str | None = None
     all_the_same: str | None = None
+    retry: str | None = None
 
 
 def steps(summary: Summary, settings: Settings, options: dict[str, Any]) -> Steps:
     """What a person can do next."""
     counts = summary.counts
+    left = counts[State.PENDING] or counts[State.FAILED]
+    again = options | {"retry": None if summary.to_retry is None else summary.to_retry.label}
     if lifted := [LIFTED_BY[stop.why] for stop in summary.stops if stop.why in LIFTED_BY]:
-        given = options | dict.fromkeys(lifted, "off")
-        if not (counts[State.PENDING] or counts[State.FAILED]):  # what is left is final, unless it is named
-            given["retry"] = "refused" if counts[State.REFUSED] else "not_found"
-        return Steps(all_the_same=resuming(settings, given, "retry", *lifted))
-    resend = counts[State.IN_DOUBT] and not summary.stops
-    left = summary.stops or counts[State.PENDING] or counts[State.FAILED]
-    return Steps(
-        go_on=resuming(settings, options) if left else None,
-        resend=resuming(settings, options | {"doubts": "resend"}) if resend else None,
-    )
+        given = (options if left else again) | dict.fromkeys(lifted, "off")
+        return Steps(all_the_same=resuming(settings, given, *(() if left else ("retry",)), *lifted))
+    if counts[State.IN_DOUBT] and (not summary.stops or (options.get("doubts") == "hold" and not left)):
+        return Steps(
+            go_on=resuming(settings, options) if left else None,
+            resend=resuming(settings, options | {"doubts": "resend"}),
+        )
+    # What other stops say names the command below; and with no counts, the ledger could not be read.
+    named = any(stop.why is not Why.FAILURES for stop in summary.stops)
+    if left or counts[State.IN_DOUBT] or named or (summary.stops and not counts.total):
+        return Steps(go_on=resuming(settings, options))
+    return Steps(retry=resuming(settings, again, "retry") if summary.to_retry is not None else None)
 
 
 def summary_text(summary: Summary, settings: Settings, next_steps: Steps, said: tuple[Said, ...] = ()) -> str:
@@ -129,6 +135,8 @@ def summary_text(summary: Summary, settings: Settings, next_steps: Steps, said: 
         lines.append(f"Stopped: {stop.detail or stop.why.value}. {NEXT[stop.why]}")
     if said:
         lines += ["The server's messages:", *said_lines(said)]
+    if next_steps.retry is not None:
+        lines += ["If these orders should be sent once more:", f"  {next_steps.retry}"]
     if next_steps.all_the_same is not None:
         lines += ["If these orders should be deleted all the same:", f"  {next_steps.all_the_same}"]
     if next_steps.resend is not None:
@@ -136,6 +144,12 @@ def summary_text(summary: Summary, settings: Settings, next_steps: Steps, said: 
         lines.append(f"{doubts} may or may not be deleted. To send them again: {next_steps.resend}")
     elif next_steps.go_on is not None and (summary.stops or summary.exit_code not in (0, 1)):
         lines.append(f"Go on with: {next_steps.go_on}")
+    state, shown = summary.to_retry, next_steps.resend or next_steps.all_the_same or next_steps.go_on
+    if said and state is not None and shown is not None and "--retry" not in shlex.split(shown):
+        orders = counted(counts[state], "order")
+        lines.append(
+            f"{orders} would stay {state.label.replace('_', ' ')}: with --retry {state.label} added, that command sends them, too."
+        )
     return "\n".join(map(escaped, lines))
 
 
@@ -156,7 +170,9 @@ def summary_json(
         "stops": [{"why": stop.why.value, "detail": stop.detail, "next": NEXT[stop.why]} for stop in summary.stops],
         "messages": [asdict(each) for each in said],
         "lines_not_shown": dropped_lines(),
-        **asdict(next_steps),
+        "go_on": next_steps.go_on,
+        "resend": next_steps.resend,
+        "all_the_same": next_steps.all_the_same,
     }
 
 

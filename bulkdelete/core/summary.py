@@ -80,6 +80,8 @@ NEXT: dict[Why, str] = {
 LIFTED_BY: dict[Why, str] = {Why.NOTHING_DELETED: "guard", Why.REFUSALS: "max_consecutive_failures"}
 """Stops that the same command meets again, each with the option that turns it off. A person decides that, and no other text names it."""
 
+_OVER_ORDERS = frozenset({*LIFTED_BY, Why.FAILURES})  # stops over what the server said of the orders
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -104,6 +106,20 @@ class Summary:
     @property
     def exit_code(self) -> int:
         return exit_code(self.counts, self.stops, self.unproven, self.a_lane_finished)
+
+    @property
+    def to_retry(self) -> State | None:
+        """The settled state whose orders a person may want to send once more: they are why the run ended as it did."""
+        if self.counts[State.REFUSED]:
+            return State.REFUSED
+        suspect = self.unproven or mostly_missing(self.counts) or any(stop.why in LIFTED_BY for stop in self.stops)
+        return State.NOT_FOUND if suspect and self.counts[State.NOT_FOUND] else None
+
+    @property
+    def told_by_server(self) -> bool:
+        """Whether the server's messages say why the run ended as it did."""
+        over_orders = not self.stops or any(stop.why in _OVER_ORDERS for stop in self.stops)
+        return over_orders and self.to_retry is not None
 
 
 def exit_code(counts: Counts, stops: Iterable[Stop], unproven: Iterable[int], a_lane_finished: bool = False) -> int:

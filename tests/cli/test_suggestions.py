@@ -50,6 +50,7 @@ def test_invariant_46_after_the_guards_stop(server: Server, tmp_path: Path) -> N
     assert "If these orders should be deleted all the same:\n  " in run.stdout
     command = suggested(run.stdout)
     assert shlex.split(command)[-2:] == ["--guard", "off"]
+    assert "\n7 orders would stay refused: with --retry refused added, that command sends them, too." in run.stdout
     status = call(*PROGRAM, "status", f"{file}.ledger.db").stdout
     assert "  account 1, 7 orders: HTTP 412: " in status
     told = json.loads(call(*arguments(server, file, "--yes", "--json", "--guard", "7")).stdout)
@@ -100,7 +101,9 @@ def test_invariant_46_no_other_suggestion_lifts_a_stop(tmp_path: Path, why: Why,
         named = [option for option in LIFTING if command is not None and option in shlex.split(command)]
         expected = ["--" + LIFTED_BY[why].replace("_", "-")] if why in LIFTED_BY and command is not None else []
         assert named == expected
-    assert (found.all_the_same is not None) == (found.go_on is None) == (why in LIFTED_BY)
+    assert (found.all_the_same is not None) == (why in LIFTED_BY)
+    through = why is Why.FAILURES and left in (State.REFUSED, State.NOT_FOUND)
+    assert (found.go_on is None) == (why in LIFTED_BY or through)
     text = show.summary_text(summary, Settings(tmp_path / "l.db"), found)
     assert ("If these orders should be deleted all the same:" in text) == (why in LIFTED_BY)
 
@@ -112,6 +115,56 @@ def test_invariant_46_a_run_that_is_through_suggests_no_resume(tmp_path: Path, s
     found = show.steps(summary, Settings(tmp_path / "l.db"), {})
     assert found.go_on is None
     assert (found.resend is not None) == (state is State.IN_DOUBT)
+    assert (found.retry is not None) == (state is State.REFUSED)
+
+
+@pytest.mark.parametrize("server", [("--limit", "3000", "--native", "500001", "--native", "500002")], indirect=True)
+@pytest.mark.parametrize("deleted", [0, 1])
+def test_invariant_46_a_run_that_ends_with_refused_orders(server: Server, tmp_path: Path, deleted: int) -> None:
+    """By itself: it says what the server said, and has the command that sends them once more. So does the same run, which sends nothing."""
+    file = write(tmp_path / "o.csv", IDS[: 2 + deleted])
+    for requests in (2 + deleted, 0):
+        run = call(*arguments(server, file, "--yes"))
+        assert run.returncode == 1
+        assert f"\n{requests} requests in " in run.stdout
+        assert re.search(r"\nThe server's messages:\n  account 1, 2 orders: HTTP 412: .+\n", run.stdout)
+        assert "\nIf these orders should be sent once more:\n  " in run.stdout
+        assert shlex.split(suggested(run.stdout))[-2:] == ["--retry", "refused"]
+    told = json.loads(call(*arguments(server, file, "--yes", "--json")).stdout)
+    assert (told["messages"][0]["orders"], told["go_on"], told["all_the_same"]) == (2, None, None)
+    assert pasted(suggested(run.stdout), "--yes", folder=Path("/")).returncode == 1
+    assert len(server.journal()) == 2 + deleted + 2
+
+
+@pytest.mark.parametrize("server", [("--limit", "3000", "--others", "0")], indirect=True)
+@pytest.mark.parametrize("deleted", [0, 1])
+def test_invariant_46_a_run_that_ends_with_orders_not_found(server: Server, tmp_path: Path, deleted: int) -> None:
+    """The same, where they put the account or the file in question. A few in an account that had deletions are nothing to ask about."""
+    file = write(tmp_path / "o.csv", [*IDS[:deleted], 700_001, 700_002, 700_003])
+    run = call(*arguments(server, file, "--yes"))
+    assert run.returncode == (0 if deleted else 1)
+    assert ("The server's messages:\n  account 1, 3 orders: HTTP 404" in run.stdout) == (not deleted)
+    if deleted:
+        assert "resume" not in run.stdout
+    else:
+        assert shlex.split(suggested(run.stdout))[-2:] == ["--retry", "not_found"]
+        assert pasted(suggested(run.stdout), "--yes", folder=Path("/")).returncode == 1
+        assert len(server.journal()) == 6
+
+
+@pytest.mark.parametrize("server", [("--limit", "3000", "--all-native")], indirect=True)
+@pytest.mark.parametrize("orders", [5, 60])
+def test_invariant_46_after_max_failures(server: Server, tmp_path: Path, orders: int) -> None:
+    """The messages; what is open goes on, with a word about what would stay refused; where nothing is open, the command names that."""
+    file = write(tmp_path / "o.csv", IDS[:orders])
+    run = call(*arguments(server, file, "--yes", "--max-failures", "5", "--slots", "2"))
+    assert run.returncode == 5
+    assert re.search(r"\nThe server's messages:\n  account 1, \d orders: HTTP 412: ", run.stdout)
+    sent, command = len(server.journal()), suggested(run.stdout)
+    stays = re.search(r"\n(\d) orders would stay refused: with --retry refused added, that command", run.stdout)
+    assert ("--retry" in shlex.split(command)) == (stays is None) == (orders == 5)
+    assert pasted(command, "--yes", "--retry", "refused", folder=Path("/")).returncode in (1, 5)
+    assert len(server.journal()) >= sent + 5
 
 
 def test_invariant_46_the_result_of_a_finished_run(server: Server, tmp_path: Path) -> None:
