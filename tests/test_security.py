@@ -29,7 +29,7 @@ from bulkdelete.simulator import Simulation
 from bulkdelete.simulator.call import Call
 from bulkdelete.simulator.spoil import Scene
 from bulkdelete.simulator.wire import Answer
-from tests.cli.test_commands import IDS, Server, call
+from tests.cli.test_commands import IDS, MORE, Server, call
 from tests.process import KEY, PROGRAM, environment, until
 from tests.rigs.leaks import SENTINEL, leaks
 
@@ -48,7 +48,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     serving.close()
 
 
-_UNUSED = iter(range(IDS[0], IDS[0] + len(IDS) * TESTS, len(IDS)))
+_FIRST = max(*IDS, *MORE) + 1  # the server's other orders follow those that it was given
+_UNUSED = iter(range(_FIRST, _FIRST + len(IDS) * TESTS, len(IDS)))
 
 
 def command(server: Server, folder: Path) -> list[str]:

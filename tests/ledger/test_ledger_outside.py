@@ -12,7 +12,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -366,6 +366,10 @@ async def test_invariant_41_an_export_that_nobody_reads(tmp_path: Path, monkeypa
                 db.execute("PRAGMA locking_mode = exclusive")
                 db.execute("BEGIN EXCLUSIVE")
             seen.append(text)
+
+        def writelines(self, texts: Iterable[str]) -> None:
+            for text in texts:
+                self.write(text)
 
     async with opened(path) as ledger:
         await arm(ledger, orders(*range(1, 41)))
