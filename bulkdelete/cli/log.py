@@ -48,10 +48,13 @@ class Log:
         self._file = None
         if file is not None:
             try:
-                self._opened = appended(file)
+                with appended(file) as opened:
+                    fd = os.dup(
+                        opened.fileno()
+                    )  # for as long as the process lives: the writer's thread may hang in a write
             except OSError as error:
                 raise UsageError(f"--log-file: {file} cannot be written ({error.strerror})") from None
-            self._to_file = BackgroundWriter(self._opened.fileno(), gap=_gap)
+            self._to_file = BackgroundWriter(fd, gap=_gap)
             self._file = _logger(_json(), self._to_file)
 
     def __call__(self, level: Level, event: str, **fields: Any) -> None:

@@ -439,8 +439,8 @@ def test_the_ledger_opens_read_only_from_a_read_only_folder(server: Server, tmp_
 @pytest.mark.parametrize("server", SLOW, indirect=True)
 def test_invariant_09_a_ledger_that_may_grow_no_more(server: Server, tmp_path: Path) -> None:
     """A full disk in mid-run: exit 6, the committed counts are told, the lock is gone, and the same command goes on later."""
-    file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_300)])
-    words = " ".join(f"'{word}'" for word in arguments(server, file, "--yes", "--max-consecutive-failures", "off"))
+    file = write(tmp_path / "o.csv", [*IDS, *MORE])
+    words = " ".join(f"'{word}'" for word in arguments(server, file, "--yes"))
     run = call("bash", "-c", f"ulimit -f 120; exec {words}")  # in KiB: the journal of the ledger reaches it soon
     assert run.returncode == 6, run.stdout + run.stderr
     assert "deleted" in run.stdout

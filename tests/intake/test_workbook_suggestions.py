@@ -17,7 +17,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 import xlwt  # type: ignore[import-untyped]
 
 from tests.intake.reads import Told
-from tests.intake.test_suggestions import attempt, message_of
+from tests.intake.test_intake_suggestions import attempt, message_of
 from tests.workbook import Ods, Xlsx, cell, packed, table
 
 Edit = Callable[[bytes], bytes]

@@ -134,7 +134,9 @@ PLANTED = (
     ),
     _planted(
         "account column ignored", "reader", {45}, 20,
-        Edit("intake/names.py", "return Meaning.ACCOUNT if account & _ID else Meaning.PERHAPS_ACCOUNT", "return Meaning.OTHER"),
+        Edit("intake/names.py",
+             "return Meaning.ACCOUNT if account & _ID and not account & _ORDER else Meaning.PERHAPS_ACCOUNT",
+             "return Meaning.OTHER"),
     ),
     _planted(
         "stock in doubt ignored", "reader", {45}, 20,
