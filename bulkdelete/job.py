@@ -3,7 +3,7 @@
 proposal = await propose([Source("orders.csv")], settings)     # read, checked and staged; the ledger is locked
 try:
     job = await confirm(proposal)                              # the selection is armed, durably; `keys`: a key, or several with
-    summary = await delete(job, keys, Halter())                # their accounts. Paced, accounted for, resumable
+    summary = await delete(job, keys, StopSwitch())                # their accounts. Paced, accounted for, resumable
 finally:
     await close(proposal)
 """
@@ -22,15 +22,15 @@ from typing import Protocol, runtime_checkable
 
 from bulkdelete.api.keys import ApiKey, Credential, credentials_of
 from bulkdelete.core.guard import Limits
-from bulkdelete.core.pace import Bounds
+from bulkdelete.core.pace import PacingOptions
 from bulkdelete.core.summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, NothingSent, UsageError
 from bulkdelete.intake.stored import temporary_folder
-from bulkdelete.ledger import Facts, Hooks, Ledger, Retry, Staging, Tally, place
+from bulkdelete.ledger import Hooks, InputReport, Ledger, Plan, Retry, Staging, place
 from bulkdelete.ledger.planning import planning
 from bulkdelete.ledger.sqlite import SqliteLedger
-from bulkdelete.model import OPEN, Counts, Event, LedgerGrows, LedgerWaits, Order, Reject, Scope, Stop, Why
-from bulkdelete.pipeline import Halter, Lane, Run, Share, run
+from bulkdelete.model import OPEN, Counts, Event, LedgerGrows, LedgerWaits, Order, Reject, Scope, Stop, StopReason
+from bulkdelete.pipeline import Lane, LaneConfig, Run, StopSwitch, run
 from bulkdelete.settings import Settings
 from bulkdelete.throttle import Throttle
 from bulkdelete.words import counted, duration
@@ -81,7 +81,7 @@ class Telling(Protocol):
 class Proposal:
     """What would be done. Nothing is armed; `close` it, whatever happens. `warnings`: what a person should know of the ledger's place."""
 
-    facts: Facts
+    facts: Plan
     settings: Settings
     warnings: tuple[str, ...]
     _ledger: Ledger
@@ -94,12 +94,12 @@ class Proposal:
 class Job:
     """A confirmed selection, ready to be sent."""
 
-    facts: Facts
+    facts: Plan
     settings: Settings
     _ledger: Ledger
 
 
-def plan(sources: Sequence[Readable], settings: Settings, tell: Callable[[Reject], None] | None = None) -> Facts:
+def plan(sources: Sequence[Readable], settings: Settings, tell: Callable[[Reject], None] | None = None) -> Plan:
     """What `propose` would say, without a lock, a network or a trace; also beside a run. `tell` hears every reject.
 
     Raises UsageError, InputRefused, LedgerRefused.
@@ -131,9 +131,9 @@ async def propose(sources: Sequence[Readable], settings: Settings) -> Proposal:
         return Proposal(facts, settings, _warnings(ledger), ledger, staging, None, exits.pop_all())
 
 
-def _tally(source: Readable) -> Tally:
+def _tally(source: Readable) -> InputReport:
     notices = source.told if isinstance(source, Telling) else tuple(sorted(source.notices.items()))
-    return Tally(
+    return InputReport(
         source.path, source.sha256, source.column, source.data_rows, 0, 0, 0, source.skipped, notices, source.read_as
     )
 
@@ -174,7 +174,7 @@ def check(proposal: Proposal) -> None:
     )
 
 
-def obstacle(facts: Facts, settings: Settings, has_input: bool = True) -> str | None:
+def obstacle(facts: Plan, settings: Settings, has_input: bool = True) -> str | None:
     """Why these facts must not be confirmed, and what to do; None if they may."""
     if facts.rejected and not settings.skip_rejected:
         rows = counted(facts.rejected, "row", ("is", "are"))
@@ -199,7 +199,7 @@ async def confirm(proposal: Proposal) -> Job:
 async def delete(
     job: Job,
     keys: ApiKey | Sequence[Credential],
-    halter: Halter,
+    halter: StopSwitch,
     on_event: Callable[[Event], None] = lambda _: None,
     jitter: Callable[[], float] = random.random,
 ) -> Summary:
@@ -231,14 +231,14 @@ async def delete(
     return await _summary(job, shared, lanes)
 
 
-async def _time_is_up(limit_s: float, halter: Halter) -> None:
+async def _time_is_up(limit_s: float, halter: StopSwitch) -> None:
     """Drain the run once this time is over, also if the machine slept through most of it: timers stand still then."""
     clock = asyncio.get_running_loop().time
     began_s, slept_s = clock(), _slept_s()
     # No event tells of it: timers stand still while a machine sleeps. In whole seconds, since two clocks are read one after the other.
     while (left_s := limit_s - (clock() - began_s) - round(_slept_s() - slept_s)) > 0:  # noqa: ASYNC110
         await asyncio.sleep(min(left_s, _SLEEP_SEEN_S))
-    halter.drain(Stop(Why.MAX_TIME, Scope.RUN, f"--max-time {duration(limit_s)}"))
+    halter.drain(Stop(StopReason.MAX_TIME, Scope.RUN, f"--max-time {duration(limit_s)}"))
 
 
 _SLEEP_SEEN_S = 5.0  # after the machine wakes up, so long at most until it is seen that the time is up
@@ -265,7 +265,7 @@ def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Set
     return needed
 
 
-async def _paced(credential: Credential, job: Job, selected: Counts, slots_max: int) -> tuple[Throttle, Share]:
+async def _paced(credential: Credential, job: Job, selected: Counts, slots_max: int) -> tuple[Throttle, LaneConfig]:
     """A throttle that goes on from what earlier runs learned of this key, and from what they have spent of its quota."""
     settings, ledger = job.settings, job._ledger
     fingerprint = await asyncio.to_thread(credential.key.fingerprint, settings.host)
@@ -275,10 +275,10 @@ async def _paced(credential: Credential, job: Job, selected: Counts, slots_max: 
     since_ms = now_ms - round(settings.recent_s * 1000)
     recent = await ledger.recent(credential.accounts, since_ms, settings.recent_requests)
     spent_s = [max(0, now_ms - intended_ms) / 1000 for intended_ms in recent]
-    share = Share(
+    share = LaneConfig(
         selected.open_of(credential.accounts), min(settings.slots, slots_max), fingerprint, learned, credential.accounts
     )
-    bounds = Bounds(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
+    bounds = PacingOptions(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
     return Throttle(bounds, learned, spent_s), share
 
 
@@ -305,7 +305,7 @@ _BUSY_TOLD_S = 2.0  # a lock of somebody else's is told when it has lasted so lo
 _BUSY_TOLD_AGAIN_S = 60.0  # ... and once a minute
 
 
-def _hooks(settings: Settings, halter: Halter, on_event: Callable[[Event], None]) -> Hooks:
+def _hooks(settings: Settings, halter: StopSwitch, on_event: Callable[[Event], None]) -> Hooks:
     """What follows from what befalls the ledger: a lock is waited for with the run's patience, after a stop within its grace."""
     told_s = stopped_s = math.inf
 
@@ -325,7 +325,7 @@ def _hooks(settings: Settings, halter: Halter, on_event: Callable[[Event], None]
 
     def low(free_bytes: int) -> None:
         needed = f"{free_bytes // 2**20} MiB free where the ledger lies, fewer than {settings.free_disk_bytes // 2**20}"
-        halter.drain(Stop(Why.DISK_FULL, Scope.RUN, needed))
+        halter.drain(Stop(StopReason.DISK_FULL, Scope.RUN, needed))
 
     return Hooks(locked, lambda wal_bytes: on_event(LedgerGrows(wal_bytes)), low, settings.free_disk_bytes)
 
@@ -352,21 +352,21 @@ async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
     try:
         async with asyncio.timeout(job.settings.flush_s if halter.leaving.is_set() else None):
             await ledger.flush()
-            if any(stop.why is Why.MAX_TIME for stop in stops) and await _is_through(job):
-                stops = tuple(stop for stop in stops if stop.why is not Why.MAX_TIME)  # it stopped nothing
+            if any(stop.why is StopReason.MAX_TIME for stop in stops) and await _is_through(job):
+                stops = tuple(stop for stop in stops if stop.why is not StopReason.MAX_TIME)  # it stopped nothing
             await ledger.end(stops)
             counts, ever = await ledger.counts(selected=True), await ledger.counts(selected=False)
     except LedgerBroken as error:
         with suppress(BulkDeleteError):  # a reader may still get at what was committed
             counts, ever = ledger.committed()
-        if all(stop.why is not Why.LEDGER for stop in stops):
-            stops += (Stop(Why.LEDGER, Scope.RUN, str(error)),)
+        if all(stop.why is not StopReason.LEDGER for stop in stops):
+            stops += (Stop(StopReason.LEDGER, Scope.RUN, str(error)),)
     except TimeoutError:  # told to leave at once: the ledger has what was committed, and open intents for the rest
         with suppress(BulkDeleteError):
             counts, ever = ledger.committed()
     broken = ledger.broken
-    why = _WHY.get(type(broken), Why.LEDGER)
-    stops = tuple(replace(stop, why=why) if stop.why is Why.LEDGER else stop for stop in stops)
+    why = _WHY.get(type(broken), StopReason.LEDGER)
+    stops = tuple(replace(stop, why=why) if stop.why is StopReason.LEDGER else stop for stop in stops)
     return Summary(
         counts=counts,
         stops=stops,
@@ -386,9 +386,9 @@ async def _is_through(job: Job) -> bool:
     return (await job._ledger.selected(job.settings.doubts)).to_send == 0
 
 
-_WHY: dict[type[LedgerBroken] | type[None], Why] = {
-    LedgerReplaced: Why.LEDGER_REPLACED,
-    LedgerBusy: Why.LEDGER_LOCKED,
+_WHY: dict[type[LedgerBroken] | type[None], StopReason] = {
+    LedgerReplaced: StopReason.LEDGER_REPLACED,
+    LedgerBusy: StopReason.LEDGER_LOCKED,
 }
 """What broke a ledger, where it is not its disk."""
 

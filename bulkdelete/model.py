@@ -83,7 +83,7 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class OrderHistory:
     """What was known of an order before an attempt.
 
     `attempts_in_run` counts the attempts of this run that were sent (429 is free); `doubtful`: one, of whatever run, may have
@@ -101,7 +101,7 @@ class Task:
     """One order that the ledger hands out to be sent."""
 
     order: Order
-    past: Past
+    past: OrderHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """The server answered: its status line was read. `message` is redacted, escaped and capped.
 
     `json_status` is the "Status" of a body of the API's own form; `cut` says that the body could not be read to its end.
@@ -150,7 +150,7 @@ class Learned:
     burst: float
 
 
-class Lost(enum.StrEnum):
+class NoResponseReason(enum.StrEnum):
     """Why there is no answer."""
 
     CONNECT = "connect"
@@ -162,19 +162,19 @@ class Lost(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class NoReply:
+class NoResponse:
     """No status line came. `sent` is True as soon as the first byte of the request may have left."""
 
     sent: bool
-    why: Lost
+    why: NoResponseReason
     message: str = ""
     latency_s: float = 0.0
 
 
-Answer = Reply | NoReply
+Result = Response | NoResponse
 
 
-class Again(enum.Enum):
+class Requeue(enum.Enum):
     """When an order that is not settled goes once more in this run."""
 
     SOON = "soon"  # at the front of the lane: it was certainly not processed
@@ -182,7 +182,7 @@ class Again(enum.Enum):
     LATER = "later"  # in the lane's next pass over the doubts, after a settling delay
 
 
-class Feeds(enum.Enum):
+class Signal(enum.Enum):
     """Who counts an answer."""
 
     NOBODY = "nobody"
@@ -198,7 +198,7 @@ class Scope(enum.Enum):
     RUN = "run"
 
 
-class Why(enum.StrEnum):
+class StopReason(enum.StrEnum):
     """Why a run stops before its selection is done. core/summary.py gives each its exit code and next step."""
 
     CREDENTIALS = "credentials"
@@ -221,7 +221,7 @@ class Why(enum.StrEnum):
 class Stop:
     """A reason to stop, how far it reaches, and the fact that caused it (for people)."""
 
-    why: Why
+    why: StopReason
     scope: Scope = Scope.RUN
     detail: str = ""
 
@@ -231,17 +231,17 @@ class Verdict:
     """One row of the policy table. `state` None: the order stays pending."""
 
     state: State | None = None
-    again: Again | None = None
-    feeds: Feeds = Feeds.NOBODY
+    again: Requeue | None = None
+    feeds: Signal = Signal.NOBODY
     stop: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class AttemptEnded:
     """An attempt ended, and its verdict is with the ledger."""
 
     order: Order
-    answer: Answer
+    answer: Result
     verdict: Verdict
 
 
@@ -255,18 +255,18 @@ class PaceChanged:
     rate_per_s: float
     limit_per_min: int | None
     wait_s: float
-    answer: Answer
+    answer: Result
 
 
 @dataclass(frozen=True, slots=True)
-class Settling:
+class DoubtWait:
     """All that is left is in doubt; it is sent again after `wait_s` seconds."""
 
     wait_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Halted:
+class Stopped:
     """The run, or a lane of it, stops."""
 
     stop: Stop
@@ -286,7 +286,7 @@ class LedgerGrows:
     wal_bytes: int
 
 
-Event = Settled | PaceChanged | Settling | Halted | LedgerWaits | LedgerGrows
+Event = AttemptEnded | PaceChanged | DoubtWait | Stopped | LedgerWaits | LedgerGrows
 """What a run tells while it goes: facts for a progress display and a log."""
 
 

@@ -16,47 +16,47 @@ from typing import Any, Protocol
 
 from bulkdelete.core import guard
 from bulkdelete.core import pace as pacing
-from bulkdelete.core.guard import Limits, Seen
-from bulkdelete.core.pace import Call
+from bulkdelete.core.guard import AccountHistory, Limits
+from bulkdelete.core.pace import Permit
 from bulkdelete.core.policy import decide, doubts_of, resend_delay_s, retried, said_by
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import Ledger, Passing
+from bulkdelete.ledger import Ledger, PendingFilter
 from bulkdelete.model import (
-    Again,
-    Answer,
+    AttemptEnded,
     Counts,
     Doubts,
+    DoubtWait,
     Event,
-    Halted,
     Intent,
     Learned,
-    Lost,
-    NoReply,
+    NoResponse,
+    NoResponseReason,
     Order,
     PaceChanged,
-    Reply,
+    Requeue,
+    Response,
+    Result,
     Scope,
-    Settled,
-    Settling,
     State,
     Stop,
+    Stopped,
+    StopReason,
     Task,
     Verdict,
-    Why,
 )
 from bulkdelete.settings import Settings
 from bulkdelete.throttle import Throttle
 
-__all__ = ["Halter", "Lane", "Run", "Sender", "Share", "run"]
+__all__ = ["Lane", "LaneConfig", "Run", "Sender", "StopSwitch", "run"]
 
 _WORTH_KEEPING = 0.01  # a smaller change of what was learned is kept at the end only
 _LAST_TURNS = (
     10  # of the loop, after the grace: a process that was stopped and continued finds responses it has not read
 )
-_WITHHELD = NoReply(sent=False, why=Lost.WITHHELD)
+_WITHHELD = NoResponse(sent=False, why=NoResponseReason.WITHHELD)
 
 
-async def run(lanes: list[Lane], halter: Halter) -> None:
+async def run(lanes: list[Lane], halter: StopSwitch) -> None:
     """Send what the selection has open, each lane at its own pace, until nothing is left or something stops it."""
     async with asyncio.TaskGroup() as group:
         for lane in lanes:
@@ -64,7 +64,7 @@ async def run(lanes: list[Lane], halter: Halter) -> None:
             group.create_task(lane.drive())
 
 
-async def attempt(task: Task, call: Call, lane: Lane) -> None:
+async def attempt(task: Task, call: Permit, lane: Lane) -> None:
     """One order, one attempt, at most one request."""
     left = False
 
@@ -82,7 +82,7 @@ async def attempt(task: Task, call: Call, lane: Lane) -> None:
         if not left:
             lane.hold_back(task, intent, call)
         raise
-    if isinstance(answer, NoReply) and answer.why is Lost.WITHHELD:
+    if isinstance(answer, NoResponse) and answer.why is NoResponseReason.WITHHELD:
         lane.hold_back(task, intent, call)
     else:
         lane.settle(task, intent, call, answer)  # no await between an answer and its ledger
@@ -91,11 +91,11 @@ async def attempt(task: Task, call: Call, lane: Lane) -> None:
 class Sender(Protocol):
     """Sends one order's deletion, at most once on the wire, and says what came of it."""
 
-    async def delete(self, order: Order, may_leave: Callable[[], bool]) -> Answer:
+    async def delete(self, order: Order, may_leave: Callable[[], bool]) -> Result:
         """`may_leave` is asked once, right before the first byte leaves; if it says no, nothing leaves and the answer is WITHHELD."""
 
 
-class Halter:
+class StopSwitch:
     """The one door for every reason to stop: signals, the guard, time, a broken ledger.
 
     `drain`: nothing more is admitted, what is in flight may land. `now`: what is in flight is left in doubt.
@@ -106,7 +106,7 @@ class Halter:
         self.stops: list[Stop] = []
         self.draining = asyncio.Event()
         self.leaving = asyncio.Event()
-        self.lanes: list[Halter] = []
+        self.lanes: list[StopSwitch] = []
         self.in_flight: Callable[[], int] = lambda: sum(lane.in_flight() for lane in self.lanes)
 
     def drain(self, stop: Stop) -> None:
@@ -122,7 +122,7 @@ class Halter:
     def _note(self, stop: Stop) -> None:
         if all(known.why is not stop.why for known in self.stops):
             self.stops.append(stop)
-            self.on_event(Halted(stop))
+            self.on_event(Stopped(stop))
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ class Run:
 
     settings: Settings
     limits: Limits
-    halter: Halter
+    halter: StopSwitch
     on_event: Callable[[Event], None]
     jitter: Callable[[], float]  # 0..1
     requests: int = 0
@@ -143,7 +143,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class LaneConfig:
     """A lane's part of a run: its orders and slots, what the ledger calls its key and knows of that key's limit, and the key's
     accounts (None: all)."""
 
@@ -158,14 +158,14 @@ class Lane:
     """One API key's way through the selection: its orders in the order of (account, id), its throttle, its slots."""
 
     def __init__(
-        self, client: Sender, throttle: Throttle, ledger: Ledger, run: Run, ever: Counts, share: Share
+        self, client: Sender, throttle: Throttle, ledger: Ledger, run: Run, ever: Counts, share: LaneConfig
     ) -> None:
         self.client = client
         self.throttle = throttle
         self.ledger = ledger
         self.run = run
-        self.halter = Halter(run.on_event)
-        self.seen: dict[int, Seen] = {}
+        self.halter = StopSwitch(run.on_event)
+        self.seen: dict[int, AccountHistory] = {}
         self.in_flight: set[asyncio.Task[None]] = set()
         self.halter.in_flight = lambda: len(self.in_flight)
         self.finished = False  # every order of it had its turn
@@ -179,7 +179,7 @@ class Lane:
         self._put_off: dict[
             tuple[int, int], Task
         ] = {}  # by identity; each was answered 429 three times in a row, so they are few
-        self._passing = Passing(in_doubt=False)
+        self._passing = PendingFilter(in_doubt=False)
         self._passes = 0
         self._after = (0, 0)
         self._read_to_end = False
@@ -204,7 +204,7 @@ class Lane:
                 feeder.result()
                 self.finished = not self.halter.draining.is_set()
         except LedgerBroken as error:
-            self.run.halter.now(Stop(Why.LEDGER, Scope.RUN, str(error)))
+            self.run.halter.now(Stop(StopReason.LEDGER, Scope.RUN, str(error)))
         finally:
             await _cancelled(feeder, draining)
             await self._land()
@@ -258,16 +258,16 @@ class Lane:
         one of them may stop the run. An order that is put off goes at the end of each pass, and alone when nothing else is left.
         """
         for strange in (False, True):
-            if strange and await self._open(Passing(in_doubt=False, strange=True)):
+            if strange and await self._open(PendingFilter(in_doubt=False, strange=True)):
                 return True
             settings = self.run.settings
-            doubts = Passing(True, settings.doubts, settings.attempts, strange)
+            doubts = PendingFilter(True, settings.doubts, settings.attempts, strange)
             if settings.doubts is not Doubts.HOLD and await self._open(doubts):
                 await self._let_settle()
                 return True
         return self._take_put_off()
 
-    async def _open(self, passing: Passing) -> bool:
+    async def _open(self, passing: PendingFilter) -> bool:
         """Whether this pass has an order that is not put off."""
         self._passing, self._after = passing, (0, 0)
         while await self._turn_page():
@@ -287,7 +287,7 @@ class Lane:
             longest_s=settings.backoff_max_s,
         )
         wait_s = max(0.0, self._doubt_at_s + delay_s - self._clock())
-        self.run.on_event(Settling(wait_s))
+        self.run.on_event(DoubtWait(wait_s))
         await asyncio.sleep(wait_s)
         self._asked_s = 0.0
 
@@ -303,7 +303,7 @@ class Lane:
                     self._stop(stop)
                     return False
 
-    def _launch(self, task: Task, call: Call) -> None:
+    def _launch(self, task: Task, call: Permit) -> None:
         account_id = task.order.account_id
         self.seen[account_id] = guard.admit(self._seen(account_id))
         flight = asyncio.get_running_loop().create_task(attempt(task, call, self))
@@ -312,18 +312,18 @@ class Lane:
 
     # One attempt's steps. None of them awaits.
 
-    def may_send(self, call: Call) -> bool:
+    def may_send(self, call: Permit) -> bool:
         """Asked after the intent's commit, and again right before the first byte: neither a stop nor a pause has come meanwhile."""
         return not self.halter.draining.is_set() and self.throttle.may_leave(call)
 
-    def hold_back(self, task: Task, intent: Intent, call: Call) -> None:
+    def hold_back(self, task: Task, intent: Intent, call: Permit) -> None:
         """Nothing left: the intent goes, the order stays what it was."""
         self.throttle.give_back(call)
         self.seen[task.order.account_id] = guard.withdrawn(self._seen(task.order.account_id))
         self.ledger.withdraw(intent)
         self._again.appendleft(task)
 
-    def settle(self, task: Task, intent: Intent, call: Call, answer: Answer) -> None:
+    def settle(self, task: Task, intent: Intent, call: Permit, answer: Result) -> None:
         """From an answer to everything that follows from it."""
         order, settings, limits = task.order, self.run.settings, self.run.limits
         seen = self._seen(order.account_id)
@@ -338,13 +338,13 @@ class Lane:
         self.run.in_a_row = guard.row_after(self.run.in_a_row, past, verdict)
         self._count(answer, verdict)
         match verdict.again:
-            case Again.SOON:
+            case Requeue.SOON:
                 self._again.appendleft(replace(task, past=retried(task.past, answer)))
-            case Again.LAST:
+            case Requeue.LAST:
                 self._put_off[_identity(task)] = replace(task, past=retried(task.past, answer))
             case None:
                 self._left -= 1
-        self.run.on_event(Settled(order, answer, verdict))
+        self.run.on_event(AttemptEnded(order, answer, verdict))
         self._tell_pace(before.epoch, answer)
         self._keep_learned(_WORTH_KEEPING)
         for reason in (
@@ -356,19 +356,19 @@ class Lane:
             if reason is not None:
                 self._stop(_explained(reason, order, answer))
 
-    def _count(self, answer: Answer, verdict: Verdict) -> None:
+    def _count(self, answer: Result, verdict: Verdict) -> None:
         run, now_s = self.run, self._clock()
-        self._reached |= isinstance(answer, Reply) or answer.sent
-        run.limited += isinstance(answer, Reply) and answer.status == 429
+        self._reached |= isinstance(answer, Response) or answer.sent
+        run.limited += isinstance(answer, Response) and answer.status == 429
         run.failures += verdict.again is None and verdict.state in (State.REFUSED, State.FAILED, State.IN_DOUBT)
         run.first_s = now_s - answer.latency_s if run.first_s is None else run.first_s
         run.last_s = now_s
         if verdict.state is State.IN_DOUBT:
             self._doubt_at_s = now_s
-            if isinstance(answer, Reply):
+            if isinstance(answer, Response):
                 self._asked_s = max(self._asked_s, answer.quota.retry_after_s or 0.0)
 
-    def _tell_pace(self, epoch: int, answer: Answer) -> None:
+    def _tell_pace(self, epoch: int, answer: Result) -> None:
         """A pause, or a rate that is another by a tenth."""
         pace = self.throttle.pace
         if pace.epoch != epoch or abs(pace.rate_per_s - self._told_per_s) > 0.1 * self._told_per_s:
@@ -402,7 +402,7 @@ class Lane:
 
     # Landing.
 
-    def _seen(self, account_id: int) -> Seen:
+    def _seen(self, account_id: int) -> AccountHistory:
         return self.seen.get(account_id) or guard.seen_before(account_id, self._ever)
 
     async def _landing(self) -> None:
@@ -416,7 +416,7 @@ class Lane:
         if flight.cancelled() or (error := flight.exception()) is None:
             return
         if isinstance(error, LedgerBroken):
-            self.run.halter.now(Stop(Why.LEDGER, Scope.RUN, str(error)))
+            self.run.halter.now(Stop(StopReason.LEDGER, Scope.RUN, str(error)))
         else:
             self._crash = self._crash or error
             self.halter.draining.set()
@@ -436,13 +436,13 @@ class Lane:
             await _cancelled(leaving, *self.in_flight)
 
 
-def _explained(stop: Stop, order: Order, answer: Answer) -> Stop:
+def _explained(stop: Stop, order: Order, answer: Result) -> Stop:
     """With what the response at hand adds for people: which order it is about, or why there is no progress."""
     match stop.why:
-        case Why.NOT_UNDERSTOOD:
+        case StopReason.NOT_UNDERSTOOD:
             return replace(stop, detail=f"order {order.account_id}:{order.order_id}: {stop.detail}")
-        case Why.OUTAGE:
-            said = "the last response" if isinstance(answer, Reply) else "what failed last"
+        case StopReason.OUTAGE:
+            said = "the last response" if isinstance(answer, Response) else "what failed last"
             return replace(stop, detail=f"{stop.detail}; {said}: {said_by(answer)}")
     return stop
 

@@ -14,9 +14,9 @@ from contextlib import suppress
 from aiolimiter import AsyncLimiter
 
 from bulkdelete.core import pace as pacing
-from bulkdelete.core.guard import Quiet
-from bulkdelete.core.pace import Bounds, Call, Pace
-from bulkdelete.model import Answer, Feeds, Learned
+from bulkdelete.core.guard import Stall
+from bulkdelete.core.pace import Pace, PacingOptions, Permit
+from bulkdelete.model import Learned, Result, Signal
 
 __all__ = ["Throttle"]
 
@@ -25,14 +25,14 @@ class Throttle:
     """The pace of one key, and the wait for it. Made inside the event loop that uses it."""
 
     def __init__(
-        self, bounds: Bounds | None = None, learned: Learned | None = None, spent_s: Sequence[float] = ()
+        self, bounds: PacingOptions | None = None, learned: Learned | None = None, spent_s: Sequence[float] = ()
     ) -> None:
         """`learned` by an earlier run; `spent_s`: how many seconds ago its last requests left."""
         self._clock = asyncio.get_running_loop().time
         self._changed = asyncio.Event()
-        self.pace: Pace = pacing.start(self._clock(), bounds or Bounds(), learned, spent_s)
+        self.pace: Pace = pacing.start(self._clock(), bounds or PacingOptions(), learned, spent_s)
 
-    async def take(self, left: float = float("inf")) -> Call:
+    async def take(self, left: float = float("inf")) -> Permit:
         """Wait until one more call may leave, and take its token. One waiter at a time; it may be cancelled.
 
         `left`: the orders that are not settled yet, this one among them.
@@ -56,22 +56,22 @@ class Throttle:
                     self.pace, call = pacing.sent(self.pace, self._clock(), left)
                     return call
 
-    def may_leave(self, call: Call) -> bool:
+    def may_leave(self, call: Permit) -> bool:
         """Whether a call that has its token may still leave: no pause has begun since."""
         return call.epoch == self.pace.epoch and self._clock() >= self.pace.until_s
 
-    def give_back(self, call: Call) -> None:
+    def give_back(self, call: Permit) -> None:
         """The call did not leave."""
         self._turn(pacing.unsent(self.pace, call, self._clock()))
 
-    def observe(self, call: Call, answer: Answer, feeds: Feeds, doubtful: bool) -> None:
+    def observe(self, call: Permit, answer: Result, feeds: Signal, doubtful: bool) -> None:
         """Learn from an answer. No await: see pipeline.attempt."""
         self._turn(pacing.heard(self.pace, call, answer, feeds, doubtful, self._clock()))
 
-    def quiet(self) -> Quiet:
+    def quiet(self) -> Stall:
         """How long this key has been without progress, for core/guard.py."""
         now_s, pace = self._clock(), self.pace
-        return Quiet(now_s - pace.progress_s, pacing.wait_s(pace, now_s), closed_by_doubt=pace.closed and pace.doubtful)
+        return Stall(now_s - pace.progress_s, pacing.wait_s(pace, now_s), closed_by_doubt=pace.closed and pace.doubtful)
 
     def _turn(self, pace: Pace) -> None:
         self.pace = pace

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support import ROOT
+
 PRODUCT = ROOT / "bulkdelete"
 
 # Rooms from the ground up. A room sees those below it, and of its own storey only itself.

@@ -1,4 +1,4 @@
-"""One order, one request on the wire, one `Answer`. Whatever the server or the net does is a value, never an exception.
+"""One order, one request on the wire, one `Result`. Whatever the server or the net does is a value, never an exception.
 
 Each request has a connection of its own: an answer that comes unasked can then be credited to no other order. It never
 retries (aiohttp would, by itself), never follows a redirect, and reads a bounded part of a body.
@@ -25,7 +25,7 @@ from bulkdelete.api.text import Redactor, json_status, message_of
 from bulkdelete.api.wire import Connector, Deadline, SingleRequest, Unusable, Withheld
 from bulkdelete.core.quota import quota_of
 from bulkdelete.errors import UsageError
-from bulkdelete.model import Answer, Lost, NoReply, Order, Reply
+from bulkdelete.model import NoResponse, NoResponseReason, Order, Response, Result
 from bulkdelete.settings import Settings
 
 __all__ = ["Client"]
@@ -37,7 +37,7 @@ _CODINGS = "gzip, deflate"  # what `_plain` decodes
 class _Failed(Exception):
     """What aiohttp's own retry must not see: it repeats a DELETE after ClientOSError and ServerDisconnectedError, unasked."""
 
-    def __init__(self, why: Lost, message: str) -> None:
+    def __init__(self, why: NoResponseReason, message: str) -> None:
         super().__init__(message)
         self.why = why
 
@@ -74,7 +74,7 @@ class Client:
     async def __aexit__(self, *_error: object) -> None:
         await self._session.close()
 
-    async def delete(self, order: Order, may_leave: Callable[[], bool] | None = None) -> Answer:
+    async def delete(self, order: Order, may_leave: Callable[[], bool] | None = None) -> Result:
         """Send one deletion and say what came of it. Only cancelling it raises.
 
         `may_leave` is asked at the last moment before the first byte, and once: a request that may not leave is closed, unsent and
@@ -112,14 +112,14 @@ class Client:
                 )
                 return self._reply(response, body, cut or not readable, loop.time() - started_s)
         except TimeoutError:
-            why, said = Lost.TIMEOUT, "no answer in time" if sent else "no connection in time"
+            why, said = NoResponseReason.TIMEOUT, "no answer in time" if sent else "no connection in time"
         except Withheld:
-            why, said = Lost.WITHHELD, "told not to leave"
+            why, said = NoResponseReason.WITHHELD, "told not to leave"
         except _Failed as failure:
             why, said = failure.why, str(failure)
         except Exception as error:  # a parser may raise anything at hostile bytes, and its order must end in a state
-            why, said = Lost.GARBAGE, type(error).__name__
-        return NoReply(sent=sent, why=why, message=self._redact(said), latency_s=loop.time() - started_s)
+            why, said = NoResponseReason.GARBAGE, type(error).__name__
+        return NoResponse(sent=sent, why=why, message=self._redact(said), latency_s=loop.time() - started_s)
 
     def _url_of(self, order: Order) -> URL:
         """The URL of one deletion. Checked on the final URL: what a request without orderId deletes is not known."""
@@ -148,9 +148,9 @@ class Client:
             return bytes(body), True
         return bytes(body), False
 
-    def _reply(self, response: aiohttp.ClientResponse, body: bytes, cut: bool, latency_s: float) -> Reply:
+    def _reply(self, response: aiohttp.ClientResponse, body: bytes, cut: bool, latency_s: float) -> Response:
         text = body.decode("utf-8", errors="replace")
-        return Reply(
+        return Response(
             status=response.status,
             message=self._redact(message_of(text)),
             json_status=json_status(text),
@@ -175,21 +175,21 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     try:
         return await handler(request)
     except ClientConnectorCertificateError as error:
-        raise _Failed(Lost.CERTIFICATE, _reason(error)) from None
+        raise _Failed(NoResponseReason.CERTIFICATE, _reason(error)) from None
     except (
         ClientConnectorSSLError
     ) as error:  # an alert, a cut handshake: a load balancer that is busy or restarts does that, too
-        raise _Failed(Lost.CONNECT, _tls_reason(error)) from None
+        raise _Failed(NoResponseReason.CONNECT, _tls_reason(error)) from None
     except aiohttp.ClientConnectorError as error:
-        raise _Failed(Lost.CONNECT, _reason(error)) from None
+        raise _Failed(NoResponseReason.CONNECT, _reason(error)) from None
     except aiohttp.ServerTimeoutError:
-        raise _Failed(Lost.TIMEOUT, "no answer in time") from None
+        raise _Failed(NoResponseReason.TIMEOUT, "no answer in time") from None
     except Unusable as error:
-        raise _Failed(Lost.DISCONNECTED, str(error)) from None
+        raise _Failed(NoResponseReason.DISCONNECTED, str(error)) from None
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError):
-        raise _Failed(Lost.DISCONNECTED, "the connection broke before an answer") from None
+        raise _Failed(NoResponseReason.DISCONNECTED, "the connection broke before an answer") from None
     except aiohttp.ClientError as error:
-        raise _Failed(Lost.GARBAGE, f"no HTTP answer ({type(error).__name__})") from None
+        raise _Failed(NoResponseReason.GARBAGE, f"no HTTP answer ({type(error).__name__})") from None
 
 
 def _reason(error: aiohttp.ClientConnectorError | ClientConnectorCertificateError | ClientConnectorSSLError) -> str:

@@ -149,10 +149,10 @@ class _Simulate(Purposeful):
     """Its help lists the kinds of faults, which only the simulator knows."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from bulkdelete.simulator import Kind
+        from bulkdelete.simulator import FaultKind
 
         with formatter.section("Kinds of --fault"):
-            formatter.write_text(", ".join(kind.value for kind in Kind))
+            formatter.write_text(", ".join(kind.value for kind in FaultKind))
 
 
 @program.command(cls=_Simulate)

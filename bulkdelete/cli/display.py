@@ -12,18 +12,18 @@ from bulkdelete.cli.log import Level, Log
 from bulkdelete.cli.streams import say
 from bulkdelete.core.summary import stopping
 from bulkdelete.model import (
-    Again,
+    AttemptEnded,
+    DoubtWait,
     Event,
-    Halted,
     LedgerGrows,
     LedgerWaits,
-    NoReply,
+    NoResponse,
     PaceChanged,
-    Reply,
-    Settled,
-    Settling,
+    Requeue,
+    Response,
     State,
     Stop,
+    Stopped,
 )
 from bulkdelete.words import duration
 
@@ -102,17 +102,17 @@ class Display:
 
     def on_event(self, event: Event) -> None:
         match event:
-            case Settled():
+            case AttemptEnded():
                 self._settled_one(event)
             case PaceChanged(rate_per_s=rate, limit_per_min=limit, wait_s=wait_s, answer=answer):
                 level: Level = "info" if wait_s >= 1 else "debug"
-                why = f"HTTP {answer.status}" if isinstance(answer, Reply) else answer.why.value
+                why = f"HTTP {answer.status}" if isinstance(answer, Response) else answer.why.value
                 if answer.message:
                     why += f": {answer.message}"
                 self._log(
                     level, "pace.changed", per_min=round(60 * rate, 1), limit=limit, wait_s=round(wait_s, 1), why=why
                 )
-            case Settling(wait_s=wait_s):
+            case DoubtWait(wait_s=wait_s):
                 self._log(
                     "info",
                     "run.settling",
@@ -133,7 +133,7 @@ class Display:
                     wal_mib=wal_bytes // 2**20,
                     why="a program that keeps reading the ledger stops its log from being folded in",
                 )
-            case Halted(stop=stop):
+            case Stopped(stop=stop):
                 self._halted(stop)
 
     def _halted(self, stop: Stop) -> None:
@@ -156,15 +156,15 @@ class Display:
                 self._progress.update(self._row, description="stopping", refresh=True)
             say(stopping(stop, in_flight, self._grace_s))
 
-    def _settled_one(self, event: Settled) -> None:
+    def _settled_one(self, event: AttemptEnded) -> None:
         state, answer = event.verdict.state, event.answer
         said: dict[str, Any] = {"latency_ms": round(1000 * answer.latency_s)}
         match answer:
-            case Reply(status=status, message=message):
+            case Response(status=status, message=message):
                 said |= {"status": status, "message": message}
-            case NoReply(sent=sent, why=why, message=message):
+            case NoResponse(sent=sent, why=why, message=message):
                 said |= {"sent": sent, "why": why.value, "message": message}
-        level: Level = "debug" if state in _QUIET or event.verdict.again is Again.SOON else "info"
+        level: Level = "debug" if state in _QUIET or event.verdict.again is Requeue.SOON else "info"
         outcome = state.label if state is not None else "unchanged"
         order = event.order
         self._log(level, "order.settled", account=order.account_id, order=order.order_id, outcome=outcome, **said)

@@ -15,7 +15,7 @@ from bulkdelete.cli.files import is_ledger, replaced
 from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.show import program
 from bulkdelete.errors import LedgerRefused, UsageError
-from bulkdelete.intake import STDIN, Reading, Source, matches, sources
+from bulkdelete.intake import STDIN, ReadOptions, Source, matches, sources
 from bulkdelete.intake.cells import escaped
 from bulkdelete.model import Reject
 from bulkdelete.report.export import safe_cell
@@ -27,7 +27,7 @@ _WILD = frozenset("*?[")
 
 def sources_of(files: tuple[str, ...], options: dict[str, Any]) -> list[Source]:
     """The inputs, globs expanded; nothing is opened. None only if `--allow-empty` allows it. Raises UsageError, InputRefused."""
-    reading = Reading(
+    reading = ReadOptions(
         column=options["column"],
         sheet=options["sheet"],
         encoding=options["encoding"],

@@ -12,7 +12,7 @@ from bulkdelete.cli.inputs import blaming_the_ledger, fetched, ledger_of, reject
 from bulkdelete.cli.show import proposal_text
 from bulkdelete.cli.streams import write_json, write_result
 from bulkdelete.intake import Source
-from bulkdelete.ledger import Facts
+from bulkdelete.ledger import Plan
 from bulkdelete.model import Doubts, Order
 from bulkdelete.report.status import read_status
 from bulkdelete.settings import API_URL, Settings
@@ -21,7 +21,7 @@ from bulkdelete.words import counted, duration
 __all__ = ["plan_files"]
 
 _LONG_ENOUGH_S = 50.0  # a shorter look may have seen nothing but a burst
-_NOTHING = Facts(
+_NOTHING = Plan(
     orders=0, waiting=0, doubtful=0, settled=0, to_send=0, returning=0, left_alone=0, accounts=(), first=(), last=()
 )
 _SHOWN_RATES = (30.0, 60.0, 300.0)  # requests per minute, where none is known
@@ -55,7 +55,7 @@ def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
     return 0 if why is None else 3
 
 
-def _planned(named: list[Source], settings: Settings, options: dict[str, Any]) -> tuple[Facts, Pace]:
+def _planned(named: list[Source], settings: Settings, options: dict[str, Any]) -> tuple[Plan, Pace]:
     with rejects_to(options["rejects"], options["overwrite"]) as reject:
         found = fetched(named)
         with blaming_the_ledger(settings.ledger):
@@ -90,7 +90,7 @@ def _pace(given: float | None, ledger: Path) -> Pace:
     return Pace(_SHOWN_RATES, None, "the limit is not known yet; give one with --rate")
 
 
-def _text(facts: Facts, settings: Settings, pace: Pace, why: str | None) -> str:
+def _text(facts: Plan, settings: Settings, pace: Pace, why: str | None) -> str:
     sent = f"{counted(facts.to_send, 'order')} would be sent"
     last = tuple(order for order in facts.last if order not in facts.first)
     if facts.first:
@@ -109,7 +109,7 @@ def _ids(orders: tuple[Order, ...]) -> str:
     return ", ".join(f"{order.account_id}:{order.order_id}" for order in orders)
 
 
-def _fields(facts: Facts, settings: Settings, pace: Pace, why: str | None) -> dict[str, Any]:
+def _fields(facts: Plan, settings: Settings, pace: Pace, why: str | None) -> dict[str, Any]:
     return {
         "ledger": str(settings.ledger),
         "host": settings.host,

@@ -28,8 +28,8 @@ from bulkdelete.core.summary import EXIT_OF_WHY, Summary, exit_code
 from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Retry
-from bulkdelete.model import Counts, Doubts, State, Stop, Why
-from bulkdelete.pipeline import Halter
+from bulkdelete.model import Counts, Doubts, State, Stop, StopReason
+from bulkdelete.pipeline import StopSwitch
 from bulkdelete.report.said import Said, read_said
 from bulkdelete.settings import API_URL, Settings
 from bulkdelete.words import counted
@@ -102,7 +102,7 @@ def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]
                 _leave_at_once(log, summary.exit_code)
             return summary.exit_code
     except (KeyboardInterrupt, click.Abort):
-        raise Interrupted(signals.code or EXIT_OF_WHY[Why.INTERRUPTED]) from None
+        raise Interrupted(signals.code or EXIT_OF_WHY[StopReason.INTERRUPTED]) from None
     finally:
         log.drain()
 
@@ -139,7 +139,7 @@ class _Deletion:
     async def deleted(self, armed: job.Job, key: ApiKey) -> Summary:
         """How the run ended. A first signal drains it, a second one makes it leave."""
         settings, options, log = self.settings, self.options, self.log
-        loop, halter, to_send = asyncio.get_running_loop(), Halter(), armed.facts.to_send
+        loop, halter, to_send = asyncio.get_running_loop(), StopSwitch(), armed.facts.to_send
         bar = sys.stderr.isatty() and options["quiet"] == 0 and options["progress"] is not False
         display = Display(log, to_send, bar, halter.in_flight, settings.grace_s)
         halter.on_event = display.on_event
@@ -169,7 +169,7 @@ class _Deletion:
         )
         return summary
 
-    def _cut_short(self, halter: Halter) -> None:
+    def _cut_short(self, halter: StopSwitch) -> None:
         """A second signal, and something hangs, the ledger's disk for one: leave without the numbers. What is open in the ledger tells
         the truth."""
         say(f"left at once, while the ledger was still busy. Go on with: {show.resuming(self.settings, self.options)}")

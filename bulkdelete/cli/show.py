@@ -12,8 +12,8 @@ from typing import Any
 from bulkdelete.cli.streams import dropped_lines
 from bulkdelete.core.summary import LIFTED_BY, NEXT, Summary, mostly_missing
 from bulkdelete.intake.cells import escaped
-from bulkdelete.ledger import Facts
-from bulkdelete.model import State, Why
+from bulkdelete.ledger import Plan
+from bulkdelete.model import State, StopReason
 from bulkdelete.report.said import Said, said_lines
 from bulkdelete.settings import Settings
 from bulkdelete.words import counted, duration
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-def proposal_text(facts: Facts, settings: Settings) -> str:
+def proposal_text(facts: Plan, settings: Settings) -> str:
     """What would be sent, and what is left out and why."""
     lines = []
     for tally in facts.inputs:
@@ -60,7 +60,7 @@ def proposal_text(facts: Facts, settings: Settings) -> str:
     return "\n".join(map(escaped, lines))  # a file's name may hold anything
 
 
-def question(facts: Facts, settings: Settings) -> str:
+def question(facts: Plan, settings: Settings) -> str:
     """What a person confirms."""
     accounts = ", ".join(str(account) for account in facts.accounts[:5]) + (", ..." if len(facts.accounts) > 5 else "")
     columns = ", ".join(sorted({tally.column for tally in facts.inputs if tally.column}))
@@ -101,7 +101,7 @@ def steps(summary: Summary, settings: Settings, options: dict[str, Any]) -> Step
             resend=resuming(settings, options | {"doubts": "resend"}),
         )
     # What other stops say names the command below; and with no counts, the ledger could not be read.
-    named = any(stop.why is not Why.FAILURES for stop in summary.stops)
+    named = any(stop.why is not StopReason.FAILURES for stop in summary.stops)
     if left or counts[State.IN_DOUBT] or named or (summary.stops and not counts.total):
         return Steps(go_on=resuming(settings, options))
     return Steps(retry=resuming(settings, again, "retry") if summary.to_retry is not None else None)

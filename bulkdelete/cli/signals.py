@@ -16,13 +16,17 @@ from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 from bulkdelete.core.summary import EXIT_OF_WHY
-from bulkdelete.model import Scope, Stop, Why
+from bulkdelete.model import Scope, Stop, StopReason
 
 __all__ = ["Interrupted", "Signals", "leave"]
 
 T = TypeVar("T")
 
-_WHYS = {signal.SIGINT: Why.INTERRUPTED, signal.SIGTERM: Why.TERMINATED, signal.SIGHUP: Why.TERMINATED}
+_WHYS = {
+    signal.SIGINT: StopReason.INTERRUPTED,
+    signal.SIGTERM: StopReason.TERMINATED,
+    signal.SIGHUP: StopReason.TERMINATED,
+}
 _DOUBLE_S = 0.5  # `timeout` and others signal a process and then its group: that is one signal
 _LEAVE_S = 0.9  # from the second signal to the end of the process, whatever hangs
 

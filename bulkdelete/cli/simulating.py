@@ -16,7 +16,7 @@ from bulkdelete.errors import UsageError
 from bulkdelete.intake import Source
 from bulkdelete.intake.cells import escaped
 from bulkdelete.model import Order, Reject
-from bulkdelete.simulator import Fault, HeaderMode, Kind, Latency, Simulation, Simulator
+from bulkdelete.simulator import Fault, FaultKind, HeaderMode, Latency, Simulation, Simulator
 from bulkdelete.words import counted
 
 __all__ = ["serve"]
@@ -110,10 +110,10 @@ async def _serve(simulation: Simulation, port: int, orders: int) -> None:
 
 def _fault(text: str) -> Fault:
     kind, equals, share = text.partition("=")
-    if kind not in set(Kind):
-        raise UsageError(f"--fault {text}: write KIND=SHARE; kinds are {', '.join(kind.value for kind in Kind)}")
+    if kind not in set(FaultKind):
+        raise UsageError(f"--fault {text}: write KIND=SHARE; kinds are {', '.join(kind.value for kind in FaultKind)}")
     if not equals:
         share = "1"
     if not re.fullmatch(r"\d{1,3}(\.\d{1,15})?", share, re.ASCII) or not 0 < float(share) <= 1:
         raise UsageError(f"--fault {text}: the share is a number above 0 and up to 1, such as {kind}=0.05")
-    return Fault(Kind(kind), probability=float(share))
+    return Fault(FaultKind(kind), probability=float(share))

@@ -1,19 +1,19 @@
 """What both ways to know a server's bucket share: the words, and the few numbers a user may set.
 
-Values only; the two ways are mirror.py and blind.py, and pace.py leads them.
+Values only; the two ways are mirror.py and estimator.py, and pace.py leads them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["UNBOUNDED", "Bounds", "Call", "Cap", "Offer", "Trips", "narrow"]
+__all__ = ["UNBOUNDED", "Offer", "PacingOptions", "Permit", "Trips", "UserLimit", "narrow"]
 
 UNBOUNDED = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class PacingOptions:
     """What the user sets: the highest rate in requests per second, and the share of the quota (0..1) that is left to others."""
 
     rate_max_per_s: float | None = None
@@ -21,7 +21,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Permit:
     """A token taken: its number, when, in which epoch, and how many others were on their way then."""
 
     serial: int
@@ -63,22 +63,22 @@ class Trips:
 
 
 @dataclass(frozen=True, slots=True)
-class Cap:
+class UserLimit:
     """The user's own limit: a rate that is never exceeded, whatever the server allows."""
 
     at_s: float
     rate_per_s: float
     tokens: float = 1.0
 
-    def refilled(self, now_s: float) -> Cap:
+    def refilled(self, now_s: float) -> UserLimit:
         elapsed_s = max(0.0, now_s - self.at_s)
         tokens = min(narrow(self.rate_per_s), self.tokens + elapsed_s * self.rate_per_s)
         return replace(self, at_s=self.at_s + elapsed_s, tokens=tokens)
 
-    def sent(self) -> Cap:
+    def sent(self) -> UserLimit:
         return replace(self, tokens=self.tokens - 1.0)
 
-    def unsent(self) -> Cap:
+    def unsent(self) -> UserLimit:
         return replace(self, tokens=min(narrow(self.rate_per_s), self.tokens + 1.0))
 
 

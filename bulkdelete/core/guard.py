@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bulkdelete.model import Counts, Feeds, Past, Scope, State, Stop, Verdict, Why
+from bulkdelete.model import Counts, OrderHistory, Scope, Signal, State, Stop, StopReason, Verdict
 from bulkdelete.words import counted, duration
 
 __all__ = [
+    "AccountHistory",
     "Limits",
-    "Quiet",
-    "Seen",
+    "Stall",
     "admit",
     "admits",
     "judge",
@@ -40,7 +40,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class AccountHistory:
     """One account, over the ledger's life: whether anything was ever deleted, and the orders answered without; and what is under way.
 
     `in_a_row`: the responses of this run since the account's last deletion that deleted nothing.
@@ -53,7 +53,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class Stall:
     """A lane without progress: for how long, how long it still has to wait, and whether doubtful answers closed it; whether the
     server was ever reached in this run."""
 
@@ -63,14 +63,14 @@ class Quiet:
     reached: bool = True
 
 
-def seen_before(account: int, ever: Counts) -> Seen:
+def seen_before(account: int, ever: Counts) -> AccountHistory:
     """What earlier runs of this ledger saw of an account."""
     states = ever.by_account.get(account, {})
     answered = sum(states.get(state, 0) for state in (State.NOT_FOUND, State.REFUSED))
-    return Seen(has_deleted=states.get(State.DELETED, 0) > 0, answered=answered)
+    return AccountHistory(has_deleted=states.get(State.DELETED, 0) > 0, answered=answered)
 
 
-def admits(account: int, seen: Seen, limits: Limits) -> bool | Stop:
+def admits(account: int, seen: AccountHistory, limits: Limits) -> bool | Stop:
     """Whether one more order of this account may be sent now; a Stop if none ever may, with what was seen so far."""
     if limits.unproven is None or seen.has_deleted:
         return True
@@ -79,23 +79,25 @@ def admits(account: int, seen: Seen, limits: Limits) -> bool | Stop:
     return seen.answered + seen.in_flight < limits.unproven
 
 
-def admit(seen: Seen) -> Seen:
+def admit(seen: AccountHistory) -> AccountHistory:
     """One more order of this account is under way."""
     return replace(seen, in_flight=seen.in_flight + 1)
 
 
-def withdrawn(seen: Seen) -> Seen:
+def withdrawn(seen: AccountHistory) -> AccountHistory:
     """An order that was under way did not leave after all."""
     return replace(seen, in_flight=seen.in_flight - 1)
 
 
-def judge(account: int, seen: Seen, past: Past, verdict: Verdict, limits: Limits) -> tuple[Seen, Stop | None]:
+def judge(
+    account: int, seen: AccountHistory, past: OrderHistory, verdict: Verdict, limits: Limits
+) -> tuple[AccountHistory, Stop | None]:
     """What an attempt's verdict adds to what was seen of its account, and the stop that follows. Repeats of doubts count for nothing."""
     seen = withdrawn(seen)
     seen = replace(seen, in_a_row=row_after(seen.in_a_row, past, verdict))
     if verdict.state is State.DELETED:
         return replace(seen, has_deleted=True), verdict.stop
-    if past.doubtful or verdict.feeds is not Feeds.GUARD:
+    if past.doubtful or verdict.feeds is not Signal.GUARD:
         return seen, verdict.stop
     seen = replace(seen, answered=seen.answered + 1)
     if verdict.stop is not None:
@@ -105,7 +107,7 @@ def judge(account: int, seen: Seen, past: Past, verdict: Verdict, limits: Limits
     return seen, judge_row(seen.in_a_row, f"account {account}", limits)
 
 
-def row_after(in_a_row: int, past: Past, verdict: Verdict) -> int:
+def row_after(in_a_row: int, past: OrderHistory, verdict: Verdict) -> int:
     """How many responses in a row have deleted nothing, after one more: orders that were refused or not found, together.
 
     A repeat of a doubt says nothing new of a list of orders, nor does a 429 or a server that fails: they neither count nor break a row.
@@ -119,7 +121,7 @@ def judge_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:
     """The stop of `--max-consecutive-failures`. `whose`: the account or the run that the row is of."""
     if limits.consecutive_failures is not None and in_a_row >= limits.consecutive_failures:
         return Stop(
-            Why.REFUSALS,
+            StopReason.REFUSALS,
             Scope.RUN,
             f"{counted(in_a_row, 'order')} of {whose} in a row {'was' if in_a_row == 1 else 'were'} refused or not found",
         )
@@ -130,28 +132,28 @@ def judge_failures(failures: int, limits: Limits) -> Stop | None:
     """The stop that `--max-failures` asks for. `failures`: orders of this run that ended refused, failed or in doubt."""
     if limits.failures is not None and failures >= limits.failures:
         return Stop(
-            Why.FAILURES,
+            StopReason.FAILURES,
             Scope.RUN,
             f"{counted(failures, 'order')} of this run {'was refused or is' if failures == 1 else 'were refused or are'} in doubt",
         )
     return None
 
 
-def judge_quiet(quiet: Quiet, limits: Limits) -> Stop | None:
+def judge_quiet(quiet: Stall, limits: Limits) -> Stop | None:
     """The stop of a lane that gets nowhere. It is resumable: nothing is wrong with the orders."""
     if quiet.closed_by_doubt:
         detail = "the server keeps failing, and an order sent to try it again would be in doubt"
-        return Stop(Why.OUTAGE, Scope.LANE, detail)
+        return Stop(StopReason.OUTAGE, Scope.LANE, detail)
     if quiet.wait_s > limits.longest_wait_s:
-        return Stop(Why.OUTAGE, Scope.LANE, f"the server asks to wait {duration(quiet.wait_s)}")
+        return Stop(StopReason.OUTAGE, Scope.LANE, f"the server asks to wait {duration(quiet.wait_s)}")
     if not quiet.reached and quiet.quiet_s > limits.unreachable_s:
-        return Stop(Why.OUTAGE, Scope.LANE, f"the server could not be reached for {duration(quiet.quiet_s)}")
+        return Stop(StopReason.OUTAGE, Scope.LANE, f"the server could not be reached for {duration(quiet.quiet_s)}")
     if quiet.quiet_s > limits.patience_s:
-        return Stop(Why.OUTAGE, Scope.LANE, f"no progress for {duration(quiet.quiet_s)}")
+        return Stop(StopReason.OUTAGE, Scope.LANE, f"no progress for {duration(quiet.quiet_s)}")
     return None
 
 
-def _nothing_deleted(account: int, seen: Seen) -> Stop:
+def _nothing_deleted(account: int, seen: AccountHistory) -> Stop:
     were = "was" if seen.answered == 1 else "were"
     detail = f"{counted(seen.answered, 'order')} of account {account} {were} answered and not one was deleted"
-    return Stop(Why.NOTHING_DELETED, Scope.RUN, detail)
+    return Stop(StopReason.NOTHING_DELETED, Scope.RUN, detail)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bulkdelete.core.bucket import Call, Offer, Trips
+from bulkdelete.core.bucket import Offer, Permit, Trips
 from bulkdelete.model import Quota
 
 __all__ = ["Count", "Mirror", "count_of", "mirror_of"]
@@ -56,7 +56,7 @@ class Count:
         return self.sent_s + self.reset_s - ROUNDED_S, self.heard_s + self.reset_s
 
 
-def count_of(call: Call, quota: Quota, others: int, now_s: float) -> Count | None:
+def count_of(call: Permit, quota: Quota, others: int, now_s: float) -> Count | None:
     """The count in an answer's headers, if limit and remaining are there: one without the other tells nothing."""
     if quota.limit is None or quota.remaining is None:
         return None

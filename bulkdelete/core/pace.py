@@ -2,7 +2,7 @@
 
 It never says "send": it says `Tuning`, and a token bucket does the waiting (throttle.py).
 
-Two ways to know the server's bucket: its headers tell it (mirror.py), or only its 429s do (blind.py). Here is what both share.
+Two ways to know the server's bucket: its headers tell it (mirror.py), or only its 429s do (estimator.py). Here is what both share.
 An epoch ends with every pause. A call belongs to the epoch in which it got its token, so what comes back from an earlier
 epoch is an echo: it says nothing new about the pause it caused.
 """
@@ -12,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bulkdelete.core.blind import Blind, blind_of
-from bulkdelete.core.bucket import UNBOUNDED, Bounds, Call, Cap, Trips, narrow
+from bulkdelete.core.bucket import UNBOUNDED, PacingOptions, Permit, Trips, UserLimit, narrow
+from bulkdelete.core.estimator import Estimator, blind_of
 from bulkdelete.core.mirror import Mirror, count_of, mirror_of
-from bulkdelete.model import Answer, Feeds, Learned, NoReply, Quota, Reply
+from bulkdelete.model import Learned, NoResponse, Quota, Response, Result, Signal
 
 __all__ = [
     "UNBOUNDED",
-    "Bounds",
-    "Call",
     "Pace",
+    "PacingOptions",
+    "Permit",
     "Tuning",
     "heard",
     "learned",
@@ -59,8 +59,8 @@ class Tuning:
 class Pace:
     """All that is known about one key's pace. Times are on one monotonic clock, in seconds."""
 
-    known: Mirror | Blind
-    cap: Cap | None
+    known: Mirror | Estimator
+    cap: UserLimit | None
     trips: Trips = NO_TRIPS
 
     epoch: int = 0
@@ -89,15 +89,15 @@ class Pace:
         return self.known.limit if isinstance(self.known, Mirror) else None
 
 
-def start(now_s: float, bounds: Bounds, learned: Learned | None = None, spent_s: Sequence[float] = ()) -> Pace:
+def start(now_s: float, bounds: PacingOptions, learned: Learned | None = None, spent_s: Sequence[float] = ()) -> Pace:
     """One scout goes first. `learned` by an earlier run; `spent_s`: how many seconds ago its last requests left."""
-    cap = Cap(now_s, bounds.rate_max_per_s) if bounds.rate_max_per_s else None
+    cap = UserLimit(now_s, bounds.rate_max_per_s) if bounds.rate_max_per_s else None
     return Pace(known=blind_of(now_s, bounds.reserve, learned, spent_s), cap=cap, progress_s=now_s)
 
 
-def sent(pace: Pace, now_s: float, left: float = float("inf")) -> tuple[Pace, Call]:
+def sent(pace: Pace, now_s: float, left: float = float("inf")) -> tuple[Pace, Permit]:
     """A token was taken for a call; `left` orders are not settled yet, this one among them."""
-    call = Call(serial=pace.calls, at_s=now_s, epoch=pace.epoch, overlap=pace.in_flight)
+    call = Permit(serial=pace.calls, at_s=now_s, epoch=pace.epoch, overlap=pace.in_flight)
     return replace(
         pace,
         known=pace.known.refilled(now_s).sent(left),
@@ -108,7 +108,7 @@ def sent(pace: Pace, now_s: float, left: float = float("inf")) -> tuple[Pace, Ca
     ), call
 
 
-def unsent(pace: Pace, call: Call, now_s: float) -> Pace:
+def unsent(pace: Pace, call: Permit, now_s: float) -> Pace:
     """The call did not leave: its token comes back, unless a pause has taken all tokens since."""
     pace = _landed(pace, call, now_s)
     if pace.cap and call.serial == pace.calls - 1:  # after a later call, time has made up for some of it already
@@ -116,19 +116,19 @@ def unsent(pace: Pace, call: Call, now_s: float) -> Pace:
     return replace(pace, known=pace.known.unsent()) if call.epoch == pace.epoch else pace
 
 
-def heard(pace: Pace, call: Call, answer: Answer, feeds: Feeds, doubtful: bool, now_s: float) -> Pace:
+def heard(pace: Pace, call: Permit, answer: Result, feeds: Signal, doubtful: bool, now_s: float) -> Pace:
     """What an answer teaches. `feeds` and `doubtful` (state in doubt) come from its verdict: one table says what a failure is."""
     pace = _landed(pace, call, now_s)
     match answer:
-        case Reply(status=429, quota=quota):
+        case Response(status=429, quota=quota):
             return _limited(_told(pace, call, quota, now_s), call, quota, now_s)
-        case Reply(quota=quota) if feeds is not Feeds.BREAKER:
+        case Response(quota=quota) if feeds is not Signal.BREAKER:
             pace = replace(pace, trips=pace.trips.took(now_s - call.at_s))
             return _served(_told(pace, call, quota, now_s), call, now_s)
-        case Reply(quota=quota):
+        case Response(quota=quota):
             pace = _told(pace, call, quota, now_s, failing=True)
             return _failed(pace, call, quota.retry_after_s or 0.0, doubtful, now_s)
-        case NoReply():
+        case NoResponse():
             return _failed(pace, call, 0.0, doubtful, now_s)
 
 
@@ -162,11 +162,11 @@ def learned(pace: Pace) -> Learned | None:
     match pace.known:
         case Mirror(claim_per_s=rate, limit=limit):
             return Learned(rate, limit)
-        case Blind() as known:
+        case Estimator() as known:
             return known.learned
 
 
-def _landed(pace: Pace, call: Call, now_s: float) -> Pace:
+def _landed(pace: Pace, call: Permit, now_s: float) -> Pace:
     return replace(
         pace,
         known=pace.known.refilled(now_s),
@@ -175,7 +175,7 @@ def _landed(pace: Pace, call: Call, now_s: float) -> Pace:
     )
 
 
-def _told(pace: Pace, call: Call, quota: Quota, now_s: float, failing: bool = False) -> Pace:
+def _told(pace: Pace, call: Permit, quota: Quota, now_s: float, failing: bool = False) -> Pace:
     """The server told its bucket, or did not. A failing proxy's silence says nothing of the server behind it."""
     known = pace.known
     count = count_of(call, quota, call.overlap + pace.calls - call.serial - 1, now_s)
@@ -189,21 +189,21 @@ def _told(pace: Pace, call: Call, quota: Quota, now_s: float, failing: bool = Fa
     return replace(pace, known=known, silent=pace.silent + 1)
 
 
-def _served(pace: Pace, call: Call, now_s: float) -> Pace:
+def _served(pace: Pace, call: Permit, now_s: float) -> Pace:
     """A useful answer. From this epoch, it opens what a pause had closed; an echo opens nothing."""
     known = pace.known
-    if isinstance(known, Blind):
+    if isinstance(known, Estimator):
         known = known.served(pace.in_flight, pace.trips, now_s)
     if call.epoch != pace.epoch:
         return replace(pace, known=known, progress_s=now_s)
-    if pace.cold and isinstance(known, Blind):
+    if pace.cold and isinstance(known, Estimator):
         known = known.opened(call, pace.trips, now_s)
     return replace(
         pace, known=known, progress_s=now_s, cold=False, pause_s=0.0, failures=0, doubtful=False, closed=False
     )
 
 
-def _limited(pace: Pace, call: Call, quota: Quota, now_s: float) -> Pace:
+def _limited(pace: Pace, call: Permit, quota: Quota, now_s: float) -> Pace:
     """A 429 was not processed and costs nothing, but hammering does: pause, then one scout, then the rest."""
     asked_s, first, known = quota.retry_after_s, call.epoch == pace.epoch, pace.known
     if isinstance(known, Mirror):
@@ -220,7 +220,7 @@ def _limited(pace: Pace, call: Call, quota: Quota, now_s: float) -> Pace:
     return _paused(pace, now_s + wait_s, row_s)
 
 
-def _failed(pace: Pace, call: Call, asked_s: float, doubtful: bool, now_s: float) -> Pace:
+def _failed(pace: Pace, call: Permit, asked_s: float, doubtful: bool, now_s: float) -> Pace:
     """The server or the way to it is failing. Ten in a row close the lane: one scout at a time, ever more rarely."""
     if call.epoch != pace.epoch:  # an echo
         return replace(pace, until_s=max(pace.until_s, now_s + asked_s))

@@ -1,6 +1,6 @@
 """What an answer means for its order: the status table, as data. It never waits, counts or sends.
 
-An exception is never an HTTP status: `NoReply` has rows of its own. An order is called deleted after a 204 and after nothing
+An exception is never an HTTP status: `NoResponse` has rows of its own. An order is called deleted after a 204 and after nothing
 else; what may have been applied is in doubt until a later answer tells. A response that does not have the API's own form makes
 no order final: a firewall, a proxy or a router may have sent it, and none of them knows the order.
 """
@@ -12,20 +12,20 @@ from dataclasses import replace
 from typing import assert_never
 
 from bulkdelete.model import (
-    Again,
-    Answer,
     Doubts,
-    Feeds,
-    Lost,
-    NoReply,
+    NoResponse,
+    NoResponseReason,
     Order,
-    Past,
-    Reply,
+    OrderHistory,
+    Requeue,
+    Response,
+    Result,
     Scope,
+    Signal,
     State,
     Stop,
+    StopReason,
     Verdict,
-    Why,
 )
 
 __all__ = [
@@ -69,27 +69,27 @@ class Case(enum.StrEnum):
     LOST = "no answer after sending"
 
 
-_NOT_UNDERSTOOD = Stop(Why.NOT_UNDERSTOOD)
+_NOT_UNDERSTOOD = Stop(StopReason.NOT_UNDERSTOOD)
 
 VERDICTS: dict[Case, Verdict] = {
-    Case.DELETED: Verdict(State.DELETED, feeds=Feeds.SUCCESS),
-    Case.REFUSED: Verdict(State.REFUSED, feeds=Feeds.GUARD),
-    Case.REFUSED_AFTER_DOUBT: Verdict(State.IN_DOUBT, feeds=Feeds.GUARD),
+    Case.DELETED: Verdict(State.DELETED, feeds=Signal.SUCCESS),
+    Case.REFUSED: Verdict(State.REFUSED, feeds=Signal.GUARD),
+    Case.REFUSED_AFTER_DOUBT: Verdict(State.IN_DOUBT, feeds=Signal.GUARD),
     Case.STRANGE_REFUSAL: Verdict(stop=_NOT_UNDERSTOOD),
-    Case.GONE: Verdict(State.NOT_FOUND, feeds=Feeds.GUARD),
+    Case.GONE: Verdict(State.NOT_FOUND, feeds=Signal.GUARD),
     Case.GONE_AFTER_DOUBT: Verdict(State.PRESUMED_DELETED),
-    Case.CUT_404: Verdict(again=Again.SOON, feeds=Feeds.BREAKER),
+    Case.CUT_404: Verdict(again=Requeue.SOON, feeds=Signal.BREAKER),
     Case.STRANGE_404: Verdict(stop=_NOT_UNDERSTOOD),
-    Case.UNAUTHORIZED: Verdict(stop=Stop(Why.CREDENTIALS, Scope.LANE)),
-    Case.FORBIDDEN_AT_FIRST: Verdict(feeds=Feeds.GUARD, stop=Stop(Why.CREDENTIALS, Scope.LANE)),
-    Case.FORBIDDEN: Verdict(State.REFUSED, feeds=Feeds.GUARD),
+    Case.UNAUTHORIZED: Verdict(stop=Stop(StopReason.CREDENTIALS, Scope.LANE)),
+    Case.FORBIDDEN_AT_FIRST: Verdict(feeds=Signal.GUARD, stop=Stop(StopReason.CREDENTIALS, Scope.LANE)),
+    Case.FORBIDDEN: Verdict(State.REFUSED, feeds=Signal.GUARD),
     Case.ACCEPTED: Verdict(State.IN_DOUBT, stop=_NOT_UNDERSTOOD),
-    Case.RATE_LIMITED: Verdict(again=Again.SOON, feeds=Feeds.BREAKER),
-    Case.SERVER_ERROR: Verdict(State.IN_DOUBT, Again.LATER, Feeds.BREAKER),
+    Case.RATE_LIMITED: Verdict(again=Requeue.SOON, feeds=Signal.BREAKER),
+    Case.SERVER_ERROR: Verdict(State.IN_DOUBT, Requeue.LATER, Signal.BREAKER),
     Case.UNKNOWN: Verdict(stop=_NOT_UNDERSTOOD),
-    Case.NOT_SENT: Verdict(again=Again.SOON, feeds=Feeds.BREAKER),
-    Case.CERTIFICATE: Verdict(stop=Stop(Why.CERTIFICATE)),
-    Case.LOST: Verdict(State.IN_DOUBT, Again.LATER, Feeds.BREAKER),
+    Case.NOT_SENT: Verdict(again=Requeue.SOON, feeds=Signal.BREAKER),
+    Case.CERTIFICATE: Verdict(stop=Stop(StopReason.CERTIFICATE)),
+    Case.LOST: Verdict(State.IN_DOUBT, Requeue.LATER, Signal.BREAKER),
 }
 """The table. `decide` fills in what a stop was caused by, takes `again` away from an order whose attempts are held or used up, and
 puts one off that is answered 429 again and again."""
@@ -107,22 +107,22 @@ _CASE_OF_STATUS = {
 }
 
 
-def case_of(answer: Answer, past: Past) -> Case:
+def case_of(answer: Result, past: OrderHistory) -> Case:
     """The table's row for an answer to an order with this past."""
     match answer:
-        case NoReply(why=Lost.CERTIFICATE):
+        case NoResponse(why=NoResponseReason.CERTIFICATE):
             return Case.CERTIFICATE
-        case NoReply(sent=sent):
+        case NoResponse(sent=sent):
             return Case.LOST if sent else Case.NOT_SENT
-        case Reply(status=404, cut=True):
+        case Response(status=404, cut=True):
             return Case.CUT_404
-        case Reply(status=404 | 410 as status, json_status=said) if said == status:
+        case Response(status=404 | 410 as status, json_status=said) if said == status:
             return Case.GONE_AFTER_DOUBT if past.doubtful else Case.GONE
-        case Reply(status=404):
+        case Response(status=404):
             return Case.STRANGE_404
-        case Reply(status=410):
+        case Response(status=410):
             return Case.STRANGE_REFUSAL
-        case Reply(status=status, json_status=said) if status in REFUSALS:
+        case Response(status=status, json_status=said) if status in REFUSALS:
             if said != status and status != 304:
                 return Case.STRANGE_REFUSAL
             if status == 403 and not past.account_has_deleted:
@@ -130,7 +130,7 @@ def case_of(answer: Answer, past: Past) -> Case:
             if past.doubtful:
                 return Case.REFUSED_AFTER_DOUBT
             return Case.FORBIDDEN if status == 403 else Case.REFUSED
-        case Reply(status=status):
+        case Response(status=status):
             if status in _CASE_OF_STATUS:
                 return _CASE_OF_STATUS[status]
             if 300 <= status < 400:
@@ -142,22 +142,22 @@ def case_of(answer: Answer, past: Past) -> Case:
             assert_never(answer)
 
 
-def decide(answer: Answer, past: Past, doubts: Doubts, attempts_max: int) -> Verdict:
+def decide(answer: Result, past: OrderHistory, doubts: Doubts, attempts_max: int) -> Verdict:
     """The verdict of one attempt. `doubts` is the order's own rule (`doubts_of`), `attempts_max` the attempts of a run."""
     case = case_of(answer, past)
     verdict = VERDICTS[case]
-    if verdict.again is Again.LATER and doubts is Doubts.HOLD:
+    if verdict.again is Requeue.LATER and doubts is Doubts.HOLD:
         verdict = replace(verdict, again=None)
     if case in _ATTEMPTS and past.attempts_in_run + 1 >= attempts_max:
         verdict = replace(verdict, again=None)
     if case is Case.RATE_LIMITED and past.limited_in_a_row + 1 >= LIMITED_MAX:
-        verdict = replace(verdict, again=Again.LAST)
+        verdict = replace(verdict, again=Requeue.LAST)
     if verdict.stop is not None:
         verdict = replace(verdict, stop=replace(verdict.stop, detail=said_by(answer)))
     return verdict
 
 
-def retried(past: Past, answer: Answer) -> Past:
+def retried(past: OrderHistory, answer: Result) -> OrderHistory:
     """The past of an order that is retried without the ledger's handing it out again."""
     match case_of(answer, past):
         case Case.RATE_LIMITED:
@@ -168,9 +168,9 @@ def retried(past: Past, answer: Answer) -> Past:
             return replace(past, limited_in_a_row=0, attempts_in_run=past.attempts_in_run + 1)
 
 
-def said_by(answer: Answer) -> str:
+def said_by(answer: Result) -> str:
     """A response, or why there is none, in a few words for people."""
-    status = f"HTTP {answer.status}" if isinstance(answer, Reply) else f"{answer.why}"
+    status = f"HTTP {answer.status}" if isinstance(answer, Response) else f"{answer.why}"
     return f"{status}: {answer.message}" if answer.message else status
 
 

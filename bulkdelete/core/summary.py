@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bulkdelete import errors
-from bulkdelete.model import Counts, State, Stop, Why
+from bulkdelete.model import Counts, State, Stop, StopReason
 from bulkdelete.words import duration
 
 __all__ = [
@@ -25,21 +25,21 @@ __all__ = [
 
 MISSING = 20  # orders; fewer that are not found are no sign of a wrong list
 
-EXIT_OF_WHY: dict[Why, int] = {
-    Why.LEDGER: 6,
-    Why.LEDGER_REPLACED: 6,
-    Why.CREDENTIALS: 4,
-    Why.NOT_UNDERSTOOD: 5,
-    Why.CERTIFICATE: 5,
-    Why.NOTHING_DELETED: 5,
-    Why.REFUSALS: 5,
-    Why.FAILURES: 5,
-    Why.INTERRUPTED: 130,
-    Why.TERMINATED: 143,
-    Why.OUTAGE: 75,
-    Why.MAX_TIME: 75,
-    Why.LEDGER_LOCKED: 75,
-    Why.DISK_FULL: 75,
+EXIT_OF_WHY: dict[StopReason, int] = {
+    StopReason.LEDGER: 6,
+    StopReason.LEDGER_REPLACED: 6,
+    StopReason.CREDENTIALS: 4,
+    StopReason.NOT_UNDERSTOOD: 5,
+    StopReason.CERTIFICATE: 5,
+    StopReason.NOTHING_DELETED: 5,
+    StopReason.REFUSALS: 5,
+    StopReason.FAILURES: 5,
+    StopReason.INTERRUPTED: 130,
+    StopReason.TERMINATED: 143,
+    StopReason.OUTAGE: 75,
+    StopReason.MAX_TIME: 75,
+    StopReason.LEDGER_LOCKED: 75,
+    StopReason.DISK_FULL: 75,
 }
 
 EXIT_OF_ERROR: dict[type[errors.BulkDeleteError], int] = {
@@ -58,29 +58,35 @@ EXIT_UNFORESEEN = 70
 
 _FIRST_THAT_HOLDS = (2, EXIT_UNFORESEEN, 3, 6, 4, 5, 130, 143, 75, 1, 0)
 
-NEXT: dict[Why, str] = {
-    Why.LEDGER: "The ledger could not be written. Mend the disk or the folder, then run the command below: what was under way is in doubt.",
-    Why.LEDGER_REPLACED: "Find out what moved the file (a sync client, a restore, a clean-up) before you continue.",
-    Why.LEDGER_LOCKED: "End the program that holds the lock, then run the command below: what was in flight is in doubt.",
-    Why.DISK_FULL: "Free some space on that disk, then run the command below: nothing is lost.",
-    Why.CREDENTIALS: "The server refused this API key for this account. Check both, then run the command below: nothing is lost.",
-    Why.NOT_UNDERSTOOD: "This program does not understand that response: a firewall, a proxy or a router may have sent it. Look at it "
-    "before you continue. The order is unchanged or in doubt, and later runs send it last.",
-    Why.CERTIFICATE: "The server's certificate fails verification. Check --api-url and --ca-file; do not continue before you know why.",
-    Why.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the server's messages.",
-    Why.REFUSALS: "Wrong file, or a server that is being changed? Look at the server's messages.",
-    Why.FAILURES: "The limit of --max-failures is reached. Look at what failed before you go on.",
-    Why.INTERRUPTED: "The command below goes on.",
-    Why.TERMINATED: "The command below goes on.",
-    Why.OUTAGE: "The server is not answering usefully. The command below goes on where this stopped.",
-    Why.MAX_TIME: "The time is up. The command below goes on where this stopped.",
+NEXT: dict[StopReason, str] = {
+    StopReason.LEDGER: "The ledger could not be written. Repair the disk or the folder, then run the command below:"
+    " what was in flight is in doubt.",
+    StopReason.LEDGER_REPLACED: "Find out what moved the file (a sync client, a restore, a clean-up) before you continue.",
+    StopReason.LEDGER_LOCKED: "End the program that holds the lock, then run the command below: what was in flight is in doubt.",
+    StopReason.DISK_FULL: "Free some space on that disk, then run the command below: nothing is lost.",
+    StopReason.CREDENTIALS: "The server refused this API key for this account. Check both, then"
+    " run the command below: nothing is lost.",
+    StopReason.NOT_UNDERSTOOD: "This program does not understand that response: a firewall, a proxy or a router may have sent it."
+    " Look at it before you continue. The order is unchanged or in doubt, and later runs send it last.",
+    StopReason.CERTIFICATE: "The server's certificate fails verification. Check --api-url and --ca-file; do not"
+    " continue before you know why.",
+    StopReason.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the server's messages.",
+    StopReason.REFUSALS: "Wrong file, or a server that is being changed? Look at the server's messages.",
+    StopReason.FAILURES: "The limit of --max-failures is reached. Look at what failed before you go on.",
+    StopReason.INTERRUPTED: "The command below goes on.",
+    StopReason.TERMINATED: "The command below goes on.",
+    StopReason.OUTAGE: "The server is not answering usefully. The command below goes on where this stopped.",
+    StopReason.MAX_TIME: "The time is up. The command below goes on where this stopped.",
 }
 
 
-LIFTED_BY: dict[Why, str] = {Why.NOTHING_DELETED: "guard", Why.REFUSALS: "max_consecutive_failures"}
+LIFTED_BY: dict[StopReason, str] = {
+    StopReason.NOTHING_DELETED: "guard",
+    StopReason.REFUSALS: "max_consecutive_failures",
+}
 """Stops that the same command meets again, each with the option that turns it off. A person decides that, and no other text names it."""
 
-_OVER_ORDERS = frozenset({*LIFTED_BY, Why.FAILURES})  # stops over what the server said of the orders
+_OVER_ORDERS = frozenset({*LIFTED_BY, StopReason.FAILURES})  # stops over what the server said of the orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ def exit_code(counts: Counts, stops: Iterable[Stop], unproven: Iterable[int], a_
 
     A refused key is its lane's matter where another lane came to the end of its orders.
     """
-    codes = {EXIT_OF_WHY[stop.why] for stop in stops if not (a_lane_finished and stop.why is Why.CREDENTIALS)}
+    codes = {EXIT_OF_WHY[stop.why] for stop in stops if not (a_lane_finished and stop.why is StopReason.CREDENTIALS)}
     unfinished = sum(counts[state] for state in (State.PENDING, State.FAILED, State.IN_DOUBT, State.REFUSED))
     codes.add(1 if unfinished or tuple(unproven) or mostly_missing(counts) else 0)
     return next(code for code in _FIRST_THAT_HOLDS if code in codes)
@@ -141,15 +147,15 @@ def mostly_missing(counts: Counts) -> bool:
 
 def stopping(stop: Stop, in_flight: int, grace_s: float) -> str:
     """What a run says when it begins to stop: for how long it is still there, and what would end it sooner."""
-    cause = {Why.INTERRUPTED: "", Why.TERMINATED: ""}.get(stop.why, f" ({stop.detail or stop.why.value})")
+    cause = {StopReason.INTERRUPTED: "", StopReason.TERMINATED: ""}.get(stop.why, f" ({stop.detail or stop.why.value})")
     if not in_flight:
         return f"Stopping{cause}: nothing is in flight."
     them = "it" if in_flight == 1 else "them"
-    if stop.why is Why.LEDGER:
+    if stop.why is StopReason.LEDGER:
         return f"Stopping{cause}: {in_flight:,} in flight, left in doubt."
     sooner = {
-        Why.INTERRUPTED: f" Ctrl-C again leaves {them} in doubt.",
-        Why.TERMINATED: f" A second signal leaves {them} in doubt.",
+        StopReason.INTERRUPTED: f" Ctrl-C again leaves {them} in doubt.",
+        StopReason.TERMINATED: f" A second signal leaves {them} in doubt.",
     }
     return f"Stopping{cause}: {in_flight:,} in flight, up to {duration(grace_s)}.{sooner.get(stop.why, '')}"
 

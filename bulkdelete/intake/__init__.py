@@ -6,7 +6,7 @@ sheet (rows of a workbook) -> header (which columns) -> row_parser (what each ro
 
 from bulkdelete.intake.files import matches, sources
 from bulkdelete.intake.reader import Source
-from bulkdelete.intake.reading import Reading
+from bulkdelete.intake.reading import ReadOptions
 from bulkdelete.intake.stored import STDIN
 
-__all__ = ["STDIN", "Reading", "Source", "matches", "sources"]
+__all__ = ["STDIN", "ReadOptions", "Source", "matches", "sources"]

@@ -36,14 +36,18 @@ _LITTER = frozenset({
 })  # fmt: skip
 
 
-class Kind(enum.Enum):
+class FileKind(enum.Enum):
     TEXT = "text"
     GZIP = "gz"
     ZIP = "zip"
     WORKBOOK = "workbook"
 
 
-_READABLE = ((b"\x1f\x8b", Kind.GZIP), (b"PK\x03\x04", Kind.ZIP), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind.WORKBOOK))
+_READABLE = (
+    (b"\x1f\x8b", FileKind.GZIP),
+    (b"PK\x03\x04", FileKind.ZIP),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", FileKind.WORKBOOK),
+)
 
 _SAVE_AS_CSV = "Open it in the program that made it, and save the table as CSV UTF-8"
 _FOREIGN = (
@@ -75,19 +79,19 @@ _MARKUP = (
 )
 
 
-def kind_of(file: BinaryIO, name: str) -> Kind:
+def kind_of(file: BinaryIO, name: str) -> FileKind:
     """What the file is; it stands at its start again. Raises InputRefused for what is known to be no list of orders."""
     file.seek(0)
     head = _filled(file, _HEAD_BYTES)
     kind = _kind(head, name)
-    if kind is Kind.ZIP:
+    if kind is FileKind.ZIP:
         with _damaged(name), zipfile.ZipFile(file) as archive:
             kind = _kind_of_archive(archive, name)
     file.seek(0)
     return kind
 
 
-def _kind(head: bytes, name: str) -> Kind:
+def _kind(head: bytes, name: str) -> FileKind:
     for magic, kind in _READABLE:
         if head.startswith(magic):
             return kind
@@ -99,10 +103,10 @@ def _kind(head: bytes, name: str) -> Kind:
         if sign.match(text):
             table = " with a table" if b"<table" in text.lower() else ""
             raise InputRefused(f"{name} is {what}{table}, whatever its name says. Open it and save it as {format_}")
-    return Kind.TEXT
+    return FileKind.TEXT
 
 
-def _kind_of_archive(archive: zipfile.ZipFile, name: str) -> Kind:
+def _kind_of_archive(archive: zipfile.ZipFile, name: str) -> FileKind:
     names = {folded(member) for member in archive.namelist()}
     if names & {"word/document.xml", "ppt/presentation.xml"}:
         raise InputRefused(f"{name} is an Office document without sheets. Save its table as xlsx or CSV")
@@ -112,26 +116,26 @@ def _kind_of_archive(archive: zipfile.ZipFile, name: str) -> Kind:
             "as CSV (in Numbers: File, Export To, CSV)"
         )
     if "[content_types].xml" in names or names & {"xl/workbook.xml", "xl/workbook.bin"}:
-        return Kind.WORKBOOK
+        return FileKind.WORKBOOK
     if "mimetype" in archive.namelist():
         if archive.getinfo("mimetype").flag_bits & 1:
             raise InputRefused(f"{name} has a password. Save it without one, or save the sheet as CSV UTF-8")
         with archive.open("mimetype") as mimetype:
             if not mimetype.read(200).startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
                 raise InputRefused(f"{name} is a document without sheets. Save its table as ods or CSV")
-        return Kind.WORKBOOK
-    return Kind.ZIP
+        return FileKind.WORKBOOK
+    return FileKind.ZIP
 
 
 class Contents:
     """The text inside: `open` begins it anew, `of` says what it was packed in."""
 
-    def __init__(self, file: BinaryIO, kind: Kind, name: str) -> None:
+    def __init__(self, file: BinaryIO, kind: FileKind, name: str) -> None:
         self._file, self._kind, self._name = file, kind, name
 
     @property
     def of(self) -> str:
-        return "" if self._kind is Kind.TEXT else self._kind.value
+        return "" if self._kind is FileKind.TEXT else self._kind.value
 
     @contextmanager
     def open(self) -> Iterator[io.BufferedReader[Stream]]:
@@ -139,11 +143,11 @@ class Contents:
         self._file.seek(0)
         with _damaged(self._name):
             match self._kind:
-                case Kind.GZIP:
+                case FileKind.GZIP:
                     size = os.fstat(self._file.fileno()).st_size
                     with gzip.GzipFile(fileobj=self._file, mode="rb") as unpacked:
                         yield self._unnested(Stream(_readinto(cast(BinaryIO, unpacked)), self._name, size))
-                case Kind.ZIP:
+                case FileKind.ZIP:
                     with zipfile.ZipFile(self._file) as archive:
                         member = _only_member(archive, self._name)
                         with archive.open(member) as opened:
@@ -156,7 +160,7 @@ class Contents:
     def _unnested(self, stream: Stream) -> io.BufferedReader[Stream]:
         reader = io.BufferedReader(stream, CHUNK_BYTES)
         inner = _kind(reader.peek(_HEAD_BYTES)[:_HEAD_BYTES], self._name)
-        if inner is not Kind.TEXT:
+        if inner is not FileKind.TEXT:
             raise InputRefused(
                 f"{self._name}: inside the {self._kind.value} there is another {inner.value}. Unpack it once"
             )

@@ -14,7 +14,7 @@ from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import Id, could_be_id, is_blank, read_id
 from bulkdelete.intake.header import TOP_ROWS, find_header, names_order
 from bulkdelete.intake.layouts import why_drawn
-from bulkdelete.intake.reading import Reading
+from bulkdelete.intake.reading import ReadOptions
 
 CANDIDATES = (",", ";", "\t", "|")
 HEAD_CHARS = 64 * 1024
@@ -33,7 +33,7 @@ class Dialect:
     declared: bool = False
 
 
-def find_dialect(head: str, reading: Reading, name: str) -> Dialect:
+def find_dialect(head: str, reading: ReadOptions, name: str) -> Dialect:
     """Raises InputRefused where two delimiters are as likely, since the rows would mean different orders."""
     lines = list(io.StringIO(head, newline="\n"))
     declared = _DECLARED.fullmatch(lines[0]) if lines else None
@@ -75,7 +75,7 @@ def find_dialect(head: str, reading: Reading, name: str) -> Dialect:
     return Dialect(_only(likely, name))
 
 
-def _below_a_title(top: dict[str, list[list[str]]], reading: Reading) -> str | None:
+def _below_a_title(top: dict[str, list[list[str]]], reading: ReadOptions) -> str | None:
     """The only mark that parts all rows below a first one that has none, and that no name or id says to be the table's."""
     first, *below = top[","] or [[]]
     if not first or not below or names_order(first, reading) or could_be_id(first[0]):
@@ -91,7 +91,7 @@ def _only(likely: list[str], name: str) -> str:
     return likely[0]
 
 
-def _check_quoted_lines(cells: list[str], reading: Reading, name: str) -> None:
+def _check_quoted_lines(cells: list[str], reading: ReadOptions, name: str) -> None:
     """Refuse a file each of whose lines stands in quotes as a whole, with the cells inside."""
     if len(cells) == 1 and any(names_order(cells[0].split(mark), reading) for mark in CANDIDATES if mark in cells[0]):
         raise InputRefused(
@@ -100,7 +100,7 @@ def _check_quoted_lines(cells: list[str], reading: Reading, name: str) -> None:
         )
 
 
-def _is_id(text: str, reading: Reading) -> bool:
+def _is_id(text: str, reading: ReadOptions) -> bool:
     return isinstance(read_id(text, reading.thousands), Id)
 
 

@@ -14,7 +14,7 @@ from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import BLANKS, Id, NoValue, bare, could_be_id, is_blank, read_flag, read_id, shown
 from bulkdelete.intake.layouts import is_indian_number, why_not_cells
 from bulkdelete.intake.names import Meaning, fold, meaning_of
-from bulkdelete.intake.reading import UNASKED, Reading
+from bulkdelete.intake.reading import UNASKED, ReadOptions
 
 SPEAKING = frozenset({Meaning.PERHAPS_ACCOUNT, Meaning.PERHAPS_STOCK, Meaning.BARE_STOCK, Meaning.SOME_STOCK})
 TOP_ROWS = 20  # so far down a header is looked for; the reports of marketplaces have up to six lines above it
@@ -75,7 +75,7 @@ class Columns:
         return [cells[n] for n in range(at + 1, at + 1 + more) if n != other]
 
 
-def find_header(rows: Sequence[Sequence[str]], reading: Reading = UNASKED) -> int | None:
+def find_header(rows: Sequence[Sequence[str]], reading: ReadOptions = UNASKED) -> int | None:
     """Which of a table's first rows, none of them blank, is its header, when lines stand above it; 0 where nothing says so.
 
     It is the only row that has the name of the order's column, and the row below is as wide. None: rows stand above it that may
@@ -106,7 +106,7 @@ def is_lone_number(cells: Sequence[str]) -> bool:
     return len(filled) == 1 and could_be_id(filled[0])
 
 
-def names_order(cells: Sequence[str], reading: Reading) -> bool:
+def names_order(cells: Sequence[str], reading: ReadOptions) -> bool:
     """Whether a row has the name of the order's column, and no id, which would make it a row of data."""
     asked = None if reading.column is None or reading.column.isdigit() else fold(reading.column)
     named = any(meaning_of(cell) is Meaning.ORDER if asked is None else fold(cell) == asked for cell in cells)
@@ -122,7 +122,7 @@ def find_columns(
     file: str,
     line: int,
     cells: Sequence[str],
-    reading: Reading = UNASKED,
+    reading: ReadOptions = UNASKED,
     below: Sequence[tuple[int, Sequence[str]]] = (),
 ) -> Columns:
     """The columns of a table whose first row is `cells`. `below`: lines and cells of the next rows, for advice.
@@ -136,7 +136,12 @@ class _Header:
     """A first row, while it is asked for its columns."""
 
     def __init__(
-        self, file: str, line: int, cells: Sequence[str], reading: Reading, below: Sequence[tuple[int, Sequence[str]]]
+        self,
+        file: str,
+        line: int,
+        cells: Sequence[str],
+        reading: ReadOptions,
+        below: Sequence[tuple[int, Sequence[str]]],
     ) -> None:
         self.file, self.line, self.cells, self.reading = file, line, cells, reading
         self.rows = [row for _, row in below]

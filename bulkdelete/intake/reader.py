@@ -13,17 +13,17 @@ from itertools import chain, islice
 
 from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake.cells import OPEN_QUOTE, bare, is_blank, shown
-from bulkdelete.intake.container import Contents, Kind, kind_of
+from bulkdelete.intake.container import Contents, FileKind, kind_of
 from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialect
 from bulkdelete.intake.encoding import find_encoding
 from bulkdelete.intake.ending import Beginning, Ending, Held
 from bulkdelete.intake.header import TOP_ROWS, find_columns, find_header, is_lone_number, names_order
 from bulkdelete.intake.own import refuse_own
-from bulkdelete.intake.reading import UNASKED, Reading
+from bulkdelete.intake.reading import UNASKED, ReadOptions
 from bulkdelete.intake.row_parser import RowParser
 from bulkdelete.intake.sheet import Sheet, open_sheet
 from bulkdelete.intake.speaking import Speaking
-from bulkdelete.intake.stored import Stored, digest
+from bulkdelete.intake.stored import InputFile, digest
 from bulkdelete.intake.table import Row, Table
 from bulkdelete.intake.titles import account_said, shown_lines, stock_said
 from bulkdelete.model import Order, Reject
@@ -43,7 +43,7 @@ class Source:
     """
 
     path: str
-    reading: Reading = UNASKED
+    reading: ReadOptions = UNASKED
     data_rows: int = field(default=0, init=False)
     skipped: int = field(default=0, init=False)
     sha256: str = field(default="", init=False)
@@ -54,10 +54,10 @@ class Source:
     encoding: str = field(default="", init=False)
     delimiter: str = field(default="", init=False)
     _left_out: str = field(default="", init=False, repr=False, compare=False)
-    _stored: Stored = field(init=False, repr=False, compare=False)
+    _stored: InputFile = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._stored = Stored(self.path)
+        self._stored = InputFile(self.path)
 
     @property
     def read_as(self) -> str:
@@ -99,7 +99,7 @@ class Source:
             sha256 = digest(file)
             kind = kind_of(file, self._stored.name)
             table: Table | None = None
-            if kind is Kind.WORKBOOK:
+            if kind is FileKind.WORKBOOK:
                 self.container = kind.value
                 sheet = open_sheet(file, self._stored.name, self.reading.sheet)
                 self.sheet, rows = sheet.title, sheet.rows

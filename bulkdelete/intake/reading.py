@@ -11,7 +11,7 @@ _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadOptions:
     """What a user may say about the input; None: find out, or refuse.
 
     `column` is a header's name or a number from 1, `sheet` likewise; `thousands` is "." or ",". `ignored` are columns, said
@@ -57,4 +57,4 @@ def _encoding(name: str | None) -> str | None:
         raise UsageError(f"--encoding {name!r} is not known: write utf-8, cp1252, latin-1 or utf-16, say") from None
 
 
-UNASKED = Reading()
+UNASKED = ReadOptions()

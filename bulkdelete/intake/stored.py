@@ -27,7 +27,7 @@ SPOOL_BYTES = 4 * 1024**3
 CHUNK_BYTES = 256 * 1024
 
 
-class Stored:
+class InputFile:
     """One input. `name` is its name for people."""
 
     __slots__ = ("__weakref__", "_path", "_spool", "name")

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Order, Origin, Reject, State, Stop, Task, Verdict
+from bulkdelete.model import Counts, Doubts, Intent, Learned, Order, Origin, Reject, Result, State, Stop, Task, Verdict
 
-__all__ = ["Facts", "Hooks", "Ledger", "Passing", "Retry", "Staging", "Tally"]
+__all__ = ["Hooks", "InputReport", "Ledger", "PendingFilter", "Plan", "Retry", "Staging"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class InputReport:
     """One input, row by row: data_rows = orders + duplicates + rejects + skipped. `duplicates` of an earlier input count here."""
 
     path: str
@@ -34,7 +34,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Plan:
     """What a proposal would do; nothing of it is armed yet. Counts of distinct orders unless a name says otherwise.
 
     orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that `--doubts` lets go again;
@@ -53,7 +53,7 @@ class Facts:
     first: tuple[Order, ...]
     last: tuple[Order, ...]
     # Of an input; an earlier selection has none.
-    inputs: tuple[Tally, ...] = ()
+    inputs: tuple[InputReport, ...] = ()
     new: int = 0
     rejected: int = 0
     rejects: tuple[Reject, ...] = ()
@@ -62,7 +62,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Passing:
+class PendingFilter:
     """Which orders of the selection a pass hands out: those never sent or free to go, or those in doubt.
 
     A doubt is handed out only if its rule is to resend, it was sent less than `attempts_max` times in this run, 429 aside, and
@@ -102,8 +102,8 @@ class Staging(Protocol):
     """The scratch space of one proposal. Leaving it without `confirm` leaves the ledger as it was."""
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None: ...
-    async def each_reject(self, tallies: tuple[Tally, ...], tell: Callable[[Reject], None]) -> None: ...
-    async def facts(self, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts: ...
+    async def each_reject(self, tallies: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None: ...
+    async def facts(self, tallies: tuple[InputReport, ...], doubts: Doubts | None) -> Plan: ...
     async def counts(self) -> Counts: ...
     async def confirm(self) -> None: ...
 
@@ -119,7 +119,7 @@ class Ledger(Protocol):
 
     def staging(self) -> AbstractAsyncContextManager[Staging]: ...
 
-    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Facts:
+    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
         """What a run would do with the last confirmed selection. NothingSent if nothing was ever confirmed."""
 
     async def retry(self, retry: Retry) -> None:
@@ -132,7 +132,7 @@ class Ledger(Protocol):
         """Open a run: from here on, intents may be made."""
 
     async def pending(
-        self, passing: Passing, after: tuple[int, int], n: int, accounts: Collection[int] | None = None
+        self, passing: PendingFilter, after: tuple[int, int], n: int, accounts: Collection[int] | None = None
     ) -> list[Task]:
         """The next `n` orders of the selection after (account, id), in that order, that this pass hands out; of these accounts
         (None: all)."""
@@ -140,7 +140,7 @@ class Ledger(Protocol):
     async def intend(self, task: Task) -> Intent:
         """Returns when the intent is durable; so is every settlement handed over before it."""
 
-    def settle(self, intent: Intent, answer: Answer, verdict: Verdict) -> None:
+    def settle(self, intent: Intent, answer: Result, verdict: Verdict) -> None:
         """Hand over what an attempt ended in. No await: between learning a fact and this call nothing may happen."""
 
     def withdraw(self, intent: Intent) -> None:

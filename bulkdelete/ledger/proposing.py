@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import Facts, Tally, place, staging
+from bulkdelete.ledger import InputReport, Plan, place, staging
 from bulkdelete.ledger.connection import refusal
 from bulkdelete.model import Counts, Doubts, Order, Reject
 
@@ -82,10 +82,10 @@ class SqliteStaging:
         finally:
             given_up.set()
 
-    async def each_reject(self, tallies: tuple[Tally, ...], tell: Callable[[Reject], None]) -> None:
+    async def each_reject(self, tallies: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
         await self._step(lambda db: self._scratch.each_reject(db, tallies, tell))
 
-    async def facts(self, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
+    async def facts(self, tallies: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
         return await self._step(lambda db: self._scratch.facts(db, tallies, doubts), sorts=True)
 
     async def counts(self) -> Counts:

@@ -14,7 +14,7 @@ from typing import Any
 
 from bulkdelete.core.policy import REFUSALS
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import Passing, Retry
+from bulkdelete.ledger import PendingFilter, Retry
 from bulkdelete.ledger.schema import (
     ATTEMPT_COLUMNS,
     CHECKED_SINCE,
@@ -28,14 +28,14 @@ from bulkdelete.ledger.schema import (
 from bulkdelete.model import (
     MAX_ID,
     OPEN,
-    Answer,
     Counts,
     Intent,
     Learned,
     Order,
+    OrderHistory,
     Origin,
-    Past,
-    Reply,
+    Response,
+    Result,
     State,
     Task,
     Verdict,
@@ -179,7 +179,7 @@ def _of(table: str, columns: str) -> str:
 
 def pending(
     db: sqlite3.Connection,
-    passing: Passing,
+    passing: PendingFilter,
     after: tuple[int, int],
     n: int,
     accounts: Collection[int] | None,
@@ -196,7 +196,7 @@ def pending(
 
 
 def _pending(
-    db: sqlite3.Connection, passing: Passing, after: tuple[int, int], last_account: int, n: int, run_id: int
+    db: sqlite3.Connection, passing: PendingFilter, after: tuple[int, int], last_account: int, n: int, run_id: int
 ) -> list[Task]:
     states = f"({State.IN_DOUBT.value})" if passing.in_doubt else f"({State.PENDING.value}, {State.FAILED.value})"
     rows = db.execute(
@@ -237,7 +237,7 @@ def _task(row: tuple[Any, ...]) -> Task:
     if path is None:
         raise LedgerBroken(f"damaged: the input of order {columns[1]} is gone")
     order = Order(columns[0], columns[1], bool(columns[2]), Origin(path, columns[8]))
-    return Task(order, Past(attempts_in_run=tried, doubtful=bool(doubtful)))
+    return Task(order, OrderHistory(attempts_in_run=tried, doubtful=bool(doubtful)))
 
 
 def intend(db: sqlite3.Connection, intent: Intent, run_id: int) -> None:
@@ -259,7 +259,7 @@ def take_intent(db: sqlite3.Connection, order: Order) -> None:
         raise LedgerBroken(f"order {order.order_id} of account {order.account_id} has no open intent")
 
 
-def settle(db: sqlite3.Connection, intent: Intent, answer: Answer, verdict: Verdict, now_ms: int, run_id: int) -> None:
+def settle(db: sqlite3.Connection, intent: Intent, answer: Result, verdict: Verdict, now_ms: int, run_id: int) -> None:
     order = intent.task.order
     take_intent(db, order)
     sent, status, message = _said(answer)
@@ -269,8 +269,8 @@ def settle(db: sqlite3.Connection, intent: Intent, answer: Answer, verdict: Verd
     )  # fmt: skip
 
 
-def _said(answer: Answer) -> tuple[int, int | None, str]:
-    if isinstance(answer, Reply):
+def _said(answer: Result) -> tuple[int, int | None, str]:
+    if isinstance(answer, Response):
         return 1, answer.status, answer.message
     why = answer.why.value
     return int(answer.sent), None, f"{why}: {answer.message}" if answer.message else why

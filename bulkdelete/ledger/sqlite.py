@@ -24,9 +24,9 @@ from typing import Any, Self, TypeVar
 from bulkdelete import __version__
 from bulkdelete.errors import LedgerBroken, LedgerBusy, LedgerLocked, LedgerRefused, LedgerReplaced, NothingSent
 from bulkdelete.ledger import (
-    Facts,
     Hooks,
-    Passing,
+    PendingFilter,
+    Plan,
     Retry,
     Staging,
     check,
@@ -42,7 +42,7 @@ from bulkdelete.ledger.proposing import SqliteStaging as _SqliteStaging
 from bulkdelete.ledger.reading import LACKING, committed_counts
 from bulkdelete.ledger.schema import VERSION
 from bulkdelete.ledger.staging import Scratch
-from bulkdelete.model import Answer, Counts, Doubts, Intent, Learned, Stop, Task, Verdict
+from bulkdelete.model import Counts, Doubts, Intent, Learned, Result, Stop, Task, Verdict
 
 __all__ = ["SqliteLedger"]
 
@@ -369,7 +369,7 @@ class SqliteLedger:
         except OSError as error:  # the ledger's name may not outlive a power cut, for one: nothing may be sent
             raise refusal(self.path, error) from None
 
-    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Facts:
+    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
         if not self.existed:
             raise NothingSent(f"{self.path}: nothing was ever confirmed here. Start with: bulkdelete run FILES")
         return await self._do(lambda db: staging.selected_facts(db, doubts, retry))
@@ -397,7 +397,7 @@ class SqliteLedger:
         await self._alone(lambda: self._fold(always=True))  # a copy of the file alone shows that a run has begun
 
     async def pending(
-        self, passing: Passing, after: tuple[int, int], n: int, accounts: Collection[int] | None = None
+        self, passing: PendingFilter, after: tuple[int, int], n: int, accounts: Collection[int] | None = None
     ) -> list[Task]:
         run_id = self._run_id
         return await self._do(lambda db: rows.pending(db, passing, after, n, accounts, run_id))
@@ -412,7 +412,7 @@ class SqliteLedger:
             raise
         return intent
 
-    def settle(self, intent: Intent, answer: Answer, verdict: Verdict) -> None:
+    def settle(self, intent: Intent, answer: Result, verdict: Verdict) -> None:
         now_ms, run_id = self._now_ms(), self._run_id
         self._enqueue(lambda db: rows.settle(db, intent, answer, verdict, now_ms, run_id), result=None)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bulkdelete.core.summary import conserved
 from bulkdelete.errors import LedgerBroken, NothingSent
-from bulkdelete.ledger import Facts, Retry, Tally, place
+from bulkdelete.ledger import InputReport, Plan, Retry, place
 from bulkdelete.ledger.rows import Transaction, kept_counts, recount
 from bulkdelete.ledger.schema import ORDER_COLUMNS, SCRATCH, crc
 from bulkdelete.model import OPEN, Counts, Doubts, Order, Origin, Reject, State
@@ -92,7 +92,7 @@ class Scratch:
     def __init__(self, path: Path, ledger: str = "main") -> None:
         self._path = path
         self._ledger = ledger
-        self._tallies: tuple[Tally, ...] = ()
+        self._tallies: tuple[InputReport, ...] = ()
 
     def attach(self, db: sqlite3.Connection) -> None:
         place.create(self._path)
@@ -140,7 +140,7 @@ class Scratch:
             [(input_index, row.origin.line, row.column, row.cell, row.why) for row in batch if isinstance(row, Reject)],
         )
 
-    def facts(self, db: sqlite3.Connection, tallies: tuple[Tally, ...], doubts: Doubts | None) -> Facts:
+    def facts(self, db: sqlite3.Connection, tallies: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
         """What a run of all that was added would do. `tallies` bring the readers' numbers; orders and duplicates are counted here.
 
         The ledger's rows that this rests on are checked: raises sqlite3.DatabaseError, as for a damaged page, if one has changed.
@@ -188,7 +188,7 @@ class Scratch:
             (_ACCOUNTS,),
         ).fetchall()
         path = [tally.path for tally in tallies]
-        return Facts(
+        return Plan(
             inputs=self._tallies,
             orders=orders,
             new=int(new),
@@ -217,12 +217,14 @@ class Scratch:
             by_account.setdefault(account, {})[State(state)] = n
         return Counts(by_account)
 
-    def each_reject(self, db: sqlite3.Connection, tallies: tuple[Tally, ...], tell: Callable[[Reject], None]) -> None:
+    def each_reject(
+        self, db: sqlite3.Connection, tallies: tuple[InputReport, ...], tell: Callable[[Reject], None]
+    ) -> None:
         """Tell every reject, in the order of files and lines."""
         for i, line, name, cell, why in db.execute("SELECT * FROM scratch.rejects ORDER BY input, line"):
             tell(Reject(Origin(tallies[i].path, line), name, cell, why))
 
-    def _counted(self, db: sqlite3.Connection, index: int, tally: Tally) -> Tally:
+    def _counted(self, db: sqlite3.Connection, index: int, tally: InputReport) -> InputReport:
         """The tally with the ledger's own numbers. NothingSent if a row of the input is not accounted for."""
         read = db.execute("SELECT count(*) FROM scratch.read WHERE input = ?", (index,)).fetchone()[0]
         orders = db.execute("SELECT count(*) FROM scratch.staged WHERE input = ? AND why IS NULL", (index,)).fetchone()[
@@ -272,7 +274,7 @@ def no_room(ledger: Path, error: sqlite3.Error) -> NothingSent | None:
     return None
 
 
-def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry | None) -> Facts:
+def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry | None) -> Plan:
     """The facts of the last confirmed selection. It reads what is open, and settled orders only for `retry`.
 
     Raises LedgerBroken if an order that is to be sent has changed, or if open orders are missing or too many.
@@ -311,7 +313,7 @@ def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry |
         ).fetchall()
         for way in ("ASC", "DESC")
     )
-    return Facts(
+    return Plan(
         orders=orders,
         waiting=waiting,
         doubtful=doubtful,

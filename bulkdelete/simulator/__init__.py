@@ -4,7 +4,7 @@ reached from here.
 
 from bulkdelete.simulator.bucket import OtherClient
 from bulkdelete.simulator.config import HeaderMode, Latency, Simulation
-from bulkdelete.simulator.faults import Fault, Kind, Wait
+from bulkdelete.simulator.faults import Fault, FaultKind, Wait
 from bulkdelete.simulator.gcra import Decision, Gcra, Rounding
 from bulkdelete.simulator.journal import Entry
 from bulkdelete.simulator.server import Simulator
@@ -13,9 +13,9 @@ __all__ = [
     "Decision",
     "Entry",
     "Fault",
+    "FaultKind",
     "Gcra",
     "HeaderMode",
-    "Kind",
     "Latency",
     "OtherClient",
     "Rounding",

@@ -22,7 +22,7 @@ class Call:
     """
 
     method: str
-    kind: journal.Kind
+    kind: journal.RequestKind
     key: str = field(repr=False)
     query: str = field(repr=False)
     account_id: int | None
@@ -42,7 +42,7 @@ def read(request: web.BaseRequest) -> Call:
     account_id, order_id = parse_id(single.get("accountid")), parse_id(single.get("orderid"))
     revert = {"true": True, "false": False}.get(single.get("revertstock", "").lower())
     had_order_id = any(given.get("orderid", ()))
-    kind: journal.Kind = "unrouted"
+    kind: journal.RequestKind = "unrouted"
     if path == MOVED_PATH:
         kind = "redirected"
     elif path == ORDERS_PATH and request.method == "DELETE":

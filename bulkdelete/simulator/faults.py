@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bulkdelete.simulator.shop import Act
 
 
-class Kind(enum.StrEnum):
+class FaultKind(enum.StrEnum):
     """What goes wrong. Where ACTS has no word on a kind, the order is not touched."""
 
     DROP_BEFORE = "drop_before"
@@ -55,14 +55,16 @@ class Kind(enum.StrEnum):
 
 
 # These carry the order's true answer, so they always act. So do the kinds whose name says when they strike.
-TRUE_ANSWER = frozenset({Kind.STRAY_204, Kind.STRAY_204_LATER, Kind.HUGE_HEAD, Kind.INTERIM_1XX, Kind.DRIP})
-AFTER = frozenset({Kind.DROP_AFTER, Kind.RESET_AFTER, Kind.HANG_AFTER})
-BEFORE = frozenset({Kind.DROP_BEFORE, Kind.RESET_BEFORE, Kind.HANG_BEFORE})
-FIXED = TRUE_ANSWER | AFTER | BEFORE | {Kind.DROP_BETWEEN}
+TRUE_ANSWER = frozenset(
+    {FaultKind.STRAY_204, FaultKind.STRAY_204_LATER, FaultKind.HUGE_HEAD, FaultKind.INTERIM_1XX, FaultKind.DRIP}
+)
+AFTER = frozenset({FaultKind.DROP_AFTER, FaultKind.RESET_AFTER, FaultKind.HANG_AFTER})
+BEFORE = frozenset({FaultKind.DROP_BEFORE, FaultKind.RESET_BEFORE, FaultKind.HANG_BEFORE})
+FIXED = TRUE_ANSWER | AFTER | BEFORE | {FaultKind.DROP_BETWEEN}
 
 ACTS = {
-    **dict.fromkeys(TRUE_ANSWER | AFTER | {Kind.GARBAGE, Kind.TRUNCATED_HEAD}, Act.WHOLE),
-    Kind.DROP_BETWEEN: Act.HALF,
+    **dict.fromkeys(TRUE_ANSWER | AFTER | {FaultKind.GARBAGE, FaultKind.TRUNCATED_HEAD}, Act.WHOLE),
+    FaultKind.DROP_BETWEEN: Act.HALF,
 }
 
 
@@ -86,7 +88,7 @@ class Fault:
     drip's bytes, a late body). `after_s`: what a Retry-After says.
     """
 
-    kind: Kind | str
+    kind: FaultKind | str
     order_id: int | None = None
     nth: int | None = None
     probability: float = 0.0
@@ -98,7 +100,7 @@ class Fault:
     gap_s: float = 0.05
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", Kind(self.kind))
+        object.__setattr__(self, "kind", FaultKind(self.kind))
         if (self.order_id is not None) + (self.nth is not None) + (self.probability > 0) != 1:
             raise ValueError(f"{self.kind}: exactly one of order_id, nth and probability says whom it strikes")
         if self.acts is not None and self.kind in FIXED:
@@ -108,7 +110,7 @@ class Fault:
     def act(self) -> Act:
         if self.acts is not None:
             return Act.WHOLE if self.acts else Act.NONE
-        return ACTS.get(Kind(self.kind), Act.NONE)
+        return ACTS.get(FaultKind(self.kind), Act.NONE)
 
 
 class Faults:

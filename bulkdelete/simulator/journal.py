@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-Kind = Literal["delete", "no-order-id", "redirected", "unrouted"]
+RequestKind = Literal["delete", "no-order-id", "redirected", "unrouted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Entry:
     n: int
     t_s: float
     method: str
-    kind: Kind
+    kind: RequestKind
     key_index: int | None
     account_id: int | None
     order_id: int | None

@@ -20,7 +20,7 @@ from bulkdelete.simulator.bucket import Bucket
 from bulkdelete.simulator.call import Call, read
 from bulkdelete.simulator.config import HeaderMode, Simulation
 from bulkdelete.simulator.connections import Connections
-from bulkdelete.simulator.faults import Fault, Faults, Kind
+from bulkdelete.simulator.faults import Fault, FaultKind, Faults
 from bulkdelete.simulator.gcra import Decision, Gcra
 from bulkdelete.simulator.journal import Entry, Journal
 from bulkdelete.simulator.shop import Act, Shop
@@ -45,7 +45,7 @@ class Simulator:
     def __init__(self, config: Simulation) -> None:
         self.config = config
         self.journal_file = Journal(config.journal_path)
-        self.faults_applied: Counter[Kind] = Counter()
+        self.faults_applied: Counter[FaultKind] = Counter()
         self._shop = Shop(config.orders, frozenset(config.native), config.native_status, config.stock_atomic)
         self._faults = Faults(config.faults, config.seed)
         self._random = random.Random(f"{config.seed}/latency")  # noqa: S311  # a repeatable test rig, no secret
@@ -172,7 +172,7 @@ class Simulator:
         if not decision.allowed:
             return Gate(refusal(429, "Too many requests"), None, self._quota(decision))
         fault = self._faults.strike(call.order_id) if call.had_order_id else None
-        if fault is not None and fault.kind is Kind.TOO_MANY_429:
+        if fault is not None and fault.kind is FaultKind.TOO_MANY_429:
             bucket.refund()
             decision = bucket.throttle(now_s, 0)
         return Gate(None, fault, self._quota(decision))
@@ -194,7 +194,7 @@ class Simulator:
         answer = with_headers(answer, common)
         if gate.fault is None:
             return plain(answer), None
-        kind = Kind(gate.fault.kind)
+        kind = FaultKind(gate.fault.kind)
         self.faults_applied[kind] += 1
         return spoil(gate.fault, Scene(answer, common, call.key, call.query, epoch_s)), kind.value
 

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from typing import assert_never
 from urllib.parse import quote
 
-from bulkdelete.simulator.faults import Fault, Kind, Wait
+from bulkdelete.simulator.faults import Fault, FaultKind, Wait
 from bulkdelete.simulator.wire import HTML, Answer, End, Headers, Script, encode, head, refusal
 
 MOVED_PATH = "/v2/moved"
@@ -39,73 +39,73 @@ def spoil(fault: Fault, scene: Scene) -> Script:
     """What goes on the wire. A connection stays open where an open one is the trap, and closes where the bytes are
     broken.
     """
-    kind = Kind(fault.kind)
+    kind = FaultKind(fault.kind)
     gap_s = fault.gap_s
     match kind:
-        case Kind.DROP_BEFORE | Kind.DROP_AFTER | Kind.DROP_BETWEEN:
+        case FaultKind.DROP_BEFORE | FaultKind.DROP_AFTER | FaultKind.DROP_BETWEEN:
             return Script((), None, End.CLOSE)
-        case Kind.RESET_BEFORE | Kind.RESET_AFTER:
+        case FaultKind.RESET_BEFORE | FaultKind.RESET_AFTER:
             return Script((), None, End.RESET)
-        case Kind.HANG_BEFORE | Kind.HANG_AFTER:
+        case FaultKind.HANG_BEFORE | FaultKind.HANG_AFTER:
             return Script((), None, End.HANG)
-        case Kind.PLAIN_304:
+        case FaultKind.PLAIN_304:
             return plain(Answer(304, headers=scene.headers))
-        case Kind.BODY_304_LENGTH:
+        case FaultKind.BODY_304_LENGTH:
             return Script((b"".join(unmodified(scene)),), 304)
-        case Kind.BODY_304_LENGTH_LATER:
+        case FaultKind.BODY_304_LENGTH_LATER:
             return Script(unmodified(scene), 304, gap_s=gap_s)
-        case Kind.BODY_304_NEWLINES:
+        case FaultKind.BODY_304_NEWLINES:
             return Script((b"".join(unmodified(scene, indent=2)),), 304)
-        case Kind.BODY_304_CHUNKED:
+        case FaultKind.BODY_304_CHUNKED:
             body = refusal(304, "Not modified").body
             chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
             return Script((head(304, (*scene.headers, ("Transfer-Encoding", "chunked"))) + chunks,), 304)
-        case Kind.BODY_304_CLOSE:
+        case FaultKind.BODY_304_CLOSE:
             body = refusal(304, "Not modified").body
             headers = tuple(header for header in scene.headers if header[0] != "Connection")
             return Script((head(304, (*headers, ("Connection", "close"))) + body,), 304, End.CLOSE)
-        case Kind.TOO_MANY_429:
+        case FaultKind.TOO_MANY_429:
             return plain(refusal(429, "Too many requests", waiting(fault, scene)))
-        case Kind.TEXT_500:
+        case FaultKind.TEXT_500:
             return plain(Answer(500, b'"An error has occurred."', headers=scene.headers))
-        case Kind.HTML_502:
+        case FaultKind.HTML_502:
             return plain(page(502, "Bad Gateway", scene))
-        case Kind.HTML_403:
+        case FaultKind.HTML_403:
             return plain(page(403, "Request blocked", scene))
-        case Kind.HTML_404:
+        case FaultKind.HTML_404:
             return plain(page(404, "Not Found", scene))
-        case Kind.UNAVAILABLE_503:
+        case FaultKind.UNAVAILABLE_503:
             return plain(page(503, "Service Unavailable", scene).plus(("Retry-After", str(fault.after_s))))
-        case Kind.REDIRECT_301 | Kind.REDIRECT_303:
+        case FaultKind.REDIRECT_301 | FaultKind.REDIRECT_303:
             # The query goes along, as servers do: whoever follows or prints it shows the key.
-            status = 301 if kind is Kind.REDIRECT_301 else 303
+            status = 301 if kind is FaultKind.REDIRECT_301 else 303
             return plain(page(status, "Moved", scene).plus(("Location", f"{MOVED_PATH}?{scene.query}")))
-        case Kind.STATUS:
+        case FaultKind.STATUS:
             return plain(refusal(fault.status, "As configured", scene.headers))
-        case Kind.KEY_ECHO:
+        case FaultKind.KEY_ECHO:
             forms = (scene.key, quote(scene.key, safe=""), base64.b64encode(scene.key.encode()).decode())
             return plain(refusal(400, "Not liked: {} {} {}".format(*forms), scene.headers))
-        case Kind.STRAY_204:
+        case FaultKind.STRAY_204:
             return Script((encode(scene.answer) + STRAY,), scene.answer.status)
-        case Kind.STRAY_204_LATER:
+        case FaultKind.STRAY_204_LATER:
             return Script((encode(scene.answer), STRAY), scene.answer.status, gap_s=gap_s)
-        case Kind.GARBAGE:
+        case FaultKind.GARBAGE:
             return Script((b"\x16\x03\x01\x00\xff this is not HTTP \x00\r\n\r\n",), None, End.CLOSE)
-        case Kind.TRUNCATED_HEAD:
+        case FaultKind.TRUNCATED_HEAD:
             return Script((b"HTTP/1.1 20",), None, End.CLOSE)
-        case Kind.TRUNCATED_BODY:
+        case FaultKind.TRUNCATED_BODY:
             whole = refusal(404, "Order not found", scene.headers)
             return Script((encode(whole)[: -len(whole.body) // 2],), 404, End.CLOSE)
-        case Kind.HUGE_HEAD:
+        case FaultKind.HUGE_HEAD:
             return Script((encode(scene.answer.plus(("X-Filler", "x" * HUGE_HEAD_BYTES))),), scene.answer.status)
-        case Kind.HUGE_BODY:
+        case FaultKind.HUGE_BODY:
             return plain(refusal(400, "x" * HUGE_BODY_BYTES, scene.headers))
-        case Kind.GZIP_BOMB:
+        case FaultKind.GZIP_BOMB:
             return plain(Answer(400, bomb(), headers=(*scene.headers, ("Content-Encoding", "gzip"))))
-        case Kind.INTERIM_1XX:
+        case FaultKind.INTERIM_1XX:
             interim = head(103, (("Link", "</style.css>; rel=preload"),))
             return Script((interim + encode(scene.answer),), scene.answer.status)
-        case Kind.DRIP:
+        case FaultKind.DRIP:
             whole_bytes = encode(scene.answer)
             return Script(tuple(bytes((byte,)) for byte in whole_bytes), scene.answer.status, gap_s=gap_s)
     assert_never(kind)

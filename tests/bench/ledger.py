@@ -20,9 +20,9 @@ from pathlib import Path
 from bulkdelete.ledger.schema import crc
 from bulkdelete.model import State
 from bulkdelete.simulator import Simulation
-from tests.ledger.scene import arm, opened, order, send
-from tests.process import PROGRAM, environment
 from tests.rigs.kill.server import serving
+from tests.support.ledger import arm, opened, order, send
+from tests.support.process import PROGRAM, environment
 
 OPEN = 5
 TRIES = 3

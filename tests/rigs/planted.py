@@ -47,8 +47,8 @@ PLANTED = (
     ),
     _planted(
         "a last word that is none", "simulation", {5}, 20,
-        Edit("core/policy.py", "Case.REFUSED: Verdict(State.REFUSED, feeds=Feeds.GUARD)",
-             "Case.REFUSED: Verdict(State.IN_DOUBT, Again.LATER)"),
+        Edit("core/policy.py", "Case.REFUSED: Verdict(State.REFUSED, feeds=Signal.GUARD)",
+             "Case.REFUSED: Verdict(State.IN_DOUBT, Requeue.LATER)"),
         Edit("ledger/rows.py", "count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0)", "count(*)"),
     ),
     _planted(
@@ -57,7 +57,7 @@ PLANTED = (
     ),
     _planted(
         "a refused key goes on", "simulation", {17}, 100,
-        Edit("core/policy.py", "Case.UNAUTHORIZED: Verdict(stop=Stop(Why.CREDENTIALS, Scope.LANE))",
+        Edit("core/policy.py", "Case.UNAUTHORIZED: Verdict(stop=Stop(StopReason.CREDENTIALS, Scope.LANE))",
              "Case.UNAUTHORIZED: Verdict(State.REFUSED)"),
     ),
     _planted(
@@ -66,7 +66,7 @@ PLANTED = (
     ),
     _planted(
         "aiohttp's own re-send", "proxy", {23}, 1,
-        Edit("api/client.py", 'raise _Failed(Lost.DISCONNECTED, "the connection broke before an answer") from None', "raise"),
+        Edit("api/client.py", 'raise _Failed(NoResponseReason.DISCONNECTED, "the connection broke before an answer") from None', "raise"),
     ),
     _planted(
         "doubt forgotten", "simulation", {2}, 10,
@@ -195,13 +195,13 @@ PLANTED = (
     ),
     _planted(
         "a refusal after a doubt is final", "simulation", {39}, 40,
-        Edit("core/policy.py", "Case.REFUSED_AFTER_DOUBT: Verdict(State.IN_DOUBT, feeds=Feeds.GUARD)",
-             "Case.REFUSED_AFTER_DOUBT: Verdict(State.REFUSED, feeds=Feeds.GUARD)"),
+        Edit("core/policy.py", "Case.REFUSED_AFTER_DOUBT: Verdict(State.IN_DOUBT, feeds=Signal.GUARD)",
+             "Case.REFUSED_AFTER_DOUBT: Verdict(State.REFUSED, feeds=Signal.GUARD)"),
     ),
     _planted(
         "a firewall's page refuses", "simulation", {38}, 80,
         Edit("core/policy.py", "Case.STRANGE_REFUSAL: Verdict(stop=_NOT_UNDERSTOOD)",
-             "Case.STRANGE_REFUSAL: Verdict(State.REFUSED, feeds=Feeds.GUARD)"),
+             "Case.STRANGE_REFUSAL: Verdict(State.REFUSED, feeds=Signal.GUARD)"),
     ),
     _planted(
         "no end to a row that deletes nothing", "simulation", {40}, 150,
@@ -219,8 +219,8 @@ PLANTED = (
     ),
     _planted(
         "an alert ends the run", "outside", {27}, 3,
-        Edit("api/client.py", "raise _Failed(Lost.CONNECT, _tls_reason(error)) from None",
-             "raise _Failed(Lost.CERTIFICATE, _tls_reason(error)) from None"),
+        Edit("api/client.py", "raise _Failed(NoResponseReason.CONNECT, _tls_reason(error)) from None",
+             "raise _Failed(NoResponseReason.CERTIFICATE, _tls_reason(error)) from None"),
         only=("alerts in handshakes",),
     ),
     _planted(

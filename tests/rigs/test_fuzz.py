@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from bulkdelete import job
 from bulkdelete.intake import Source
-from tests.rig import settings_of
 from tests.rigs import headers, reader
 from tests.rigs.reader.tables import NoOrder, made
 from tests.rigs.reader.written import Written, drawn, packed
 from tests.rigs.report import Report
+from tests.support import ROOT
+from tests.support.rig import settings_of
 
 Record = Callable[[Report], None]
 
@@ -45,7 +46,7 @@ def test_invariant_45_what_the_field_sends_is_read_for_what_it_says(record: Reco
 def test_invariant_45_in_60_000_files_of_the_field() -> None:
     """The same, longer, in a process of its own whose memory stays below 200 MB."""
     command = [sys.executable, "-m", "tests.rigs.reader", "--first", "2000000", "--trials", "2000"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=3600)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = re.search(r"([\d,]+) files of the field", done.stdout)
     assert found

@@ -18,7 +18,6 @@ import pytest
 
 from bulkdelete.report.status import read_status
 from bulkdelete.simulator import Latency, Simulation
-from tests.process import KEY, PROGRAM, until
 from tests.rigs.books import Books
 from tests.rigs.kill import Moment, campaign, seed_of
 from tests.rigs.kill.checks import accounted_for, look
@@ -28,6 +27,7 @@ from tests.rigs.kill.server import Held, Server, serving
 from tests.rigs.kill.story import FAULTS
 from tests.rigs.leaks import leaks
 from tests.rigs.report import Report
+from tests.support.process import KEY, PROGRAM, until
 
 Record = Callable[[Report], None]
 

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from bulkdelete.model import State
-from bulkdelete.simulator import Fault, Kind, Simulator
-from tests.ledger.scene import ask
-from tests.rig import PORT, Outcome, go, settings_of, simulation_of, virtual
+from bulkdelete.simulator import Fault, FaultKind, Simulator
 from tests.rigs.report import Report
 from tests.rigs.simulation import campaign, play, story_of
 from tests.rigs.simulation.story import DAY_S, Chapter
-from tests.rigs.tree import ROOT
-from tests.virtual import current_loop
+from tests.support import ROOT
+from tests.support.ledger import ask
+from tests.support.rig import PORT, Outcome, go, settings_of, simulation_of, virtual
+from tests.support.virtual import current_loop
 
 Record = Callable[[Report], None]
 SEEDS = 125
@@ -51,7 +51,7 @@ def test_invariant_01_whatever_befalls_a_run(first: int, record: Record) -> None
     """500 stories of 100 orders: every promise of promises.py holds in each, and every kind of fault took effect."""
     report = campaign(first, SEEDS)
     record(report)
-    report.judge((*ACCIDENTS, *JUDGED, *(kind.value for kind in Kind)))
+    report.judge((*ACCIDENTS, *JUDGED, *(kind.value for kind in FaultKind)))
 
 
 @pytest.mark.soak
@@ -60,7 +60,7 @@ def test_invariant_01_whatever_befalls_3000_runs(first: int, record: Record) -> 
     """The long form."""
     report = campaign(first, 250)
     record(report)
-    report.judge((*ACCIDENTS, *JUDGED, "second signal", *(kind.value for kind in Kind)))
+    report.judge((*ACCIDENTS, *JUDGED, "second signal", *(kind.value for kind in FaultKind)))
 
 
 def test_invariant_14_the_wall_clock_jumps_a_day() -> None:
@@ -83,8 +83,8 @@ def test_invariant_21_a_server_that_keeps_everybody_waiting(which: str, tmp_path
     """A resolver, a handshake, an answer or a body that never comes: each attempt ends in time, and so does the run."""
     ids, ledger = list(range(1, 11)), tmp_path / "l.db"
     faults = {
-        "no answer": Fault(Kind.HANG_BEFORE, nth=1, times=1000),
-        "no end": Fault(Kind.DRIP, nth=1, times=1000, gap_s=5),
+        "no answer": Fault(FaultKind.HANG_BEFORE, nth=1, times=1000),
+        "no end": Fault(FaultKind.DRIP, nth=1, times=1000, gap_s=5),
     }
 
     async def never(*_: Any, **__: Any) -> None:

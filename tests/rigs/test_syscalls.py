@@ -135,7 +135,7 @@ from bulkdelete import job
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.intake import Source
 from bulkdelete.model import State
-from bulkdelete.pipeline import Halter
+from bulkdelete.pipeline import StopSwitch
 from bulkdelete.settings import Settings
 
 url, disk = sys.argv[1:]
@@ -145,7 +145,7 @@ async def run():
         settling_delay_s=0.0, backoff_s=0.0, free_disk_bytes=0, bytes_per_order=0)
     proposal = await job.propose([Source("o.csv")], settings)
     try:
-        summary = await job.delete(await job.confirm(proposal), ApiKey("k"), Halter())
+        summary = await job.delete(await job.confirm(proposal), ApiKey("k"), StopSwitch())
     finally:
         await job.close(proposal)
     print(json.dumps([summary.exit_code, {state.label: n for state in State if (n := summary.counts[state])}]))

@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Edit", "Tree"]
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["Edit", "Tree"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from bulkdelete.model import Reply
+from bulkdelete.model import Response
 from tests.bench.pacing.world import Send
 
 __all__ = ["BACKOFF_MAX_S", "BACKOFF_S", "Gate", "accepted", "backoff_s", "crew", "persist"]
@@ -18,7 +18,7 @@ BACKOFF_S = 1.0
 BACKOFF_MAX_S = 60.0
 
 
-def accepted(reply: Reply) -> bool:
+def accepted(reply: Response) -> bool:
     return reply.status == 204
 
 
@@ -35,7 +35,7 @@ async def crew(n: int, slots: int, delete: Callable[[], Awaitable[object]]) -> N
             group.create_task(work())
 
 
-def backoff_s(reply: Reply, failures: int, rng: random.Random) -> float:
+def backoff_s(reply: Response, failures: int, rng: random.Random) -> float:
     """How long to wait after the `failures`-th 429 of one order, from 1: what Retry-After says, else backoff with full jitter.
 
     aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter, with the values usual for tenacity 9 (tenacity/wait.py,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
-from bulkdelete.core.pace import Call
+from bulkdelete.core.pace import Permit
 from bulkdelete.core.policy import decide
-from bulkdelete.model import Again, Doubts, Learned, Past, State
+from bulkdelete.model import Doubts, Learned, OrderHistory, Requeue, State
 from bulkdelete.throttle import Throttle
 from tests.bench.pacing.world import Client, Send
 
@@ -46,16 +46,16 @@ class _Lane:
             self._in_flight.add(flight)
             flight.add_done_callback(self._has_landed)
 
-    async def _attempt(self, call: Call) -> None:
+    async def _attempt(self, call: Permit) -> None:
         await asyncio.sleep(COMMIT_S)
         if not self._throttle.may_leave(call):
             self._throttle.give_back(call)
             self._waiting += 1
             return
         reply = await self._send()
-        verdict = decide(reply, Past(), Doubts.RESEND, 1)
+        verdict = decide(reply, OrderHistory(), Doubts.RESEND, 1)
         self._throttle.observe(call, reply, verdict.feeds, verdict.state is State.IN_DOUBT)
-        self._waiting += verdict.again is Again.SOON
+        self._waiting += verdict.again is Requeue.SOON
 
     def _has_landed(self, flight: asyncio.Task[None]) -> None:
         self._in_flight.discard(flight)

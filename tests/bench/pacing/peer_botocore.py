@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import CapacityNotAvailableError
 from botocore.retries import adaptive, bucket, quota, standard, throttling
 
-from bulkdelete.model import Reply
+from bulkdelete.model import Response
 from tests.bench.pacing.crew import accepted, crew
 from tests.bench.pacing.world import Send
 
@@ -110,7 +110,7 @@ class _Sdk:
             return
 
 
-def _event(reply: Reply, attempts: int, context: dict[str, Any]) -> dict[str, Any]:
+def _event(reply: Response, attempts: int, context: dict[str, Any]) -> dict[str, Any]:
     """What botocore's endpoint emits as `needs-retry`, for an answer that carries no error code of AWS."""
     return {
         "response": (SimpleNamespace(status_code=reply.status, headers={}), {}),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
 
-from bulkdelete.model import Reply
+from bulkdelete.model import Response
 from tests.bench.pacing.crew import Gate, accepted, crew, persist
 from tests.bench.pacing.world import Client, Send
 
@@ -28,7 +28,7 @@ async def gather(n: int, slots: int, send: Send, seed: int) -> None:
     """
     free, rng = asyncio.Semaphore(slots), random.Random(seed)
 
-    async def slotted() -> Reply:
+    async def slotted() -> Response:
         async with free:
             return await send()
 
@@ -188,7 +188,7 @@ class Limited:
     async def __call__(self, n: int, slots: int, send: Send, seed: int) -> None:
         limiter, rng = AsyncLimiter(self.burst, self.burst / self.rate_per_s), random.Random(seed)
 
-        async def paced() -> Reply:
+        async def paced() -> Response:
             await limiter.acquire()
             return await send()
 

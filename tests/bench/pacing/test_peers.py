@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bulkdelete.model import Quota, Reply
+from bulkdelete.model import Quota, Response
 from tests.bench.pacing.crew import backoff_s
 from tests.bench.pacing.peers import KNOWING, PEERS, Aimd, AutoThrottle, Rclone, gather, workers
 from tests.bench.pacing.world import Client
-from tests.virtual import run
+from tests.support.virtual import run
 
 RATE_PER_S, BURST = 5.0, 10
 
@@ -33,7 +33,7 @@ class Server:
         loop, rng = asyncio.get_running_loop(), random.Random(seed)
         begin_s, tokens, at_s = loop.time(), float(BURST), 0.0
 
-        async def send() -> Reply:
+        async def send() -> Response:
             nonlocal tokens, at_s
             self.sent_s.append(loop.time() - begin_s)
             self.in_flight += 1
@@ -44,9 +44,9 @@ class Server:
             tokens, at_s = min(float(BURST), tokens + (now_s - at_s) * RATE_PER_S), now_s
             if tokens >= 1 and now_s >= self.opens_s:
                 tokens -= 1
-                return Reply(204)
+                return Response(204)
             self.limited += 1
-            return Reply(429, quota=Quota(retry_after_s=2.0 if self.tells else None))
+            return Response(429, quota=Quota(retry_after_s=2.0 if self.tells else None))
 
         await client(n, slots, send, seed)
 
@@ -84,10 +84,10 @@ def test_backoff_is_full_jitter_unless_told() -> None:
     """Anything from 0 to 1, 2, 4 ... 60 s; Retry-After takes its place."""
     rng = random.Random(1)
     for failures, most_s in [(1, 1.0), (2, 2.0), (4, 8.0), (7, 60.0), (5000, 60.0)]:
-        waits = [backoff_s(Reply(429), failures, rng) for _ in range(500)]
+        waits = [backoff_s(Response(429), failures, rng) for _ in range(500)]
         assert min(waits) < 0.1 * most_s
         assert 0.9 * most_s < max(waits) <= most_s
-    assert backoff_s(Reply(429, quota=Quota(retry_after_s=7.0)), 3, rng) == 7.0
+    assert backoff_s(Response(429, quota=Quota(retry_after_s=7.0)), 3, rng) == 7.0
 
 
 @pytest.mark.parametrize(("client", "sent_within_2_s"), [(gather, 5), (workers, 1)])

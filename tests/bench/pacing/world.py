@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from bulkdelete.core.quota import quota_of
-from bulkdelete.model import Quota, Reply
-from tests.virtual import run
+from bulkdelete.model import Quota, Response
+from tests.support.virtual import run
 
 __all__ = ["FAST", "SLOW", "Client", "Latency", "Request", "Send", "Server", "Trace", "stage"]
 
-Send = Callable[[], Awaitable[Reply]]
+Send = Callable[[], Awaitable[Response]]
 """One request: waits its latency, half before and half after the server's act. The reply is a 204 or a 429, with its quota."""
 
 
@@ -112,7 +112,7 @@ def stage(
             if not capped.done():
                 capped.set_result(None)
 
-        async def send() -> Reply:
+        async def send() -> Response:
             number = next(numbers, None)
             if number is None:
                 cap()
@@ -125,7 +125,7 @@ def stage(
             requests.append(Request(sent_s, acted_s, acted_s + half_s, accepted))
             await asyncio.sleep(half_s)
             quota = quota_of(headers) if headers else Quota()
-            return Reply(204 if accepted else 429, quota=quota, latency_s=2 * half_s)
+            return Response(204 if accepted else 429, quota=quota, latency_s=2 * half_s)
 
         timer = loop.call_later(time_max_s, cap)
         running = asyncio.ensure_future(client(n, slots, send, seed))

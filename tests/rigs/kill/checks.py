@@ -17,10 +17,10 @@ from bulkdelete.ledger.rows import check_counts
 from bulkdelete.model import State
 from bulkdelete.report.status import read_status
 from bulkdelete.simulator import Entry
-from tests.process import KEY
 from tests.rigs.books import Books, Place, acted_on, books_in, place_of
 from tests.rigs.leaks import leaks
 from tests.rigs.report import Broken
+from tests.support.process import KEY
 
 __all__ = ["Input", "accounted_for", "claims_hold", "key_is_nowhere", "look", "nothing_else_sent", "whole"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bulkdelete.ledger.reading import connect_read_only
-from tests.process import until
 from tests.rigs.kill.process import Child
 from tests.rigs.kill.server import Held, Server
+from tests.support.process import until
 
 __all__ = ["SURE", "Moment", "Scene", "strike"]
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.process import KEY, PATIENCE_S, PROGRAM, environment
-from tests.rigs.tree import ROOT
+from tests.support import ROOT
+from tests.support.process import KEY, PATIENCE_S, PROGRAM, environment
 
 __all__ = ["ACCOUNT", "QUICK", "Child", "run_words"]
 

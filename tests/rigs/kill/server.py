@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from bulkdelete.simulator import Simulation, Simulator
-from tests.process import until
+from tests.support.process import until
 
 __all__ = ["Held", "Server", "serving"]
 

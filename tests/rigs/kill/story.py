@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulkdelete.model import OPEN
-from bulkdelete.simulator import Fault, Kind, Latency, Simulation
-from tests.process import KEY, PROGRAM, until
+from bulkdelete.simulator import Fault, FaultKind, Latency, Simulation
 from tests.rigs.books import GONE, Books, acted_on
 from tests.rigs.kill import checks
 from tests.rigs.kill.checks import Input, require
@@ -18,12 +17,20 @@ from tests.rigs.kill.moments import Moment, Scene, strike
 from tests.rigs.kill.process import ACCOUNT, QUICK, Child, run_words
 from tests.rigs.kill.server import Server, serving
 from tests.rigs.report import Broken, Report
+from tests.support.process import KEY, PROGRAM, until
 
 __all__ = ["FAULTS", "campaign", "seed_of"]
 
 KILLS = 3
 RUNS_TO_THE_END = 6
-FAULTS = (Kind.DROP_BEFORE, Kind.DROP_AFTER, Kind.RESET_AFTER, Kind.TEXT_500, Kind.GARBAGE, Kind.KEY_ECHO)
+FAULTS = (
+    FaultKind.DROP_BEFORE,
+    FaultKind.DROP_AFTER,
+    FaultKind.RESET_AFTER,
+    FaultKind.TEXT_500,
+    FaultKind.GARBAGE,
+    FaultKind.KEY_ECHO,
+)
 FAULT_SHARE = 0.02  # of each kind: ten failures in a row would end a run
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.rigs.mutation.kill import Bench, Fate, Outcome
 from tests.rigs.mutation.mutants import Mutant, sample
-from tests.rigs.tree import ROOT
+from tests.support import ROOT
 
 bench: Bench
 KNOWN = """CREATE TABLE IF NOT EXISTS fates (

@@ -34,31 +34,39 @@ PYTEST = (
 
 # By file or room, the first that fits: the tests of the thing itself, and those beside it. None of them lets real time pass or
 # starts the command.
-_PACING = "tests/test_throttle.py tests/test_learned.py tests/test_own_limits.py"
+_PACING = "tests/unit/run/test_throttle.py tests/unit/run/test_learned.py tests/unit/run/test_own_limits.py"
 NEAR = {
-    "core/blind.py": ("tests/core/test_core_blind.py tests/core/test_core_pace.py", _PACING),
-    "core/mirror.py": ("tests/core/test_core_mirror.py tests/core/test_core_pace.py", _PACING),
+    "core/estimator.py": ("tests/unit/core/test_core_estimator.py tests/unit/core/test_core_pace.py", _PACING),
+    "core/mirror.py": ("tests/unit/core/test_core_mirror.py tests/unit/core/test_core_pace.py", _PACING),
     "core/bucket.py": (
-        "tests/core/test_core_bucket.py tests/core/test_core_pace.py tests/core/test_core_blind.py",
+        "tests/unit/core/test_core_bucket.py tests/unit/core/test_core_pace.py tests/unit/core/test_core_estimator.py",
         _PACING,
     ),
     "core/pace.py": (
-        "tests/core/test_core_pace.py tests/core/test_core_blind.py tests/core/test_core_mirror.py",
+        "tests/unit/core/test_core_pace.py tests/unit/core/test_core_estimator.py tests/unit/core/test_core_mirror.py",
         _PACING,
     ),
-    "core/quota.py": ("tests/core/test_core_quota.py", "tests/test_throttle.py"),
-    "core/guard.py": ("tests/core/test_core_guard.py", "tests/test_pipeline.py"),
-    "core/policy.py": ("tests/core/test_core_policy.py", "tests/test_pipeline.py"),
-    "core/summary.py": ("tests/core/test_core_summary.py", "tests/test_pipeline.py"),
-    "ledger/": ("tests/ledger", "tests/report tests/test_pipeline.py tests/test_lanes.py tests/test_learned.py"),
-    "throttle.py": ("tests/test_throttle.py", "tests/test_lanes.py tests/test_pipeline.py"),
+    "core/quota.py": ("tests/unit/core/test_core_quota.py", "tests/unit/run/test_throttle.py"),
+    "core/guard.py": ("tests/unit/core/test_core_guard.py", "tests/unit/run/test_pipeline.py"),
+    "core/policy.py": ("tests/unit/core/test_core_policy.py", "tests/unit/run/test_pipeline.py"),
+    "core/summary.py": ("tests/unit/core/test_core_summary.py", "tests/unit/run/test_pipeline.py"),
+    "ledger/": (
+        "tests/unit/ledger",
+        "tests/unit/report tests/unit/run/test_pipeline.py tests/unit/run/test_lanes.py tests/unit/run/test_learned.py",
+    ),
+    "throttle.py": ("tests/unit/run/test_throttle.py", "tests/unit/run/test_lanes.py tests/unit/run/test_pipeline.py"),
     "pipeline.py": (
-        "tests/test_events.py tests/test_pipeline.py tests/test_lanes.py",
-        "tests/test_learned.py tests/test_own_limits.py tests/test_shared_key.py",
+        "tests/unit/run/test_events.py tests/unit/run/test_pipeline.py tests/unit/run/test_lanes.py",
+        "tests/unit/run/test_learned.py tests/unit/run/test_own_limits.py tests/unit/run/test_shared_key.py",
     ),
 }
 # For what all those let pass: pacing over long runs, the whole command, random faults.
-WIDE = ("tests/test_pacing.py", "tests/test_shared_key.py", "tests/cli/test_plan.py", "tests/cli/test_commands.py")
+WIDE = (
+    "tests/unit/run/test_pacing.py",
+    "tests/unit/run/test_shared_key.py",
+    "tests/system/test_plan.py",
+    "tests/system/test_commands.py",
+)
 SIMULATION = ("--first", "1", "--trials", "40")
 
 

@@ -27,7 +27,7 @@ from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 
-from tests.rigs.tree import ROOT
+from tests.support import ROOT
 
 __all__ = ["Mutant", "mutants", "sample", "source_of"]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tests.process import PROGRAM
 from tests.rigs.kill.process import QUICK, Child
 from tests.rigs.outside.scene import Event, Scene
 from tests.rigs.report import Broken
+from tests.support.process import PROGRAM
 
 __all__ = ["EVENTS", "INVARIANT"]
 

@@ -9,10 +9,10 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.process import until
 from tests.rigs.kill.process import QUICK, Child
 from tests.rigs.outside.scene import Event, Scene
 from tests.rigs.report import Broken
+from tests.support.process import until
 
 __all__ = ["EVENTS", "INVARIANT"]
 

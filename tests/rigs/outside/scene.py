@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.process import until
 from tests.rigs.kill.checks import Input
 from tests.rigs.kill.process import Child
 from tests.rigs.kill.server import Held, Server
+from tests.support.process import until
 
 __all__ = ["Event", "Scene", "nothing_more"]
 

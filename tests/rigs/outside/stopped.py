@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.model import State
-from tests.api.certificates import certificate
-from tests.process import until
 from tests.rigs.books import books_of
 from tests.rigs.kill.process import Child
 from tests.rigs.outside.scene import Event, Scene
 from tests.rigs.report import Broken
+from tests.support.certificates import certificate
+from tests.support.process import until
 
 __all__ = ["EVENTS"]
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.ledger import place
-from tests.process import environment
 from tests.rigs.kill.process import Child
 from tests.rigs.outside.scene import Event, Scene
 from tests.rigs.report import Broken
+from tests.support.process import environment
 
 __all__ = ["EVENTS", "INVARIANT"]
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from bulkdelete.errors import BulkDeleteError
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import State
-from tests.memory import MEMORY
 from tests.rigs.books import books_of
 from tests.rigs.leaks import SENTINEL, leaks
 from tests.rigs.power.disk import Heard, Op, Sent, Told, Write, image
 from tests.rigs.power.record import LEDGER, Recording, record
 from tests.rigs.report import Broken, Report
+from tests.support.memory import MEMORY
 
 __all__ = ["KINDS", "campaign"]
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bulkdelete.simulator import Fault, Kind, Latency, Simulation, Simulator
-from tests.process import environment
+from bulkdelete.simulator import Fault, FaultKind, Latency, Simulation, Simulator
 from tests.rigs import strace
 from tests.rigs.books import Place
 from tests.rigs.power.disk import Bind, Heard, Op, Sent, Sync, SyncFolder, Told, Truncate, Write
 from tests.rigs.strace import Call
+from tests.support.process import environment
 
 __all__ = ["LEDGER", "Recording", "record"]
 
@@ -42,7 +42,8 @@ class Recording:
 async def record(work: Path) -> Recording:
     """Raises AssertionError if a run does not end as it must."""
     faults = tuple(
-        Fault(kind, probability=0.08) for kind in (Kind.TEXT_500, Kind.DROP_AFTER, Kind.TOO_MANY_429, Kind.KEY_ECHO)
+        Fault(kind, probability=0.08)
+        for kind in (FaultKind.TEXT_500, FaultKind.DROP_AFTER, FaultKind.TOO_MANY_429, FaultKind.KEY_ECHO)
     )
     orders = [(ACCOUNT, order, 1) for order in (*_OLD, *_NEW)]
     simulator = Simulator(Simulation(limit=60_000, orders=orders, faults=faults, latency=Latency(0.03)))

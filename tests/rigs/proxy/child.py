@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.process import environment
 from tests.rigs.proxy.checks import Scene
 from tests.rigs.proxy.kinds import KINDS, Kind
 from tests.rigs.proxy.trial import PATIENCE_S, judged
 from tests.rigs.proxy.world import ACCOUNT, Plan, World, world
 from tests.rigs.report import Broken, Report
+from tests.support.process import environment
 
 __all__ = ["Command", "child"]
 

@@ -24,16 +24,16 @@ from bulkdelete.api.keys import ApiKey
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.show import Steps, summary_text
-from bulkdelete.model import Event, Lost, NoReply, Settled
-from bulkdelete.pipeline import Halter
+from bulkdelete.model import AttemptEnded, Event, NoResponse, NoResponseReason
+from bulkdelete.pipeline import StopSwitch
 from bulkdelete.settings import Settings
-from tests.rig import Rows
 from tests.rigs.leaks import SENTINEL
 from tests.rigs.proxy.checks import Scene, broken
 from tests.rigs.proxy.kinds import KINDS, Kind
 from tests.rigs.proxy.proxy import Trap
 from tests.rigs.proxy.world import ACCOUNT, CONNECT_S, Plan, World, world
 from tests.rigs.report import Broken, Report
+from tests.support.rig import Rows
 
 __all__ = ["PATIENCE_S", "judged", "trial"]
 
@@ -184,12 +184,12 @@ async def _run(proposal: job.Proposal, there: World, log: Log) -> str:
 
     def heard(event: Event) -> None:
         match event:
-            case Settled(answer=NoReply(why=Lost.CONNECT)):
+            case AttemptEnded(answer=NoResponse(why=NoResponseReason.CONNECT)):
                 there.proxy.listen()
         display.on_event(event)
 
     armed = await job.confirm(proposal)
-    summary = await job.delete(armed, ApiKey(SENTINEL), Halter(heard), heard)
+    summary = await job.delete(armed, ApiKey(SENTINEL), StopSwitch(heard), heard)
     return summary_text(summary, armed.settings, Steps())
 
 

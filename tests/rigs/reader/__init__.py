@@ -16,15 +16,15 @@ from pathlib import Path
 from random import Random
 
 from bulkdelete.errors import InputRefused, UsageError
-from bulkdelete.intake import Reading, Source
+from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.model import Order, Reject
-from tests.memory import MEMORY
 from tests.rigs.reader import field
 from tests.rigs.reader.damage import KINDS, Damaged, damaged
 from tests.rigs.reader.oracle import Refused, seen
 from tests.rigs.reader.tables import NoOrder, Table, made
 from tests.rigs.reader.written import Written, drawn, packed
 from tests.rigs.report import Broken, Report
+from tests.support.memory import MEMORY
 
 __all__ = ["KINDS", "campaign", "field", "trial"]
 
@@ -77,7 +77,7 @@ class Read:
     why: str = ""
 
     @classmethod
-    def of(cls, path: Path, content: bytes, table: Table, reading: Reading) -> Read:
+    def of(cls, path: Path, content: bytes, table: Table, reading: ReadOptions) -> Read:
         path.write_bytes(content)
         source = Source(str(path), reading)
         try:

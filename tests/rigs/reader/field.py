@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from bulkdelete.errors import InputRefused, UsageError
-from bulkdelete.intake import Reading, Source
+from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.model import Order
 from tests.rigs.reader import ends
 from tests.rigs.reader.kinds import OTHER, File, drawn_ids, table_of
@@ -134,7 +134,7 @@ def _cut(kind: str, file: File, path: Path, report: Report, packed: bool) -> Non
 
 def _read(file: File, content: bytes, path: Path) -> tuple[Source, list[Any], str]:
     path.write_bytes(content)
-    source = Source(str(path), Reading(**file.reading))
+    source = Source(str(path), ReadOptions(**file.reading))
     try:
         return source, list(source.read(file.account_id, file.revert_stock)), ""
     except (InputRefused, UsageError) as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
-from bulkdelete.intake import Reading
+from bulkdelete.intake import ReadOptions
 from bulkdelete.model import MAX_ID
 
 __all__ = ["NoOrder", "Row", "Table", "Truth", "made"]
@@ -82,8 +82,8 @@ class Table:
     column: str | None = None
     thousands: str | None = None
 
-    def reading(self, delimiter: str | None, encoding: str | None) -> Reading:
-        return Reading(column=self.column, thousands=self.thousands, delimiter=delimiter, encoding=encoding)
+    def reading(self, delimiter: str | None, encoding: str | None) -> ReadOptions:
+        return ReadOptions(column=self.column, thousands=self.thousands, delimiter=delimiter, encoding=encoding)
 
     @property
     def meaningful(self) -> set[int]:

@@ -11,7 +11,7 @@ from tests.rigs.simulation.promises import PROMISES
 from tests.rigs.simulation.record import Played
 from tests.rigs.simulation.stage import play
 from tests.rigs.simulation.story import ORDERS, Story, story_of
-from tests.virtual import Deadlock
+from tests.support.virtual import Deadlock
 
 __all__ = ["Played", "Story", "campaign", "judged", "play", "story_of"]
 

@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from itertools import groupby, pairwise
 
-from bulkdelete.model import OPEN, Doubts, State, Why
+from bulkdelete.model import OPEN, Doubts, State, StopReason
 from bulkdelete.simulator import Entry, HeaderMode
 from tests.rigs.books import Attempt, Books, Place, place_of
 from tests.rigs.leaks import leaks
@@ -94,7 +94,11 @@ def invariant_03_every_order_is_in_one_state(played: Played) -> None:
         _require(set(life.books.states) <= orders, 3, f"orders of nobody: {set(life.books.states) - orders} ({n})")
         if life.outcome is not None:
             counts, stops = life.outcome.summary.counts, life.outcome.summary.stops
-            _require(all(stop.why is not Why.LEDGER for stop in stops), 3, f"the ledger broke by itself: {stops} ({n})")
+            _require(
+                all(stop.why is not StopReason.LEDGER for stop in stops),
+                3,
+                f"the ledger broke by itself: {stops} ({n})",
+            )
             _require(
                 counts.total == len(life.allowed), 3, f"{counts.total} of {len(life.allowed)} orders are counted ({n})"
             )

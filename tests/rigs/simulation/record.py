@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from bulkdelete.model import Answer, NoReply, Reply
+from bulkdelete.model import NoResponse, Response, Result
 from bulkdelete.simulator import Simulator
-from tests.rig import Outcome
 from tests.rigs.books import Books, Place
 from tests.rigs.simulation.story import Chapter, Story
+from tests.support.rig import Outcome
 
 __all__ = ["SPOKEN", "Life", "Played", "Request", "Sending"]
 
@@ -27,23 +27,23 @@ class Sending:
     place: Place
     called_s: float
     ended_s: float | None = None
-    answer: Answer | None = None
+    answer: Result | None = None
 
     @property
     def status(self) -> int | None:
-        return self.answer.status if isinstance(self.answer, Reply) else None
+        return self.answer.status if isinstance(self.answer, Response) else None
 
     @property
     def never_left(self) -> bool:
-        return isinstance(self.answer, NoReply) and not self.answer.sent
+        return isinstance(self.answer, NoResponse) and not self.answer.sent
 
     @property
     def word(self) -> int | None:
         """The status, if the API says it of the order: what is cut, or has no body of the API's, is somebody else's."""
         match self.answer:
-            case Reply(status=404, cut=True):
+            case Response(status=404, cut=True):
                 return None
-            case Reply(status=status, json_status=said) if status in SPOKEN and said != status:
+            case Response(status=status, json_status=said) if status in SPOKEN and said != status:
                 return None
         return self.status
 
@@ -51,9 +51,9 @@ class Sending:
     def failed(self) -> bool:
         """The server, or the way to it, did not do its work."""
         match self.answer:
-            case Reply(status=404, cut=cut):
+            case Response(status=404, cut=cut):
                 return cut
-            case Reply(status=status):
+            case Response(status=status):
                 return status == 408 or (500 <= status < 600 and status != 501)
         return self.answer is not None
 

@@ -23,17 +23,17 @@ from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.api.wire import HeadFirst
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger.sqlite import SqliteLedger
-from bulkdelete.model import Answer, Order, Reject, Stop, Why
-from bulkdelete.pipeline import Halter
+from bulkdelete.model import Order, Reject, Result, Stop, StopReason
+from bulkdelete.pipeline import StopSwitch
 from bulkdelete.simulator import Simulator
 from bulkdelete.simulator.faults import Faults
-from tests.ledger.scene import everything
-from tests.memory import MEMORY
-from tests.rig import PORT, Outcome, Rows, Wall, go, settings_of
 from tests.rigs.books import Place, books_of
 from tests.rigs.simulation.record import Life, Played, Request, Sending
 from tests.rigs.simulation.story import CALM, Chapter, Row, Story
-from tests.virtual import Process, VirtualTransport, current_loop
+from tests.support.ledger import everything
+from tests.support.memory import MEMORY
+from tests.support.rig import PORT, Outcome, Rows, Wall, go, settings_of
+from tests.support.virtual import Process, VirtualTransport, current_loop
 
 __all__ = ["play"]
 
@@ -139,17 +139,17 @@ class _Stage:
             others = [(account, order, False) for account, order in sorted(self._story.others)]
             await job.close(await job.propose([Rows(others)], settings))
 
-        async def signals(halter: Halter, _: Simulator) -> None:
+        async def signals(halter: StopSwitch, _: Simulator) -> None:
             if chapter.drain_s is None:
                 return
             await asyncio.sleep(chapter.drain_s)
             self.played.effects["drain"] += 1
             self.life.drained_s = current_loop().time()
-            halter.drain(Stop(Why.TERMINATED))
+            halter.drain(Stop(StopReason.TERMINATED))
             if chapter.leave_s is not None:
                 await asyncio.sleep(chapter.leave_s)
                 self.played.effects["second signal"] += 1
-                halter.now(Stop(Why.TERMINATED))
+                halter.now(Stop(StopReason.TERMINATED))
 
         try:
             return await go(self.played.simulator, settings, rows, meanwhile=signals, key=keys)
@@ -208,7 +208,7 @@ class _Stage:
         find = "SELECT 1 FROM intents WHERE account_id = ? AND order_id = ?"
         return self._ledgers[-1].db.execute(find, place).fetchone() is not None
 
-    async def delete(self, real: Any, client: Client, order: Order, may_leave: Callable[[], bool]) -> Answer:
+    async def delete(self, real: Any, client: Client, order: Order, may_leave: Callable[[], bool]) -> Result:
         """A call that is told not to leave, or cancelled before it asked, is none: nothing of it is seen outside."""
         loop, life = current_loop(), self.life
         sending = Sending((order.account_id, order.order_id), loop.time())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bulkdelete.model import Doubts, Origin, Reject
-from bulkdelete.simulator import Fault, HeaderMode, Kind, Latency, OtherClient, Rounding, Simulation, Wait
+from bulkdelete.simulator import Fault, FaultKind, HeaderMode, Latency, OtherClient, Rounding, Simulation, Wait
 
 __all__ = ["CALM", "Chapter", "Row", "Story", "story_of"]
 
@@ -23,9 +23,24 @@ KEYS = ("k+/=&%é-0123456789", "another-key-987654321")
 
 # An answer that ends a run: drawn once a story at most, so that most stories get on.
 ENDING = frozenset(
-    {Kind.HTML_403, Kind.HTML_404, Kind.HUGE_BODY, Kind.GZIP_BOMB, Kind.REDIRECT_301, Kind.REDIRECT_303, Kind.STATUS}
+    {
+        FaultKind.HTML_403,
+        FaultKind.HTML_404,
+        FaultKind.HUGE_BODY,
+        FaultKind.GZIP_BOMB,
+        FaultKind.REDIRECT_301,
+        FaultKind.REDIRECT_303,
+        FaultKind.STATUS,
+    }
 )
-STORM = (Kind.TEXT_500, Kind.HTML_502, Kind.UNAVAILABLE_503, Kind.DROP_AFTER, Kind.RESET_BEFORE, Kind.TOO_MANY_429)
+STORM = (
+    FaultKind.TEXT_500,
+    FaultKind.HTML_502,
+    FaultKind.UNAVAILABLE_503,
+    FaultKind.DROP_AFTER,
+    FaultKind.RESET_BEFORE,
+    FaultKind.TOO_MANY_429,
+)
 STATUSES = (200, 202, 304, 400, 401, 403, 404, 408, 409, 410, 412, 418, 422, 423, 424, 500, 501, 504)
 MAY_ACT = frozenset(
     {200, 202, 408, 500, 504}
@@ -193,7 +208,7 @@ def _other(draw: Draw, refill_per_s: float) -> OtherClient | None:
 def _faults(draw: Draw, ids: list[int]) -> tuple[Fault, ...]:
     faults: list[Fault] = []
     for _ in range(draw.choice((0, 2, 4, 6))):
-        kind = draw.choice([kind for kind in Kind if kind not in ENDING])
+        kind = draw.choice([kind for kind in FaultKind if kind not in ENDING])
         faults.append(_fault(draw, kind, ids, times=draw.choice((1, 1, 2, 5))))
     if draw.random() < 0.35:
         faults.append(_fault(draw, draw.choice(sorted(ENDING)), ids, times=1))
@@ -202,18 +217,18 @@ def _faults(draw: Draw, ids: list[int]) -> tuple[Fault, ...]:
         faults.append(Fault(kind, nth=first, times=draw.choice((15, 40, 80)), after_s=draw.choice((0, 2, 30))))
     if draw.random() < 0.1:  # a router that has lost its way, or a file of another shop: an order after another
         first, status = draw.randint(1, 60), draw.choice((404, 404, 410, 412, 423))
-        faults.append(Fault(Kind.STATUS, nth=first, times=draw.choice((5, 30, 80)), status=status, acts=False))
+        faults.append(Fault(FaultKind.STATUS, nth=first, times=draw.choice((5, 30, 80)), status=status, acts=False))
     if draw.random() < 0.1:  # one order that is refused its turn for ever
-        faults.append(Fault(Kind.TOO_MANY_429, order_id=draw.choice(ids), times=60, wait=Wait.ABSENT))
+        faults.append(Fault(FaultKind.TOO_MANY_429, order_id=draw.choice(ids), times=60, wait=Wait.ABSENT))
     if draw.random() < 0.1:  # a firewall that has enough
-        faults.append(Fault(Kind.HTML_403, nth=draw.randint(1, 90), times=draw.choice((1, 20))))
+        faults.append(Fault(FaultKind.HTML_403, nth=draw.randint(1, 90), times=draw.choice((1, 20))))
     if draw.random() < 0.12:  # a key that is not accepted for a while
         first, status = draw.choice((1, draw.randint(1, 60))), draw.choice((401, 403))
-        faults.append(Fault(Kind.STATUS, nth=first, times=draw.choice((1, 10, 30)), status=status))
+        faults.append(Fault(FaultKind.STATUS, nth=first, times=draw.choice((1, 10, 30)), status=status))
     return tuple(faults)
 
 
-def _fault(draw: Draw, kind: Kind, ids: list[int], times: int) -> Fault:
+def _fault(draw: Draw, kind: FaultKind, ids: list[int], times: int) -> Fault:
     whom: dict[str, Any] = draw.choice(
         (
             {"nth": draw.randint(1, 90), "times": times},
@@ -222,11 +237,11 @@ def _fault(draw: Draw, kind: Kind, ids: list[int], times: int) -> Fault:
         )
     )
     status = draw.choice(STATUSES)
-    if kind is Kind.STATUS and status in MAY_ACT:
+    if kind is FaultKind.STATUS and status in MAY_ACT:
         whom["acts"] = draw.random() < 0.5
-    if kind is Kind.TEXT_500 or kind is Kind.HTML_502:
+    if kind is FaultKind.TEXT_500 or kind is FaultKind.HTML_502:
         whom["acts"] = draw.random() < 0.5
-    after_s = draw.choice((0, 1, 2, 20, 20, 1200)) if kind is Kind.UNAVAILABLE_503 else draw.choice((1, 3, 20))
+    after_s = draw.choice((0, 1, 2, 20, 20, 1200)) if kind is FaultKind.UNAVAILABLE_503 else draw.choice((1, 3, 20))
     return Fault(kind, status=status, wait=draw.choice(tuple(Wait)), after_s=after_s, gap_s=0.02, **whom)
 
 

@@ -18,16 +18,16 @@ from pathlib import Path
 from bulkdelete import job
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.core.summary import Summary
-from bulkdelete.intake import Reading, Source
+from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.model import Doubts
-from bulkdelete.pipeline import Halter
+from bulkdelete.pipeline import StopSwitch
 from bulkdelete.settings import Settings
 from bulkdelete.simulator import Entry, Latency, Simulation, Simulator
-from tests.process import environment
 from tests.rigs import strace
 from tests.rigs.books import Place
 from tests.rigs.leaks import SENTINEL
-from tests.rigs.tree import ROOT
+from tests.support import ROOT
+from tests.support.process import environment
 
 __all__ = ["ACCOUNT", "IDS", "SCENES", "Ended", "Files", "Stage"]
 
@@ -184,8 +184,8 @@ class Stage:
             ledger=files.ledger, api_url=self._url, account_id=ACCOUNT, revert_stock=False, doubts=Doubts.RESEND,
             settling_delay_s=0.0, backoff_s=0.0,
         )  # fmt: skip
-        proposal = await job.propose([Source(str(files.file), Reading())], settings)
+        proposal = await job.propose([Source(str(files.file), ReadOptions())], settings)
         try:
-            return await job.delete(await job.confirm(proposal), ApiKey(SENTINEL), Halter())
+            return await job.delete(await job.confirm(proposal), ApiKey(SENTINEL), StopSwitch())
         finally:
             await job.close(proposal)

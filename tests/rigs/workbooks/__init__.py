@@ -18,13 +18,13 @@ from pathlib import Path
 from random import Random
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake import Reading, Source
+from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.model import Order, Reject
-from tests.memory import MEMORY
 from tests.rigs.report import Broken, Report
 from tests.rigs.workbooks.books import GIVEN_ACCOUNT, SHOWN, Book, Meaning, made
 from tests.rigs.workbooks.respelled import KINDS, STRANGE, respelled
 from tests.rigs.workbooks.writers import WRITERS
+from tests.support.memory import MEMORY
 
 __all__ = ["EFFECTS", "campaign", "peak_mib", "trial"]
 
@@ -76,7 +76,7 @@ def trial(chance: Random, path: Path, report: Report) -> None:
     if writer not in ("xlwt", "ods"):
         content, spelled = respelled(content, chance)
     what = f"{writer}, {', '.join(spelled)}; {book}"
-    reading = Reading(sheet=book.title if book.asked else None)
+    reading = ReadOptions(sheet=book.title if book.asked else None)
     read = _read(path, content, reading, what)
     report.ran["files"] += 1
     report.effects[writer] += 1
@@ -108,7 +108,7 @@ def _forms(book: Book) -> list[str]:
     return [FORMS[cell.form not in SHOWN] for cell in ids if cell.form]
 
 
-def _read(path: Path, content: bytes, reading: Reading, what: str) -> str | tuple[Source, list[Order | Reject]]:
+def _read(path: Path, content: bytes, reading: ReadOptions, what: str) -> str | tuple[Source, list[Order | Reject]]:
     """What the reader made of a file, or why it was refused."""
     path.write_bytes(content)
     source = Source(str(path), reading)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-__all__ = ["GIVEN_ACCOUNT", "SHOWN", "SHOWN_OTHERWISE", "Book", "Cell", "Kind", "Meaning", "Row", "made"]
+__all__ = ["GIVEN_ACCOUNT", "SHOWN", "SHOWN_OTHERWISE", "Book", "BookKind", "Cell", "Meaning", "Row", "made"]
 
 GIVEN_ACCOUNT = 7
 DECOYS = range(900_000, 1_000_000)
@@ -52,7 +52,7 @@ SHOWN_OTHERWISE: dict[str, Callable[[int], str]] = {
 """Number formats that show something else."""
 
 
-class Kind(enum.Enum):
+class BookKind(enum.Enum):
     """What a cell is. Of each writer's formats some lack a few."""
 
     NUMBER = "number"
@@ -68,7 +68,7 @@ class Kind(enum.Enum):
 class Cell(NamedTuple):
     """`form`: the number format of a number; "" for none."""
 
-    kind: Kind
+    kind: BookKind
     value: int | str = ""
     form: str = ""
 
@@ -124,20 +124,20 @@ class Book:
 
     @staticmethod
     def _shows(row: Row) -> bool:
-        return any(cell.kind is not Kind.FORMULA_EMPTY for cell in row.cells.values())
+        return any(cell.kind is not BookKind.FORMULA_EMPTY for cell in row.cells.values())
 
     def line(self, at: int) -> int:
         """The number that a person sees beside a row."""
         return self.top + at + 1
 
 
-def made(chance: Random, kinds: frozenset[Kind]) -> Book:
+def made(chance: Random, kinds: frozenset[BookKind]) -> Book:
     """A workbook of one to nine rows: most of them plain orders. About one in three has something to refuse."""
     width = chance.randint(1, 4)
     order = chance.randrange(width)
     names = chance.sample(OTHER_NAMES, width)
     names[order] = chance.choice(ID_NAMES)
-    rows = [Row({at: Cell(Kind.TEXT, name) for at, name in enumerate(names)}, Meaning.BLANK)]
+    rows = [Row({at: Cell(BookKind.TEXT, name) for at, name in enumerate(names)}, Meaning.BLANK)]
     ids = chance.sample(range(100_000, 900_000), 9)
     rows += [_row(chance, order_id, order, width, kinds) for order_id in ids[: chance.randint(1, 9)]]
     book = Book(
@@ -171,44 +171,47 @@ def _befallen(book: Book, chance: Random) -> Book:
     return Book(**values)
 
 
-def _row(chance: Random, order_id: int, order: int, width: int, kinds: frozenset[Kind]) -> Row:
+def _row(chance: Random, order_id: int, order: int, width: int, kinds: frozenset[BookKind]) -> Row:
     cells = {at: _other(chance, kinds) for at in range(width) if at != order and chance.random() < 0.8}
     means: int | Meaning = order_id
     drawn = chance.random()
     if drawn < 0.5:
         form = chance.choice(("", chance.choice(list(SHOWN))))
-        cells[order] = chance.choice((Cell(Kind.NUMBER, order_id, form), Cell(Kind.TEXT, str(order_id))))
+        cells[order] = chance.choice((Cell(BookKind.NUMBER, order_id, form), Cell(BookKind.TEXT, str(order_id))))
     elif drawn < 0.62:
-        cells[order] = _of(chance, kinds, Cell(Kind.FORMULA, order_id), Cell(Kind.FORMULA_TEXT, str(order_id)))
+        cells[order] = _of(chance, kinds, Cell(BookKind.FORMULA, order_id), Cell(BookKind.FORMULA_TEXT, str(order_id)))
     elif drawn < 0.9:
         cells[order] = _of(
             chance, kinds,
-            Cell(Kind.ERROR, chance.choice(("#N/A", "#REF!", "#VALUE!", "#DIV/0!"))), Cell(Kind.UNCALCULATED),
-            Cell(Kind.TRUTH, chance.randrange(2)), Cell(Kind.NUMBER, LONG), Cell(Kind.NUMBER, -5), Cell(Kind.TEXT, "abc"),
-            Cell(Kind.TEXT, f"{order_id}\n{order_id}"), *(Cell(Kind.NUMBER, order_id, chance.choice(list(SHOWN_OTHERWISE))),) * 4,
+            Cell(BookKind.ERROR, chance.choice(("#N/A", "#REF!", "#VALUE!", "#DIV/0!"))), Cell(BookKind.UNCALCULATED),
+            Cell(BookKind.TRUTH, chance.randrange(2)), Cell(BookKind.NUMBER, LONG), Cell(BookKind.NUMBER, -5), Cell(BookKind.TEXT, "abc"),
+            Cell(BookKind.TEXT, f"{order_id}\n{order_id}"), *(Cell(BookKind.NUMBER, order_id, chance.choice(list(SHOWN_OTHERWISE))),) * 4,
         )  # fmt: skip
         means = Meaning.REJECT
     else:
-        means = Meaning.REJECT if any(cell.kind is not Kind.FORMULA_EMPTY for cell in cells.values()) else Meaning.BLANK
-        if drawn > 0.95 and Kind.FORMULA_EMPTY in kinds:
-            cells[order] = Cell(Kind.FORMULA_EMPTY)
+        means = (
+            Meaning.REJECT if any(cell.kind is not BookKind.FORMULA_EMPTY for cell in cells.values()) else Meaning.BLANK
+        )
+        if drawn > 0.95 and BookKind.FORMULA_EMPTY in kinds:
+            cells[order] = Cell(BookKind.FORMULA_EMPTY)
     if means is Meaning.REJECT and cells and order not in cells and chance.random() < 0.2:
-        cells[chance.choice(list(cells))] = Cell(Kind.TEXT, "Total")
+        cells[chance.choice(list(cells))] = Cell(BookKind.TEXT, "Total")
         means = Meaning.SKIPPED
     return Row(cells, means)
 
 
-def _other(chance: Random, kinds: frozenset[Kind]) -> Cell:
+def _other(chance: Random, kinds: frozenset[BookKind]) -> Cell:
     """A cell of a column that nobody reads."""
     return _of(
         chance, kinds,
-        Cell(Kind.NUMBER, chance.choice(DECOYS)), Cell(Kind.TEXT, chance.choice(TEXTS)), Cell(Kind.TEXT, str(chance.choice(DECOYS))),
-        Cell(Kind.FORMULA, chance.choice(DECOYS)), Cell(Kind.ERROR, "#N/A"), Cell(Kind.UNCALCULATED), Cell(Kind.FORMULA_EMPTY),
-        Cell(Kind.TRUTH, 1), Cell(Kind.NUMBER, chance.choice(DECOYS), chance.choice(list(SHOWN_OTHERWISE))),
+        Cell(BookKind.NUMBER, chance.choice(DECOYS)), Cell(BookKind.TEXT, chance.choice(TEXTS)),
+        Cell(BookKind.TEXT, str(chance.choice(DECOYS))), Cell(BookKind.FORMULA, chance.choice(DECOYS)),
+        Cell(BookKind.ERROR, "#N/A"), Cell(BookKind.UNCALCULATED), Cell(BookKind.FORMULA_EMPTY), Cell(BookKind.TRUTH, 1),
+        Cell(BookKind.NUMBER, chance.choice(DECOYS), chance.choice(list(SHOWN_OTHERWISE))),
     )  # fmt: skip
 
 
-def _of(chance: Random, kinds: frozenset[Kind], *cells: Cell) -> Cell:
+def _of(chance: Random, kinds: frozenset[BookKind], *cells: Cell) -> Cell:
     """One of them that the writer knows."""
     known = [cell for cell in cells if cell.kind in kinds]
-    return chance.choice(known) if known else Cell(Kind.NUMBER, cells[0].value)
+    return chance.choice(known) if known else Cell(BookKind.NUMBER, cells[0].value)

@@ -11,8 +11,8 @@ import openpyxl  # type: ignore[import-untyped]
 import xlsxwriter  # type: ignore[import-untyped]
 import xlwt  # type: ignore[import-untyped]
 
-from tests.rigs.workbooks.books import SHOWN, SHOWN_OTHERWISE, Book, Cell, Kind
-from tests.workbook import Ods, Xlsx
+from tests.rigs.workbooks.books import SHOWN, SHOWN_OTHERWISE, Book, BookKind, Cell
+from tests.support.workbook import Ods, Xlsx
 
 __all__ = ["WRITERS", "Writer"]
 
@@ -49,13 +49,13 @@ def _with_xlsxwriter(book: Book, chance: Random) -> bytes:
             for column, (kind, value, form) in row.cells.items():
                 place = (book.top + at, book.left + column)
                 match kind:
-                    case Kind.NUMBER:
+                    case BookKind.NUMBER:
                         sheet.write_number(*place, value, workbook.add_format({"num_format": form}) if form else None)
-                    case Kind.TEXT:
+                    case BookKind.TEXT:
                         sheet.write_string(*place, value)
-                    case Kind.TRUTH:
+                    case BookKind.TRUTH:
                         sheet.write_boolean(*place, value)
-                    case Kind.FORMULA | Kind.FORMULA_TEXT | Kind.ERROR:
+                    case BookKind.FORMULA | BookKind.FORMULA_TEXT | BookKind.ERROR:
                         sheet.write_formula(*place, "=X1+1", None, value)
                     case _:
                         sheet.write_formula(*place, "=X1+1", None, "")
@@ -87,13 +87,13 @@ def _with_openpyxl(book: Book, chance: Random) -> bytes:
         for column, (kind, value, form) in row.cells.items():
             cell = sheet.cell(book.top + at + 1, book.left + column + 1)
             match kind:
-                case Kind.UNCALCULATED:
+                case BookKind.UNCALCULATED:
                     cell.value = "=X1+1"
-                case Kind.ERROR:
+                case BookKind.ERROR:
                     cell.value, cell.data_type = value, "e"
-                case Kind.TEXT:
+                case BookKind.TEXT:
                     cell.value, cell.data_type = value, "s"
-                case Kind.TRUTH:
+                case BookKind.TRUTH:
                     cell.value = bool(value)
                 case _:
                     cell.value, cell.number_format = value, form or "General"
@@ -129,9 +129,9 @@ def _with_xlwt(book: Book, chance: Random) -> bytes:
     for at, row in enumerate(book.rows):
         written = sheet.row(book.top + at)
         for column, (kind, value, form) in row.cells.items():
-            if kind is Kind.ERROR:
+            if kind is BookKind.ERROR:
                 written.set_cell_error(book.left + column, _ERRORS[str(value)])
-            elif kind is Kind.TRUTH:
+            elif kind is BookKind.TRUTH:
                 written.set_cell_boolean(book.left + column, bool(value))
             else:
                 style = xlwt.XFStyle()
@@ -199,19 +199,19 @@ def _cell(cell: Cell, reference: str, strings: list[str] | None, chance: Random)
     text = escape(str(value)).replace("\n", chance.choice(("\n", "&#10;", "_x000A_", "_x000D_")))
     space = ' xml:space="preserve"' if text != text.strip() else ""
     match kind:
-        case Kind.NUMBER:
+        case BookKind.NUMBER:
             return f"<c{reference}{chance.choice(_PLAIN)}><v>{value}</v></c>"
-        case Kind.TRUTH:
+        case BookKind.TRUTH:
             return f'<c{reference} t="b"><v>{value}</v></c>'
-        case Kind.FORMULA:
+        case BookKind.FORMULA:
             return f"<c{reference}><f>X1</f><v>{value}</v></c>"
-        case Kind.FORMULA_TEXT:
+        case BookKind.FORMULA_TEXT:
             return f'<c{reference} t="str"><f>X1</f><v>{text}</v></c>'
-        case Kind.FORMULA_EMPTY:
+        case BookKind.FORMULA_EMPTY:
             return f'<c{reference} t="str"><f>X1</f><v></v></c>'
-        case Kind.UNCALCULATED:
+        case BookKind.UNCALCULATED:
             return f"<c{reference}>{chance.choice(('<f>X1</f>', '<f>X1</f><v></v>', '<f>X1</f><v/>'))}</c>"
-        case Kind.ERROR:
+        case BookKind.ERROR:
             return f'<c{reference} t="e"><v>{text}</v></c>'
     cut = chance.randrange(len(text) + 1) if not space and "&" not in text and "_" not in text else 0
     pieces = (text[:cut], text[cut:])
@@ -253,13 +253,13 @@ def _as_ods(book: Book, chance: Random) -> bytes:
         rows += (
             gap("table-row", book.far[0] - book.top - len(book.rows), "rows") + "<table:table-cell/></table:table-row>"
         )
-        rows += f"<table:table-row>{gap('table-cell', book.far[1], 'columns')}</table:table-cell>{_ods_cell(Cell(Kind.NUMBER, 1))}"
+        rows += f"<table:table-row>{gap('table-cell', book.far[1], 'columns')}</table:table-cell>{_ods_cell(Cell(BookKind.NUMBER, 1))}"
         rows += "</table:table-row>"
     elif chance.random() < 0.5:
         rows += '<table:table-row table:number-rows-repeated="1048000"><table:table-cell table:number-columns-repeated="16384"/>'
         rows += "</table:table-row>"
     hide = ' table:visibility="filter"' if book.other == "hidden rows" else ""
-    second = f"<table:table-row{hide}>{_ods_cell(Cell(Kind.NUMBER, 999_999))}</table:table-row>"
+    second = f"<table:table-row{hide}>{_ods_cell(Cell(BookKind.NUMBER, 999_999))}</table:table-row>"
     tables = [columns + rows, "" if book.other == "empty" else second] if book.other else [columns + rows]
     styles = (
         '<style:style style:name="shut" style:family="table"><style:table-properties table:display="false"/></style:style>'
@@ -272,15 +272,15 @@ def _as_ods(book: Book, chance: Random) -> bytes:
 def _ods_cell(cell: Cell) -> str:
     kind, value, form = cell
     text = escape((SHOWN | SHOWN_OTHERWISE)[form](int(value)) if form else str(value))
-    of = "" if kind in (Kind.NUMBER, Kind.TEXT, Kind.TRUTH) else ' table:formula="of:=[.X1]"'
+    of = "" if kind in (BookKind.NUMBER, BookKind.TEXT, BookKind.TRUTH) else ' table:formula="of:=[.X1]"'
     match kind:
-        case Kind.NUMBER | Kind.FORMULA:
+        case BookKind.NUMBER | BookKind.FORMULA:
             said = f'office:value-type="float" office:value="{value}"'
-        case Kind.TRUTH:
+        case BookKind.TRUTH:
             said = f'office:value-type="boolean" office:boolean-value="{str(bool(value)).lower()}"'
-        case Kind.ERROR:
+        case BookKind.ERROR:
             said = 'office:value-type="string" office:string-value="" calcext:value-type="error"'
-        case Kind.UNCALCULATED:
+        case BookKind.UNCALCULATED:
             return f"<table:table-cell{of}/>"
         case _:
             said = 'office:value-type="string"'
@@ -288,12 +288,12 @@ def _ods_cell(cell: Cell) -> str:
     return f"<table:table-cell{of} {said}>{lines}</table:table-cell>"
 
 
-_ALL = frozenset(Kind)
-WRITERS: dict[str, tuple[Writer, frozenset[Kind]]] = {
-    "xlsxwriter": (_with_xlsxwriter, _ALL - {Kind.FORMULA_EMPTY}),
-    "openpyxl": (_with_openpyxl, _ALL - {Kind.FORMULA, Kind.FORMULA_TEXT, Kind.FORMULA_EMPTY}),
+_ALL = frozenset(BookKind)
+WRITERS: dict[str, tuple[Writer, frozenset[BookKind]]] = {
+    "xlsxwriter": (_with_xlsxwriter, _ALL - {BookKind.FORMULA_EMPTY}),
+    "openpyxl": (_with_openpyxl, _ALL - {BookKind.FORMULA, BookKind.FORMULA_TEXT, BookKind.FORMULA_EMPTY}),
     "by hand": (_by_hand, _ALL),
-    "xlwt": (_with_xlwt, frozenset({Kind.NUMBER, Kind.TEXT, Kind.TRUTH, Kind.ERROR})),
+    "xlwt": (_with_xlwt, frozenset({BookKind.NUMBER, BookKind.TEXT, BookKind.TRUTH, BookKind.ERROR})),
     "ods": (_as_ods, _ALL),
 }
 """By name, with the kinds of cells that each can write."""

@@ -1,0 +1,81 @@
+"""How much memory a command takes, however much it is given to read."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.process import environment
+from tests.system.test_commands import call
+
+MEASURED = """
+import atexit, sys
+from pathlib import Path
+atexit.register(lambda: print(Path("/proc/self/status").read_text(), file=sys.stderr))
+from bulkdelete.cli import main
+main()
+"""
+FEW, MANY = 20_000, 200_000
+BOMB_MIB = 100
+MORE_KIB = 24_000  # the ledger's page cache fills up to 16,000
+
+CODES = {"plan": 0, "run": 3}  # the run reads, checks and stages everything, and nobody confirms it
+
+
+def peak_kib(command: str, file: Path) -> tuple[int, subprocess.CompletedProcess[str]]:
+    """The most memory that the command took of the machine at once, and how it ended."""
+    words = (command, str(file), "--account-id", "1", "--keep-stock")
+    done = call(sys.executable, "-c", MEASURED, *words, env=environment())
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", done.stderr, re.MULTILINE)
+    assert found is not None, done.stderr
+    return int(found[1]), done
+
+
+def table(file: Path, rows: int) -> Path:
+    """Wide rows: of 200,000 of them no copy goes by unseen."""
+    with file.open("w") as out:
+        out.write("orderId,note\n")
+        out.writelines(f"{700_000 + n},{n:0100}\n" for n in range(rows))
+    return file
+
+
+def bombs(folder: Path) -> list[Path]:
+    """Less than 200 KiB that unpack to 100 MiB: as gz and as zip, in short lines and as one line without end."""
+    files = []
+    for name, mib in (("lines", b"7000001\n" * 131_072), ("line", b"7" * 1_048_576)):
+        packed, archive = folder / f"{name}.gz", folder / f"{name}.zip"
+        with (
+            gzip.open(packed, "wb") as one,
+            zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as archived,
+            archived.open("a.csv", "w") as other,
+        ):
+            for out in (one, other):
+                out.write(b"orderId\n")
+                for _ in range(BOMB_MIB):
+                    out.write(mib)
+        files += [packed, archive]
+    return files
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="NOT TESTED: there is no /proc to read a peak from")
+@pytest.mark.parametrize("command", CODES)
+def test_invariant_26_memory_does_not_grow_with_the_input(command: str, tmp_path: Path) -> None:
+    """Ten times the rows, and 100 MiB in a small file, take no more than what the ledger's cache may grow by; bombs are refused."""
+    few_kib, few = peak_kib(command, table(tmp_path / "few.csv", FEW))
+    many_kib, many = peak_kib(command, table(tmp_path / "many.csv", MANY))
+    for done, rows in ((few, FEW), (many, MANY)):
+        assert done.returncode == CODES[command], done.stderr
+        assert f"{rows:,} new" in done.stdout + done.stderr
+    assert few_kib > 10_000
+    assert many_kib < few_kib + MORE_KIB
+    for bomb in bombs(tmp_path):
+        bomb_kib, done = peak_kib(command, bomb)
+        assert done.returncode == 3, done.stderr
+        assert bomb.name in done.stderr
+        assert bomb_kib < few_kib + MORE_KIB, bomb.name

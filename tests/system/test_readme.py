@@ -1,0 +1,91 @@
+"""README says what the program does: its help, its exit codes, its table of answers, its options. Nothing in it may drift."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+
+from bulkdelete.cli.commands import program
+from bulkdelete.core.policy import VERDICTS, Case
+from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_WHY, EXIT_UNFORESEEN
+from bulkdelete.ledger.schema import MIGRATIONS
+from bulkdelete.model import State
+from tests.support import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the table under a heading whose first cell is `heading`."""
+    rows = re.search(rf"^\| {re.escape(heading)} \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", README, re.MULTILINE)
+    assert rows, f"no table {heading!r}"
+    return [[cell.strip() for cell in line.strip("|\n").split("|")] for line in rows[1].splitlines()]
+
+
+def test_the_table_of_answers_is_the_programs() -> None:
+    """Each row of core/policy.py stands there with its outcome, and no others."""
+    told = {cells[0]: cells[1] for cells in table("answer")}
+    assert told.keys() == {case.value for case in Case}
+    for case, verdict in VERDICTS.items():
+        state = verdict.state.label if verdict.state is not None else "stays what it was"
+        assert told[case.value].startswith(state), case
+        assert ("stops" in told[case.value]) == (verdict.stop is not None), case
+        assert ("again" in told[case.value]) == (verdict.again is not None), case
+
+
+def test_the_exit_codes_are_the_programs() -> None:
+    """Every code that can come out stands in the table."""
+    told = {int(code) for cells in table("exit") for code in cells[0].split(",")}
+    assert told == {0, 1, EXIT_UNFORESEEN, *EXIT_OF_WHY.values(), *EXIT_OF_ERROR.values()}
+
+
+def test_the_outcomes_are_the_programs() -> None:
+    """Every state has its row."""
+    assert {cells[0] for cells in table("outcome")} == {state.label for state in State}
+
+
+def test_the_help_is_the_programs() -> None:
+    """The help text in README is what the command prints."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "bulkdelete", "--help"], capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+    block = re.search(r"```text\n\$ bulkdelete --help\n(.*?)```", README, re.DOTALL)
+    assert block
+    assert block[1].strip() == shown.strip()
+
+
+def test_every_option_in_readme_exists() -> None:
+    """An option that README names is an option of some command."""
+    assert isinstance(program, click.Group)
+    known = {"--help", "--version"}
+    for command in program.commands.values():
+        for parameter in command.params:
+            known |= {*parameter.opts, *parameter.secondary_opts}
+    ours = re.sub(r"```(?:systemd|text)\n.*?```", "", README, flags=re.DOTALL)
+    ours = "\n".join(
+        line
+        for line in ours.splitlines()
+        if "systemd-run" not in line and "pip install" not in line and "sqlite3" not in line
+    )
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("view", ["results", "failures", "in_doubt", "summary", "timeline"])
+def test_every_view_in_readme_exists(view: str) -> None:
+    """The views that README shows are the ledger's."""
+    assert f"`{view}`" in README
+    assert f"CREATE VIEW {view} " in "".join(MIGRATIONS)
+
+
+def test_both_commands_are_run_before_anything_lands() -> None:
+    """.ci/run has the two commands, word for word."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    commands = re.findall(r"^ {4}(python3 -m venv .*)$", README, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert command in script

@@ -1,0 +1,96 @@
+"""`simulate` by itself: what it reads, what it refuses, what its help says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bulkdelete.simulator import FaultKind
+from tests.support.process import PROGRAM, environment
+from tests.system.test_commands import call
+
+
+@contextmanager
+def serving(*words: str) -> Iterator[str]:
+    """The command in a process of its own; its URL."""
+    command = [*PROGRAM, "simulate", "--port", "0", "--latency", "0", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+
+
+TABLES = {
+    "accounts": ("accountId,orderId\n7,1\n8,2\n", ()),
+    "accounts and stock": ("accountId,orderId,revertStock\n7,1,true\n8,2,false\n", ()),
+    "stock": ("orderId,revertStock\n1,true\n2,no\n", ()),
+    "a column of its own": ("numero,accountId\n1,7\n2,8\n", ("--column", "numero")),
+    "another delimiter": ("accountId^orderId\n7^1\n8^2\n", ("--delimiter", "^")),
+    "grouped digits": ('accountId,orderId\n7,"1.000"\n8,2\n', ("--thousands", ".")),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_orders_are_read_as_a_run_reads_them(tmp_path: Path, table: str) -> None:
+    """Several accounts, columns of stock, and the options of reading: a run of the same file finds every order there."""
+    text, words = TABLES[table]
+    file = tmp_path / "o.csv"
+    file.write_text(text)
+    given = [*(() if "accountId" in text else ("--account-id", "1")), *(() if "revert" in text else ("--keep-stock",))]
+    with serving("--orders", str(file), *words, "--others", "0") as url:
+        run = call(*PROGRAM, "run", str(file), *words, *given, "--yes", "--api-url", url, "--json")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["outcomes"]["deleted"] == 2
+
+
+def test_orders_of_several_files(tmp_path: Path) -> None:
+    """A pattern, and the option again."""
+    for n in (1, 2, 3):
+        (tmp_path / f"{n}.csv").write_text(f"orderId\n{n}\n")
+    with serving("--orders", str(tmp_path / "[12].csv"), "--orders", str(tmp_path / "3.csv"), "--others", "0") as url:
+        words = ("--account-id", "1", "--keep-stock", "--yes", "--api-url", url, "--ledger", str(tmp_path / "l.db"))
+        run = call(*PROGRAM, "run", str(tmp_path / "?.csv"), *words, "--json")
+    assert json.loads(run.stdout)["outcomes"]["deleted"] == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--limit", "0"), ("--limit", "-5"), ("--limit", "1_0"), ("--limit", "9999999"), ("--others", "-1"), ("--account-id", "0"),
+        ("--native", "0"), ("--native", "-1"), ("--native-status", "999"), ("--native-status", "99"), ("--native-status", "204"),
+        ("--latency", "-1"), ("--latency", "nan"), ("--latency", "1h"), ("--port", "70000"), ("--port", "-1"), ("--seed", "x"),
+        ("--fault", "drop_after=1.5"), ("--fault", "drop_after=-0.1"), ("--fault", "drop_after=nan"), ("--fault", "drop_after=inf"),
+        ("--fault", "drop_after=0"), ("--fault", "drop_after="), ("--fault", "drop_after=1_0"), ("--fault", "drop_after=0,5"),
+        ("--fault", "drop_after=٠.٥"), ("--fault", "drop_after= 0.5"), ("--fault", "drop_after=1e-2"), ("--fault", "no_such=0.1"),
+        ("--fault", "=0.1"), ("--headers", "some"), ("--journal", "/none/x"), ("--journal", "/"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_impossible_value(words: tuple[str, str]) -> None:
+    """Exit 2, naming the option, and no port is opened."""
+    done = call(*PROGRAM, "simulate", *words, *(() if words[0] == "--port" else ("--port", "0")))
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert words[0] in done.stderr
+
+
+def test_a_journal_is_no_input(tmp_path: Path) -> None:
+    """It would be appended to the orders."""
+    file = tmp_path / "o.csv"
+    file.write_text("orderId\n1\n")
+    assert call(*PROGRAM, "simulate", "--port", "0", "--orders", str(file), "--journal", str(file)).returncode == 2
+    assert file.read_text() == "orderId\n1\n"
+
+
+def test_the_help_lists_the_kinds_of_faults() -> None:
+    """All of them."""
+    shown = call(*PROGRAM, "simulate", "--help").stdout
+    listed = shown.partition("Kinds of --fault:")[2].replace("\n", " ").split(",")
+    assert [kind.strip() for kind in listed] == [kind.value for kind in FaultKind]

@@ -1,0 +1,96 @@
+"""Delimiters and options: said, or isolating an id, or occurring most; two meanings are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from bulkdelete.errors import InputRefused, UsageError
+from bulkdelete.intake.dialect import Dialect, find_dialect
+from bulkdelete.intake.reading import ReadOptions
+
+
+@pytest.mark.parametrize(
+    ("head", "delimiter"),
+    [
+        ("", ","),
+        ("orderId", ","),
+        ("orderId\n1;2\n", ","),
+        ("orderId,n\n", ","),
+        ("a,b,c,d;orderId\n", ";"),
+        ("a;b;c;d,orderId\n", ","),
+        ("a, b, c\torderId\n", "\t"),
+        ('"a;b";"orderId"\n', ";"),
+        ("\n\n\norderId|x\n", "|"),
+        ("nro de orden;a;b,c\n", ";"),
+        ("700001;2024-01-01;1,5;Pérez, Juan\n", ";"),
+        ("700001,a;b,c\n", ","),
+    ],
+)
+def test_found(head: str, delimiter: str) -> None:
+    """The mark that sets the id's name apart wins over one that occurs more often."""
+    assert find_dialect(head, ReadOptions(), "a.csv") == Dialect(delimiter)
+
+
+@pytest.mark.parametrize(
+    ("head", "delimiter"),
+    [
+        ("sep=;\nid\n", ";"),
+        ("sep=,\r\nid\n", ","),
+        ("SEP=\\t\n", "\t"),
+        ("sep=\t\n", "\t"),
+        ('"sep=|"\r\n', "|"),
+        ("sep=^", "^"),
+    ],
+)
+def test_declared(head: str, delimiter: str) -> None:
+    """Excel's own line; an option is stronger, and the line is no row all the same."""
+    assert find_dialect(head, ReadOptions(), "a.csv") == Dialect(delimiter, True)
+    assert find_dialect(head, ReadOptions(delimiter="|"), "a.csv") == Dialect("|", True)
+
+
+@pytest.mark.parametrize(
+    "head", ["id,id;id\n", "a;b,c\n", "id,x;id\n", "1,234;x\n", "700001,a;b\n", "1,234\n", "1,234,x\n"]
+)
+def test_two_meanings(head: str) -> None:
+    """Nobody guesses which; an option says it."""
+    with pytest.raises(InputRefused, match="--delimiter"):
+        find_dialect(head, ReadOptions(), "a.csv")
+    assert find_dialect(head, ReadOptions(delimiter=";"), "a.csv") == Dialect(";")
+
+
+def test_a_named_column_isolates() -> None:
+    """What the user names is as good as a known name."""
+    assert find_dialect("a,b,c;nro\n", ReadOptions(column="NRO"), "a.csv") == Dialect(";")
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"), [("tab", "\t"), ("TAB", "\t"), ("\\t", "\t"), ("\t", "\t"), (";", ";"), ("pipe", "|"), ("^", "^")]
+)
+def test_delimiters_that_can_be_said(text: str, mark: str) -> None:
+    """Words for those that a shell makes hard to type."""
+    assert ReadOptions(delimiter=text).delimiter == mark
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("delimiter", value) for value in ("", "ab", "a", "1", '"', "'", "\n", "\x00")),
+        *(("thousands", value) for value in ("", " ", ".,", ";")),
+        *(("encoding", value) for value in ("", "nope", "base64", "rot13", "hex")),
+        *((option, value) for option in ("column", "sheet") for value in ("", " ")),
+    ],
+)
+def test_options_that_cannot_mean_anything(option: str, value: str) -> None:
+    """Wrong use, named, before anything is opened."""
+    with pytest.raises(UsageError, match=f"--{option}"):
+        ReadOptions(**{option: value})  # type: ignore[arg-type]
+
+
+def test_encodings_by_any_name() -> None:
+    """The codec's own name is what is told."""
+    assert [ReadOptions(encoding=name).encoding for name in ("UTF8", "latin1", "Windows-1252", "utf-8-sig")] == [
+        "utf-8",
+        "iso8859-1",
+        "cp1252",
+        "utf-8-sig",
+    ]

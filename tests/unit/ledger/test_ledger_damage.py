@@ -1,0 +1,400 @@
+"""Damage is loud: flipped bits, commits that fail, a disk that takes no more."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import json
+import random
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulkdelete.errors import LedgerBroken, LedgerRefused
+from bulkdelete.ledger import place
+from bulkdelete.ledger.reading import connect_read_only
+from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.model import Learned, State
+from bulkdelete.report.export import Format, export
+from bulkdelete.report.status import read_status
+from tests.support.ledger import (
+    HOST,
+    VIEWS,
+    arm,
+    ask,
+    child,
+    everything,
+    in_memory,
+    names,
+    opened,
+    order,
+    orders,
+    pending,
+    send,
+    settle,
+    states,
+)
+
+ENDS = (None, *State)
+SEEN = (*VIEWS, "inputs", "runs", "orders", "attempts", "counts", "pace")
+
+
+async def mixed(path: Path, *, ended: bool = False) -> None:
+    """Sixty orders of two accounts in every state, some tried twice, some lost, some of an earlier selection. A ledger whose last
+    run did not note its end is checked whole when it is opened; another one's rows when they are touched."""
+    async with opened(path) as ledger:
+        rows = [order(1000 + 7 * n, account=7 + n % 2, revert=n % 3 == 0, file="pedidos ñ.csv") for n in range(60)]
+        await arm(ledger, rows[:40])
+        await arm(ledger, rows[10:])
+        await ledger.begin("slots=64, rate=5")
+        for turn in range(2):
+            for n, task in enumerate((await pending(ledger))[: 40 - 30 * turn]):
+                settle(ledger, await ledger.intend(task), ENDS[n % len(ENDS)])
+        for task in (await pending(ledger))[-3:]:
+            await ledger.intend(task)
+        ledger.learn("00ff00ff00ff00ff", Learned(0.5, 30.0))
+        if ended:
+            await ledger.end(())
+    async with opened(path):
+        pass
+
+
+async def shown(path: Path) -> list[object]:
+    """All that is said of a ledger: by a run that goes on with it, by `status`, and by `export`. LedgerRefused if any of them refuses."""
+    ledger = await SqliteLedger.open(path, HOST)
+    try:
+        said: list[object] = [await ledger.selected(None), await ledger.counts(selected=True), await pending(ledger)]
+    except LedgerBroken as error:
+        raise LedgerRefused(str(error)) from None
+    finally:
+        await ledger.close()
+    out = io.StringIO()
+    export(path, out, Format.JSONL, frozenset())
+    status = read_status(path)
+    return [
+        *said,
+        status.host,
+        status.outcomes,
+        status.selected,
+        status.learned,
+        status.last_run,
+        status.doubts,
+        out.getvalue(),
+    ]
+
+
+async def flip_at_rest(flips: int, seed: int) -> Counter[str]:
+    """The same for a ledger whose run came to its end, which is not read whole: whoever touches a changed row refuses it."""
+    became: Counter[str] = Counter()
+    with in_memory() as folder:
+        path = folder / "l.db"
+        await mixed(path, ended=True)
+        good, before = path.read_bytes(), await shown(path)
+        bits = random.Random(seed)
+        for _ in range(flips):
+            at, bit = bits.randrange(len(good)), bits.randrange(8)
+            bad = bytearray(good)
+            bad[at] ^= 1 << bit
+            path.write_bytes(bad)
+            try:
+                assert await shown(path) == before, f"byte {at} bit {bit}: silently different"
+                became["harmless"] += 1
+            except LedgerRefused as refusal:
+                became["refused" if str(refusal).startswith(str(path)) else "refused, of no file"] += 1
+            assert names(folder) == ["l.db"], f"byte {at} bit {bit}"
+    return became
+
+
+async def flip(flips: int, seed: int) -> Counter[str]:
+    """What became of so many single bit flips. A wrong row in a ledger that opens fails the test."""
+    became: Counter[str] = Counter()
+    with in_memory() as folder:
+        path = folder / "l.db"
+        await mixed(path)
+        good, rows = path.read_bytes(), everything(path, SEEN)
+        bits = random.Random(seed)
+        for _ in range(flips):
+            at, bit = bits.randrange(len(good)), bits.randrange(8)
+            bad = bytearray(good)
+            bad[at] ^= 1 << bit
+            path.write_bytes(bad)
+            try:
+                ledger = await SqliteLedger.open(path, HOST)
+            except LedgerRefused as refusal:
+                said = str(refusal)
+                assert said.startswith(str(path)), f"byte {at} bit {bit}: {said}"
+                assert "\n" not in said
+                assert path.read_bytes() == bytes(bad), f"byte {at} bit {bit}: refused, but changed"
+                became["refused"] += 1
+            else:
+                await ledger.close()
+                assert everything(path, SEEN) == rows, f"byte {at} bit {bit}: silently different"
+                became["harmless"] += 1
+            assert names(folder) == ["l.db"], f"byte {at} bit {bit}"
+    return became
+
+
+async def test_invariant_11_any_flipped_bit_is_detected_or_harmless() -> None:
+    """150 single flips, anywhere in the file: the ledger is refused and left as it is, or says what it said before."""
+    for became in (await flip(150, random.randrange(2**32)), await flip_at_rest(150, random.randrange(2**32))):
+        assert became["refused"] > 10
+        assert became["harmless"] > 10
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(5))
+async def test_invariant_11_a_thousand_flipped_bits(seed: int) -> None:
+    """The same, longer."""
+    assert (await flip(1000, seed))["refused"] > 100
+    assert (await flip_at_rest(1000, seed))["refused"] > 100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE orders SET state = 3 WHERE state = 0",
+        "UPDATE orders SET line = 1 WHERE order_id = 1007",
+        "UPDATE attempts SET message = 'x' WHERE n = 1",
+        "UPDATE inputs SET path = 'x'",
+        "UPDATE inputs SET input_id = input_id + 5",
+        "UPDATE runs SET why = 'x'",
+        "UPDATE runs SET run_id = 9",
+        "UPDATE pace SET rate_per_s = 50",
+        "UPDATE pace SET fingerprint = 'x'",
+        "DROP TABLE pace",
+        "UPDATE counts SET orders = orders + 1",
+        "DELETE FROM counts",
+        "DELETE FROM orders WHERE order_id = 1007",
+        "UPDATE states SET outcome = 'deletee' WHERE state = 3",
+        "UPDATE meta SET value = 'https://api.tesu:443'",
+        "DELETE FROM meta",
+        "INSERT INTO intents VALUES (7, 1007, 1, 1, 1)",
+        "DROP VIEW failures",
+        "DROP VIEW results; CREATE VIEW results AS SELECT * FROM orders",
+        "DROP INDEX open_orders",
+    ],
+)
+async def test_invariant_10_changes_by_another_hand(tmp_path: Path, change: str) -> None:
+    """Rows, counts, names and views that anybody else changed are refused, whatever SQLite's own check thinks of them."""
+    path = tmp_path / "l.db"
+    await mixed(path)
+    db = sqlite3.connect(path)
+    db.executescript(change)
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(LedgerRefused, match=r"l\.db: (damaged|this ledger is of)"):
+        await SqliteLedger.open(path, HOST)
+    assert path.read_bytes() == before
+    assert names(tmp_path) == ["l.db"]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_invariant_10_a_truncated_ledger(tmp_path: Path, ended: bool) -> None:
+    """Cut anywhere, it is refused."""
+    path = tmp_path / "l.db"
+    await mixed(path, ended=ended)
+    good = path.read_bytes()
+    for size in range(100, len(good), 3333):
+        path.write_bytes(good[:size])
+        with pytest.raises(LedgerRefused, match=r"l\.db"):
+            await SqliteLedger.open(path, HOST)
+        assert path.read_bytes() == good[:size]
+
+
+# A disk that fails.
+
+
+class Failing:
+    """A connection one of whose statements fails, once; it counts the statements after that."""
+
+    def __init__(self, db: sqlite3.Connection, statement: str) -> None:
+        self.db = db
+        self.statement = statement
+        self.armed = False
+        self.later: list[str] = []
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if self.armed and not self.later and sql == self.statement:
+            self.later.append(sql)
+            raise sqlite3.OperationalError("disk I/O error")
+        if self.later:
+            self.later.append(sql)
+        return self.db.execute(sql, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.db, name)
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "COMMIT"])
+async def test_a_commit_that_fails(tmp_path: Path, statement: str) -> None:
+    """The call that waits for it gets LedgerBroken, and every later one too; nothing is tried again; reopened, nothing is claimed."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1, 2, 3))
+        await ledger.begin("")
+        first, second, third = await pending(ledger)
+        flown = await ledger.intend(first)
+        assert ledger._db is not None
+        failing = Failing(ledger._db, statement)
+        ledger._db = failing  # type: ignore[assignment]
+        failing.armed = True
+        settle(ledger, flown, State.DELETED)
+        waiting = [asyncio.ensure_future(ledger.intend(task)) for task in (second, third)]
+        for each in waiting:
+            with pytest.raises(LedgerBroken, match=r"l\.db: disk I/O error"):
+                await each
+        for call in (ledger.flush(), ledger.intend(second), ledger.counts(True), ledger.end(())):
+            with pytest.raises(LedgerBroken, match="disk I/O error"):
+                await call
+        with pytest.raises(LedgerBroken):
+            settle(ledger, flown, State.DELETED)
+        assert failing.later == ([statement] if statement == "BEGIN IMMEDIATE" else [statement, "ROLLBACK"])
+    async with opened(path) as ledger:
+        assert await states(ledger) == {"pending": 2, "in_doubt": 1}
+    assert ask(path, "SELECT order_id, message FROM in_doubt") == [(1, "lost: the run ended before the answer")]
+
+
+@pytest.mark.parametrize("left_behind", ["l.db.staging", "l.db.new-journal"])
+async def test_invariant_09_a_scratch_file_that_cannot_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_behind: str
+) -> None:
+    """Before a run it refuses the ledger; at the end of a run, which is durable, it changes nothing. Never an error of the system."""
+    path = tmp_path / "l.db"
+    stuck: list[str] = []
+
+    def unlink(file: Path, missing_ok: bool = False) -> None:
+        if file.name in stuck:
+            raise OSError(errno.EIO, "Input/output error", str(file))
+        UNLINK(file, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1))
+        await ledger.begin("")
+        await send(ledger, {1: State.DELETED})
+        stuck += [left_behind, "l.db.lock"]
+    with pytest.raises(LedgerRefused, match=r"l\.db: cannot be used \(Input/output error"):
+        await SqliteLedger.open(path, HOST)
+    stuck.clear()
+    async with opened(path) as ledger:
+        assert await states(ledger) == {"deleted": 1}
+    assert names(tmp_path) == ["l.db"]
+
+
+UNLINK = Path.unlink
+
+
+async def test_invariant_09_a_name_that_cannot_be_made_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be synced when the ledger is born: refused, since a power cut could take the ledger away."""
+    path = tmp_path / "l.db"
+
+    def fails(folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    async with opened(path) as ledger:
+        with monkeypatch.context() as broken:
+            broken.setattr(place, "sync_folder", fails)
+            with pytest.raises(LedgerRefused, match=r"l\.db: cannot be used \(Input/output error"):
+                await arm(ledger, orders(1))
+    async with opened(path) as ledger:
+        assert await states(ledger) == {"pending": 1}
+
+
+async def test_invariant_07_a_reader_after_a_kill_inside_the_last_transaction(tmp_path: Path) -> None:
+    """A run that dies while it leaves its write-ahead log behind leaves a rollback journal: readers take it back, under the lock."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(*range(1, 3001)))
+    before = everything(path, ("orders",))
+    code = """
+import sqlite3
+db = sqlite3.connect(argv[0], isolation_level=None)
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN")
+db.execute("UPDATE orders SET line = 0")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert child(code, path).returncode == -9
+    assert names(tmp_path) == ["l.db", "l.db-journal"]
+    with closing(connect_read_only(path)):
+        pass
+    assert everything(path, ("orders",)) == before
+    assert names(tmp_path) == ["l.db"]
+
+
+FULL = """
+import json, resource
+async def main():
+    path = Path(argv[0])
+    durable, settled, after = [], [], []
+    async with opened(path) as ledger:
+        await arm(ledger, orders(*range(1, 401)))
+        await ledger.begin("")
+        tasks = await pending(ledger)
+        limit = int(argv[1]) * 1024
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        try:
+            for task in tasks:
+                intent = await ledger.intend(task)
+                durable.append(task.order.order_id)
+                settle(ledger, intent, State.DELETED)
+                settled.append(task.order.order_id)
+        except LedgerBroken as error:
+            pass
+        else:
+            raise SystemExit("the limit was not met")
+        for call in (ledger.flush(), ledger.intend(tasks[-1]), ledger.counts(True)):
+            try:
+                await call
+            except LedgerBroken as error:
+                after.append(str(error))
+    print(json.dumps([durable, settled, after]))
+    sys.stdout.flush()
+    if argv[2] == "killed": os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("limit_kib", [64, 200])
+async def test_invariant_09_a_file_that_may_not_grow(tmp_path: Path, limit_kib: int) -> None:
+    """A real write error: the run is told and nothing more is intended; every durable intent is a result or a doubt afterwards."""
+    path = tmp_path / "l.db"
+    ran = child(FULL, path, limit_kib, "closed")
+    assert ran.stderr == ""
+    durable, settled, after = json.loads(ran.stdout)
+    assert len(after) == 3
+    assert 0 < len(durable) < 400
+    async with opened(path) as ledger:
+        counts = await states(ledger)
+    assert sum(counts.values()) == 400
+    deleted = {row[0] for row in ask(path, "SELECT order_id FROM results WHERE outcome = 'deleted'")}
+    in_doubt = {row[0] for row in ask(path, "SELECT order_id FROM results WHERE outcome = 'in_doubt'")}
+    assert deleted <= set(settled)
+    assert set(durable) <= deleted | in_doubt
+    assert len(in_doubt) <= 2
+    assert deleted | in_doubt <= {*durable, len(durable) + 1}
+
+
+@pytest.mark.parametrize("change", ["UPDATE attempts SET status = 500", "DELETE FROM attempts WHERE n = 1"])
+async def test_invariant_11_what_is_sent_when_is_decided_by_sound_attempts(tmp_path: Path, change: str) -> None:
+    """A clean ledger is not read whole; an open order whose attempts were changed is not sent, neither in this pass nor in a later one."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1, 2))
+        await ledger.begin("")
+        for state in (None, State.FAILED):
+            await send(ledger, {1: state})
+        await ledger.end(())
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(change)
+        db.commit()
+    ledger = await SqliteLedger.open(path, HOST)
+    with pytest.raises(LedgerBroken, match="an attempt of order 1 has changed or is gone"):
+        await pending(ledger)
+    await ledger.close()

@@ -1,0 +1,111 @@
+"""A ledger of each released format, kept as it was: every later version opens it, goes on with it, and says the same of it.
+
+The files of tests/unit/ledger/formats were written by the program of their time: twenty orders of two accounts in every state. A new
+format brings a new file; none is ever written again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bulkdelete.errors import LedgerRefused
+from bulkdelete.ledger import InputReport
+from bulkdelete.ledger.planning import planning
+from bulkdelete.ledger.schema import VERSION
+from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.model import State
+from bulkdelete.report.export import Format, export
+from bulkdelete.report.status import read_status
+from tests.support.ledger import HOST, ask, ids, names, opened, order, pending, send, states
+
+FORMATS = Path(__file__).parent / "formats"
+VERSIONS = range(1, VERSION + 1)
+HELD = {"pending": 8, "failed": 2, "in_doubt": 2, "deleted": 2, "presumed_deleted": 2, "not_found": 2, "refused": 2}
+
+
+@pytest.fixture(params=VERSIONS)
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    copy = tmp_path / "l.db"
+    shutil.copy(FORMATS / f"{request.param}.db", copy)
+    assert ask(copy, "PRAGMA user_version") == [(request.param,)]
+    return copy
+
+
+def exported(path: Path) -> list[dict[str, str]]:
+    out = io.StringIO()
+    assert export(path, out, Format.CSV, frozenset()) == 20
+    return list(csv.DictReader(io.StringIO(out.getvalue())))
+
+
+def test_every_format_is_kept() -> None:
+    """One file each."""
+    assert sorted(file.name for file in FORMATS.iterdir()) == [f"{version}.db" for version in VERSIONS]
+
+
+def test_readers_leave_it_as_it_is(path: Path) -> None:
+    """Status, export and a plan say what it holds, and no byte of it changes."""
+    before = path.read_bytes()
+    status = read_status(path)
+    assert status.outcomes == status.selected == HELD
+    assert status.host == HOST
+    rows = exported(path)
+    assert {row["outcome"] for row in rows} == set(HELD)
+    assert {row["file"] for row in rows} == {"pedidos ñ.csv"}
+    with planning(path, HOST) as (db, scratch):
+        scratch.add(db, 0, [order(1000), order(1002), order(5000)])
+        facts = scratch.facts(db, (InputReport("a.csv", "", "orderId", 3, 0, 0, 0),), None)
+    assert (facts.new, facts.orders) == (1, 3)
+    assert path.read_bytes() == before
+    assert names(path.parent) == ["l.db"]
+
+
+async def test_a_run_goes_on_with_it(path: Path) -> None:
+    """It is brought up to date, keeps all it said, and its waiting orders are sent."""
+    before = exported(path)
+    async with opened(path) as ledger:
+        facts = await ledger.selected(None)
+        assert (facts.orders, facts.waiting, facts.doubtful, facts.settled) == (20, 10, 2, 8)
+        await ledger.begin("")
+        waiting = ids(await pending(ledger))
+        assert len(waiting) == 10
+        await send(ledger, dict.fromkeys(waiting, State.DELETED))
+        await ledger.end(())
+    assert ask(path, "PRAGMA user_version") == [(VERSION,)]
+    after = {row["order_id"]: row for row in exported(path)}
+    for row in before:
+        if int(row["order_id"]) not in waiting:
+            assert after[row["order_id"]] == row
+    async with opened(path) as ledger:
+        assert await states(ledger) == {
+            "in_doubt": 2,
+            "deleted": 12,
+            "presumed_deleted": 2,
+            "not_found": 2,
+            "refused": 2,
+        }
+    assert names(path.parent) == ["l.db"]
+
+
+async def test_an_earlier_format_takes_the_path_of_its_next_run(path: Path) -> None:
+    """It did not know the path of its server: its next run says it, and from then on it is of that one alone."""
+    version = ask(path, "PRAGMA user_version")[0][0]
+    if version >= 3:
+        with pytest.raises(LedgerRefused, match="this ledger is of"):
+            await SqliteLedger.open(path, HOST + "/staging")
+        return
+    with planning(path, HOST + "/staging"), pytest.raises(LedgerRefused, match="this ledger is of"):
+        await SqliteLedger.open(path, "https://api.test:4430/staging")
+    async with opened(path, HOST + "/staging") as ledger:
+        await ledger.begin("")
+        await ledger.end(())
+    assert read_status(path).host == HOST + "/staging"
+    for other in (HOST, HOST + "/production", HOST + "/staging/2"):
+        with pytest.raises(LedgerRefused, match=r"is of https://api\.test:443/staging, not of"):
+            await SqliteLedger.open(path, other)
+        with pytest.raises(LedgerRefused, match="this ledger is of"), planning(path, other):
+            pass

@@ -1,0 +1,144 @@
+"""A ledger's file or its write-ahead log is cut in place while it is open here: same name, same inode, less in it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bulkdelete.errors import LedgerReplaced
+from bulkdelete.ledger import place, sqlite
+from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.model import State
+from tests.support.ledger import HOST, arm, names, opened, orders, pending, send, settle, states
+
+
+def keep(share: float, path: Path) -> None:
+    os.truncate(path, int(path.stat().st_size * share))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.97])
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+async def test_invariant_34_a_file_that_is_cut_in_place(tmp_path: Path, suffix: str, share: float) -> None:
+    """Nobody is told of a commit to a file of which a part is gone; what the connection still holds is saved and can be gone on with."""
+    path = tmp_path / "l.db"
+    ledger = await SqliteLedger.open(path, HOST)
+    await arm(ledger, orders(*range(1, 40)))
+    await ledger.begin("")
+    one, two, three = (await pending(ledger))[:3]
+    settle(ledger, await ledger.intend(one), State.DELETED)
+    settle(ledger, await ledger.intend(two), State.REFUSED)
+    await ledger.flush()
+    keep(share, place.side(path, suffix))
+    with pytest.raises(LedgerReplaced, match=rf"l\.db{suffix}: was truncated .*saved-1\.db") as lost:
+        await ledger.intend(three)
+    await ledger.close()
+    assert lost.value.saved == str(tmp_path / "l.saved-1.db")
+    async with opened(tmp_path / "l.saved-1.db") as ledger:
+        found = await states(ledger)
+    assert (found["deleted"], found["refused"]) == (1, 1)
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+async def test_invariant_34_a_file_that_is_cut_before_the_end(tmp_path: Path, suffix: str) -> None:
+    """The last look sees it as well: no run ends well on a file that nobody can read."""
+    path = tmp_path / "l.db"
+    ledger = await SqliteLedger.open(path, HOST)
+    await arm(ledger, orders(1))
+    await ledger.begin("")
+    (task,) = await pending(ledger)
+    settle(ledger, await ledger.intend(task), State.DELETED)
+    await ledger.flush()
+    keep(0.0, place.side(path, suffix))
+    with pytest.raises(LedgerReplaced, match="was truncated"):
+        await ledger.close()
+    async with opened(tmp_path / "l.saved-1.db") as ledger:
+        assert await states(ledger) == {"deleted": 1}
+
+
+async def test_invariant_34_a_read_does_not_hide_it(tmp_path: Path) -> None:
+    """Between the cut and the next commit there may be operations that write nothing."""
+    path = tmp_path / "l.db"
+    ledger = await SqliteLedger.open(path, HOST)
+    await arm(ledger, orders(1, 2))
+    await ledger.begin("")
+    await send(ledger, {1: State.DELETED})
+    (task,) = await pending(ledger)
+    keep(0.0, place.side(path, "-wal"))
+    await ledger.flush()
+    await ledger.counts(selected=True)
+    with pytest.raises(LedgerReplaced, match="was truncated"):
+        await ledger.intend(task)
+    await ledger.close()
+
+
+async def test_invariant_34_what_cannot_be_saved_is_not_called_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger larger than what is kept in memory is lost with its file: no copy with holes in it is named."""
+    monkeypatch.setattr("bulkdelete.ledger.connection._PRAGMAS", ("cache_size = 1",))
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(*range(1, 3000)))
+    ledger = await SqliteLedger.open(path, HOST)
+    await ledger.begin("")
+    task = (await pending(ledger))[-1]
+    keep(0.3, path)
+    with pytest.raises(LedgerReplaced, match="could not be saved") as lost:
+        await ledger.intend(task)
+    await ledger.close()
+    assert lost.value.saved is None
+    assert not [name for name in names(tmp_path) if "saved" in name]
+
+
+@pytest.mark.parametrize("tool", ["PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(RESTART)", "VACUUM"])
+async def test_a_database_tool_beside_a_run(tmp_path: Path, tool: str) -> None:
+    """Whoever folds the log in by SQLite's own rules, or makes the file smaller, takes nothing away."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(*range(1, 500)))
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE room AS SELECT randomblob(200000); DROP TABLE room")
+    async with opened(path) as ledger:
+        await ledger.begin("")
+        for task in (await pending(ledger))[:5]:
+            settle(ledger, await ledger.intend(task), State.DELETED)
+            await ledger.flush()
+            with closing(sqlite3.connect(path, isolation_level=None)) as db:
+                db.execute(tool)
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            await ledger.counts(selected=True)
+    async with opened(path) as ledger:
+        assert (await states(ledger))["deleted"] == 5
+    assert names(tmp_path) == ["l.db"]
+
+
+@pytest.mark.parametrize("moment", ["in mid-run", "before the end"])
+async def test_invariant_34_an_older_copy_that_is_written_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """In place, with its own size and inode: the run does not end well on a file whose parts are of two moments."""
+    monkeypatch.setattr(sqlite, "_FOLDED_BYTES", 1)
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(*range(1, 400)))
+    older = path.read_bytes()
+    ledger = await SqliteLedger.open(path, HOST)
+    await ledger.begin("")
+    tasks = await pending(ledger)
+    for task in tasks[:300:100]:
+        settle(ledger, await ledger.intend(task), State.DELETED)
+        await ledger.flush()
+    with path.open("r+b") as file:
+        file.write(older)
+        file.truncate(max(path.stat().st_size, len(older)))
+    if moment == "in mid-run":
+        settle(ledger, await ledger.intend(tasks[-1]), State.DELETED)
+        await ledger.flush()
+    with pytest.raises(LedgerReplaced, match="was overwritten in place"):
+        await ledger.close()
+    async with opened(tmp_path / "l.saved-1.db") as ledger:
+        assert (await states(ledger))["deleted"] == (4 if moment == "in mid-run" else 3)
