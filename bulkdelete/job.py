@@ -25,14 +25,16 @@ from bulkdelete.core.guard import Limits
 from bulkdelete.core.pace import PacingOptions
 from bulkdelete.core.summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, NothingSent, UsageError
+from bulkdelete.events import Event, LedgerGrows, LedgerWaits
 from bulkdelete.intake.stored import temporary_folder
 from bulkdelete.ledger import Hooks, InputReport, Ledger, Plan, Retry, Staging, place
 from bulkdelete.ledger.planning import planning
 from bulkdelete.ledger.sqlite import SqliteLedger
-from bulkdelete.model import OPEN, Counts, Event, LedgerGrows, LedgerWaits, Order, Reject, Scope, Stop, StopReason
-from bulkdelete.pipeline import Lane, LaneConfig, Run, StopSwitch, run
+from bulkdelete.model import OPEN, Counts, Order, Reject, Scope, Stop, StopReason
+from bulkdelete.run.pipeline import Lane, LaneConfig, Run, run
+from bulkdelete.run.stop import StopSwitch
+from bulkdelete.run.throttle import Throttle
 from bulkdelete.settings import Settings
-from bulkdelete.throttle import Throttle
 from bulkdelete.words import counted, duration
 
 __all__ = [

@@ -11,20 +11,8 @@ from typing import Any
 from bulkdelete.cli.log import Level, Log
 from bulkdelete.cli.streams import say
 from bulkdelete.core.summary import stopping
-from bulkdelete.model import (
-    AttemptEnded,
-    DoubtWait,
-    Event,
-    LedgerGrows,
-    LedgerWaits,
-    NoResponse,
-    PaceChanged,
-    Requeue,
-    Response,
-    State,
-    Stop,
-    Stopped,
-)
+from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, Stopped
+from bulkdelete.model import NoResponse, Requeue, Response, State, Stop
 from bulkdelete.words import duration
 
 __all__ = ["Display"]

@@ -29,8 +29,8 @@ from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
 from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Retry
 from bulkdelete.model import Counts, Doubts, State, Stop, StopReason
-from bulkdelete.pipeline import StopSwitch
 from bulkdelete.report.said import Said, read_said
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import API_URL, Settings
 from bulkdelete.words import counted
 

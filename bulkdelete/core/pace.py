@@ -1,6 +1,6 @@
 """Every wait before a request: the rate, the bucket, the pauses after a 429 and the breaker. Pure: time comes in, a value goes out.
 
-It never says "send": it says `Tuning`, and a token bucket does the waiting (throttle.py).
+It never says "send": it says `Tuning`, and a token bucket does the waiting (run/throttle.py).
 
 Two ways to know the server's bucket: its headers tell it (mirror.py), or only its 429s do (estimator.py). Here is what both share.
 An epoch ends with every pause. A call belongs to the epoch in which it got its token, so what comes back from an earlier

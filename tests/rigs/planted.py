@@ -39,10 +39,10 @@ PLANTED = (
     ),
     _planted(
         "late intent", "simulation", {1}, 10,
-        Edit("pipeline.py", "    intent = await lane.ledger.intend(task)  # durable from here on\n",
+        Edit("run/pipeline.py", "    intent = await lane.ledger.intend(task)  # durable from here on\n",
              "    sending = asyncio.ensure_future(lane.client.delete(task.order, may_leave))\n"
              "    intent = await lane.ledger.intend(task)\n"),
-        Edit("pipeline.py", "await lane.client.delete(task.order, may_leave) if lane.may_send(call) else _WITHHELD",
+        Edit("run/pipeline.py", "await lane.client.delete(task.order, may_leave) if lane.may_send(call) else _WITHHELD",
              "await sending"),
     ),
     _planted(
@@ -53,7 +53,7 @@ PLANTED = (
     ),
     _planted(
         "doubts repeated at once", "simulation", {6}, 20,
-        Edit("pipeline.py", "self._doubt_at_s + delay_s - self._clock()", "0.0"),
+        Edit("run/pipeline.py", "self._doubt_at_s + delay_s - self._clock()", "0.0"),
     ),
     _planted(
         "a refused key goes on", "simulation", {17}, 100,
@@ -100,7 +100,7 @@ PLANTED = (
     ),
     _planted(
         "limiter bypassed", "simulation", {20}, 15,
-        Edit("throttle.py", "        if limiter.has_capacity(amount):\n            await limiter.acquire(amount)\n",
+        Edit("run/throttle.py", "        if limiter.has_capacity(amount):\n            await limiter.acquire(amount)\n",
              "        if amount:\n"),
     ),
     _planted(

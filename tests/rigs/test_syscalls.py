@@ -135,7 +135,7 @@ from bulkdelete import job
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.intake import Source
 from bulkdelete.model import State
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
 
 url, disk = sys.argv[1:]

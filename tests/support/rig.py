@@ -15,9 +15,10 @@ from unittest.mock import patch
 from bulkdelete import job
 from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.core.summary import Summary
+from bulkdelete.events import Event
 from bulkdelete.ledger import Plan, Retry
-from bulkdelete.model import Event, Order, Origin, Reject, State
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.model import Order, Origin, Reject, State
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
 from bulkdelete.simulator import Entry, Simulation, Simulator
 from tests.support.virtual import current_loop, run

@@ -10,7 +10,7 @@ import pytest
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import Doubts, Scope, Stop, StopReason
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, Simulator
 from tests.support.rig import settings_of, shuffled, simulation_of, trial
 

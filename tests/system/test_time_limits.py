@@ -9,7 +9,7 @@ import pytest
 
 from bulkdelete import job
 from bulkdelete.model import Doubts, StopReason
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, Latency, Simulator
 from tests.support.rig import PORT, WALL, Outcome, go, settings_of, shuffled, simulation_of, trial, virtual
 from tests.support.virtual import current_loop

@@ -11,7 +11,7 @@ import asyncio
 from bulkdelete.core.pace import Permit
 from bulkdelete.core.policy import decide
 from bulkdelete.model import Doubts, Learned, OrderHistory, Requeue, State
-from bulkdelete.throttle import Throttle
+from bulkdelete.run.throttle import Throttle
 from tests.bench.pacing.world import Client, Send
 
 __all__ = ["ours"]

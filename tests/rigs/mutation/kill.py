@@ -54,8 +54,11 @@ NEAR = {
         "tests/unit/ledger",
         "tests/unit/report tests/unit/run/test_pipeline.py tests/unit/run/test_lanes.py tests/unit/run/test_learned.py",
     ),
-    "throttle.py": ("tests/unit/run/test_throttle.py", "tests/unit/run/test_lanes.py tests/unit/run/test_pipeline.py"),
-    "pipeline.py": (
+    "run/throttle.py": (
+        "tests/unit/run/test_throttle.py",
+        "tests/unit/run/test_lanes.py tests/unit/run/test_pipeline.py",
+    ),
+    "run/": (
         "tests/unit/run/test_events.py tests/unit/run/test_pipeline.py tests/unit/run/test_lanes.py",
         "tests/unit/run/test_learned.py tests/unit/run/test_own_limits.py tests/unit/run/test_shared_key.py",
     ),

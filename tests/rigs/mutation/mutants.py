@@ -33,7 +33,7 @@ __all__ = ["Mutant", "mutants", "sample", "source_of"]
 
 MODULES = sorted(
     str(path.relative_to(ROOT))
-    for pattern in ("core/*.py", "ledger/*.py", "pipeline.py", "throttle.py")
+    for pattern in ("core/*.py", "ledger/*.py", "run/*.py")
     for path in (ROOT / "bulkdelete").glob(pattern)
     if path.name != "__init__.py"
 )

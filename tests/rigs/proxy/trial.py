@@ -24,8 +24,9 @@ from bulkdelete.api.keys import ApiKey
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.show import Steps, summary_text
-from bulkdelete.model import AttemptEnded, Event, NoResponse, NoResponseReason
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.events import AttemptEnded, Event
+from bulkdelete.model import NoResponse, NoResponseReason
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
 from tests.rigs.leaks import SENTINEL
 from tests.rigs.proxy.checks import Scene, broken

@@ -24,7 +24,7 @@ from bulkdelete.api.wire import HeadFirst
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import Order, Reject, Result, Stop, StopReason
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Simulator
 from bulkdelete.simulator.faults import Faults
 from tests.rigs.books import Place, books_of

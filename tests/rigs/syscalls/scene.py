@@ -20,7 +20,7 @@ from bulkdelete.api.keys import ApiKey
 from bulkdelete.core.summary import Summary
 from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.model import Doubts
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
 from bulkdelete.simulator import Entry, Latency, Simulation, Simulator
 from tests.rigs import strace

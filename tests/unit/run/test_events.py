@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import pytest
 
-from bulkdelete.model import AttemptEnded, DoubtWait, Event, PaceChanged, Response
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.events import AttemptEnded, DoubtWait, Event, PaceChanged
+from bulkdelete.model import Response
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, HeaderMode, Latency, Simulator
 from tests.support.rig import PORT, go, settings_of, shuffled, simulation_of, trial, virtual
 from tests.support.virtual import current_loop

@@ -11,8 +11,9 @@ import pytest
 
 from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.errors import UsageError
-from bulkdelete.model import Stop, Stopped, StopReason
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.events import Stopped
+from bulkdelete.model import Stop, StopReason
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, Latency, Simulation, Simulator
 from tests.support.ledger import ask
 from tests.support.rig import PORT, Outcome, go, settings_of, virtual

@@ -14,9 +14,10 @@ from bulkdelete import job
 from bulkdelete.core.pace import PacingOptions
 from bulkdelete.ledger.sqlite import SqliteLedger
 from bulkdelete.model import Learned, Stop, StopReason
-from bulkdelete.pipeline import StopSwitch, _differ
+from bulkdelete.run.pipeline import _differ
+from bulkdelete.run.stop import StopSwitch
+from bulkdelete.run.throttle import Throttle
 from bulkdelete.simulator import Entry, HeaderMode, Latency, Simulator
-from bulkdelete.throttle import Throttle
 from tests.support.ledger import ask
 from tests.support.rig import PORT, WALL, go, settings_of, shuffled, simulation_of, trial, virtual
 from tests.support.virtual import Killed, current_loop

@@ -14,9 +14,9 @@ import pytest
 from bulkdelete import job
 from bulkdelete.core.pace import PacingOptions
 from bulkdelete.model import Learned
+from bulkdelete.run.throttle import Throttle
 from bulkdelete.simulator import HeaderMode, Latency, OtherClient
 from bulkdelete.simulator.gcra import Gcra
-from bulkdelete.throttle import Throttle
 from tests.support.rig import Outcome, settings_of, shuffled, simulation_of, trial
 
 LATENCY = Latency(median_s=0.15, sigma=0.5, min_s=0.05, max_s=0.4)

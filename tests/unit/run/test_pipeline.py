@@ -17,9 +17,9 @@ from bulkdelete.api.client import Client
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger import Retry, rows
 from bulkdelete.model import Doubts, Order, Result, Stop, StopReason
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.run.stop import StopSwitch
+from bulkdelete.run.throttle import Throttle
 from bulkdelete.simulator import Fault, FaultKind, HeaderMode, Latency, Simulation, Simulator, Wait
-from bulkdelete.throttle import Throttle
 from tests.support.rig import ACCOUNT, PORT, go, settings_of, shuffled, simulation_of, trial, virtual
 from tests.support.virtual import current_loop
 
@@ -627,7 +627,7 @@ def test_a_ledger_that_breaks_ends_the_run(tmp_path: Path, monkeypatch: pytest.M
 
 def test_an_error_of_ours_stops_the_run_and_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug is not swallowed: the run ends at once, and the open intents tell the truth."""
-    from bulkdelete import pipeline
+    from bulkdelete.run import pipeline
 
     def broken(*_: Any) -> None:
         raise ZeroDivisionError

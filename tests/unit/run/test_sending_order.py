@@ -12,7 +12,7 @@ import pytest
 
 from bulkdelete.ledger import Retry
 from bulkdelete.model import State, Stop, StopReason
-from bulkdelete.pipeline import StopSwitch
+from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, Simulator
 from tests.support.rig import ACCOUNT, PORT, Outcome, go, settings_of, simulation_of, trial, virtual
 from tests.support.virtual import current_loop

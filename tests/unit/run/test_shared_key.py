@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkdelete.model import AttemptEnded
+from bulkdelete.events import AttemptEnded
 from bulkdelete.simulator import Latency, Simulator
 from tests.support.rig import PORT, Outcome, go, settings_of, shuffled, simulation_of, virtual
 

@@ -16,7 +16,7 @@ from bulkdelete.core.estimator import UNDER, Estimator, Phase, blind_of
 from bulkdelete.core.mirror import Mirror
 from bulkdelete.core.pace import PacingOptions, Permit
 from bulkdelete.model import Learned, Quota, Response, Result, Signal
-from bulkdelete.throttle import Throttle
+from bulkdelete.run.throttle import Throttle
 from tests.support.virtual import Deadlock, run
 
 NEVER = 10**9  # so many answers without a header do not come

@@ -20,34 +20,31 @@ from bulkdelete.core.guard import AccountHistory, Limits
 from bulkdelete.core.pace import Permit
 from bulkdelete.core.policy import decide, doubts_of, resend_delay_s, retried, said_by
 from bulkdelete.errors import LedgerBroken
+from bulkdelete.events import AttemptEnded, DoubtWait, Event, PaceChanged
 from bulkdelete.ledger import Ledger, PendingFilter
 from bulkdelete.model import (
-    AttemptEnded,
     Counts,
     Doubts,
-    DoubtWait,
-    Event,
     Intent,
     Learned,
     NoResponse,
     NoResponseReason,
     Order,
-    PaceChanged,
     Requeue,
     Response,
     Result,
     Scope,
     State,
     Stop,
-    Stopped,
     StopReason,
     Task,
     Verdict,
 )
+from bulkdelete.run.stop import StopSwitch
+from bulkdelete.run.throttle import Throttle
 from bulkdelete.settings import Settings
-from bulkdelete.throttle import Throttle
 
-__all__ = ["Lane", "LaneConfig", "Run", "Sender", "StopSwitch", "run"]
+__all__ = ["Lane", "LaneConfig", "Run", "Sender", "run"]
 
 _WORTH_KEEPING = 0.01  # a smaller change of what was learned is kept at the end only
 _LAST_TURNS = (
@@ -93,36 +90,6 @@ class Sender(Protocol):
 
     async def delete(self, order: Order, may_leave: Callable[[], bool]) -> Result:
         """`may_leave` is asked once, right before the first byte leaves; if it says no, nothing leaves and the answer is WITHHELD."""
-
-
-class StopSwitch:
-    """The one door for every reason to stop: signals, the guard, time, a broken ledger.
-
-    `drain`: nothing more is admitted, what is in flight may land. `now`: what is in flight is left in doubt.
-    """
-
-    def __init__(self, on_event: Callable[[Event], None] = lambda _: None) -> None:
-        self.on_event = on_event
-        self.stops: list[Stop] = []
-        self.draining = asyncio.Event()
-        self.leaving = asyncio.Event()
-        self.lanes: list[StopSwitch] = []
-        self.in_flight: Callable[[], int] = lambda: sum(lane.in_flight() for lane in self.lanes)
-
-    def drain(self, stop: Stop) -> None:
-        self._note(stop)
-        for halter in (self, *self.lanes):
-            halter.draining.set()
-
-    def now(self, stop: Stop) -> None:
-        self.drain(stop)
-        for halter in (self, *self.lanes):
-            halter.leaving.set()
-
-    def _note(self, stop: Stop) -> None:
-        if all(known.why is not stop.why for known in self.stops):
-            self.stops.append(stop)
-            self.on_event(Stopped(stop))
 
 
 @dataclass(slots=True)
