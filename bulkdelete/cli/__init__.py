@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    from bulkdelete.cli.commands import program
+    from bulkdelete.cli.program import program
 
     prepare()
     code, error = _ended(program)

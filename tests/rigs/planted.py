@@ -250,8 +250,8 @@ PLANTED = (
     ),
     _planted(
         "result before the ledger is closed", "outside", {36}, 1,
-        Edit("cli/running.py", "            deletion.tell(summary)\n", ""),
-        Edit("cli/running.py", "if armed is None else deletion.deleted(*armed))\n",
+        Edit("cli/deletion.py", "            deletion.tell(summary)\n", ""),
+        Edit("cli/deletion.py", "if armed is None else deletion.deleted(*armed))\n",
              "if armed is None else deletion.deleted(*armed))\n                deletion.tell(summary)\n"),
         only=("stdout full, SIGTERM after the run",),
     ),
@@ -264,7 +264,7 @@ PLANTED = (
     ),
     _planted(
         "no signal is heard while the result is written", "outside", {36}, 1,
-        Edit("cli/running.py", "self.signals.on_first = self.signals.on_second = lambda _: leave(code)",
+        Edit("cli/deletion.py", "self.signals.on_first = self.signals.on_second = lambda _: leave(code)",
              "self.signals.on_first = self.signals.on_second = lambda _: None"),
         only=("stdout full, SIGINT after the run",),
     ),

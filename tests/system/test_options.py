@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bulkdelete.cli.commands import program
 from bulkdelete.cli.options import Argument, Number, Option
+from bulkdelete.cli.program import program
 
 assert isinstance(program, click.Group)
 BUILT_IN = ("help", "version")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bulkdelete.cli.demonstrating import compare, ugly_export
+from bulkdelete.cli.journey import compare, ugly_export
 from tests.support import ROOT
 from tests.support.process import PROGRAM, environment
 from tests.system.test_commands import IDS, Server, arguments, call, outcomes, server, write

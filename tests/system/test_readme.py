@@ -9,7 +9,7 @@ import sys
 import click
 import pytest
 
-from bulkdelete.cli.commands import program
+from bulkdelete.cli.program import program
 from bulkdelete.core.policy import VERDICTS, Case
 from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_WHY, EXIT_UNFORESEEN
 from bulkdelete.ledger.schema import MIGRATIONS

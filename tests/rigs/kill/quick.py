@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from bulkdelete.cli import main, running
+from bulkdelete.cli import deletion, main
 from bulkdelete.settings import Settings
 
-vars(running)["Settings"] = partial(Settings, settling_delay_s=0.2, backoff_s=0.1)
+vars(deletion)["Settings"] = partial(Settings, settling_delay_s=0.2, backoff_s=0.1)
 
 main()

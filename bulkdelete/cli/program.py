@@ -1,4 +1,4 @@
-"""The commands: what each is called, takes and says. The work is in running.py and the rooms below."""
+"""The commands: what each is called, takes and says. The work is in deletion.py and the rooms below."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def run(files: tuple[str, ...], **options: Any) -> int:
 
     Touches the orders that are in these files and not yet settled, and no others.
     """
-    from bulkdelete.cli.running import run_files
+    from bulkdelete.cli.deletion import run_files
 
     return run_files(files, options)
 
@@ -99,7 +99,7 @@ def run(files: tuple[str, ...], **options: Any) -> int:
 @output_options
 def resume(ledger: Path, **options: Any) -> int:
     """Go on with the last confirmed selection of LEDGER, and no more."""
-    from bulkdelete.cli.running import run_ledger
+    from bulkdelete.cli.deletion import run_ledger
 
     return run_ledger(ledger, options)
 
@@ -138,7 +138,7 @@ def status(ledger: Path, as_json: bool, watch: bool) -> None:
 @option("--overwrite", is_flag=True, help="The file may replace one that exists.")
 def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | None, overwrite: bool) -> None:
     """One row an order: what happened to it, when, and where it was read."""
-    from bulkdelete.cli.exporting import export_ledger
+    from bulkdelete.cli.export import export_ledger
     from bulkdelete.report.export import Format
 
     wanted = frozenset(state for state in State if state.label in outcomes)
@@ -186,7 +186,7 @@ class _Simulate(Purposeful):
 @option("--seed", type=NUMBER, default=0, show_default=True, help="The same seed makes the same faults.")
 def simulate(**options: Any) -> None:
     """The API on this machine, to try things against. Nothing real is touched."""
-    from bulkdelete.cli.simulating import serve
+    from bulkdelete.cli.serving import serve
 
     try:
         serve(options)
@@ -197,6 +197,6 @@ def simulate(**options: Any) -> None:
 @program.command()
 def demo() -> int:
     """The whole journey against the simulator, in a temporary folder: plan, run, interrupt, resume, export. Nothing real is touched."""
-    from bulkdelete.cli.demonstrating import demonstrate
+    from bulkdelete.cli.journey import demonstrate
 
     return demonstrate()
