@@ -27,9 +27,10 @@ from bulkdelete.core.summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, NothingSent, UsageError
 from bulkdelete.events import Event, LedgerGrows, LedgerWaits
 from bulkdelete.intake.stored import temporary_folder
-from bulkdelete.ledger import Hooks, InputReport, Ledger, Plan, Retry, Staging, place
-from bulkdelete.ledger.planning import planning
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger import Hooks, InputReport, Ledger, Plan, Retry, Staging
+from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.planning import planning
 from bulkdelete.model import OPEN, Counts, Order, Reject, Scope, Stop, StopReason
 from bulkdelete.run.pipeline import Lane, LaneConfig, Run, run
 from bulkdelete.run.stop import StopSwitch

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import TextIO
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import place
-from bulkdelete.ledger.connection import refusal
-from bulkdelete.ledger.reading import UNREADABLE, connect_read_only, lacking
-from bulkdelete.ledger.rows import kept_counts, sound
-from bulkdelete.ledger.schema import ORDER_COLUMNS, RUN_COLUMNS
+from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite.connection import refusal
+from bulkdelete.ledger.sqlite.reading import UNREADABLE, connect_read_only, lacking
+from bulkdelete.ledger.sqlite.rows import kept_counts, sound
+from bulkdelete.ledger.sqlite.schema import ORDER_COLUMNS, RUN_COLUMNS
 from bulkdelete.model import State
 from bulkdelete.report.results import ALL, COLUMNS, Row, beside, result, stored
 

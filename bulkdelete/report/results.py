@@ -11,8 +11,8 @@ from zlib import crc32
 
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.intake.cells import escaped
-from bulkdelete.ledger.rows import sound
-from bulkdelete.ledger.schema import ATTEMPT_COLUMNS, INPUT_COLUMNS, INTENT_COLUMNS, ORDER_COLUMNS
+from bulkdelete.ledger.sqlite.rows import sound
+from bulkdelete.ledger.sqlite.schema import ATTEMPT_COLUMNS, INPUT_COLUMNS, INTENT_COLUMNS, ORDER_COLUMNS
 from bulkdelete.model import State
 
 __all__ = ["ALL", "COLUMNS", "DOUBTS", "Beside", "Row", "beside", "result", "stored"]

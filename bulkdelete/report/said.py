@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bulkdelete.intake.cells import escaped
-from bulkdelete.ledger.connection import refusal
-from bulkdelete.ledger.reading import UNREADABLE, connect_read_only
-from bulkdelete.ledger.rows import sound
-from bulkdelete.ledger.schema import ATTEMPT_COLUMNS
+from bulkdelete.ledger.sqlite.connection import refusal
+from bulkdelete.ledger.sqlite.reading import UNREADABLE, connect_read_only
+from bulkdelete.ledger.sqlite.rows import sound
+from bulkdelete.ledger.sqlite.schema import ATTEMPT_COLUMNS
 from bulkdelete.model import State
 from bulkdelete.words import counted
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.intake.cells import escaped
-from bulkdelete.ledger import check, place
-from bulkdelete.ledger.connection import refusal
-from bulkdelete.ledger.reading import UNREADABLE, connect_read_only, lacking
-from bulkdelete.ledger.rows import counts_of, learned, sound
-from bulkdelete.ledger.schema import PACE_SINCE, RUN_COLUMNS
+from bulkdelete.ledger.sqlite import check, place
+from bulkdelete.ledger.sqlite.connection import refusal
+from bulkdelete.ledger.sqlite.reading import UNREADABLE, connect_read_only, lacking
+from bulkdelete.ledger.sqlite.rows import counts_of, learned, sound
+from bulkdelete.ledger.sqlite.schema import PACE_SINCE, RUN_COLUMNS
 from bulkdelete.model import Counts, Learned, State
 from bulkdelete.report.results import DOUBTS, Beside, Row, beside, result, stored
 from bulkdelete.report.said import Said, said_by_server, said_lines

@@ -17,7 +17,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from bulkdelete.ledger.schema import crc
+from bulkdelete.ledger.sqlite.schema import crc
 from bulkdelete.model import State
 from bulkdelete.simulator import Simulation
 from tests.rigs.kill.server import serving

@@ -33,8 +33,8 @@ _HEARD = "return protocol is None or protocol.should_close or (isinstance(protoc
 PLANTED = (
     _planted(
         "no intent", "simulation", {1}, 10,
-        Edit("ledger/sqlite.py", "await self._do(lambda db: rows.intend(db, intent, run_id))", "await self.flush()"),
-        Edit("ledger/rows.py", '"DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount != 1',
+        Edit("ledger/sqlite/ledger.py", "await self._do(lambda db: rows.intend(db, intent, run_id))", "await self.flush()"),
+        Edit("ledger/sqlite/rows.py", '"DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount != 1',
              '"DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount > 1'),
     ),
     _planted(
@@ -49,7 +49,7 @@ PLANTED = (
         "a last word that is none", "simulation", {5}, 20,
         Edit("core/policy.py", "Case.REFUSED: Verdict(State.REFUSED, feeds=Signal.GUARD)",
              "Case.REFUSED: Verdict(State.IN_DOUBT, Requeue.LATER)"),
-        Edit("ledger/rows.py", "count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0)", "count(*)"),
+        Edit("ledger/sqlite/rows.py", "count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0)", "count(*)"),
     ),
     _planted(
         "doubts repeated at once", "simulation", {6}, 20,
@@ -70,25 +70,26 @@ PLANTED = (
     ),
     _planted(
         "doubt forgotten", "simulation", {2}, 10,
-        Edit("ledger/rows.py", "doubtful=bool(doubtful)", "doubtful=False"),
+        Edit("ledger/sqlite/rows.py", "doubtful=bool(doubtful)", "doubtful=False"),
     ),
     _planted(
         "lost attempts forgotten", "kill", {1, 2, 4}, 5,
-        Edit("ledger/rows.py", "None, None, None, State.IN_DOUBT, message,", "None, None, None, State.PENDING, message,"),
+        Edit("ledger/sqlite/rows.py", "None, None, None, State.IN_DOUBT, message,", "None, None, None, State.PENDING, message,"),
     ),
     _planted(
         "lost attempts taken for deleted", "kill", {2}, 5,
-        Edit("ledger/rows.py", "None, None, None, State.IN_DOUBT, message,", "None, None, None, State.DELETED, message,"),
+        Edit("ledger/sqlite/rows.py", "None, None, None, State.IN_DOUBT, message,", "None, None, None, State.DELETED, message,"),
     ),
     _planted(
         "synchronous NORMAL", "power", {8}, 300,
-        Edit("ledger/sqlite.py", 'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "full", 2)',
+        Edit("ledger/sqlite/ledger.py",
+             'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "full", 2)',
              'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "normal", 1)'),
     ),
     _planted(
         "no lock", "kill", {12}, 6,
-        Edit("ledger/place.py", "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
-        Edit("ledger/place.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+        Edit("ledger/sqlite/place.py", "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+        Edit("ledger/sqlite/place.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
     ),
     _planted(
         "herd after a pause", "simulation", {19}, 30,
@@ -275,29 +276,29 @@ PLANTED = (
     ),
     _planted(
         "a commit that nobody checks", "outside", {34}, 1,
-        Edit("ledger/sqlite.py", "        self._same(what or self._look(wrote=db.total_changes != changes))\n", ""),
-        Edit("ledger/sqlite.py", "                what = self._look()  #", "                #"),
+        Edit("ledger/sqlite/ledger.py", "        self._same(what or self._look(wrote=db.total_changes != changes))\n", ""),
+        Edit("ledger/sqlite/ledger.py", "                what = self._look()  #", "                #"),
         only=("ledger removed",),
     ),
     _planted(
         "a truncated ledger is taken for whole", "outside", {34}, 1,
-        Edit("ledger/watch.py", "if found.st_size < min(self._bytes, self._held_bytes):", "if found.st_size < 0:"),
+        Edit("ledger/sqlite/watch.py", "if found.st_size < min(self._bytes, self._held_bytes):", "if found.st_size < 0:"),
         only=("ledger truncated",),
     ),
     _planted(
         "a truncated log is taken for whole", "outside", {34}, 1,
-        Edit("ledger/watch.py", "if path == self._log and self", "if False and self"),
+        Edit("ledger/sqlite/watch.py", "if path == self._log and self", "if False and self"),
         only=("write-ahead log truncated",),
     ),
     _planted(
         "a lock of the name alone", "outside", {12}, 1,
-        Edit("ledger/place.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
-        Edit("ledger/place.py", "if found.st_nlink > 1:", "if found.st_nlink > 2:"),
+        Edit("ledger/sqlite/place.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+        Edit("ledger/sqlite/place.py", "if found.st_nlink > 1:", "if found.st_nlink > 2:"),
         only=("ledger hard-linked",),
     ),
     _planted(
         "a trigger is taken for ours", "outside", {35}, 1,
-        Edit("ledger/check.py", "found = _schema(db, name) - _STATISTICS\n",
+        Edit("ledger/sqlite/check.py", "found = _schema(db, name) - _STATISTICS\n",
              "found = {row for row in _schema(db, name) - _STATISTICS if row[0] != 'trigger'}\n"),
         only=("a trigger between two runs",),
     ),
@@ -309,12 +310,12 @@ PLANTED = (
     ),
     _planted(
         "a lock taken for damage", "outside", {41}, 1,
-        Edit("ledger/rows.py", "if code & 0xFF != sqlite3.SQLITE_BUSY:", "if code:"),
+        Edit("ledger/sqlite/rows.py", "if code & 0xFF != sqlite3.SQLITE_BUSY:", "if code:"),
         only=("write-locked",),
     ),
     _planted(
         "nobody looks what remains", "outside", {41}, 1,
-        Edit("ledger/ending.py", "    return (\n        f\"{path}: somebody", "    return \"\" and (\n        f\"{path}: somebody"),
+        Edit("ledger/sqlite/ending.py", "    return (\n        f\"{path}: somebody", "    return \"\" and (\n        f\"{path}: somebody"),
         only=("reader held open",),
     ),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.ledger import InputReport, PendingFilter, Plan
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import (
     Counts,
     Doubts,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import Doubts, Scope, Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, Simulator

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkdelete.ledger import place
+from bulkdelete.ledger.sqlite import place
 from tests.rigs.leaks import leaks
 from tests.support.process import KEY, PROGRAM, environment
 from tests.system.test_commands import IDS, Server, arguments, call, outcomes, server, write

@@ -59,7 +59,7 @@ def test_interrupted_while_reading(tmp_path: Path, kind: str) -> None:
 SLOW_DISK = """
 import time
 from bulkdelete.cli import main
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 committed = SqliteLedger._committed
 SqliteLedger._committed = lambda self, batch: (time.sleep(10), committed(self, batch))[1]
 main()

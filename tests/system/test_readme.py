@@ -12,7 +12,7 @@ import pytest
 from bulkdelete.cli.program import program
 from bulkdelete.core.policy import VERDICTS, Case
 from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_WHY, EXIT_UNFORESEEN
-from bulkdelete.ledger.schema import MIGRATIONS
+from bulkdelete.ledger.sqlite.schema import MIGRATIONS
 from bulkdelete.model import State
 from tests.support import ROOT
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from bulkdelete.core.summary import conserved
 from bulkdelete.errors import BulkDeleteError
-from bulkdelete.ledger.place import is_locked
-from bulkdelete.ledger.reading import connect_read_only
-from bulkdelete.ledger.rows import check_counts
+from bulkdelete.ledger.sqlite.place import is_locked
+from bulkdelete.ledger.sqlite.reading import connect_read_only
+from bulkdelete.ledger.sqlite.rows import check_counts
 from bulkdelete.model import State
 from bulkdelete.report.status import read_status
 from bulkdelete.simulator import Entry

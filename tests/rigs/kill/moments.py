@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkdelete.ledger.reading import connect_read_only
+from bulkdelete.ledger.sqlite.reading import connect_read_only
 from tests.rigs.kill.process import Child
 from tests.rigs.kill.server import Held, Server
 from tests.support.process import until

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bulkdelete.ledger import place
+from bulkdelete.ledger.sqlite import place
 from tests.rigs.kill.process import Child
 from tests.rigs.outside.scene import Event, Scene
 from tests.rigs.report import Broken

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bulkdelete.errors import BulkDeleteError
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import State
 from tests.rigs.books import books_of
 from tests.rigs.leaks import SENTINEL, leaks

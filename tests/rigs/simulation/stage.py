@@ -22,7 +22,7 @@ from bulkdelete.api.client import Client
 from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.api.wire import HeadFirst
 from bulkdelete.errors import NothingSent
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import Order, Reject, Result, Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Simulator

@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 from bulkdelete.cli import main
-from bulkdelete.ledger import rows
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite import rows
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import Intent
 
 _rig = socket.socket(fileno=int(os.environ.pop("TESTS_TOLD_FD")))

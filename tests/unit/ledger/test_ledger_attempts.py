@@ -10,7 +10,7 @@ import pytest
 
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import PendingFilter
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import Intent, OrderHistory, Response, State, Task, Verdict
 from tests.support.ledger import (
     ENDS,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerRefused
-from bulkdelete.ledger.planning import planning
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.planning import planning
 from bulkdelete.model import State
 from bulkdelete.report.export import missing_log
 from bulkdelete.report.status import read_status, status_json, status_text

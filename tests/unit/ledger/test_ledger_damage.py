@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
-from bulkdelete.ledger import place
-from bulkdelete.ledger.reading import connect_read_only
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.model import Learned, State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status

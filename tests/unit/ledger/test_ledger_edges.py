@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
-from bulkdelete.ledger import InputReport, connection, place
-from bulkdelete.ledger.planning import planning
-from bulkdelete.ledger.reading import committed_counts, connect_read_only
-from bulkdelete.ledger.schema import APPLICATION_ID, VERSION
+from bulkdelete.ledger import InputReport
+from bulkdelete.ledger.sqlite import connection, place
+from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.reading import committed_counts, connect_read_only
+from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, VERSION
 from bulkdelete.model import Origin, Reject, State
 from tests.support.ledger import HOST, arm, first, labels, names, opened, orders, send
 

@@ -15,9 +15,9 @@ import pytest
 
 from bulkdelete.errors import LedgerRefused
 from bulkdelete.ledger import InputReport
-from bulkdelete.ledger.planning import planning
-from bulkdelete.ledger.schema import VERSION
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.schema import VERSION
 from bulkdelete.model import State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status

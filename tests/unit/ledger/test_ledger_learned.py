@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerRefused
-from bulkdelete.ledger import connection
-from bulkdelete.ledger import sqlite as backend
-from bulkdelete.ledger.planning import planning
-from bulkdelete.ledger.reading import committed_counts
-from bulkdelete.ledger.rows import learned
-from bulkdelete.ledger.schema import VERSION
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite import connection
+from bulkdelete.ledger.sqlite import ledger as backend
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.reading import committed_counts
+from bulkdelete.ledger.sqlite.rows import learned
+from bulkdelete.ledger.sqlite.schema import VERSION
 from bulkdelete.model import Learned, State
 from bulkdelete.report.status import read_status
 from tests.support.ledger import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused
-from bulkdelete.ledger import place
+from bulkdelete.ledger.sqlite import place
 from tests.support.ledger import names
 
 

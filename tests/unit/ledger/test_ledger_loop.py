@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.simulator import Simulator
 from tests.support.rig import go, settings_of, shuffled, simulation_of
 

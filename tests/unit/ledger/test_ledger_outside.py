@@ -19,10 +19,12 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerBusy, LedgerLocked, LedgerRefused, LedgerReplaced
-from bulkdelete.ledger import Hooks, place, sqlite, watch
-from bulkdelete.ledger.planning import planning
-from bulkdelete.ledger.reading import connect_read_only
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger import Hooks
+from bulkdelete.ledger.sqlite import ledger as sqlite
+from bulkdelete.ledger.sqlite import place, watch
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.model import State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status
@@ -455,7 +457,7 @@ async def test_a_check_that_is_given_up_ends_at_once(tmp_path: Path, monkeypatch
                 ).fetchone()
         raise sqlite3.OperationalError("interrupted")
 
-    monkeypatch.setattr("bulkdelete.ledger.check.whole", endless)
+    monkeypatch.setattr("bulkdelete.ledger.sqlite.check.whole", endless)
     opening = asyncio.ensure_future(SqliteLedger.open(path, HOST))
     await asyncio.to_thread(begun.wait, 10)
     await asyncio.sleep(0.1)
@@ -479,7 +481,7 @@ async def test_only_an_unclean_ledger_is_read_whole(
         await ledger.begin("")
         if ended:
             await ledger.end(())
-    monkeypatch.setattr("bulkdelete.ledger.check.whole", lambda *seen: read.append(seen))
+    monkeypatch.setattr("bulkdelete.ledger.sqlite.check.whole", lambda *seen: read.append(seen))
     async with opened(path) as ledger:
         assert await states(ledger) == {"pending": 2}
     assert len(read) == whole

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerLocked, LedgerRefused
-from bulkdelete.ledger import place
-from bulkdelete.ledger.reading import connect_read_only
-from bulkdelete.ledger.schema import APPLICATION_ID, VERSION
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.reading import connect_read_only
+from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, VERSION
 from bulkdelete.model import State
 from tests.support.ledger import (
     HOST,

@@ -14,7 +14,7 @@ import pytest
 
 from bulkdelete.errors import InputRefused, LedgerRefused, NothingSent
 from bulkdelete.ledger import InputReport, Retry
-from bulkdelete.ledger.proposing import SqliteStaging
+from bulkdelete.ledger.sqlite.proposing import SqliteStaging
 from bulkdelete.model import Doubts, Order, Origin, Reject, State
 from tests.support.ledger import (
     arm,
@@ -91,7 +91,7 @@ async def test_what_a_killed_proposal_left(tmp_path: Path, existing: bool) -> No
 
 
 KILLED = """
-import bulkdelete.ledger.place as place, bulkdelete.ledger.rows as rows
+import bulkdelete.ledger.sqlite.place as place, bulkdelete.ledger.sqlite.rows as rows
 def die(*_args, **_kwargs): os.kill(os.getpid(), signal.SIGKILL)
 async def main():
     async with opened(Path(argv[0])) as ledger:

@@ -25,9 +25,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bulkdelete.ledger import PendingFilter, Plan, Retry, sqlite
-from bulkdelete.ledger.reading import connect_read_only
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger import PendingFilter, Plan, Retry
+from bulkdelete.ledger.sqlite import ledger as sqlite
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.model import OPEN, Doubts, Intent, Learned, Order, Origin, Reject, State, Task
 from tests.support.ledger import HOST, Clock, arm, ids, in_memory, labels, order, pending, propose, settle
 

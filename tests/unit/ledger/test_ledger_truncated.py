@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerReplaced
-from bulkdelete.ledger import place, sqlite
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite import ledger as sqlite
+from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import State
 from tests.support.ledger import HOST, arm, names, opened, orders, pending, send, settle, states
 
@@ -79,7 +80,7 @@ async def test_invariant_34_what_cannot_be_saved_is_not_called_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ledger larger than what is kept in memory is lost with its file: no copy with holes in it is named."""
-    monkeypatch.setattr("bulkdelete.ledger.connection._PRAGMAS", ("cache_size = 1",))
+    monkeypatch.setattr("bulkdelete.ledger.sqlite.connection._PRAGMAS", ("cache_size = 1",))
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
         await arm(ledger, orders(*range(1, 3000)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused
-from bulkdelete.ledger import place
+from bulkdelete.ledger.sqlite import place
 from bulkdelete.model import State, Stop, StopReason
 from bulkdelete.report.status import read_status, status_json, status_text, utc
 from bulkdelete.words import duration

@@ -12,7 +12,7 @@ import pytest
 
 from bulkdelete import job
 from bulkdelete.core.pace import PacingOptions
-from bulkdelete.ledger.sqlite import SqliteLedger
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import Learned, Stop, StopReason
 from bulkdelete.run.pipeline import _differ
 from bulkdelete.run.stop import StopSwitch

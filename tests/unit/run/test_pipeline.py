@@ -15,7 +15,8 @@ import pytest
 from bulkdelete import job
 from bulkdelete.api.client import Client
 from bulkdelete.errors import NothingSent
-from bulkdelete.ledger import Retry, rows
+from bulkdelete.ledger import Retry
+from bulkdelete.ledger.sqlite import rows
 from bulkdelete.model import Doubts, Order, Result, Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.run.throttle import Throttle

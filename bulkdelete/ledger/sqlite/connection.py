@@ -10,8 +10,8 @@ import sqlite3
 from pathlib import Path
 
 from bulkdelete.errors import BulkDeleteError, LedgerLocked, LedgerRefused
-from bulkdelete.ledger import rows
-from bulkdelete.ledger.schema import APPLICATION_ID, CHECKED_SINCE, MIGRATIONS, VERSION, crc
+from bulkdelete.ledger.sqlite import rows
+from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, CHECKED_SINCE, MIGRATIONS, VERSION, crc
 
 __all__ = [
     "connect",

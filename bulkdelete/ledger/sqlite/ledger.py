@@ -23,25 +23,13 @@ from typing import Any, Self, TypeVar
 
 from bulkdelete import __version__
 from bulkdelete.errors import LedgerBroken, LedgerBusy, LedgerLocked, LedgerRefused, LedgerReplaced, NothingSent
-from bulkdelete.ledger import (
-    Hooks,
-    PendingFilter,
-    Plan,
-    Retry,
-    Staging,
-    check,
-    connection,
-    ending,
-    place,
-    rows,
-    staging,
-    watch,
-)
-from bulkdelete.ledger.connection import refusal
-from bulkdelete.ledger.proposing import SqliteStaging as _SqliteStaging
-from bulkdelete.ledger.reading import LACKING, committed_counts
-from bulkdelete.ledger.schema import VERSION
-from bulkdelete.ledger.staging import Scratch
+from bulkdelete.ledger import Hooks, PendingFilter, Plan, Retry, Staging
+from bulkdelete.ledger.sqlite import check, connection, ending, place, rows, staging, watch
+from bulkdelete.ledger.sqlite.connection import refusal
+from bulkdelete.ledger.sqlite.proposing import SqliteStaging as _SqliteStaging
+from bulkdelete.ledger.sqlite.reading import LACKING, committed_counts
+from bulkdelete.ledger.sqlite.schema import VERSION
+from bulkdelete.ledger.sqlite.staging import Scratch
 from bulkdelete.model import Counts, Doubts, Intent, Learned, Result, Stop, Task, Verdict
 
 __all__ = ["SqliteLedger"]

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused
-from bulkdelete.ledger.schema import APPLICATION_ID, VERSION
+from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, VERSION
 
 __all__ = [
     "SIDES",

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import InputReport, Plan, place, staging
-from bulkdelete.ledger.connection import refusal
+from bulkdelete.ledger import InputReport, Plan
+from bulkdelete.ledger.sqlite import place, staging
+from bulkdelete.ledger.sqlite.connection import refusal
 from bulkdelete.model import Counts, Doubts, Order, Reject
 
 __all__ = ["SqliteStaging"]

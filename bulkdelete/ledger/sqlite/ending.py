@@ -7,8 +7,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
-from bulkdelete.ledger import check, place, rows
-from bulkdelete.ledger.reading import reader
+from bulkdelete.ledger.sqlite import check, place, rows
+from bulkdelete.ledger.sqlite.reading import reader
 
 __all__ = ["overwritten", "rest"]
 

@@ -17,7 +17,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused, LedgerReplaced
-from bulkdelete.ledger import check, connection, place
+from bulkdelete.ledger.sqlite import check, connection, place
 
 __all__ = ["Watch", "replaced"]
 

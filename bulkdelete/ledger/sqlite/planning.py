@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused, NothingSent
-from bulkdelete.ledger import check, connection, place
-from bulkdelete.ledger.schema import VERSION
-from bulkdelete.ledger.staging import Scratch
+from bulkdelete.ledger.sqlite import check, connection, place
+from bulkdelete.ledger.sqlite.schema import VERSION
+from bulkdelete.ledger.sqlite.staging import Scratch
 
 __all__ = ["planning"]
 

@@ -15,7 +15,7 @@ from typing import Any
 from bulkdelete.core.policy import REFUSALS
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import PendingFilter, Retry
-from bulkdelete.ledger.schema import (
+from bulkdelete.ledger.sqlite.schema import (
     ATTEMPT_COLUMNS,
     CHECKED_SINCE,
     COUNT_COLUMNS,

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
-from bulkdelete.ledger import check, connection, place, rows
+from bulkdelete.ledger.sqlite import check, connection, place, rows
 from bulkdelete.model import Counts
 
 __all__ = ["LACKING", "UNREADABLE", "committed_counts", "connect_read_only", "lacking", "reader"]

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from bulkdelete.core.summary import conserved
 from bulkdelete.errors import LedgerBroken, NothingSent
-from bulkdelete.ledger import InputReport, Plan, Retry, place
-from bulkdelete.ledger.rows import Transaction, kept_counts, recount
-from bulkdelete.ledger.schema import ORDER_COLUMNS, SCRATCH, crc
+from bulkdelete.ledger import InputReport, Plan, Retry
+from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite.rows import Transaction, kept_counts, recount
+from bulkdelete.ledger.sqlite.schema import ORDER_COLUMNS, SCRATCH, crc
 from bulkdelete.model import OPEN, Counts, Doubts, Order, Origin, Reject, State
 
 __all__ = ["Scratch", "no_room", "selected_facts"]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
-from bulkdelete.ledger import connection, rows
-from bulkdelete.ledger.schema import (
+from bulkdelete.ledger.sqlite import connection, rows
+from bulkdelete.ledger.sqlite.schema import (
     ATTEMPT_COLUMNS,
     CHECKED_SINCE,
     COUNT_COLUMNS,

@@ -1,0 +1,1 @@
+"""The embedded ledger: one SQLite file. Nothing outside this package knows SQLite."""
