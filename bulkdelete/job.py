@@ -26,7 +26,7 @@ from bulkdelete.core.pace import PacingOptions
 from bulkdelete.core.summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, NothingSent, UsageError
 from bulkdelete.events import Event, LedgerGrows, LedgerWaits
-from bulkdelete.intake.stored import temporary_folder
+from bulkdelete.intake.input_file import temporary_folder
 from bulkdelete.ledger import Hooks, InputReport, Ledger, Plan, Retry, Staging
 from bulkdelete.ledger.sqlite import place
 from bulkdelete.ledger.sqlite.ledger import SqliteLedger

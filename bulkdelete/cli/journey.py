@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from bulkdelete.errors import NothingSent
-from bulkdelete.intake.stored import temporary_folder
+from bulkdelete.intake.input_file import temporary_folder
 
 __all__ = ["compare", "demonstrate", "ugly_export"]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import escaped
-from bulkdelete.intake.stored import CHUNK_BYTES
+from bulkdelete.intake.input_file import CHUNK_BYTES
 from bulkdelete.intake.workbook.parts import folded
 
 if TYPE_CHECKING:

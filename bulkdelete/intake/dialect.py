@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import Id, could_be_id, is_blank, read_id
 from bulkdelete.intake.header import TOP_ROWS, find_header, names_order
-from bulkdelete.intake.layouts import why_drawn
-from bulkdelete.intake.reading import ReadOptions
+from bulkdelete.intake.layout_advice import why_drawn
+from bulkdelete.intake.read_options import ReadOptions
 
 CANDIDATES = (",", ";", "\t", "|")
 HEAD_CHARS = 64 * 1024

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.stored import CHUNK_BYTES
+from bulkdelete.intake.input_file import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from bulkdelete.intake.container import Contents, Stream

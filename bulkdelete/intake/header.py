@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import BLANKS, Id, NoValue, bare, could_be_id, is_blank, read_flag, read_id, shown
-from bulkdelete.intake.layouts import is_indian_number, why_not_cells
-from bulkdelete.intake.names import Meaning, fold, meaning_of
-from bulkdelete.intake.reading import UNASKED, ReadOptions
+from bulkdelete.intake.column_names import Meaning, fold, meaning_of
+from bulkdelete.intake.layout_advice import is_indian_number, why_not_cells
+from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 
-SPEAKING = frozenset({Meaning.PERHAPS_ACCOUNT, Meaning.PERHAPS_STOCK, Meaning.BARE_STOCK, Meaning.SOME_STOCK})
+UNDECIDED = frozenset({Meaning.PERHAPS_ACCOUNT, Meaning.PERHAPS_STOCK, Meaning.BARE_STOCK, Meaning.SOME_STOCK})
 TOP_ROWS = 20  # so far down a header is looked for; the reports of marketplaces have up to six lines above it
 
 _AROUND = BLANKS + "\"'"
@@ -29,7 +29,7 @@ class Columns:
     """Positions, from 0, of the columns that are read; None where the file has no such column.
 
     `width`: how many cells the header has; `named`: up to the last one with a name, since nothing may stand beyond it.
-    `headless`: the first row is no header, but data; `asked`: a person said which column. `speaking`: columns that may speak
+    `headless`: the first row is no header, but data; `asked`: a person said which column. `undecided`: columns that may speak
     of the account or the stock, as their cells will say.
     """
 
@@ -41,7 +41,7 @@ class Columns:
     named: int
     headless: bool = False
     asked: bool = False
-    speaking: tuple[int, ...] = ()
+    undecided: tuple[int, ...] = ()
 
     def name(self, at: int) -> str:
         return self.names[at] if at < len(self.names) and self.names[at] else f"column {at + 1}"
@@ -62,7 +62,7 @@ class Columns:
             any(map(_was_id, cells[self.order + 1 : self.order + 1 + more]))
             or any(
                 _was_id(cell)
-                for at in (self.account, *self.speaking)
+                for at in (self.account, *self.undecided)
                 for cell in self._beyond(at, self.stock, cells, more)
             )
             or any(isinstance(read_flag(cell), bool) for cell in self._beyond(self.stock, self.account, cells, more))
@@ -75,7 +75,7 @@ class Columns:
         return [cells[n] for n in range(at + 1, at + 1 + more) if n != other]
 
 
-def find_header(rows: Sequence[Sequence[str]], reading: ReadOptions = UNASKED) -> int | None:
+def find_header(rows: Sequence[Sequence[str]], reading: ReadOptions = NO_OPTIONS) -> int | None:
     """Which of a table's first rows, none of them blank, is its header, when lines stand above it; 0 where nothing says so.
 
     It is the only row that has the name of the order's column, and the row below is as wide. None: rows stand above it that may
@@ -122,7 +122,7 @@ def find_columns(
     file: str,
     line: int,
     cells: Sequence[str],
-    reading: ReadOptions = UNASKED,
+    reading: ReadOptions = NO_OPTIONS,
     below: Sequence[tuple[int, Sequence[str]]] = (),
 ) -> Columns:
     """The columns of a table whose first row is `cells`. `below`: lines and cells of the next rows, for advice.
@@ -166,9 +166,9 @@ class _Header:
                 "or name another one with --column"
             )
         named = max(at + 1 for at, name in enumerate(self.names) if name or at == order)
-        speaking = tuple(at for at, meaning in enumerate(self.meanings) if meaning in SPEAKING and at != order)
+        undecided = tuple(at for at, meaning in enumerate(self.meanings) if meaning in UNDECIDED and at != order)
         account, stock = self.one(Meaning.ACCOUNT, "the account"), self.one(Meaning.STOCK, "the stock flag")
-        return Columns(self.names, order, account, stock, len(self.cells), named, speaking=speaking)
+        return Columns(self.names, order, account, stock, len(self.cells), named, undecided=undecided)
 
     def headless(self) -> Columns:
         asked, width = self.reading.column, len(self.cells)

@@ -16,16 +16,16 @@ from bulkdelete.intake.cells import OPEN_QUOTE, bare, is_blank, shown
 from bulkdelete.intake.container import Contents, FileKind, kind_of
 from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialect
 from bulkdelete.intake.encoding import find_encoding
-from bulkdelete.intake.ending import Beginning, Ending, Held
+from bulkdelete.intake.end_checks import FirstOrderCheck, HeldOrder, LastOrdersCheck
 from bulkdelete.intake.header import TOP_ROWS, find_columns, find_header, is_lone_number, names_order
-from bulkdelete.intake.own import refuse_own
-from bulkdelete.intake.reading import UNASKED, ReadOptions
+from bulkdelete.intake.input_file import InputFile, digest
+from bulkdelete.intake.own_tables import refuse_own
+from bulkdelete.intake.preamble import account_said, shown_lines, stock_said
+from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 from bulkdelete.intake.row_parser import RowParser
 from bulkdelete.intake.sheet import Sheet, open_sheet
-from bulkdelete.intake.speaking import Speaking
-from bulkdelete.intake.stored import InputFile, digest
 from bulkdelete.intake.table import Row, Table
-from bulkdelete.intake.titles import account_said, shown_lines, stock_said
+from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Reject
 
 _LEFT_OUT = "lines above the header left out"
@@ -43,7 +43,7 @@ class Source:
     """
 
     path: str
-    reading: ReadOptions = UNASKED
+    reading: ReadOptions = NO_OPTIONS
     data_rows: int = field(default=0, init=False)
     skipped: int = field(default=0, init=False)
     sha256: str = field(default="", init=False)
@@ -154,7 +154,7 @@ class Source:
             sheet.check_header(file, header.line, header.cells)
         below = [(row.line, row.cells) for row in top[1:]]
         columns = find_columns(file, header.line, header.cells, reading, below)
-        speaking = Speaking(file, header.cells, columns, account_id)
+        undecided = UndecidedColumns(file, header.cells, columns, account_id)
         marks, swallowed_why = ((self.delimiter,), OPEN_QUOTE) if sheet is None else (CANDIDATES, SWALLOWED)
         parser = RowParser(
             self.path,
@@ -165,7 +165,7 @@ class Source:
             revert_stock,
             reading.thousands,
             self.notices,
-            speaking,
+            undecided,
             swallowed_why,
         )
         if sheet is not None and sheet.hides(columns.order) and reading.column is None:
@@ -175,7 +175,7 @@ class Source:
             )
         if not columns.headless and header.odd and parser.header_swallowed(header):
             raise InputRefused(f"{file}:{header.line}: in the header {swallowed_why}")
-        if account_id is None and not speaking.may_name_accounts:
+        if account_id is None and not undecided.may_name_accounts:
             raise UsageError(f"{file} has no column accountId: give --account-id, or add the column")
         if columns.stock is None and revert_stock is None:
             raise UsageError(
@@ -232,7 +232,7 @@ def _but_the_first(outcomes: Iterator[Order | Reject], parser: RowParser) -> Ite
     """The outcomes of a table without a header. While the first order may be half an id it waits, and others pass it."""
     first = next(outcomes, None)
     if isinstance(first, Order):
-        beginning = Beginning(first)
+        beginning = FirstOrderCheck(first)
         rejects: list[Reject] = []
         for outcome in outcomes:
             if isinstance(outcome, Reject):
@@ -257,8 +257,8 @@ def _but_the_first(outcomes: Iterator[Order | Reject], parser: RowParser) -> Ite
 
 def _but_the_last(rows: Iterable[Row], parser: RowParser, unended: Callable[[], bool]) -> Iterator[Order | Reject]:
     """What each row means. The last two orders, and the rejects below them, wait for the end of the file."""
-    ending = Ending(parser.columns, parser.speaking)
-    last: list[Held] = []
+    ending = LastOrdersCheck(parser.columns, parser.undecided)
+    last: list[HeldOrder] = []
     row: Row | None = None
     for row in rows:
         above = parser.above
@@ -270,7 +270,7 @@ def _but_the_last(rows: Iterable[Row], parser: RowParser, unended: Callable[[], 
                 yield held.order
                 if held.rejects:
                     yield from held.rejects
-            last.append(Held(outcome, row, above, []))
+            last.append(HeldOrder(outcome, row, above, []))
         elif outcome is not None:
             if last:
                 last[-1].rejects.append(outcome)

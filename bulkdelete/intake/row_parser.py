@@ -26,12 +26,12 @@ from bulkdelete.intake.cells import (
     read_id,
     shown,
 )
+from bulkdelete.intake.column_names import fold, is_name
 from bulkdelete.intake.header import Columns, ignoring, several_columns
-from bulkdelete.intake.layouts import is_indian_number
-from bulkdelete.intake.names import fold, is_name
-from bulkdelete.intake.speaking import Speaking
+from bulkdelete.intake.layout_advice import is_indian_number
 from bulkdelete.intake.table import Row, swallowed
 from bulkdelete.intake.totals import Above, Totals, says_total
+from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Origin, Reject
 
 __all__ = ["RowParser", "account_of", "stock_of"]
@@ -60,7 +60,7 @@ class RowParser:
     revert_stock: bool | None
     thousands: str | None
     notices: Counter[str]
-    speaking: Speaking
+    undecided: UndecidedColumns
     totals: Totals = field(default_factory=Totals, init=False)
     swallowed_why: str = OPEN_QUOTE
     orders: int = 0
@@ -86,7 +86,7 @@ class RowParser:
             if self._numbers_columns(cells):
                 return self._reject(row, columns.order, _COLUMN_NUMBERS)
         if faults is not None:
-            for at in (columns.order, columns.stock, *self.speaking.accounts):
+            for at in (columns.order, columns.stock, *self.undecided.accounts):
                 if at is not None and at in faults:
                     return self._reject(row, at, faults[at])
         if odd:
@@ -119,11 +119,11 @@ class RowParser:
             self.tabs = tabs
         if order_id > _LARGE:
             self._look_at(order_id)
-        if columns.speaking:
-            self.speaking.hear(row)
+        if columns.undecided:
+            self.undecided.hear(row)
         elif columns.headless and columns.width > 1 and not columns.asked:
             self._check_other_columns(row, order_id)
-        at = self.speaking.account
+        at = self.undecided.account
         account = account_of("" if at is None else cells[at], self.account_id, self.thousands)
         if isinstance(account, NoValue):
             return self._reject(row, at, account.why + self._unless_ignored(at, cells))
@@ -227,7 +227,7 @@ class RowParser:
     def conclude(self, file: str) -> None:
         """Judge the rows all together. Raises InputRefused if a spreadsheet rounded the ids, or the header lost a name: of the
         rows below that, one with an empty id could be taken by the number to its left."""
-        self.speaking.conclude()
+        self.undecided.conclude()
         if both := self.longer & self.shifted:
             raise InputRefused(
                 f"{file}: rows have {max(both)} more cells than the header, empty at the end in some of them and not in others. "

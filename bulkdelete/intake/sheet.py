@@ -18,11 +18,19 @@ from typing import Any, BinaryIO
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import is_total, shown
+from bulkdelete.intake.column_names import Meaning, fold, meaning_of
 from bulkdelete.intake.container import check_workbook
-from bulkdelete.intake.names import Meaning, fold, meaning_of
 from bulkdelete.intake.table import Row
 from bulkdelete.intake.workbook import Survey, Title, surveyed
-from bulkdelete.intake.workbook.survey import AS_DATE, EMPTY, TWO_READINGS, UNCOMPARED, Fault, cell_name, fingerprint
+from bulkdelete.intake.workbook.survey import (
+    AS_DATE,
+    EMPTY,
+    TWO_READINGS,
+    UNCOMPARED,
+    CellFault,
+    cell_name,
+    fingerprint,
+)
 
 _EXACT = 10**15  # below this a spreadsheet keeps every digit of a number
 _MARKS = re.compile(r"[,;\t|]")  # between the cells of a CSV
@@ -137,7 +145,7 @@ def _rows(sheet: Any, survey: Survey) -> Iterator[Row]:
         yield _row(line, [], width, _faults(survey, line, first, ()))
 
 
-def _faults(survey: Survey, line: int, first: int, values: Any) -> dict[int, Fault]:
+def _faults(survey: Survey, line: int, first: int, values: Any) -> dict[int, CellFault]:
     """What is wrong with cells of a row. Raises InputRefused where library and survey see cells in other places."""
     prints = [hash(value) if type(value) is float else fingerprint(value) for value in values]
     if survey.agrees(line, first, prints):  # nearly every row
@@ -160,14 +168,14 @@ def _faults(survey: Survey, line: int, first: int, values: Any) -> dict[int, Fau
     return faults
 
 
-def _unless_dates(otherwise: dict[int, Fault], values: Any, first: int) -> dict[int, Fault]:
+def _unless_dates(otherwise: dict[int, CellFault], values: Any, first: int) -> dict[int, CellFault]:
     """Cells that are shown otherwise than they are stored. A date that is read as one says itself that it is no id."""
     return {
         at: fault for at, fault in otherwise.items() if fault is not AS_DATE or isinstance(values[at - first], _NUMBERS)
     }
 
 
-def _row(line: int, cells: list[str], width: int, faults: dict[int, Fault]) -> Row:
+def _row(line: int, cells: list[str], width: int, faults: dict[int, CellFault]) -> Row:
     texts = [cell for cell in cells if not cell.isdigit()]
     if not texts and not faults:
         return Row(line, cells, odd=False)

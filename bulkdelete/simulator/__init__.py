@@ -2,11 +2,11 @@
 reached from here.
 """
 
-from bulkdelete.simulator.bucket import OtherClient
 from bulkdelete.simulator.config import HeaderMode, Latency, Simulation
 from bulkdelete.simulator.faults import Fault, FaultKind, Wait
 from bulkdelete.simulator.gcra import Decision, Gcra, Rounding
 from bulkdelete.simulator.journal import Entry
+from bulkdelete.simulator.key_quota import OtherClient
 from bulkdelete.simulator.server import Simulator
 
 __all__ = [

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bulkdelete.simulator.bucket import OtherClient
 from bulkdelete.simulator.faults import Fault
 from bulkdelete.simulator.gcra import Rounding
+from bulkdelete.simulator.key_quota import OtherClient
 
 
 class HeaderMode(enum.StrEnum):

@@ -1,6 +1,6 @@
 """Which faults there are, which request each one strikes, and whether the order is deleted all the same.
 
-Chosen with a seeded generator; their bytes are made in spoil.py. A request that the rate limit refuses is never struck,
+Chosen with a seeded generator; their bytes are made in faulty_response.py. A request that the rate limit refuses is never struck,
 and counts for no `nth`: a fault is not used up on a 429.
 """
 
@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bulkdelete.simulator.shop import Act
+from bulkdelete.simulator.order_store import Effect
 
 
 class FaultKind(enum.StrEnum):
@@ -55,16 +55,16 @@ class FaultKind(enum.StrEnum):
 
 
 # These carry the order's true answer, so they always act. So do the kinds whose name says when they strike.
-TRUE_ANSWER = frozenset(
+WITH_TRUE_RESPONSE = frozenset(
     {FaultKind.STRAY_204, FaultKind.STRAY_204_LATER, FaultKind.HUGE_HEAD, FaultKind.INTERIM_1XX, FaultKind.DRIP}
 )
-AFTER = frozenset({FaultKind.DROP_AFTER, FaultKind.RESET_AFTER, FaultKind.HANG_AFTER})
-BEFORE = frozenset({FaultKind.DROP_BEFORE, FaultKind.RESET_BEFORE, FaultKind.HANG_BEFORE})
-FIXED = TRUE_ANSWER | AFTER | BEFORE | {FaultKind.DROP_BETWEEN}
+AFTER_DELETION = frozenset({FaultKind.DROP_AFTER, FaultKind.RESET_AFTER, FaultKind.HANG_AFTER})
+BEFORE_DELETION = frozenset({FaultKind.DROP_BEFORE, FaultKind.RESET_BEFORE, FaultKind.HANG_BEFORE})
+EFFECT_IS_FIXED = WITH_TRUE_RESPONSE | AFTER_DELETION | BEFORE_DELETION | {FaultKind.DROP_BETWEEN}
 
 ACTS = {
-    **dict.fromkeys(TRUE_ANSWER | AFTER | {FaultKind.GARBAGE, FaultKind.TRUNCATED_HEAD}, Act.WHOLE),
-    FaultKind.DROP_BETWEEN: Act.HALF,
+    **dict.fromkeys(WITH_TRUE_RESPONSE | AFTER_DELETION | {FaultKind.GARBAGE, FaultKind.TRUNCATED_HEAD}, Effect.WHOLE),
+    FaultKind.DROP_BETWEEN: Effect.HALF,
 }
 
 
@@ -103,14 +103,14 @@ class Fault:
         object.__setattr__(self, "kind", FaultKind(self.kind))
         if (self.order_id is not None) + (self.nth is not None) + (self.probability > 0) != 1:
             raise ValueError(f"{self.kind}: exactly one of order_id, nth and probability says whom it strikes")
-        if self.acts is not None and self.kind in FIXED:
+        if self.acts is not None and self.kind in EFFECT_IS_FIXED:
             raise ValueError(f"{self.kind}: the kind says whether the order is deleted, `acts` cannot")
 
     @property
-    def act(self) -> Act:
+    def act(self) -> Effect:
         if self.acts is not None:
-            return Act.WHOLE if self.acts else Act.NONE
-        return ACTS.get(FaultKind(self.kind), Act.NONE)
+            return Effect.WHOLE if self.acts else Effect.NONE
+        return ACTS.get(FaultKind(self.kind), Effect.NONE)
 
 
 class Faults:

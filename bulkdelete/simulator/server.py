@@ -16,25 +16,32 @@ from typing import Literal
 
 from aiohttp import web
 
-from bulkdelete.simulator.bucket import Bucket
-from bulkdelete.simulator.call import Call, read
 from bulkdelete.simulator.config import HeaderMode, Simulation
 from bulkdelete.simulator.connections import Connections
 from bulkdelete.simulator.faults import Fault, FaultKind, Faults
+from bulkdelete.simulator.faulty_response import FaultContext, faulty_response, plain, with_headers
 from bulkdelete.simulator.gcra import Decision, Gcra
 from bulkdelete.simulator.journal import Entry, Journal
-from bulkdelete.simulator.shop import Act, Shop
-from bulkdelete.simulator.spoil import Scene, plain, spoil, with_headers
-from bulkdelete.simulator.wire import HTML, Answer, Headers, Performance, Script, refusal
+from bulkdelete.simulator.key_quota import KeyQuota
+from bulkdelete.simulator.order_store import Effect, OrderStore
+from bulkdelete.simulator.request import ApiRequest, parse_request
+from bulkdelete.simulator.response import (
+    HTML,
+    Headers,
+    ResponseScript,
+    ScriptedResponse,
+    SimulatedResponse,
+    error_response,
+)
 
 CLOSE_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """What is settled on arrival: a refusal or the fault that strikes, and what the headers say of the quota."""
+class Admission:
+    """What is settled on arrival: an error response or the fault that strikes, and what the headers say of the quota."""
 
-    refused: Answer | None
+    refused: SimulatedResponse | None
     fault: Fault | None
     quota: Headers
 
@@ -46,12 +53,12 @@ class Simulator:
         self.config = config
         self.journal_file = Journal(config.journal_path)
         self.faults_applied: Counter[FaultKind] = Counter()
-        self._shop = Shop(config.orders, frozenset(config.native), config.native_status, config.stock_atomic)
+        self._shop = OrderStore(config.orders, frozenset(config.native), config.native_status, config.stock_atomic)
         self._faults = Faults(config.faults, config.seed)
         self._random = random.Random(f"{config.seed}/latency")  # noqa: S311  # a repeatable test rig, no secret
         self._key_indexes = {key: n for n, key in enumerate(config.keys or ())}
         self._limit: tuple[int, float | None] = (config.limit, config.per_minute)
-        self._buckets: dict[int, Bucket] = {}
+        self._buckets: dict[int, KeyQuota] = {}
         self._first_s: float | None = None
         self._arrived = 0
         self._tasks: set[asyncio.Task[object]] = set()
@@ -137,83 +144,91 @@ class Simulator:
         self._first_s = now_s if self._first_s is None else self._first_s
         self._arrived += 1
         n = self._arrived
-        call = read(request)
+        parsed = parse_request(request)
         before_s, after_s = self._latency_s()
-        gate = self._gate(call, request, now_s)
+        gate = self._gate(parsed, request, now_s)
         try:
             if before_s > 0:
                 await asyncio.sleep(before_s)
         except asyncio.CancelledError:
-            self._write(n, now_s, call, False, None, "closed")
+            self._write(n, now_s, parsed, False, None, "closed")
             raise
 
-        answer, deleted = (gate.refused, False) if gate.refused else self._act(call, gate.fault)
-        script, fault = self._script(answer, gate, call, request)
-        self._write(n, now_s, call, deleted, script.status, fault)
+        response, deleted = (gate.refused, False) if gate.refused else self._act(parsed, gate.fault)
+        script, fault = self._script(response, gate, parsed, request)
+        self._write(n, now_s, parsed, deleted, script.status, fault)
         if after_s > 0:
             await asyncio.sleep(after_s)
-        return Performance(script, self._made().gone)
+        return ScriptedResponse(script, self._made().gone)
 
-    def _gate(self, call: Call, request: web.BaseRequest, now_s: float) -> Gate:
+    def _gate(self, parsed: ApiRequest, request: web.BaseRequest, now_s: float) -> Admission:
         """The checks in front of the shop, in their order: route, key, quota. The quota is per key, so it comes before
         the account.
         """
-        index = self._key_index(call.key)
-        if call.kind == "unrouted":
+        index = self._key_index(parsed.key)
+        if parsed.kind == "unrouted":
             # Servers of this kind repeat the whole URI, so the key.
             text = f"<html><body>No HTTP resource was found that matches '{request.raw_path}'.</body></html>\n"
-            return Gate(Answer(404, text.encode(errors="replace"), HTML), None, self._quota(self._look(index, now_s)))
+            return Admission(
+                SimulatedResponse(404, text.encode(errors="replace"), HTML), None, self._quota(self._look(index, now_s))
+            )
         if index is None:
-            return Gate(refusal(401, "Invalid API_KEY"), None, self._quota(self._look(None, now_s)))
-        if call.kind == "redirected":
-            return Gate(Answer(200, b"{}"), None, self._quota(self._look(index, now_s)))
+            return Admission(error_response(401, "Invalid API_KEY"), None, self._quota(self._look(None, now_s)))
+        if parsed.kind == "redirected":
+            return Admission(SimulatedResponse(200, b"{}"), None, self._quota(self._look(index, now_s)))
         bucket = self._bucket(index, now_s)
         decision = bucket.throttle(now_s)
         if not decision.allowed:
-            return Gate(refusal(429, "Too many requests"), None, self._quota(decision))
-        fault = self._faults.strike(call.order_id) if call.had_order_id else None
+            return Admission(error_response(429, "Too many requests"), None, self._quota(decision))
+        fault = self._faults.strike(parsed.order_id) if parsed.had_order_id else None
         if fault is not None and fault.kind is FaultKind.TOO_MANY_429:
             bucket.refund()
             decision = bucket.throttle(now_s, 0)
-        return Gate(None, fault, self._quota(decision))
+        return Admission(None, fault, self._quota(decision))
 
-    def _act(self, call: Call, fault: Fault | None) -> tuple[Answer, bool]:
-        accounts = self.config.keys[call.key] if self.config.keys is not None else None
-        if accounts is not None and call.account_id is not None and call.account_id not in accounts:
-            return refusal(403, f"Account {call.account_id} does not belong to this key"), False
-        if not call.valid or call.account_id is None or call.order_id is None:
-            return refusal(400, "The request is invalid"), False
-        act = Act.WHOLE if fault is None else fault.act
-        return self._shop.delete(call.account_id, call.order_id, bool(call.revert_stock), act)
+    def _act(self, parsed: ApiRequest, fault: Fault | None) -> tuple[SimulatedResponse, bool]:
+        accounts = self.config.keys[parsed.key] if self.config.keys is not None else None
+        if accounts is not None and parsed.account_id is not None and parsed.account_id not in accounts:
+            return error_response(403, f"Account {parsed.account_id} does not belong to this key"), False
+        if not parsed.valid or parsed.account_id is None or parsed.order_id is None:
+            return error_response(400, "The request is invalid"), False
+        act = Effect.WHOLE if fault is None else fault.act
+        return self._shop.delete(parsed.account_id, parsed.order_id, bool(parsed.revert_stock), act)
 
-    def _script(self, answer: Answer, gate: Gate, call: Call, request: web.BaseRequest) -> tuple[Script, str | None]:
+    def _script(
+        self, response: SimulatedResponse, gate: Admission, parsed: ApiRequest, request: web.BaseRequest
+    ) -> tuple[ResponseScript, str | None]:
         epoch_s = self.config.epoch_s + math.floor(asyncio.get_running_loop().time() - (self._first_s or 0.0))
         common: Headers = (("Date", formatdate(epoch_s, usegmt=True)), *gate.quota)
         if not request.keep_alive:
             common += (("Connection", "close"),)
-        answer = with_headers(answer, common)
+        response = with_headers(response, common)
         if gate.fault is None:
-            return plain(answer), None
+            return plain(response), None
         kind = FaultKind(gate.fault.kind)
         self.faults_applied[kind] += 1
-        return spoil(gate.fault, Scene(answer, common, call.key, call.query, epoch_s)), kind.value
+        return faulty_response(
+            gate.fault, FaultContext(response, common, parsed.key, parsed.query, epoch_s)
+        ), kind.value
 
-    def _write(self, n: int, t_s: float, call: Call, deleted: bool, status: int | None, fault: str | None) -> None:
+    def _write(
+        self, n: int, t_s: float, parsed: ApiRequest, deleted: bool, status: int | None, fault: str | None
+    ) -> None:
         action: Literal["deleted", "none"] = "deleted" if deleted else "none"
         self.journal_file.add(
             Entry(
                 n=n,
                 t_s=t_s,
-                method=call.method,
-                kind=call.kind,
-                key_index=self._key_indexes.get(call.key),
-                account_id=call.account_id,
-                order_id=call.order_id,
-                revert_stock=call.revert_stock,
+                method=parsed.method,
+                kind=parsed.kind,
+                key_index=self._key_indexes.get(parsed.key),
+                account_id=parsed.account_id,
+                order_id=parsed.order_id,
+                revert_stock=parsed.revert_stock,
                 action=action,
                 status=status,
                 fault=fault,
-                had_order_id=call.had_order_id,
+                had_order_id=parsed.had_order_id,
             )
         )
 
@@ -222,12 +237,12 @@ class Simulator:
             return self._key_indexes.setdefault(key, len(self._key_indexes))
         return self._key_indexes.get(key)
 
-    def _bucket(self, index: int, now_s: float) -> Bucket:
+    def _bucket(self, index: int, now_s: float) -> KeyQuota:
         bucket = self._buckets.get(index)
         if bucket is None:
             start_s = now_s if self._first_s is None else self._first_s
             config = self.config
-            bucket = Bucket(start_s, *self._limit, config.rounding, config.schedule, config.other_client)
+            bucket = KeyQuota(start_s, *self._limit, config.rounding, config.schedule, config.other_client)
             self._buckets[index] = bucket
         return bucket
 

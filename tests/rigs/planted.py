@@ -135,13 +135,13 @@ PLANTED = (
     ),
     _planted(
         "account column ignored", "reader", {45}, 20,
-        Edit("intake/names.py",
+        Edit("intake/column_names.py",
              "return Meaning.ACCOUNT if account & _ID and not account & _ORDER else Meaning.PERHAPS_ACCOUNT",
              "return Meaning.OTHER"),
     ),
     _planted(
         "stock in doubt ignored", "reader", {45}, 20,
-        Edit("intake/names.py", "else Meaning.PERHAPS_STOCK\n", "else Meaning.OTHER\n"),
+        Edit("intake/column_names.py", "else Meaning.PERHAPS_STOCK\n", "else Meaning.OTHER\n"),
     ),
     _planted(
         "first of several columns without a header", "reader", {45}, 20,
@@ -155,7 +155,7 @@ PLANTED = (
     ),
     _planted(
         "sum accepted", "reader", {45}, 30,
-        Edit("intake/ending.py", "if order_id in sums:", "if order_id in ():"),
+        Edit("intake/end_checks.py", "if order_id in sums:", "if order_id in ():"),
     ),
     _planted(
         "subtotal accepted", "reader", {45}, 20,
@@ -163,11 +163,11 @@ PLANTED = (
     ),
     _planted(
         "half an id on top accepted", "reader", {45}, 20,
-        Edit("intake/ending.py", "if self.below < _CUT_ABOVE:", "if self.below >= 0:"),
+        Edit("intake/end_checks.py", "if self.below < _CUT_ABOVE:", "if self.below >= 0:"),
     ),
     _planted(
         "account above the header dropped", "reader", {45}, 20,
-        Edit("intake/titles.py", "and _names_account(text[: number.start()])", "and not text"),
+        Edit("intake/preamble.py", "and _names_account(text[: number.start()])", "and not text"),
     ),
     _planted(
         "leading zeros accepted", "reader", {28, 45}, 20,

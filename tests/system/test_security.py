@@ -26,9 +26,9 @@ from bulkdelete.api.client import Client
 from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.settings import Settings
 from bulkdelete.simulator import Simulation
-from bulkdelete.simulator.call import Call
-from bulkdelete.simulator.spoil import Scene
-from bulkdelete.simulator.wire import Answer
+from bulkdelete.simulator.faulty_response import FaultContext
+from bulkdelete.simulator.request import ApiRequest
+from bulkdelete.simulator.response import SimulatedResponse
 from tests.rigs.leaks import SENTINEL, leaks
 from tests.support import ROOT
 from tests.support.process import KEY, PROGRAM, environment, until
@@ -166,8 +166,8 @@ async def test_invariant_29_the_key_is_in_no_repr(monkeypatch: pytest.MonkeyPatc
         key,
         Credential(key, frozenset({7})),
         Simulation(keys={SENTINEL: {7}}),
-        Scene(Answer(204), (), SENTINEL, query, 0.0),
-        Call("DELETE", "delete", SENTINEL, query, 7, 1, False, True, True),
+        FaultContext(SimulatedResponse(204), (), SENTINEL, query, 0.0),
+        ApiRequest("DELETE", "delete", SENTINEL, query, 7, 1, False, True, True),
     ]
     async with Client(key, Settings(Path("unused"), api_url="http://127.0.0.1:9")) as client:
         holders += [client, client._redact, client._session]

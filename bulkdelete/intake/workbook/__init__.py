@@ -16,10 +16,10 @@ from bulkdelete.intake.workbook.survey import Survey, Title
 from bulkdelete.intake.workbook.xls import Xls
 from bulkdelete.intake.workbook.xlsx import Xlsx
 
-__all__ = ["Survey", "Surveyed", "Title", "surveyed"]
+__all__ = ["Survey", "SurveyedWorkbook", "Title", "surveyed"]
 
 
-class Surveyed(Protocol):
+class SurveyedWorkbook(Protocol):
     """A workbook before it is read. `filled` and `survey` take a sheet's position; both raise InputRefused."""
 
     @property
@@ -30,7 +30,7 @@ class Surveyed(Protocol):
     def survey(self, at: int) -> Survey: ...
 
 
-def surveyed(file: BinaryIO, name: str) -> Surveyed:
+def surveyed(file: BinaryIO, name: str) -> SurveyedWorkbook:
     """The workbook, whichever of the formats it is. Raises InputRefused for damage, a password, and what is no workbook."""
     file.seek(0)
     if not zipfile.is_zipfile(file):

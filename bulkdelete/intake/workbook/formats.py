@@ -61,7 +61,7 @@ _BETWEEN = frozenset(" \u00a0\u202f\u2009'’")  # what may part groups of digit
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class NumberFormat:
     """`zeros`: the format shows whole numbers of at least so many digits as they are, NEVER if none. `text`: it shows texts as
     they are. `code`: itself, for people. `date`: it has the letters of dates or times."""
 
@@ -92,14 +92,14 @@ def _whole(value: str) -> int:
         return 0
 
 
-def format_of(code: str) -> Format:
+def format_of(code: str) -> NumberFormat:
     """What a format code says."""
     if len(code) > _CODE_CHARS:
-        return Format(NEVER, text=False, code=shown(code))
+        return NumberFormat(NEVER, text=False, code=shown(code))
     sections = list(_sections(code))
     numbers = sections[:1] if not any(section.conditional for section in sections) else sections[:3]
     texts = sections[3:4] or [section for section in sections if section.texts]
-    return Format(
+    return NumberFormat(
         max(section.zeros for section in numbers),
         all((section.texts or section.whole) and section.clean for section in texts),
         shown(code),
@@ -107,11 +107,11 @@ def format_of(code: str) -> Format:
     )
 
 
-def built_in(number: int) -> Format:
+def built_in(number: int) -> NumberFormat:
     """Of a number that a workbook has no code for."""
     code = BUILT_IN.get(number)
     if code is None:
-        return Format(NEVER, text=True, code=f"number {number}", date=number in _DATES_OF_SOME_LANGUAGES)
+        return NumberFormat(NEVER, text=True, code=f"number {number}", date=number in _DATES_OF_SOME_LANGUAGES)
     return format_of(code)
 
 

@@ -16,7 +16,7 @@ from bulkdelete.intake.workbook.survey import (
     EMPTY,
     ROWS_MAX,
     UNCOMPARED,
-    Fault,
+    CellFault,
     Survey,
     Title,
     covered,
@@ -95,7 +95,7 @@ class _Tables:
         self._column = self._columns = 0
         self._hidden = False
         self._cells: list[
-            tuple[int, int, int, Fault | None, str]
+            tuple[int, int, int, CellFault | None, str]
         ] = []  # of the row: from, to, fingerprint, how it is shown
         self._cell: dict[str, str] | None = None
         self._paragraphs: list[str] = []
@@ -203,7 +203,7 @@ class _Tables:
             self._cells.append((self._column, self._column + count, print_, fault, self._shown(said)))
         self._column += count
 
-    def _value(self, said: dict[str, str]) -> tuple[int, Fault | None]:
+    def _value(self, said: dict[str, str]) -> tuple[int, CellFault | None]:
         text = "\n".join(self._paragraphs)
         formula = said.get("table:formula")
         kind = said.get("office:value-type")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.workbook.formats import NEVER, Format, built_in, format_of
+from bulkdelete.intake.workbook.formats import NEVER, NumberFormat, built_in, format_of
 from bulkdelete.intake.workbook.parts import local
 
 STYLES_MAX = 100_000  # spreadsheet programs take 65,490
@@ -17,9 +17,9 @@ class Styles:
     def __init__(self, name: str) -> None:
         self._name = name
         self._section = ""
-        self._codes: dict[str, Format] = {}
+        self._codes: dict[str, NumberFormat] = {}
         self._named: list[str] = []
-        self.conditional: list[Format | None] = []
+        self.conditional: list[NumberFormat | None] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = local(tag)
@@ -41,8 +41,8 @@ class Styles:
         if local(tag) == self._section:
             self._section = ""
 
-    def formats(self) -> list[Format | None]:
-        known: dict[str, Format | None] = {}
+    def formats(self) -> list[NumberFormat | None]:
+        known: dict[str, NumberFormat | None] = {}
         for number in self._named:
             if number not in known:
                 found = self._codes.get(number) or _built_in(number)
@@ -50,7 +50,7 @@ class Styles:
         return [known[number] for number in self._named]
 
 
-def _built_in(number: str) -> Format:
+def _built_in(number: str) -> NumberFormat:
     if number.isascii() and number.isdigit() and len(number) < 6:
         return built_in(int(number))
-    return Format(NEVER, text=False, code=f"number {number[:20]}")
+    return NumberFormat(NEVER, text=False, code=f"number {number[:20]}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
-from bulkdelete.intake.workbook.formats import DATE, Format
+from bulkdelete.intake.workbook.formats import DATE, NumberFormat
 
 EMPTY = -1  # of a cell with nothing to see; no hash in CPython is -1
 UNCOMPARED = -(2**63)  # of a date: libraries write them in many ways, and none is an id
@@ -43,37 +43,37 @@ class Title:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class CellFault:
     """A cell that has no value to go by: `text` stands for it, `why` says what to do."""
 
     text: str
     why: str
 
 
-def error(text: str) -> Fault:
-    return Fault(shown(text) or "#?", "holds an error. Correct the formula, or take the row out")
+def error(text: str) -> CellFault:
+    return CellFault(shown(text) or "#?", "holds an error. Correct the formula, or take the row out")
 
 
-def no_value(formula: str) -> Fault:
-    return Fault(
+def no_value(formula: str) -> CellFault:
+    return CellFault(
         shown(f"={formula.lstrip('=')}"),
         "holds a formula without a saved value. Open the workbook in a spreadsheet program and save it again",
     )
 
 
-def covered(text: str) -> Fault:
-    return Fault(shown(text), "lies under a merged cell, and nobody sees it. Unmerge the cells, or empty this one")
+def covered(text: str) -> CellFault:
+    return CellFault(shown(text), "lies under a merged cell, and nobody sees it. Unmerge the cells, or empty this one")
 
 
-def too_long(text: str) -> Fault:
-    return Fault(
+def too_long(text: str) -> CellFault:
+    return CellFault(
         shown(text), "is a number of more digits than a spreadsheet keeps. Format the column as text and export again"
     )
 
 
-def otherwise(how: str) -> Fault:
+def otherwise(how: str) -> CellFault:
     """Of a cell that has a value, which stays its text."""
-    return Fault(
+    return CellFault(
         "",
         f"shows other digits than it holds, or none ({how}), and people go by what they see. If the stored value is meant, format the "
         "column as General and save again; if not, correct the cell",
@@ -81,7 +81,7 @@ def otherwise(how: str) -> Fault:
 
 
 AS_DATE = otherwise(DATE)
-TWO_READINGS = Fault(
+TWO_READINGS = CellFault(
     "(two readings)", "is put together so that programs read it in two ways. Write it anew in a spreadsheet program"
 )
 
@@ -131,7 +131,7 @@ class Survey:
     where: str
     hidden: array[int] = field(default_factory=lambda: array("L"))
     hidden_columns: list[tuple[int, int]] = field(default_factory=list)
-    faults: dict[int, dict[int, Fault]] = field(default_factory=dict)
+    faults: dict[int, dict[int, CellFault]] = field(default_factory=dict)
     _rows: array[int] = field(default_factory=lambda: array("L"))
     _starts: array[int] = field(default_factory=lambda: array("L"))
     _columns: array[int] = field(default_factory=lambda: array("L"))  # and above _COLUMN_BITS how the cell is shown
@@ -139,7 +139,7 @@ class Survey:
     _ways: dict[str, int] = field(
         default_factory=dict
     )  # to show a cell otherwise than it is stored, and the fault of each
-    _way_faults: list[Fault] = field(default_factory=list)
+    _way_faults: list[CellFault] = field(default_factory=list)
     _faulty: int = 0
     _looked_at: int = 0
     _last_row: int = 0
@@ -171,7 +171,7 @@ class Survey:
         self._columns.append(column | self._way(how) << _COLUMN_BITS if how else column)
         self._prints.append(print_)
 
-    def fault(self, row: int, column: int, fault: Fault) -> None:
+    def fault(self, row: int, column: int, fault: CellFault) -> None:
         """A cell without a value to go by. Raises InputRefused as `put` does, and where there are too many."""
         self._next(row, column)
         self._note(row, column, fault)
@@ -179,7 +179,7 @@ class Survey:
     def cells(self, row: int) -> list[tuple[int, int]]:
         """The row's columns and fingerprints, those with a fault aside."""
         columns, prints = self._row(row)
-        faults: dict[int, Fault] = self.faults.get(row, {})
+        faults: dict[int, CellFault] = self.faults.get(row, {})
         return [(column, print_) for column, print_ in zip(columns, prints, strict=True) if column not in faults]
 
     def agrees(self, row: int, first: int, prints: list[int]) -> bool:
@@ -191,7 +191,7 @@ class Survey:
             and (not columns or columns[-1] - len(prints) + 1 == first == columns[0])
         )
 
-    def otherwise(self, row: int) -> dict[int, Fault]:
+    def otherwise(self, row: int) -> dict[int, CellFault]:
         """The row's cells that are not shown as they are stored."""
         if not self._ways:
             return {}
@@ -239,7 +239,7 @@ class Survey:
             if (row, column) != first and column not in self.faults.get(row, {}):
                 self._note(row, column, covered(f"({cell_name(row, column)})"))
 
-    def show_otherwise(self, first: tuple[int, int], last: tuple[int, int], format_: Format) -> None:
+    def show_otherwise(self, first: tuple[int, int], last: tuple[int, int], format_: NumberFormat) -> None:
         """A range whose cells may have this format as well."""
         for _, at in self._within(first, last):
             if not format_.shows_number(str(self._prints[at])):
@@ -292,7 +292,7 @@ class Survey:
     def _out_of_order(self, row: int, column: int) -> InputRefused:
         return self.unsafe(f"its cells are out of order at {cell_name(row, column)}")
 
-    def _note(self, row: int, column: int, fault: Fault) -> None:
+    def _note(self, row: int, column: int, fault: CellFault) -> None:
         self._faulty += 1
         if self._faulty > FAULTS_MAX:
             raise InputRefused(

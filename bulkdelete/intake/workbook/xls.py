@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
-from bulkdelete.intake.workbook.formats import NEVER, Format, format_of
+from bulkdelete.intake.workbook.formats import NEVER, NumberFormat, format_of
 from bulkdelete.intake.workbook.survey import COLUMNS_MAX, ROWS_MAX, Survey, Title, error, fingerprint
 
 FILE_BYTES = 256 * 1024 * 1024  # xlrd holds the file in memory: more than the format's 65,536 rows and 256 columns take
@@ -133,14 +133,14 @@ class Xls:
         for top, bottom, left, right in sheet.merged_cells:
             survey.merge((top + 1, left), (bottom, right - 1))
 
-    def _formats(self) -> list[Format]:
+    def _formats(self) -> list[NumberFormat]:
         """The number format of each style, by the position that cells name."""
-        known: dict[int, Format] = {}
+        known: dict[int, NumberFormat] = {}
         for style in self._book.xf_list:
             if style.format_key not in known:
                 found = self._book.format_map.get(style.format_key)
                 known[style.format_key] = (
-                    Format(NEVER, True, "unknown") if found is None else format_of(found.format_str)
+                    NumberFormat(NEVER, True, "unknown") if found is None else format_of(found.format_str)
                 )
         return [known[style.format_key] for style in self._book.xf_list]
 

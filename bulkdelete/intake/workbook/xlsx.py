@@ -10,7 +10,7 @@ from array import array
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
-from bulkdelete.intake.workbook.formats import DATE, Format
+from bulkdelete.intake.workbook.formats import DATE, NumberFormat
 from bulkdelete.intake.workbook.parts import Package, check_text, local, truth
 from bulkdelete.intake.workbook.styles import Styles
 from bulkdelete.intake.workbook.survey import (
@@ -180,8 +180,8 @@ class _Sheet:
         self,
         survey: Survey,
         strings: array[int],
-        formats: list[Format | None],
-        conditional: list[Format | None],
+        formats: list[NumberFormat | None],
+        conditional: list[NumberFormat | None],
         stop: bool = False,
     ) -> None:
         self.survey, self._strings, self._stop = survey, strings, stop
@@ -193,7 +193,7 @@ class _Sheet:
         self._numbered = False
         self._hidden = False
         self._kind = ""
-        self._format: Format | None = None
+        self._format: NumberFormat | None = None
         self._pieces: list[str] | None = None
         self._value: list[str] | None = None
         self._formula: list[str] | None = None
@@ -201,7 +201,7 @@ class _Sheet:
         self._chars = 0
         self._merged: list[tuple[tuple[int, int], tuple[int, int]]] = []
         self._ranges = ""
-        self._conditions: list[tuple[str, Format]] = []  # ranges, and how their cells may be shown otherwise
+        self._conditions: list[tuple[str, NumberFormat]] = []  # ranges, and how their cells may be shown otherwise
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = local(tag)
@@ -340,7 +340,7 @@ class _Sheet:
         return int(found[2]), self._letters.setdefault(found[1], column - 1)
 
 
-def _by_number(formats: list[Format | None]) -> dict[str, Format]:
+def _by_number(formats: list[NumberFormat | None]) -> dict[str, NumberFormat]:
     return {str(at): format_ for at, format_ in enumerate(formats) if format_ is not None}
 
 

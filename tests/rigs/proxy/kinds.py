@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from bulkdelete.model import State
-from bulkdelete.simulator.spoil import STRAY, bomb
-from bulkdelete.simulator.wire import Answer, encode, head, refusal
+from bulkdelete.simulator.faulty_response import STRAY, bomb
+from bulkdelete.simulator.response import SimulatedResponse, encode, error_response, head
 
 __all__ = ["CLEAN", "KINDS", "REFUSED", "STATES", "TRUE", "Asks", "End", "Kind", "Said"]
 
@@ -128,14 +128,14 @@ def hostile(said: Said) -> Iterable[bytes]:
     forms = echoes(said)
     filler = "x" * (said.n * 7 % 90)
     message = f"=cmd|'/c calc'!A1\x1b[2J\x9b1m\u202e\u200b{forms[said.n % len(forms)]}\x00{filler} " + " | ".join(forms)
-    return (encode(refusal(412, message)),)
+    return (encode(error_response(412, message)),)
 
 
 def echo_split(said: Said) -> Iterable[bytes]:
     """The key in pieces, with something between that a page does not show."""
     gap = ("<wbr>", "\n", "\u200b", "&shy;", "<!-- > -->", "\u00ad ")[said.n % 6]
     at = 1 + said.n % (len(said.key) - 1)
-    return (encode(refusal(412, f"Not with {said.key[:at]}{gap}{said.key[at:]}.")),)
+    return (encode(error_response(412, f"Not with {said.key[:at]}{gap}{said.key[at:]}.")),)
 
 
 def echo_cut(said: Said) -> Iterable[bytes]:
@@ -154,7 +154,7 @@ def echo_lines(said: Said) -> Iterable[bytes]:
 def strange_404(said: Said) -> Iterable[bytes]:
     """The routing error of this kind of server: it repeats the URI. The run stops, and says why."""
     body = f"<html><body>\x1b[31mNo HTTP resource matches '{said.target}'.</body></html>".encode()
-    return (encode(Answer(404, body, "text/html")),)
+    return (encode(SimulatedResponse(404, body, "text/html")),)
 
 
 FIREWALL = ("400", "403", "409", "410", "412", "422", "423", "424")
@@ -168,16 +168,16 @@ PAGES: tuple[tuple[str, str], ...] = (
 
 
 def firewall(said: Said) -> Iterable[bytes]:
-    """A refusal that the API did not send."""
+    """An error response that the API did not send."""
     status = FIREWALL[said.n % len(FIREWALL)]
     kind, body = PAGES[said.n % len(PAGES)]
-    return (encode(Answer(int(status), body.format(status=status).encode(), kind)),)
+    return (encode(SimulatedResponse(int(status), body.format(status=status).encode(), kind)),)
 
 
 def redirect(said: Said) -> Iterable[bytes]:
     status = (301, 302, 303, 307, 308)[said.n % 5]
     place = f"http://127.0.0.1:{said.elsewhere}{said.target}"
-    return (encode(refusal(status, "Moved").plus(("Location", place))),)
+    return (encode(error_response(status, "Moved").plus(("Location", place))),)
 
 
 def garbage(said: Said) -> Iterable[bytes]:
@@ -186,15 +186,15 @@ def garbage(said: Said) -> Iterable[bytes]:
 
 def coded(said: Said) -> Iterable[bytes]:
     """200 MiB of zeros in 200 kB."""
-    return (encode(Answer(400, bomb(), headers=(("Content-Encoding", "gzip"),))),)
+    return (encode(SimulatedResponse(400, bomb(), headers=(("Content-Encoding", "gzip"),))),)
 
 
-NO = encode(refusal(412, "Not this one"))
+NO = encode(error_response(412, "Not this one"))
 BODY_304 = json.dumps({"Status": 304, "Message": "Not modified"}).encode()
 LENGTH_304 = (("Content-Length", str(len(BODY_304))),)
 CHUNKED = (("Transfer-Encoding", "chunked"),)
 EVER = b"HTTP/1.1 400 Bad\r\nContent-Type: text/plain\r\n\r\n"
-CUT_404 = encode(refusal(404, "Order not found"))[:-20]
+CUT_404 = encode(error_response(404, "Order not found"))[:-20]
 CHUNKS_304 = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY_304), BODY_304)
 
 
@@ -230,7 +230,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("garbage", _A, garbage, End.CLOSE, a("garbage")),
     Kind("huge_head", _A, text(b"HTTP/1.1 204 No Content\r\nX-Filler: " + b"x" * (256 << 10) + b"\r\n\r\n"), End.KEEP, a("garbage")),
     Kind("endless_head", _A, endless(b"HTTP/1.1 204 No Content\r\n", b"x: y\r\n"), End.KEEP, a("timeout"), 0.01),
-    Kind("huge_body", _H, lambda _: (encode(refusal(400, "x" * (8 << 20))),), End.KEEP, a("400"), states=_STRANGE),
+    Kind("huge_body", _H, lambda _: (encode(error_response(400, "x" * (8 << 20))),), End.KEEP, a("400"), states=_STRANGE),
     Kind("endless_body", _H, endless(EVER, b"never"), End.KEEP, a("400"), 0.01, states=_STRANGE),
     Kind("flood", _H, endless(EVER, b"x" * 65536), End.KEEP, a("400"), states=_STRANGE),
     Kind("gzip_bomb", _H, coded, End.KEEP, a("400"), states=_STRANGE),
@@ -253,7 +253,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("body_304_later", _H, text(head(304, LENGTH_304), BODY_304), End.KEEP, a("304"), 0.003),
     Kind("body_304_chunked", _H, text(head(304, CHUNKED) + CHUNKS_304), End.KEEP, a("304")),
     Kind("body_304_close", _H, text(head(304, (("Connection", "close"),)) + BODY_304), End.CLOSE, a("304")),
-    Kind("gateway_502", _A, lambda said: (encode(Answer(502, said.target.encode(), "text/html")),), End.KEEP, a("502")),
+    Kind("gateway_502", _A, lambda said: (encode(SimulatedResponse(502, said.target.encode(), "text/html")),), End.KEEP, a("502")),
     Kind("hostile_text", _H, hostile, End.KEEP, a("412")),
     Kind("echo_split", _H, echo_split, End.KEEP, a("412")),
     Kind("echo_cut", _H, echo_cut, End.CLOSE, a("400"), states=_STRANGE),

@@ -44,8 +44,8 @@ from bulkdelete.model import MAX_ID, NoResponse, NoResponseReason, Order, Origin
 from bulkdelete.settings import Settings
 from bulkdelete.simulator import Fault, FaultKind, Simulation, Simulator
 from bulkdelete.simulator.faults import ACTS
-from bulkdelete.simulator.shop import Act
-from bulkdelete.simulator.spoil import bomb
+from bulkdelete.simulator.faulty_response import bomb
+from bulkdelete.simulator.order_store import Effect
 from tests.support import ROOT
 from tests.support.certificates import certificate
 from tests.support.virtual import run
@@ -278,7 +278,7 @@ async def test_invariant_24_fault(kind: FaultKind) -> None:
         assert not leaks(repr(answer))
         [entry] = simulator.journal
         assert (entry.method, entry.kind, entry.fault) == ("DELETE", "delete", kind.value)
-        assert simulator.deleted_ids() == ({1} if ACTS.get(kind) is Act.WHOLE else set())
+        assert simulator.deleted_ids() == ({1} if ACTS.get(kind) is Effect.WHOLE else set())
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake import ReadOptions, Source, container, encoding, sources, stored
+from bulkdelete.intake import ReadOptions, Source, container, encoding, input_file, sources
 from bulkdelete.model import Order
 from tests.support import ROOT
 from tests.support.workbook import packed
@@ -73,7 +73,7 @@ def test_a_pipe(tmp_path: Path) -> None:
 
 def test_an_endless_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     """The spool has a bound."""
-    monkeypatch.setattr(stored, "SPOOL_BYTES", 10)
+    monkeypatch.setattr(input_file, "SPOOL_BYTES", 10)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT)))
     assert "more than 10 bytes" in refusal(Source("-"))
 
@@ -240,7 +240,7 @@ def test_a_late_byte_decides_for_the_whole_file(tmp_path: Path) -> None:
 def test_a_character_across_two_chunks(tmp_path: Path) -> None:
     """No boundary of ours is a boundary of the text."""
     content = b"id,n\n1," + b"x" * 100_000 + b"\n"
-    content += b"2," + b"y" * (stored.CHUNK_BYTES - len(content) - 3) + "ñ\n".encode() * 3 + b"3,z\n"
+    content += b"2," + b"y" * (input_file.CHUNK_BYTES - len(content) - 3) + "ñ\n".encode() * 3 + b"3,z\n"
     assert refusal(written(tmp_path, content)).startswith(f"{tmp_path}/a.csv:3")
     assert ids(written(tmp_path, content.replace("ñ\nñ\nñ".encode(), "ñññ".encode()).replace(b"y" * 200, b""))) != []
 

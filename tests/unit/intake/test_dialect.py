@@ -6,7 +6,7 @@ import pytest
 
 from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake.dialect import Dialect, find_dialect
-from bulkdelete.intake.reading import ReadOptions
+from bulkdelete.intake.read_options import ReadOptions
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.header import Columns, find_columns
-from bulkdelete.intake.reading import ReadOptions
+from bulkdelete.intake.read_options import ReadOptions
 
 
 def columns(header: str, **options: Any) -> Columns:

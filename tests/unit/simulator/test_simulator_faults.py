@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from bulkdelete.simulator import Entry, Fault, FaultKind, Simulation, Simulator, Wait
-from bulkdelete.simulator.faults import ACTS, FIXED, Faults
-from bulkdelete.simulator.shop import Act
+from bulkdelete.simulator.faults import ACTS, EFFECT_IS_FIXED, Faults
+from bulkdelete.simulator.order_store import Effect
 
 KEY = "s3cret+/=&%é"
 ORDERS = [(1, n, 3) for n in range(1, 40)]
@@ -85,7 +85,7 @@ async def test_every_kind_is_journalled(kind: FaultKind) -> None:
                 await rig.line.rest()
             except ConnectionResetError:
                 assert kind in (FaultKind.RESET_BEFORE, FaultKind.RESET_AFTER)
-        acted = ACTS.get(kind) is Act.WHOLE
+        acted = ACTS.get(kind) is Effect.WHOLE
         assert rig.simulator.faults_applied == {kind: 1}
         assert (rig.entry.fault, rig.entry.action) == (kind.value, "deleted" if acted else "none")
         assert rig.simulator.deleted_ids() == ({1} if acted else set())
@@ -372,7 +372,7 @@ async def test_a_429_uses_no_fault_up() -> None:
         {"kind": FaultKind.DRIP},
         {"kind": FaultKind.DRIP, "order_id": 1, "nth": 1},
         {"kind": "no such"},
-        *({"kind": kind, "order_id": 1, "acts": True} for kind in sorted(FIXED)),
+        *({"kind": kind, "order_id": 1, "acts": True} for kind in sorted(EFFECT_IS_FIXED)),
     ],
 )
 def test_wrong_faults(wrong: dict[str, object]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bulkdelete.simulator import Decision, Gcra, OtherClient, Rounding
-from bulkdelete.simulator.bucket import Bucket
+from bulkdelete.simulator.key_quota import KeyQuota
 
 # limit 30, period 60 s, a burst at t=0: the numbers of api.md, as (request, t, rounding, answer).
 UP, DOWN = Rounding.UP, Rounding.DOWN
@@ -90,13 +90,13 @@ def test_no_limit_of_nothing(limit: int, per_minute: float | None) -> None:
 
 def test_schedule_counts_from_the_first_request() -> None:
     """A scheduled limit holds from its second on, however far the clock jumps over it."""
-    bucket = Bucket(1000.0, 30, schedule=[(60.0, 10), (30.0, 20)])
+    bucket = KeyQuota(1000.0, 30, schedule=[(60.0, 10), (30.0, 20)])
     assert [bucket.throttle(1000.0 + t, 0).limit for t in (0, 29.9, 30, 59, 60, 1e6)] == [30, 30, 20, 20, 10, 10]
 
 
 def test_other_client_takes_its_share() -> None:
     """Somebody else's requests are replayed in order: they empty the bucket, and what they lose is counted."""
-    bucket = Bucket(0.0, 10, per_minute=60, other=OtherClient(rate_per_s=3, on_s=20, off_s=100))
+    bucket = KeyQuota(0.0, 10, per_minute=60, other=OtherClient(rate_per_s=3, on_s=20, off_s=100))
     assert bucket.throttle(0.0).remaining == 9
     assert bucket.throttle(19.9).remaining == 0
     assert bucket.other_allowed + bucket.other_rejected == 59

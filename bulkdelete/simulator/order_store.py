@@ -6,10 +6,10 @@ import enum
 from collections import Counter
 from collections.abc import Iterable
 
-from bulkdelete.simulator.wire import Answer, refusal
+from bulkdelete.simulator.response import SimulatedResponse, error_response
 
 
-class Act(enum.Enum):
+class Effect(enum.Enum):
     """How far a deletion gets before its fault strikes."""
 
     WHOLE = enum.auto()
@@ -17,7 +17,7 @@ class Act(enum.Enum):
     HALF = enum.auto()  # the order is deleted and its stock is not returned; a rollback where both are one transaction
 
 
-class Shop:
+class OrderStore:
     """`orders` are (account id, order id, quantity). None: every order id exists once, in every account, with quantity
     1.
     """
@@ -41,22 +41,24 @@ class Shop:
         """What is left, by (account id, order id). Empty where every id exists: there is no list then."""
         return dict(self._orders or {})
 
-    def delete(self, account_id: int, order_id: int, revert: bool, act: Act = Act.WHOLE) -> tuple[Answer, bool]:
+    def delete(
+        self, account_id: int, order_id: int, revert: bool, act: Effect = Effect.WHOLE
+    ) -> tuple[SimulatedResponse, bool]:
         """The answer as it would be without a fault, and whether the order was deleted by this call."""
         if order_id in self._native:
-            return refusal(self._native_status, f"Order {order_id} belongs to a native integration"), False
+            return error_response(self._native_status, f"Order {order_id} belongs to a native integration"), False
         place = (account_id, order_id)
         quantity = self._quantity(place)
         if quantity is None:
-            return refusal(404, f"Order {order_id} not found"), False
-        if act is Act.NONE or (act is Act.HALF and self._stock_atomic):
-            return Answer(204), False
+            return error_response(404, f"Order {order_id} not found"), False
+        if act is Effect.NONE or (act is Effect.HALF and self._stock_atomic):
+            return SimulatedResponse(204), False
         if self._orders is not None:
             del self._orders[place]
         self.deleted.add(place)
-        if revert and act is Act.WHOLE:
+        if revert and act is Effect.WHOLE:
             self.stock[account_id] += quantity
-        return Answer(204), True
+        return SimulatedResponse(204), True
 
     def _quantity(self, place: tuple[int, int]) -> int | None:
         if self._orders is not None:

@@ -9,14 +9,14 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from bulkdelete.simulator import journal
-from bulkdelete.simulator.spoil import MOVED_PATH
+from bulkdelete.simulator.faulty_response import MOVED_PATH
 
 ORDERS_PATH = "/v2/orders"
 MAX_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiRequest:
     """One request as read. Ids are None where they do not parse; `valid` says that nothing is missing, doubled or
     wrong.
     """
@@ -32,7 +32,7 @@ class Call:
     valid: bool
 
 
-def read(request: web.BaseRequest) -> Call:
+def parse_request(request: web.BaseRequest) -> ApiRequest:
     """Parameter names in any case; one given twice has no value (this kind of server joins them with a comma)."""
     path, query = request.path, request.raw_path.partition("?")[2]
     given: dict[str, list[str]] = {}
@@ -48,7 +48,7 @@ def read(request: web.BaseRequest) -> Call:
     elif path == ORDERS_PATH and request.method == "DELETE":
         kind = "delete" if had_order_id else "no-order-id"
     understood = account_id is not None and order_id is not None and (revert is not None or "revertstock" not in given)
-    return Call(
+    return ApiRequest(
         method=request.method,
         kind=kind,
         key=single.get("api_key", ""),

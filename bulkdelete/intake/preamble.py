@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from bulkdelete.intake.cells import Id, bare, escaped, read_flag, read_id
-from bulkdelete.intake.names import Meaning, meaning_of
+from bulkdelete.intake.column_names import Meaning, meaning_of
 
 __all__ = ["account_said", "shown_lines", "stock_said"]
 

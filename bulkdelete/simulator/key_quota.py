@@ -33,7 +33,7 @@ class OtherClient:
         return busy_s + self.off_s * math.floor(busy_s / self.on_s)
 
 
-class Bucket:
+class KeyQuota:
     """Times given to `throttle` are the loop's; `start_s` is when the server got its first request, the origin of the
     schedule.
     """

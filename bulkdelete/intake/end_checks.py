@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from bulkdelete.intake.cells import bare
 from bulkdelete.intake.header import Columns
-from bulkdelete.intake.speaking import Speaking
 from bulkdelete.intake.table import Row
 from bulkdelete.intake.totals import Above
+from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Reject
 
-__all__ = ["Beginning", "Ending", "Held"]
+__all__ = ["FirstOrderCheck", "HeldOrder", "LastOrdersCheck"]
 
 _LOW = 1 << 20  # ids below are remembered one by one: only they can be the number of the rows above
 _FALL = 10  # a step of a falling list is a tenth of the id at most: a digit less is nine tenths
@@ -28,7 +28,7 @@ Doubt = tuple[int, str]
 """The column of a cell, and why it may not be what it seems to be."""
 
 
-class Held(NamedTuple):
+class HeldOrder(NamedTuple):
     """An order that waits, what stands above it, and the rejects below it."""
 
     order: Order
@@ -38,7 +38,7 @@ class Held(NamedTuple):
 
 
 @dataclass(slots=True)
-class Beginning:
+class FirstOrderCheck:
     """The first order of a file without a header, while every id below it has more digits: the file may begin inside its id."""
 
     order: Order
@@ -63,11 +63,11 @@ class Beginning:
 
 
 @dataclass(slots=True)
-class Ending:
+class LastOrdersCheck:
     """The orders above the last two. `shortest`: the fewest digits of the account in the cells that end a row; 0: one is empty."""
 
     columns: Columns
-    speaking: Speaking
+    undecided: UndecidedColumns
     orders: int = 0
     sum: int = 0
     least: int = 0
@@ -81,9 +81,9 @@ class Ending:
 
     def __post_init__(self) -> None:
         last = self.columns.named - 1
-        self.end = last if last in (*self.speaking.accounts, self.columns.stock) else None
+        self.end = last if last in (*self.undecided.accounts, self.columns.stock) else None
 
-    def above(self, held: Held) -> None:
+    def above(self, held: HeldOrder) -> None:
         """An order that others stand below."""
         order_id = held.order.order_id
         if self.orders:
@@ -111,7 +111,7 @@ class Ending:
         """Of the account, if its cell says it: none where an option does."""
         return len(str(order.account_id)) if at < len(cells) and bare(cells[at]) else 0
 
-    def judge(self, last: list[Held], cut: bool) -> list[Doubt | None]:
+    def judge(self, last: list[HeldOrder], cut: bool) -> list[Doubt | None]:
         """What speaks against the last orders, of which there are at most two. `cut`: the last line has no end."""
         doubts: list[Doubt | None] = []
         at = self.columns.order
@@ -166,7 +166,7 @@ class Ending:
         ):
             return at, "shorter than every id above, and its line has no end: was the file cut off? " + _LOOK
         shorter = self._digits(order, cells, at) < self.shortest
-        if shorter and (at == self.speaking.account or (at == self.columns.stock and not bare(cells[at]))):
+        if shorter and (at == self.undecided.account or (at == self.columns.stock and not bare(cells[at]))):
             return at, "shorter than in every row above, and its line has no end: was the file cut off? " + _LOOK
         return None
 

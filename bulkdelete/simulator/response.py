@@ -1,7 +1,7 @@
-"""What goes on the wire: an answer as bytes, a script of pieces with its end, and the playing of it.
+"""What goes on the wire: an response as bytes, a script of pieces with its end, and the playing of it.
 
-Every answer is written by hand, the good ones too: the faults need bytes no HTTP library would write, and a library's
-Date header would read the wall clock. It decides nothing, and never logs: an answer may carry the key.
+Every response is written by hand, the good ones too: the faults need bytes no HTTP library would write, and a library's
+Date header would read the wall clock. It decides nothing, and never logs: an response may carry the key.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ HTML = "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A well-formed HTTP answer. A 204, 304 or 1xx has no body, whatever `body` says."""
+class SimulatedResponse:
+    """A well-formed HTTP response. A 204, 304 or 1xx has no body, whatever `body` says."""
 
     status: int
     body: bytes = b""
     content_type: str = JSON
     headers: Headers = ()
 
-    def plus(self, *headers: tuple[str, str]) -> Answer:
-        return Answer(self.status, self.body, self.content_type, (*self.headers, *headers))
+    def plus(self, *headers: tuple[str, str]) -> SimulatedResponse:
+        return SimulatedResponse(self.status, self.body, self.content_type, (*self.headers, *headers))
 
 
-def refusal(status: int, message: str, headers: Headers = ()) -> Answer:
+def error_response(status: int, message: str, headers: Headers = ()) -> SimulatedResponse:
     """The API's own form of saying no: {"Status": integer, "Message": string}."""
-    return Answer(
+    return SimulatedResponse(
         status, json.dumps({"Status": status, "Message": message}, ensure_ascii=False).encode(), headers=headers
     )
 
@@ -53,14 +53,14 @@ def head(status: int, headers: Headers) -> bytes:
     return f"HTTP/1.1 {status} {reason}\r\n{''.join(lines)}\r\n".encode(errors="replace")
 
 
-def encode(answer: Answer) -> bytes:
-    if answer.status in (204, 304) or answer.status < 200:
-        return head(answer.status, answer.headers)
-    framing = (("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body))))
-    return head(answer.status, answer.headers + framing) + answer.body
+def encode(response: SimulatedResponse) -> bytes:
+    if response.status in (204, 304) or response.status < 200:
+        return head(response.status, response.headers)
+    framing = (("Content-Type", response.content_type), ("Content-Length", str(len(response.body))))
+    return head(response.status, response.headers + framing) + response.body
 
 
-class End(enum.Enum):
+class ConnectionEnd(enum.Enum):
     """What becomes of the connection after the last piece."""
 
     KEEP = enum.auto()  # as the client asked
@@ -70,21 +70,21 @@ class End(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class ResponseScript:
     """Pieces, each in a segment of its own, `gap_s` seconds apart. `status` is what a client can learn of them, None:
     nothing.
     """
 
     pieces: tuple[bytes, ...]
     status: int | None
-    end: End = End.KEEP
+    end: ConnectionEnd = ConnectionEnd.KEEP
     gap_s: float = 0.0
 
 
-class Performance(web.StreamResponse):
+class ScriptedResponse(web.StreamResponse):
     """Plays a script in the place of a response. `gone` gives the future that is done when the client has left."""
 
-    def __init__(self, script: Script, gone: Callable[[web.BaseRequest], asyncio.Future[None]]) -> None:
+    def __init__(self, script: ResponseScript, gone: Callable[[web.BaseRequest], asyncio.Future[None]]) -> None:
         super().__init__(status=script.status or 200)
         self._script = script
         self._gone = gone
@@ -103,13 +103,13 @@ class Performance(web.StreamResponse):
                 return None
             transport.write(piece)
         match self._script.end:
-            case End.KEEP:
+            case ConnectionEnd.KEEP:
                 self._keep = request.keep_alive
-            case End.RESET:
+            case ConnectionEnd.RESET:
                 reset(request.transport)
-            case End.HANG:
+            case ConnectionEnd.HANG:
                 await self._gone(request)
-            case End.CLOSE:
+            case ConnectionEnd.CLOSE:
                 pass  # keep_alive is False: the protocol flushes, then closes
         return None
 

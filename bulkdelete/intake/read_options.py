@@ -57,4 +57,4 @@ def _encoding(name: str | None) -> str | None:
         raise UsageError(f"--encoding {name!r} is not known: write utf-8, cp1252, latin-1 or utf-16, say") from None
 
 
-UNASKED = ReadOptions()
+NO_OPTIONS = ReadOptions()

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake.cells import Id, bare, could_be_id, read_flag, read_id, shown
+from bulkdelete.intake.column_names import Meaning, meaning_of
 from bulkdelete.intake.header import Columns, ignoring
-from bulkdelete.intake.names import Meaning, meaning_of
 from bulkdelete.intake.table import Row
 
-__all__ = ["Speaking"]
+__all__ = ["UndecidedColumns"]
 
 _WORD = re.compile(r"[^\W\d_]{2}")  # a single letter may be what an encoding made of a blank beside an id
 
@@ -26,7 +26,7 @@ def _is_flag(cell: str) -> bool:
 
 
 @dataclass(slots=True)
-class Speaking:
+class UndecidedColumns:
     """The columns of one table that may speak, and what was heard of them. `account`: the column of the account, once it is known."""
 
     file: str
@@ -43,7 +43,7 @@ class Speaking:
 
     def __post_init__(self) -> None:
         self.account = self.columns.account
-        self._meanings = [(at, meaning_of(self.header[at])) for at in self.columns.speaking]
+        self._meanings = [(at, meaning_of(self.header[at])) for at in self.columns.undecided]
         self._perhaps = [at for at, meaning in self._meanings if meaning is Meaning.PERHAPS_ACCOUNT]
 
     @property

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import escaped
+from bulkdelete.intake.input_file import STDIN
+from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 from bulkdelete.intake.reader import Source
-from bulkdelete.intake.reading import UNASKED, ReadOptions
-from bulkdelete.intake.stored import STDIN
 
 
-def sources(patterns: Iterable[str], reading: ReadOptions = UNASKED, allow_none: bool = False) -> list[Source]:
+def sources(patterns: Iterable[str], reading: ReadOptions = NO_OPTIONS, allow_none: bool = False) -> list[Source]:
     """In the order named, the files of one pattern by name. A name that exists is no pattern, whatever is in it.
 
     Raises InputRefused for a pattern that matches nothing (unless that is allowed), a folder, a file that is not there, and one

@@ -16,7 +16,7 @@ __all__ = ["Meaning", "fold", "is_name", "meaning_of"]
 
 
 class Meaning(enum.Enum):
-    """What the name of a column says. Where a name alone says too little, the cells below it decide (`speaking`)."""
+    """What the name of a column says. Where a name alone says too little, the cells below it decide (`undecided_columns`)."""
 
     ORDER = "the id of the order"
     NUMBER = "perhaps Alephee's id, perhaps the shop's own number: only a person knows, so only --column takes it"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from bulkdelete.intake.cells import bare, could_be_id
-from bulkdelete.intake.names import Meaning, meaning_of
+from bulkdelete.intake.column_names import Meaning, meaning_of
 
 __all__ = ["is_indian_number", "why_drawn", "why_not_cells"]
 

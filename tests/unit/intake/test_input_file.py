@@ -20,7 +20,7 @@ import pytest
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake import Source
-from bulkdelete.intake.stored import InputFile, write_all
+from bulkdelete.intake.input_file import InputFile, write_all
 from bulkdelete.model import Order
 
 ROWS = b"orderId\n" + b"".join(b"%d\n" % order for order in range(8_520_001, 8_521_001))
@@ -72,7 +72,7 @@ def spooled(
     """The ids of a pipe, read through this spool."""
     pipe = folder / "pipe.csv"
     os.mkfifo(pipe)
-    monkeypatch.setattr("bulkdelete.intake.stored.tempfile.TemporaryFile", spool)
+    monkeypatch.setattr("bulkdelete.intake.input_file.tempfile.TemporaryFile", spool)
 
     def write() -> None:
         with suppress(BrokenPipeError):  # whoever is refused reads nothing
@@ -134,7 +134,7 @@ def test_invariant_47_a_file_that_reads_short(tmp_path: Path, monkeypatch: pytes
     for name in ("o.csv", "o.csv.gz", "o.zip"):
         source = Source(str(tmp_path / name))
         with monkeypatch.context() as patch:
-            patch.setattr("bulkdelete.intake.stored.Path.open", few)
+            patch.setattr("bulkdelete.intake.input_file.Path.open", few)
             ids = [row.order_id for row in source.read(1, False) if isinstance(row, Order)]
         assert ids == list(range(8_520_001, 8_521_001)), name
 

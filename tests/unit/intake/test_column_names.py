@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bulkdelete.intake.names import Meaning, fold, meaning_of
+from bulkdelete.intake.column_names import Meaning, fold, meaning_of
 
 NAMES = {
     Meaning.ORDER: (
