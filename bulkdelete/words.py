@@ -1,16 +1,22 @@
-"""How numbers are said in text for people: counted things, durations. Every sentence of the program takes them from here."""
+"""Text for people: counted things, durations, and text of others made harmless and short. Every message takes them from here."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-__all__ = ["counted", "duration", "number", "span"]
+__all__ = ["counted", "duration", "escaped", "escaped_lines", "number", "plural", "shortened", "span"]
 
 
 def counted(n: int, noun: str, verbs: tuple[str, str] | None = None) -> str:
     """`1 row`, `1,000 rows`; with the verbs for one and for several, `1 row is` and `2 rows are`."""
-    verb = "" if verbs is None else f" {verbs[n != 1]}"
-    return f"{n:,} {noun}{'' if n == 1 else 's'}{verb}"
+    verb = "" if verbs is None else f" {plural(n, *verbs)}"
+    return f"{n:,} {plural(n, noun, f'{noun}s')}{verb}"
+
+
+def plural(n: int, one: str, several: str) -> str:
+    """The word that goes with a number: plural(1, "was", "were") is `was`."""
+    return one if n == 1 else several
 
 
 def duration(seconds: float) -> str:
@@ -37,3 +43,20 @@ def span(seconds: float) -> str:
         if seconds >= size and seconds % size == 0:
             return f"{number(seconds / size)}{unit}"
     return f"{number(seconds)}s"
+
+
+def escaped(text: str) -> str:
+    """The text without anything a terminal would act on: control and bidi characters as \\x1b, \\u202e."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def escaped_lines(lines: Iterable[str]) -> str:
+    """Lines as one text, each of them escaped: a line end within one is no line end."""
+    return "\n".join(map(escaped, lines))
+
+
+def shortened(text: str, chars: int) -> str:
+    """The text, or its beginning and an ellipsis: at most so many characters."""
+    return text if len(text) <= chars else text[: chars - 1] + "…"

@@ -18,6 +18,7 @@ from bulkdelete.cli.streams import give_back_stderr, prepare, say, write_json
 from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_WHY, EXIT_UNFORESEEN
 from bulkdelete.errors import BulkDeleteError, UsageError
 from bulkdelete.model import StopReason
+from bulkdelete.words import escaped_lines
 
 __all__ = ["main"]
 
@@ -29,7 +30,8 @@ def main() -> NoReturn:
     prepare()
     code, error = _ended(program)
     if error is not None:
-        say(_escaped_lines(f"bulkdelete: {error}"))
+        # An error may quote a file's name, which may hold anything.
+        say(escaped_lines(f"bulkdelete: {error}".split("\n")))
         if "--json" in sys.argv:  # not click's: it may be what click does not understand
             write_json({"exit_code": code, "error": error})
     _leave(code)
@@ -78,13 +80,6 @@ def _unforeseen(error: BaseException) -> str:
 def _hint(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     return f"\nTry: {context.command_path} --help" if context is not None else ""
-
-
-def _escaped_lines(text: str) -> str:
-    """Text that may quote a file's name, which may hold anything."""
-    from bulkdelete.intake.cells import escaped
-
-    return "\n".join(map(escaped, text.split("\n")))
 
 
 def _leave(code: int) -> NoReturn:

@@ -26,13 +26,12 @@ from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
 from bulkdelete.core.summary import EXIT_OF_WHY, Summary, exit_code
 from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
-from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Retry
 from bulkdelete.model import Counts, Doubts, State, Stop, StopReason
-from bulkdelete.report.said import Said, read_said
+from bulkdelete.report.messages import ServerMessage, read_messages
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import API_URL, Settings
-from bulkdelete.words import counted
+from bulkdelete.words import counted, escaped
 
 __all__ = ["run_files", "run_ledger"]
 
@@ -197,10 +196,10 @@ class _Deletion:
 def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None:
     if summary.saved is not None:
         settings = replace(settings, ledger=Path(summary.saved))
-    said: tuple[Said, ...] = ()
+    said: tuple[ServerMessage, ...] = ()
     if summary.told_by_server:
         with suppress(BulkDeleteError):  # another run may have begun, and what it does to the ledger is none of ours
-            said = read_said(settings.ledger)
+            said = read_messages(settings.ledger)
     steps = show.steps(summary, settings, options)
     if options["as_json"]:
         write_json(show.summary_json(summary, settings, steps, said))

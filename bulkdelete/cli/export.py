@@ -9,10 +9,9 @@ from bulkdelete.cli.files import check_outputs, replaced
 from bulkdelete.cli.inputs import given_ledger
 from bulkdelete.cli.streams import say
 from bulkdelete.errors import UsageError
-from bulkdelete.intake.cells import escaped
 from bulkdelete.model import State
 from bulkdelete.report.export import Format, export, missing_log
-from bulkdelete.words import counted
+from bulkdelete.words import counted, escaped
 
 __all__ = ["export_ledger"]
 

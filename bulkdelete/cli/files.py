@@ -21,9 +21,9 @@ from typing import Any, TextIO
 from bulkdelete.cli.streams import ESCAPING
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import STDIN, matches
-from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger.sqlite.place import sync_folder
 from bulkdelete.ledger.sqlite.schema import APPLICATION_ID
+from bulkdelete.words import escaped
 
 __all__ = ["appended", "check_inputs", "check_outputs", "is_ledger", "replaced"]
 

@@ -16,9 +16,9 @@ from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.show import program
 from bulkdelete.errors import LedgerRefused, UsageError
 from bulkdelete.intake import STDIN, ReadOptions, Source, matches, sources
-from bulkdelete.intake.cells import escaped
 from bulkdelete.model import Reject
-from bulkdelete.report.export import safe_cell
+from bulkdelete.report.spreadsheet import safe_cell
+from bulkdelete.words import escaped
 
 __all__ = ["blaming_the_ledger", "fetched", "given_ledger", "ledger_of", "nothing_matches", "rejects_to", "sources_of"]
 

@@ -13,8 +13,7 @@ from bulkdelete.cli.files import appended
 from bulkdelete.cli.streams import say
 from bulkdelete.cli.writer import BackgroundWriter
 from bulkdelete.errors import UsageError
-from bulkdelete.intake.cells import escaped
-from bulkdelete.words import counted
+from bulkdelete.words import counted, escaped
 
 __all__ = ["Log"]
 

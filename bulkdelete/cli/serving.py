@@ -14,10 +14,9 @@ from bulkdelete.cli.inputs import fetched, sources_of
 from bulkdelete.cli.streams import write_result
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import Source
-from bulkdelete.intake.cells import escaped
 from bulkdelete.model import Order, Reject
 from bulkdelete.simulator import Fault, FaultKind, HeaderMode, Latency, Simulation, Simulator
-from bulkdelete.words import counted
+from bulkdelete.words import counted, escaped
 
 __all__ = ["serve"]
 

@@ -11,12 +11,11 @@ from typing import Any
 
 from bulkdelete.cli.streams import dropped_lines
 from bulkdelete.core.summary import LIFTED_BY, NEXT, Summary, mostly_missing
-from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger import Plan
 from bulkdelete.model import State, StopReason
-from bulkdelete.report.said import Said, said_lines
+from bulkdelete.report.messages import ServerMessage, message_lines
 from bulkdelete.settings import Settings
-from bulkdelete.words import counted, duration
+from bulkdelete.words import counted, duration, escaped_lines
 
 __all__ = [
     "Steps",
@@ -57,7 +56,7 @@ def proposal_text(facts: Plan, settings: Settings) -> str:
     ]
     known = ", ".join(text.format(f"{n:,}") for n, text in parts if n)
     lines.append(f"ledger {settings.ledger}: {known or 'no orders'}")
-    return "\n".join(map(escaped, lines))  # a file's name may hold anything
+    return escaped_lines(lines)  # a file's name may hold anything
 
 
 def question(facts: Plan, settings: Settings) -> str:
@@ -107,7 +106,7 @@ def steps(summary: Summary, settings: Settings, options: dict[str, Any]) -> Step
     return Steps(retry=resuming(settings, again, "retry") if summary.to_retry is not None else None)
 
 
-def summary_text(summary: Summary, settings: Settings, next_steps: Steps, said: tuple[Said, ...] = ()) -> str:
+def summary_text(summary: Summary, settings: Settings, next_steps: Steps, said: tuple[ServerMessage, ...] = ()) -> str:
     """How a run ended, what the server said of the orders that it did not delete, and what to do next."""
     counts = summary.counts
     lines = [f"{counted(counts.total, 'order')} selected:"] if counts.total else ["no orders selected"]
@@ -134,7 +133,7 @@ def summary_text(summary: Summary, settings: Settings, next_steps: Steps, said: 
     for stop in summary.stops:
         lines.append(f"Stopped: {stop.detail or stop.why.value}. {NEXT[stop.why]}")
     if said:
-        lines += ["The server's messages:", *said_lines(said)]
+        lines += ["The server's messages:", *message_lines(said)]
     if next_steps.retry is not None:
         lines += ["If these orders should be sent once more:", f"  {next_steps.retry}"]
     if next_steps.all_the_same is not None:
@@ -150,11 +149,11 @@ def summary_text(summary: Summary, settings: Settings, next_steps: Steps, said: 
         lines.append(
             f"{orders} would stay {state.label.replace('_', ' ')}: with --retry {state.label} added, that command sends them, too."
         )
-    return "\n".join(map(escaped, lines))
+    return escaped_lines(lines)
 
 
 def summary_json(
-    summary: Summary, settings: Settings, next_steps: Steps, said: tuple[Said, ...] = ()
+    summary: Summary, settings: Settings, next_steps: Steps, said: tuple[ServerMessage, ...] = ()
 ) -> dict[str, Any]:
     """The same facts for programs."""
     return {

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bulkdelete.model import MAX_ID
+from bulkdelete.words import escaped as escaped
+from bulkdelete.words import shortened
 
 SHOWN_CHARS = 80
 
@@ -154,14 +156,6 @@ def read_flag(text: str) -> bool | NoValue:
     return NoValue("neither yes nor no: write true or false") if flag is None else flag
 
 
-def escaped(text: str) -> str:
-    """The text without anything a terminal would act on: control and bidi characters as \\x1b, \\u202e."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
 def shown(text: str) -> str:
     """A cell for people: escaped, and at most SHOWN_CHARS long."""
-    text = escaped(text[: SHOWN_CHARS + 1])
-    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
+    return shortened(escaped(text[: SHOWN_CHARS + 1]), SHOWN_CHARS)

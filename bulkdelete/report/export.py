@@ -13,7 +13,6 @@ import functools
 import itertools
 import json
 import operator
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,17 +28,14 @@ from bulkdelete.ledger.sqlite.rows import kept_counts, sound
 from bulkdelete.ledger.sqlite.schema import ORDER_COLUMNS, RUN_COLUMNS
 from bulkdelete.model import State
 from bulkdelete.report.results import ALL, COLUMNS, Row, beside, result, stored
+from bulkdelete.report.spreadsheet import safe_cell
 
-__all__ = ["Format", "export", "missing_log", "safe_cell"]
+__all__ = ["Format", "export", "missing_log"]
 
 _COUNTED_BY = operator.itemgetter(
     *(ORDER_COLUMNS.split(", ").index(name) for name in ("account_id", "selected", "state"))
 )
 _PAGE = 2_000  # orders read at a time: 2 MB, some hundredths of a second
-
-# Where a cell would begin with a sign of a formula, also behind blanks and quotes and in the wide form.
-_SPLITS = r";|\t\r\n\v\f\x85\u2028\u2029"
-_FORMULA = re.compile(rf'(?:^|(?<=[{_SPLITS}]))(?=(?:[^\S{_SPLITS}]|[\0"])*[=+\-@＝＋－＠])')
 
 
 class Format(enum.StrEnum):
@@ -159,12 +155,3 @@ def _jsonl(out: TextIO) -> Callable[[list[Row]], object]:
         )
 
     return write
-
-
-def safe_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula, whole or in part (OWASP, CSV injection): server text may begin with anything.
-
-    Where a comma is the decimal mark, a spreadsheet splits these files at `;`, at tabs and at `|`, quotes or not, and at line ends.
-    """
-    text = _FORMULA.sub("'", text)
-    return "'" + text if text.startswith(("\t", "\r", "\0")) else text

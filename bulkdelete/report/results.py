@@ -10,10 +10,10 @@ from typing import Any
 from zlib import crc32
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger.sqlite.rows import sound
 from bulkdelete.ledger.sqlite.schema import ATTEMPT_COLUMNS, INPUT_COLUMNS, INTENT_COLUMNS, ORDER_COLUMNS
 from bulkdelete.model import State
+from bulkdelete.words import escaped_lines
 
 __all__ = ["ALL", "COLUMNS", "DOUBTS", "Beside", "Row", "beside", "result", "stored"]
 
@@ -62,7 +62,7 @@ def beside(db: sqlite3.Connection) -> Beside:
     inputs = (sound("inputs", row) for row in db.execute(f"SELECT {INPUT_COLUMNS}, crc FROM inputs"))
     intents = (sound("intents", row) for row in db.execute(f"SELECT {INTENT_COLUMNS}, crc FROM intents"))
     return Beside(
-        files={input_id: _harmless(path) for input_id, path, *_ in inputs},
+        files={input_id: escaped_lines(path.split("\n")) for input_id, path, *_ in inputs},
         in_flight=frozenset((account, order) for account, order, *_ in intents),
     )
 
@@ -90,14 +90,9 @@ def result(row: Row, beside: Beside) -> Row:
     ):  # a CRC is no protection from a person
         raise LedgerBroken(f"the row of order {order_id} of account {account} is none of ours")
     return (
-        account, order_id, outcome, status, message if message.isprintable() else _harmless(message), attempts,
+        account, order_id, outcome, status, message if message.isprintable() else escaped_lines(message.split("\n")), attempts,
         "true" if reverts else "false", file, line, _utc_again(first_ms), _utc(changed_ms),
     )  # fmt: skip
-
-
-def _harmless(text: str) -> str:
-    """Without anything a terminal would act on: a ledger may be of anybody's making. A new line is one."""
-    return "\n".join(map(escaped, text.split("\n")))
 
 
 def _utc(ms: int) -> str:

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger.sqlite import check, place
 from bulkdelete.ledger.sqlite.connection import refusal
 from bulkdelete.ledger.sqlite.reading import UNREADABLE, connect_read_only, lacking
 from bulkdelete.ledger.sqlite.rows import counts_of, learned, sound
 from bulkdelete.ledger.sqlite.schema import PACE_SINCE, RUN_COLUMNS
 from bulkdelete.model import Counts, Learned, State
+from bulkdelete.report.messages import ServerMessage, message_lines, server_messages
 from bulkdelete.report.results import DOUBTS, Beside, Row, beside, result, stored
-from bulkdelete.report.said import Said, said_by_server, said_lines
-from bulkdelete.words import counted, duration
+from bulkdelete.words import counted, duration, escaped_lines
 
 __all__ = ["Status", "read_status", "status_json", "status_text"]
 
@@ -61,7 +60,7 @@ class Status:
     eta_s: float | None
     last_run: dict[str, Any] | None
     doubts: tuple[Doubt, ...]
-    messages: tuple[Said, ...]
+    messages: tuple[ServerMessage, ...]
     warning: str | None
 
 
@@ -114,7 +113,7 @@ def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
         eta_s=round(60 * left / per_min) if running and left and per_min else None,
         last_run=None if run is None else _run(*sound("runs", run)),
         doubts=tuple(_doubt(row, known) for row in at_rest[:_DOUBTS_SHOWN]),
-        messages=said_by_server(db) if {"refused", "not_found"} & selected.keys() else (),
+        messages=server_messages(db) if {"refused", "not_found"} & selected.keys() else (),
         warning=lacking(db, path),
     )
 
@@ -168,11 +167,11 @@ def status_text(status: Status) -> str:
         )
         lines.append(f"run {run['run']} began {run['started']}, {ended}")
     if status.messages:
-        lines += ["the server's messages about orders that it did not delete:", *said_lines(status.messages)]
+        lines += ["the server's messages about orders that it did not delete:", *message_lines(status.messages)]
     if status.doubts:
         lines.append("in doubt, the first few:")
         lines += [f"  {d.account_id}:{d.order_id} ({d.origin}) {d.message}" for d in status.doubts]
-    return "\n".join(map(escaped, lines))  # a file's name may hold anything
+    return escaped_lines(lines)  # a file's name may hold anything
 
 
 def utc(ms: int | None) -> str | None:

@@ -14,7 +14,8 @@ import pytest
 
 from bulkdelete.errors import LedgerRefused
 from bulkdelete.model import Response, State, Verdict
-from bulkdelete.report.export import Format, export, safe_cell
+from bulkdelete.report.export import Format, export
+from bulkdelete.report.spreadsheet import safe_cell
 from tests.support.ledger import arm, ask, first, names, opened, order, orders, pending, send
 
 COLUMNS = [

@@ -9,15 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkdelete.intake.cells import escaped
 from bulkdelete.ledger.sqlite.connection import refusal
 from bulkdelete.ledger.sqlite.reading import UNREADABLE, connect_read_only
 from bulkdelete.ledger.sqlite.rows import sound
 from bulkdelete.ledger.sqlite.schema import ATTEMPT_COLUMNS
 from bulkdelete.model import State
-from bulkdelete.words import counted
+from bulkdelete.words import counted, escaped
 
-__all__ = ["Said", "read_said", "said_by_server", "said_lines"]
+__all__ = ["ServerMessage", "message_lines", "read_messages", "server_messages"]
 
 _SHOWN = 10
 _TEXTS = 1_000  # different texts that are told apart; a server may put anything into each of them
@@ -35,7 +34,7 @@ _ACCOUNT, _ORDER, _STATUS, _MESSAGE = (_COLUMNS.index(name) for name in ("accoun
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ServerMessage:
     """One text of the server with its status code, about so many orders of an account."""
 
     account_id: int
@@ -44,16 +43,16 @@ class Said:
     orders: int
 
 
-def read_said(path: Path) -> tuple[Said, ...]:
+def read_messages(path: Path) -> tuple[ServerMessage, ...]:
     """Of the last confirmed selection, the most frequent first. Raises LedgerRefused, LedgerLocked."""
     with closing(connect_read_only(path)) as db:
         try:
-            return said_by_server(db)
+            return server_messages(db)
         except UNREADABLE as error:
             raise refusal(path, error) from None
 
 
-def said_by_server(db: sqlite3.Connection) -> tuple[Said, ...]:
+def server_messages(db: sqlite3.Connection) -> tuple[ServerMessage, ...]:
     """The same, through a connection. Raises LedgerBroken if a row is not what was written."""
     found: Counter[tuple[int, int | None, str]] = Counter()
     for row in db.execute(_ATTEMPTS):
@@ -63,7 +62,9 @@ def said_by_server(db: sqlite3.Connection) -> tuple[Said, ...]:
         if said not in found and len(found) >= _TEXTS:
             said = (columns[_ACCOUNT], columns[_STATUS], _OTHER)
         found[said] += 1
-    return tuple(Said(*said, orders) for said, orders in sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return tuple(
+        ServerMessage(*said, orders) for said, orders in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    )
 
 
 def _without_id(message: str, order_id: int) -> str:
@@ -71,7 +72,7 @@ def _without_id(message: str, order_id: int) -> str:
     return message if order_id < _LONG_ID else re.sub(rf"(?<!\d){order_id}(?!\d)", "(order id)", message)
 
 
-def said_lines(said: tuple[Said, ...]) -> list[str]:
+def message_lines(said: tuple[ServerMessage, ...]) -> list[str]:
     """For people: the first few, and how many more there are."""
     lines = [
         f"  account {each.account_id}, {counted(each.orders, 'order')}: HTTP {each.status}"
