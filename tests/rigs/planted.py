@@ -87,6 +87,11 @@ PLANTED = (
              'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "normal", 1)'),
     ),
     _planted(
+        "a log that cannot be folded in is passed over", "syscalls", {9}, 400,
+        Edit("ledger/sqlite/ledger.py", "& 0xFF not in _LOCKED:", "& 0xFF < 0:"),
+        only=("ftruncate EIO", "ftruncate lasting ENOSPC"),
+    ),
+    _planted(
         "no lock", "kill", {12}, 6,
         Edit("ledger/sqlite/place.py", "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
         Edit("ledger/sqlite/place.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),

@@ -85,6 +85,22 @@ def test_invariant_09_faults_that_went_unheard_once(record: Recorder) -> None:
     _strike(record, EVERY, str, HEARD)
 
 
+FOLDING = (  # a log is written into the file when a run has begun, before its first request
+    "run: EIO at fdatasync 4 of trial/o.csv.ledger.db-wal",
+    "run: EIO at pwrite64 2 of trial/o.csv.ledger.db",
+    "run: ENOSPC at ftruncate 1 of trial/o.csv.ledger.db",
+    "run: EIO at fdatasync 2 of trial/o.csv.ledger.db",
+    "again: EIO at pwrite64 1 of trial/o.csv.ledger.db",
+    "again: lasting ENOSPC at ftruncate 1 of trial/o.csv.ledger.db",
+)
+
+
+@pytest.mark.usefixtures("_traced")
+def test_invariant_09_a_log_that_cannot_be_folded_in(record: Recorder) -> None:
+    """Nothing is lost by it, all of it is in the log; but the disk has failed, and nothing more is sent."""
+    _strike(record, EVERY, str, FOLDING)
+
+
 @pytest.mark.usefixtures("_traced")
 @pytest.mark.parametrize("scene", ["run", "again", "export"])
 async def test_invariant_31_every_file_is_made_for_its_owner_alone(tmp_path: Path, scene: str) -> None:

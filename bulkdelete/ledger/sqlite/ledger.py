@@ -42,6 +42,7 @@ _BUSY_MS = 1_000  # in a run: so often it asks whether to wait on for somebody e
 _FOLDED_BYTES = (
     4 * 2**20
 )  # a write-ahead log of that size is written into the file, as often as SQLite itself would do it
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _WAL_BYTES = 256 * 2**20  # a write-ahead log of that size is told, and again whenever it has doubled
 
 
@@ -169,13 +170,19 @@ class SqliteLedger:
             raise self.broken
 
     def _fold(self, *, always: bool = False) -> None:
-        """Write a log that has grown into the file. SQLite itself would do it within a commit, before anybody has looked."""
-        if self._watch is not None and (always or self._watch.log_bytes >= _FOLDED_BYTES):
-            whole = False
-            with suppress(sqlite3.Error):
-                busy, in_log, folded = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                whole = not busy and in_log == folded
-            self._watch.folded(whole=whole)
+        """Write a log that has grown into the file. SQLite itself would do it within a commit, before anybody has looked. Somebody
+        else's lock puts it off; any other error comes of a disk that failed or is full, though all that was committed is in the log."""
+        if self._watch is None or (self._watch.log_bytes < _FOLDED_BYTES and not always):
+            return
+        whole = False
+        try:
+            busy, in_log, folded = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            whole = not busy and in_log == folded
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _LOCKED:
+                self._same(self._look(failed=True))
+                raise
+        self._watch.folded(whole=whole)
 
     def _born(self) -> None:
         """Give the new ledger its name, now that a selection is confirmed. In the ledger's thread."""
@@ -382,7 +389,11 @@ class SqliteLedger:
         insert = """INSERT INTO runs SELECT run_id, ?1, ?2, ?3, NULL, NULL, crc(run_id, ?1, ?2, ?3, NULL, NULL)
             FROM (SELECT coalesce(max(run_id), 0) + 1 AS run_id FROM runs) RETURNING run_id"""
         self._run_id = await self._do(lambda db: db.execute(insert, row).fetchone()[0])
-        await self._alone(lambda: self._fold(always=True))  # a copy of the file alone shows that a run has begun
+        try:
+            await self._alone(lambda: self._fold(always=True))  # a copy of the file alone shows that a run has begun
+        except sqlite3.Error as error:
+            self.broken = LedgerBroken(f"{self.path}: {error}")
+            raise self.broken from error
 
     async def pending(
         self, passing: PendingFilter, after: tuple[int, int], n: int, accounts: Collection[int] | None = None

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
+from bulkdelete.ledger.sqlite import ledger as sqlite
 from bulkdelete.ledger.sqlite import place
 from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.ledger.sqlite.reading import connect_read_only
@@ -304,6 +305,66 @@ async def test_invariant_09_a_name_that_cannot_be_made_durable(tmp_path: Path, m
                 await arm(ledger, orders(1))
     async with opened(path) as ledger:
         assert await states(ledger) == {"pending": 1}
+
+
+class Unfoldable:
+    """A connection whose write-ahead log cannot be written into its file, for this reason."""
+
+    def __init__(self, db: sqlite3.Connection, code: int) -> None:
+        self._db, self._code = db, code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if "wal_checkpoint(PASSIVE)" in sql:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = self._code
+            raise error
+        return self._db.execute(sql, *values)
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_TRUNCATE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_FULL])
+@pytest.mark.parametrize("moment", ["begin", "intend"])
+async def test_invariant_09_a_log_that_cannot_be_folded_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, code: int
+) -> None:
+    """All that was committed is in the log, but the disk has failed: nobody is told of an intent any more."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1, 2))
+    ledger = await SqliteLedger.open(path, HOST)
+    if moment == "begin":
+        monkeypatch.setattr(ledger, "_db", Unfoldable(ledger.db, code))
+        with pytest.raises(LedgerBroken, match=r"l\.db: disk I/O error"):
+            await ledger.begin("")
+    else:
+        await ledger.begin("")
+        (task, _) = await pending(ledger)
+        monkeypatch.setattr(sqlite, "_FOLDED_BYTES", 1)
+        monkeypatch.setattr(ledger, "_db", Unfoldable(ledger.db, code))
+        with pytest.raises(LedgerBroken, match=r"l\.db: disk I/O error"):
+            await ledger.intend(task)
+    with pytest.raises(LedgerBroken):
+        await pending(ledger)
+    await ledger.close()
+    async with opened(path) as ledger:
+        assert await states(ledger) == ({"pending": 2} if moment == "begin" else {"in_doubt": 1, "pending": 1})
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_LOCKED])
+async def test_invariant_41_a_lock_puts_off_that_a_log_is_folded_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Somebody else's lock is no failed disk."""
+    monkeypatch.setattr(sqlite, "_FOLDED_BYTES", 1)
+    async with opened(tmp_path / "l.db") as ledger:
+        await arm(ledger, orders(1, 2))
+        with monkeypatch.context() as locked:
+            locked.setattr(ledger, "_db", Unfoldable(ledger.db, code))
+            await ledger.begin("")
+            await send(ledger, {1: State.DELETED, 2: State.DELETED})
+        assert await states(ledger) == {"deleted": 2}
 
 
 async def test_invariant_07_a_reader_after_a_kill_inside_the_last_transaction(tmp_path: Path) -> None:
