@@ -227,6 +227,9 @@ class SqliteLedger:
             self._db = None
         if self._watch is not None and isinstance(self.broken, LedgerReplaced) and self.broken.saved is not None:
             self._watch.tidy()
+        if self._watch is not None:
+            self._watch.release()
+            self._watch = None
         if self._hold is not None:
             self._hold.release()
             self._hold = None

@@ -438,6 +438,7 @@ def test_a_look_at_the_files_opens_none(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("builtins.open", never)
     monkeypatch.setattr("io.open", never)
     assert looked.difference() is None
+    looked.release()
 
 
 async def test_a_check_that_is_given_up_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from bulkdelete.errors import LedgerReplaced
 from bulkdelete.ledger.sqlite import ledger as sqlite
 from bulkdelete.ledger.sqlite import place
 from bulkdelete.ledger.sqlite.ledger import SqliteLedger
-from bulkdelete.model import State
-from tests.support.ledger import HOST, arm, names, opened, orders, pending, send, settle, states
+from bulkdelete.model import State, Task
+from tests.support.ledger import HOST, arm, ask, names, opened, orders, pending, send, settle, states
 
 
 def keep(share: float, path: Path) -> None:
@@ -115,6 +115,98 @@ async def test_a_database_tool_beside_a_run(tmp_path: Path, tool: str) -> None:
     async with opened(path) as ledger:
         assert (await states(ledger))["deleted"] == 5
     assert names(tmp_path) == ["l.db"]
+
+
+async def test_a_log_that_is_longer_at_once_than_the_one_before(tmp_path: Path) -> None:
+    """A tool folds in a log of one frame, and the next commit has more: it was begun anew all the same, and not truncated."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(*range(1, 40)))
+        await ledger.begin("")
+        (task, *_) = await pending(ledger)
+        intent = await ledger.intend(task)
+        before = place.side(path, "-wal").stat().st_size
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        settle(ledger, intent, State.DELETED)
+        await ledger.flush()
+        assert place.side(path, "-wal").stat().st_size > before
+    assert names(tmp_path) == ["l.db"]
+
+
+async def uncut(tmp_path: Path) -> tuple[SqliteLedger, list[Task], Path]:
+    """A ledger in a run whose log was begun anew, by the intent of its first task, and could not be cut behind it: SQLite says
+    nothing of an error there. What stood in the log before still stands behind its last frame."""
+    path = tmp_path / "l.db"
+    ledger = await SqliteLedger.open(path, HOST)
+    await arm(ledger, orders(*range(1, 400)))
+    await ledger.begin("")
+    tasks = await pending(ledger)
+    log = place.side(path, "-wal")
+    await send(ledger, {task.order.order_id: State.DELETED for task in tasks[-30:]})
+    await ledger._alone(lambda: ledger._fold(always=True))
+    before = log.read_bytes()
+    intent = await ledger.intend(tasks[0])
+    end = log.stat().st_size
+    assert end < len(before) // 2
+    with log.open("ab") as file:
+        file.write(before[end:])
+    settle(ledger, intent, State.REFUSED)
+    await ledger.flush()
+    assert log.stat().st_size == len(before)
+    return ledger, tasks[1:], log
+
+
+async def test_invariant_08_a_commit_whose_log_could_not_be_cut(tmp_path: Path) -> None:
+    """It is in what a crash would leave, the file and its log, and the old frames behind it are not: they are of another log."""
+    ledger, (task, *_), log = await uncut(tmp_path)
+    await ledger.intend(task)
+    (tmp_path / "crashed").mkdir()
+    copy = tmp_path / "crashed" / "l.db"
+    copy.write_bytes((tmp_path / "l.db").read_bytes())
+    place.side(copy, "-wal").write_bytes(log.read_bytes())
+    assert ask(copy, "SELECT order_id FROM intents") == [(task.order.order_id,)]
+    assert ask(copy, "SELECT count(*) FROM attempts WHERE outcome = ?", State.REFUSED.value) == [(1,)]
+    await ledger.close()
+    async with opened(copy) as ledger:
+        assert await states(ledger) == {"deleted": 30, "refused": 1, "in_doubt": 1, "pending": 367}
+
+
+async def test_a_log_that_could_not_be_cut_was_not_truncated(tmp_path: Path) -> None:
+    """Its size stays for a while, or grows, and falls when it is begun anew and can be cut again: each of it by SQLite's rules."""
+    ledger, tasks, log = await uncut(tmp_path)
+    before = log.stat().st_size
+    for task in tasks[:5]:
+        settle(ledger, await ledger.intend(task), State.DELETED)
+        await ledger.flush()
+    assert log.stat().st_size == before
+    await send(ledger, {task.order.order_id: State.DELETED for task in tasks[5:100]})
+    assert log.stat().st_size > before
+    await ledger._alone(lambda: ledger._fold(always=True))
+    settle(ledger, await ledger.intend(tasks[-40]), State.DELETED)
+    await ledger.flush()
+    assert log.stat().st_size < before
+    await ledger.close()
+    assert ledger.remains == ""
+    async with opened(tmp_path / "l.db") as ledger:
+        assert await states(ledger) == {"deleted": 131, "refused": 1, "pending": 267}
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 10, 18, 20, 24, 31, 32, 600, 3000])
+async def test_invariant_34_a_log_that_could_not_be_cut_is_truncated(tmp_path: Path, kept_bytes: int) -> None:
+    """By somebody else, and before its last frame: the next commit goes to where that was, so that the log is no longer than it had
+    been. Its size shows nothing, its beginning does."""
+    ledger, (one, two, *_), log = await uncut(tmp_path)
+    settle(ledger, await ledger.intend(one), State.DELETED)
+    await ledger.flush()
+    before = log.stat().st_size
+    os.truncate(log, kept_bytes)
+    with pytest.raises(LedgerReplaced, match=r"l\.db-wal: was truncated .*saved-1\.db"):
+        await ledger.intend(two)
+    assert log.stat().st_size < before
+    await ledger.close()
+    async with opened(tmp_path / "l.saved-1.db") as ledger:
+        assert (await states(ledger))["deleted"] == 31
 
 
 @pytest.mark.parametrize("moment", ["in mid-run", "before the end"])
