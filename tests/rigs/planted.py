@@ -87,6 +87,13 @@ PLANTED = (
              'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "normal", 1)'),
     ),
     _planted(
+        "a log that is not synced", "syscalls", {9}, 400,
+        Edit("ledger/sqlite/ledger.py",
+             'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "full", 2)',
+             'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "normal", 1)'),
+        only=("ftruncate ENOSPC",),
+    ),
+    _planted(
         "a log that cannot be folded in is passed over", "syscalls", {9}, 400,
         Edit("ledger/sqlite/ledger.py", "& 0xFF not in _LOCKED:", "& 0xFF < 0:"),
         only=("ftruncate EIO", "ftruncate lasting ENOSPC"),

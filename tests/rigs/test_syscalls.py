@@ -16,6 +16,7 @@ from bulkdelete.simulator import Latency, Simulation, Simulator
 from tests.rigs import strace, syscalls
 from tests.rigs.report import Report
 from tests.rigs.strace import Call
+from tests.rigs.syscalls import checks
 from tests.rigs.syscalls.points import FAULTS, SYSCALLS, Strike
 
 Recorder = Callable[[Report], None]
@@ -99,6 +100,55 @@ FOLDING = (  # a log is written into the file when a run has begun, before its f
 def test_invariant_09_a_log_that_cannot_be_folded_in(record: Recorder) -> None:
     """Nothing is lost by it, all of it is in the log; but the disk has failed, and nothing more is sent."""
     _strike(record, EVERY, str, FOLDING)
+
+
+CUT = (  # the log is begun anew by the first intent
+    "run: ENOSPC at ftruncate 1 of trial/o.csv.ledger.db-wal",
+    "run: lasting ENOSPC at ftruncate 1 of trial/o.csv.ledger.db-wal",
+    "again: EIO at ftruncate 1 of trial/o.csv.ledger.db-wal",
+)
+
+
+@pytest.mark.usefixtures("_traced")
+def test_invariant_09_a_log_that_cannot_be_cut(record: Recorder) -> None:
+    """SQLite says nothing of it: the intent that goes before it is on the disk, and its request may leave."""
+    _strike(record, EVERY, str, CUT)
+
+
+LOG = "/t/l.db-wal"
+HEADER, FRAME, PAGE = (f'pwrite64(9<{LOG}>, ""..., {n}, 0) = {n}' for n in (32, 24, 1024))
+SYNC, SYNC_FAILED = f"fdatasync(9<{LOG}>) = 0", f"fdatasync(9<{LOG}>) = -1 EIO (Input/output error) (INJECTED)"
+WRITE_FAILED = f'pwrite64(9<{LOG}>, ""..., 1024, 56) = -1 EIO (Input/output error) (INJECTED)'
+CUT_FAILED = f"ftruncate(9<{LOG}>, 1080) = -1 ENOSPC (No space left on device) (INJECTED)"
+BEGUN_ANEW = (HEADER, SYNC, FRAME, PAGE, SYNC, CUT_FAILED)
+
+
+def _read(tmp_path: Path, lines: Iterable[str]) -> list[Call]:
+    (tmp_path / "trace").write_text("".join(f"7 {n}.0 {line}\n" for n, line in enumerate(lines)))
+    return list(strace.calls(tmp_path / "trace"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "harmless"),
+    [
+        (BEGUN_ANEW, True),
+        ((HEADER, SYNC, FRAME, PAGE, CUT_FAILED), False),  # not synced
+        ((HEADER, SYNC, FRAME, PAGE, SYNC_FAILED, CUT_FAILED), False),
+        ((HEADER, SYNC, FRAME, WRITE_FAILED, SYNC, CUT_FAILED), False),
+        ((*BEGUN_ANEW[:-1], FRAME, PAGE, CUT_FAILED), False),  # more was written after that sync
+        ((HEADER, SYNC, FRAME, PAGE, SYNC, SYNC, CUT_FAILED), False),  # not a commit's: all was on the disk before
+        ((CUT_FAILED,), False),
+        (tuple(line.replace("-wal", "") for line in BEGUN_ANEW), False),  # the ledger itself
+        (tuple(line.replace("-wal", "-journal") for line in BEGUN_ANEW), False),
+        ((*BEGUN_ANEW[:-1], WRITE_FAILED), False),
+        ((*BEGUN_ANEW[:-1], SYNC_FAILED), False),
+    ],
+)
+def test_which_failed_calls_lose_nothing(tmp_path: Path, lines: tuple[str, ...], harmless: bool) -> None:
+    """The last of these calls failed: only the cut behind frames that were synced right before it may be passed over."""
+    calls = _read(tmp_path, lines)
+    assert len(calls) == len(lines)
+    assert checks.cuts_behind(calls[-1], calls) is harmless
 
 
 @pytest.mark.usefixtures("_traced")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -20,11 +21,22 @@ from bulkdelete.simulator import Entry
 from tests.rigs.books import Books, acted_on, books_in, place_of
 from tests.rigs.leaks import SENTINEL, leaks
 from tests.rigs.report import Broken
+from tests.rigs.strace import Call
 from tests.rigs.syscalls.points import Strike
 from tests.rigs.syscalls.scene import IDS, Ended, Files
 
-__all__ = ["check_ending", "check_export", "check_key", "check_next", "check_sent", "check_words", "look"]
+__all__ = [
+    "check_ending",
+    "check_export",
+    "check_key",
+    "check_next",
+    "check_sent",
+    "check_words",
+    "cuts_behind",
+    "look",
+]
 
+_SYNCS = ("fsync", "fdatasync")
 _STOPS = re.compile(r"\.ledger\.db(\.new)?(-wal|-journal)?$")  # a failed write to one of these ends the run
 
 
@@ -109,7 +121,21 @@ def check_sent(ended: Ended, journal: Sequence[Entry]) -> None:
 
 def _failed_s(ended: Ended) -> float:
     """When a write failed that ends a run."""
-    return min((call.at_s for call in ended.calls if call.injected and _STOPS.search(call.path)), default=math.inf)
+    failed = (call for call in ended.calls if call.injected and _STOPS.search(call.path))
+    return min((call.at_s for call in failed if not cuts_behind(call, ended.calls)), default=math.inf)
+
+
+def cuts_behind(cut: Call, calls: Sequence[Call]) -> bool:
+    """Whether this only cuts off what stands behind the last frame of a log that was begun anew: SQLite does it when the commit is on
+    the disk, and passes over its error, since a reader stops at the first frame that is not of this log. So it does only where that
+    commit's frames were written and then synced, each without an error, and nothing more was done to the log in between."""
+    if cut.name != "ftruncate" or not cut.path.endswith("-wal"):
+        return False
+    before = [call for call in calls if call.path == cut.path and call.begun < cut.begun]
+    if not before or before[-1].name not in _SYNCS or before[-1].thread != cut.thread:
+        return False
+    commit = list(itertools.takewhile(lambda call: call.name not in _SYNCS, reversed(before[:-1])))
+    return bool(commit) and before[-1].value == 0 and all(call.name == "pwrite64" and call.value > 0 for call in commit)
 
 
 def _ended_s(files: Files) -> float:
