@@ -18,7 +18,7 @@ class AttemptEnded:
     """An attempt ended, and its verdict is with the ledger."""
 
     order: Order
-    answer: Result
+    result: Result
     verdict: Verdict
 
 
@@ -32,7 +32,7 @@ class PaceChanged:
     rate_per_s: float
     limit_per_min: int | None
     wait_s: float
-    answer: Result
+    result: Result
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,13 +202,13 @@ async def confirm(proposal: Proposal) -> Job:
 async def delete(
     job: Job,
     keys: ApiKey | Sequence[Credential],
-    halter: StopSwitch,
+    switch: StopSwitch,
     on_event: Callable[[Event], None] = lambda _: None,
     jitter: Callable[[], float] = random.random,
 ) -> Summary:
     """Send what is open, each key's orders at a pace of their own, and say how it ended.
 
-    Stops come through `halter`; what a server does is no exception. UsageError if an account has no key, or two.
+    Stops come through `switch`; what a server does is no exception. UsageError if an account has no key, or two.
     """
     from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
 
@@ -216,9 +216,9 @@ async def delete(
     selected = await ledger.counts(selected=True)
     credentials = _needed(credentials_of(keys), selected, settings)
     ever = await ledger.counts(selected=False)
-    shared = Run(settings, _limits(job), halter, on_event, jitter)
-    timer = None if settings.max_time_s is None else asyncio.ensure_future(_time_is_up(settings.max_time_s, halter))
-    ledger.attend(_hooks(settings, halter, on_event))
+    shared = Run(settings, _limits(job), switch, on_event, jitter)
+    timer = None if settings.max_time_s is None else asyncio.ensure_future(_time_is_up(settings.max_time_s, switch))
+    ledger.attend(_hooks(settings, switch, on_event))
     await ledger.begin(_options(settings))
     lanes: list[Lane] = []
     try:
@@ -227,21 +227,21 @@ async def delete(
                 client = await exits.enter_async_context(Client(credential.key, settings))
                 throttle, share = await _paced(credential, job, selected, settings.slots_in_all // len(credentials))
                 lanes.append(Lane(client, throttle, ledger, shared, ever, share))
-            await run(lanes, halter)
+            await run(lanes, switch)
     finally:
         if timer is not None:
             timer.cancel()
     return await _summary(job, shared, lanes)
 
 
-async def _time_is_up(limit_s: float, halter: StopSwitch) -> None:
+async def _time_is_up(limit_s: float, switch: StopSwitch) -> None:
     """Drain the run once this time is over, also if the machine slept through most of it: timers stand still then."""
     clock = asyncio.get_running_loop().time
     began_s, slept_s = clock(), _slept_s()
     # No event tells of it: timers stand still while a machine sleeps. In whole seconds, since two clocks are read one after the other.
     while (left_s := limit_s - (clock() - began_s) - round(_slept_s() - slept_s)) > 0:  # noqa: ASYNC110
         await asyncio.sleep(min(left_s, _SLEEP_SEEN_S))
-    halter.drain(Stop(StopReason.MAX_TIME, Scope.RUN, f"--max-time {duration(limit_s)}"))
+    switch.drain(Stop(StopReason.MAX_TIME, Scope.RUN, f"--max-time {duration(limit_s)}"))
 
 
 _SLEEP_SEEN_S = 5.0  # after the machine wakes up, so long at most until it is seen that the time is up
@@ -308,7 +308,7 @@ _BUSY_TOLD_S = 2.0  # a lock of somebody else's is told when it has lasted so lo
 _BUSY_TOLD_AGAIN_S = 60.0  # ... and once a minute
 
 
-def _hooks(settings: Settings, halter: StopSwitch, on_event: Callable[[Event], None]) -> Hooks:
+def _hooks(settings: Settings, switch: StopSwitch, on_event: Callable[[Event], None]) -> Hooks:
     """What follows from what befalls the ledger: a lock is waited for with the run's patience, after a stop within its grace."""
     told_s = stopped_s = math.inf
 
@@ -318,9 +318,9 @@ def _hooks(settings: Settings, halter: StopSwitch, on_event: Callable[[Event], N
         if waited_s >= (_BUSY_TOLD_S if told_s == math.inf else told_s + _BUSY_TOLD_AGAIN_S):
             told_s = waited_s
             on_event(LedgerWaits(waited_s))
-        if halter.leaving.is_set():
+        if switch.leaving.is_set():
             return False
-        if not halter.draining.is_set():
+        if not switch.draining.is_set():
             stopped_s = math.inf
             return waited_s < settings.patience_s
         stopped_s = min(stopped_s, waited_s)
@@ -328,7 +328,7 @@ def _hooks(settings: Settings, halter: StopSwitch, on_event: Callable[[Event], N
 
     def low(free_bytes: int) -> None:
         needed = f"{free_bytes // 2**20} MiB free where the ledger lies, fewer than {settings.free_disk_bytes // 2**20}"
-        halter.drain(Stop(StopReason.DISK_FULL, Scope.RUN, needed))
+        switch.drain(Stop(StopReason.DISK_FULL, Scope.RUN, needed))
 
     return Hooks(locked, lambda wal_bytes: on_event(LedgerGrows(wal_bytes)), low, settings.free_disk_bytes)
 
@@ -349,27 +349,27 @@ def _limits(job: Job) -> Limits:
 
 
 async def _summary(job: Job, shared: Run, lanes: list[Lane]) -> Summary:
-    halter, ledger = shared.halter, job._ledger
-    stops = tuple(stop for each in (halter, *(lane.halter for lane in lanes)) for stop in each.stops)
+    switch, ledger = shared.switch, job._ledger
+    stops = tuple(stop for each in (switch, *(lane.switch for lane in lanes)) for stop in each.stops)
     counts = ever = Counts()
     try:
-        async with asyncio.timeout(job.settings.flush_s if halter.leaving.is_set() else None):
+        async with asyncio.timeout(job.settings.flush_s if switch.leaving.is_set() else None):
             await ledger.flush()
-            if any(stop.why is StopReason.MAX_TIME for stop in stops) and await _is_through(job):
-                stops = tuple(stop for stop in stops if stop.why is not StopReason.MAX_TIME)  # it stopped nothing
+            if any(stop.reason is StopReason.MAX_TIME for stop in stops) and await _is_through(job):
+                stops = tuple(stop for stop in stops if stop.reason is not StopReason.MAX_TIME)  # it stopped nothing
             await ledger.end(stops)
             counts, ever = await ledger.counts(selected=True), await ledger.counts(selected=False)
     except LedgerBroken as error:
         with suppress(BulkDeleteError):  # a reader may still get at what was committed
             counts, ever = ledger.committed()
-        if all(stop.why is not StopReason.LEDGER for stop in stops):
+        if all(stop.reason is not StopReason.LEDGER for stop in stops):
             stops += (Stop(StopReason.LEDGER, Scope.RUN, str(error)),)
     except TimeoutError:  # told to leave at once: the ledger has what was committed, and open intents for the rest
         with suppress(BulkDeleteError):
             counts, ever = ledger.committed()
     broken = ledger.broken
-    why = _WHY.get(type(broken), StopReason.LEDGER)
-    stops = tuple(replace(stop, why=why) if stop.why is StopReason.LEDGER else stop for stop in stops)
+    reason = _REASON_OF.get(type(broken), StopReason.LEDGER)
+    stops = tuple(replace(stop, reason=reason) if stop.reason is StopReason.LEDGER else stop for stop in stops)
     return Summary(
         counts=counts,
         stops=stops,
@@ -389,7 +389,7 @@ async def _is_through(job: Job) -> bool:
     return (await job._ledger.selected(job.settings.doubts)).to_send == 0
 
 
-_WHY: dict[type[LedgerBroken] | type[None], StopReason] = {
+_REASON_OF: dict[type[LedgerBroken] | type[None], StopReason] = {
     LedgerReplaced: StopReason.LEDGER_REPLACED,
     LedgerBusy: StopReason.LEDGER_LOCKED,
 }

@@ -166,7 +166,7 @@ class NoResponse:
     """No status line came. `sent` is True as soon as the first byte of the request may have left."""
 
     sent: bool
-    why: NoResponseReason
+    reason: NoResponseReason
     message: str = ""
     latency_s: float = 0.0
 
@@ -221,7 +221,7 @@ class StopReason(enum.StrEnum):
 class Stop:
     """A reason to stop, how far it reaches, and the fact that caused it (for people)."""
 
-    why: StopReason
+    reason: StopReason
     scope: Scope = Scope.RUN
     detail: str = ""
 
@@ -231,8 +231,8 @@ class Verdict:
     """One row of the policy table. `state` None: the order stays pending."""
 
     state: State | None = None
-    again: Requeue | None = None
-    feeds: Signal = Signal.NOBODY
+    requeue: Requeue | None = None
+    signal: Signal = Signal.NOBODY
     stop: Stop | None = None
 
 

@@ -37,9 +37,9 @@ _CODINGS = "gzip, deflate"  # what `_plain` decodes
 class _Failed(Exception):
     """What aiohttp's own retry must not see: it repeats a DELETE after ClientOSError and ServerDisconnectedError, unasked."""
 
-    def __init__(self, why: NoResponseReason, message: str) -> None:
+    def __init__(self, reason: NoResponseReason, message: str) -> None:
         super().__init__(message)
-        self.why = why
+        self.reason = reason
 
 
 class Client:
@@ -112,14 +112,14 @@ class Client:
                 )
                 return self._reply(response, body, cut or not readable, loop.time() - started_s)
         except TimeoutError:
-            why, said = NoResponseReason.TIMEOUT, "no answer in time" if sent else "no connection in time"
+            reason, said = NoResponseReason.TIMEOUT, "no answer in time" if sent else "no connection in time"
         except Withheld:
-            why, said = NoResponseReason.WITHHELD, "told not to leave"
+            reason, said = NoResponseReason.WITHHELD, "told not to leave"
         except _Failed as failure:
-            why, said = failure.why, str(failure)
+            reason, said = failure.reason, str(failure)
         except Exception as error:  # a parser may raise anything at hostile bytes, and its order must end in a state
-            why, said = NoResponseReason.GARBAGE, type(error).__name__
-        return NoResponse(sent=sent, why=why, message=self._redact(said), latency_s=loop.time() - started_s)
+            reason, said = NoResponseReason.GARBAGE, type(error).__name__
+        return NoResponse(sent=sent, reason=reason, message=self._redact(said), latency_s=loop.time() - started_s)
 
     def _url_of(self, order: Order) -> URL:
         """The URL of one deletion. Checked on the final URL: what a request without orderId deletes is not known."""

@@ -15,7 +15,7 @@ import click
 
 from bulkdelete.cli.signals import Interrupted
 from bulkdelete.cli.streams import give_back_stderr, prepare, say, write_json
-from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_WHY, EXIT_UNFORESEEN
+from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_REASON, EXIT_UNFORESEEN
 from bulkdelete.errors import BulkDeleteError, UsageError
 from bulkdelete.model import StopReason
 from bulkdelete.words import escaped_lines
@@ -48,7 +48,7 @@ def _ended(program: click.Command) -> tuple[int, str | None]:
     except click.ClickException as error:
         return 2, error.format_message() + _hint(error)
     except (click.Abort, KeyboardInterrupt):
-        return EXIT_OF_WHY[StopReason.INTERRUPTED], "interrupted"
+        return EXIT_OF_REASON[StopReason.INTERRUPTED], "interrupted"
     except (BrokenPipeError, SystemExit):  # click makes the first one the second, with exit code 1
         return 0, None
     # The last net: whatever else goes wrong, a panic of a library in Rust as well, never has an exit code that means something else.
@@ -85,12 +85,12 @@ def _hint(error: click.ClickException) -> str:
 def _leave(code: int) -> NoReturn:
     """Exit with this code, also when nobody reads a stream any more (the interpreter would make it 120, or wait)."""
     give_back_stderr()
-    if code == EXIT_OF_WHY[StopReason.INTERRUPTED]:
+    if code == EXIT_OF_REASON[StopReason.INTERRUPTED]:
         os._exit(code)
     try:
         sys.stdout.flush()
     except KeyboardInterrupt:
-        os._exit(EXIT_OF_WHY[StopReason.INTERRUPTED])
+        os._exit(EXIT_OF_REASON[StopReason.INTERRUPTED])
     except (OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

@@ -24,7 +24,7 @@ from bulkdelete.cli.log import Log
 from bulkdelete.cli.secrecy import hidden, know
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
-from bulkdelete.core.summary import EXIT_OF_WHY, Summary, exit_code
+from bulkdelete.core.summary import EXIT_OF_REASON, Summary, exit_code
 from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
 from bulkdelete.ledger import Retry
 from bulkdelete.model import Counts, Doubts, State, Stop, StopReason
@@ -101,7 +101,7 @@ def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]
                 _leave_at_once(log, summary.exit_code)
             return summary.exit_code
     except (KeyboardInterrupt, click.Abort):
-        raise Interrupted(signals.code or EXIT_OF_WHY[StopReason.INTERRUPTED]) from None
+        raise Interrupted(signals.code or EXIT_OF_REASON[StopReason.INTERRUPTED]) from None
     finally:
         log.drain()
 
@@ -138,13 +138,13 @@ class _Deletion:
     async def deleted(self, armed: job.Job, key: ApiKey) -> Summary:
         """How the run ended. A first signal drains it, a second one makes it leave."""
         settings, options, log = self.settings, self.options, self.log
-        loop, halter, to_send = asyncio.get_running_loop(), StopSwitch(), armed.facts.to_send
+        loop, switch, to_send = asyncio.get_running_loop(), StopSwitch(), armed.facts.to_send
         bar = sys.stderr.isatty() and options["quiet"] == 0 and options["progress"] is not False
-        display = Display(log, to_send, bar, halter.in_flight, settings.grace_s)
-        halter.on_event = display.on_event
-        self.signals.on_first = lambda stop: _soon(loop, halter.drain, stop)
-        self.signals.on_second = lambda stop: _soon(loop, halter.now, stop)
-        self.signals.on_deadline = lambda: self._cut_short(halter)
+        display = Display(log, to_send, bar, switch.in_flight, settings.grace_s)
+        switch.on_event = display.on_event
+        self.signals.on_first = lambda stop: _soon(loop, switch.drain, stop)
+        self.signals.on_second = lambda stop: _soon(loop, switch.now, stop)
+        self.signals.on_deadline = lambda: self._cut_short(switch)
         log(
             "info",
             "run.started",
@@ -155,7 +155,7 @@ class _Deletion:
         )
         display.start()
         try:
-            summary = await job.delete(armed, key, halter, display.on_event)
+            summary = await job.delete(armed, key, switch, display.on_event)
         finally:
             display.stop()
         log(
@@ -168,13 +168,13 @@ class _Deletion:
         )
         return summary
 
-    def _cut_short(self, halter: StopSwitch) -> None:
+    def _cut_short(self, switch: StopSwitch) -> None:
         """A second signal, and something hangs, the ledger's disk for one: leave without the numbers. What is open in the ledger tells
         the truth."""
         say(f"left at once, while the ledger was still busy. Go on with: {show.resuming(self.settings, self.options)}")
         drain_stderr(_LAST_WORDS_S)
         # The loop may have hung before it heard of the signal.
-        leave(exit_code(Counts(), halter.stops, ()) if halter.stops else self.signals.code or 0)
+        leave(exit_code(Counts(), switch.stops, ()) if switch.stops else self.signals.code or 0)
 
     def close(self, proposal: job.Proposal) -> None:
         """Let go of the ledger: before the result is written, since whoever reads that may take as long as he likes."""

@@ -92,9 +92,9 @@ class Display:
         match event:
             case AttemptEnded():
                 self._settled_one(event)
-            case PaceChanged(rate_per_s=rate, limit_per_min=limit, wait_s=wait_s, answer=answer):
+            case PaceChanged(rate_per_s=rate, limit_per_min=limit, wait_s=wait_s, result=answer):
                 level: Level = "info" if wait_s >= 1 else "debug"
-                why = f"HTTP {answer.status}" if isinstance(answer, Response) else answer.why.value
+                why = f"HTTP {answer.status}" if isinstance(answer, Response) else answer.reason.value
                 if answer.message:
                     why += f": {answer.message}"
                 self._log(
@@ -129,7 +129,7 @@ class Display:
         self._log(
             "warning",
             "run.halted",
-            why=stop.why.value,
+            why=stop.reason.value,
             detail=stop.detail,
             scope=stop.scope.value,
             in_flight=in_flight,
@@ -145,18 +145,18 @@ class Display:
             say(stopping(stop, in_flight, self._grace_s))
 
     def _settled_one(self, event: AttemptEnded) -> None:
-        state, answer = event.verdict.state, event.answer
+        state, answer = event.verdict.state, event.result
         said: dict[str, Any] = {"latency_ms": round(1000 * answer.latency_s)}
         match answer:
             case Response(status=status, message=message):
                 said |= {"status": status, "message": message}
-            case NoResponse(sent=sent, why=why, message=message):
+            case NoResponse(sent=sent, reason=why, message=message):
                 said |= {"sent": sent, "why": why.value, "message": message}
-        level: Level = "debug" if state in _QUIET or event.verdict.again is Requeue.SOON else "info"
+        level: Level = "debug" if state in _QUIET or event.verdict.requeue is Requeue.SOON else "info"
         outcome = state.label if state is not None else "unchanged"
         order = event.order
         self._log(level, "order.settled", account=order.account_id, order=order.order_id, outcome=outcome, **said)
-        if state is not None and event.verdict.again is None:
+        if state is not None and event.verdict.requeue is None:
             self._settled[state] += 1
             if self._progress is not None:
                 said_now = "  ".join(f"{n:,} {s.label}" for s, n in sorted(self._settled.items()))

@@ -91,7 +91,7 @@ def steps(summary: Summary, settings: Settings, options: dict[str, Any]) -> Step
     counts = summary.counts
     left = counts[State.PENDING] or counts[State.FAILED]
     again = options | {"retry": None if summary.to_retry is None else summary.to_retry.label}
-    if lifted := [LIFTED_BY[stop.why] for stop in summary.stops if stop.why in LIFTED_BY]:
+    if lifted := [LIFTED_BY[stop.reason] for stop in summary.stops if stop.reason in LIFTED_BY]:
         given = (options if left else again) | dict.fromkeys(lifted, "off")
         return Steps(all_the_same=resuming(settings, given, *(() if left else ("retry",)), *lifted))
     if counts[State.IN_DOUBT] and (not summary.stops or (options.get("doubts") == "hold" and not left)):
@@ -100,7 +100,7 @@ def steps(summary: Summary, settings: Settings, options: dict[str, Any]) -> Step
             resend=resuming(settings, options | {"doubts": "resend"}),
         )
     # What other stops say names the command below; and with no counts, the ledger could not be read.
-    named = any(stop.why is not StopReason.FAILURES for stop in summary.stops)
+    named = any(stop.reason is not StopReason.FAILURES for stop in summary.stops)
     if left or counts[State.IN_DOUBT] or named or (summary.stops and not counts.total):
         return Steps(go_on=resuming(settings, options))
     return Steps(retry=resuming(settings, again, "retry") if summary.to_retry is not None else None)
@@ -131,7 +131,7 @@ def summary_text(summary: Summary, settings: Settings, next_steps: Steps, said: 
             " `resume` with --retry not_found sends them once more."
         )
     for stop in summary.stops:
-        lines.append(f"Stopped: {stop.detail or stop.why.value}. {NEXT[stop.why]}")
+        lines.append(f"Stopped: {stop.detail or stop.reason.value}. {NEXT[stop.reason]}")
     if said:
         lines += ["The server's messages:", *message_lines(said)]
     if next_steps.retry is not None:
@@ -166,7 +166,9 @@ def summary_json(
         "requests": summary.requests,
         "answered_429": summary.limited,
         "seconds": round(summary.seconds, 3),
-        "stops": [{"why": stop.why.value, "detail": stop.detail, "next": NEXT[stop.why]} for stop in summary.stops],
+        "stops": [
+            {"why": stop.reason.value, "detail": stop.detail, "next": NEXT[stop.reason]} for stop in summary.stops
+        ],
         "messages": [asdict(each) for each in said],
         "lines_not_shown": dropped_lines(),
         "go_on": next_steps.go_on,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
-from bulkdelete.core.summary import EXIT_OF_WHY
+from bulkdelete.core.summary import EXIT_OF_REASON
 from bulkdelete.model import Scope, Stop, StopReason
 
 __all__ = ["Interrupted", "Signals", "leave"]
@@ -73,7 +73,7 @@ class Signals:
         stop = Stop(_WHYS[name], Scope.RUN, name.name)
         now_s = time.monotonic()
         if self.code is None:
-            self.code, self._first_s = EXIT_OF_WHY[stop.why], now_s
+            self.code, self._first_s = EXIT_OF_REASON[stop.reason], now_s
             self.on_first(stop)
         elif now_s - self._first_s >= _DOUBLE_S:
             self._twice = True

@@ -97,7 +97,7 @@ def judge(
     seen = replace(seen, in_a_row=row_after(seen.in_a_row, past, verdict))
     if verdict.state is State.DELETED:
         return replace(seen, has_deleted=True), verdict.stop
-    if past.doubtful or verdict.feeds is not Signal.GUARD:
+    if past.doubtful or verdict.signal is not Signal.GUARD:
         return seen, verdict.stop
     seen = replace(seen, answered=seen.answered + 1)
     if verdict.stop is not None:

@@ -116,13 +116,13 @@ def unsent(pace: Pace, call: Permit, now_s: float) -> Pace:
     return replace(pace, known=pace.known.unsent()) if call.epoch == pace.epoch else pace
 
 
-def heard(pace: Pace, call: Permit, answer: Result, feeds: Signal, doubtful: bool, now_s: float) -> Pace:
-    """What an answer teaches. `feeds` and `doubtful` (state in doubt) come from its verdict: one table says what a failure is."""
+def heard(pace: Pace, call: Permit, result: Result, signal: Signal, doubtful: bool, now_s: float) -> Pace:
+    """What an answer teaches. `signal` and `doubtful` (state in doubt) come from its verdict: one table says what a failure is."""
     pace = _landed(pace, call, now_s)
-    match answer:
+    match result:
         case Response(status=429, quota=quota):
             return _limited(_told(pace, call, quota, now_s), call, quota, now_s)
-        case Response(quota=quota) if feeds is not Signal.BREAKER:
+        case Response(quota=quota) if signal is not Signal.BREAKER:
             pace = replace(pace, trips=pace.trips.took(now_s - call.at_s))
             return _served(_told(pace, call, quota, now_s), call, now_s)
         case Response(quota=quota):

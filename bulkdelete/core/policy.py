@@ -72,26 +72,26 @@ class Case(enum.StrEnum):
 _NOT_UNDERSTOOD = Stop(StopReason.NOT_UNDERSTOOD)
 
 VERDICTS: dict[Case, Verdict] = {
-    Case.DELETED: Verdict(State.DELETED, feeds=Signal.SUCCESS),
-    Case.REFUSED: Verdict(State.REFUSED, feeds=Signal.GUARD),
-    Case.REFUSED_AFTER_DOUBT: Verdict(State.IN_DOUBT, feeds=Signal.GUARD),
+    Case.DELETED: Verdict(State.DELETED, signal=Signal.SUCCESS),
+    Case.REFUSED: Verdict(State.REFUSED, signal=Signal.GUARD),
+    Case.REFUSED_AFTER_DOUBT: Verdict(State.IN_DOUBT, signal=Signal.GUARD),
     Case.STRANGE_REFUSAL: Verdict(stop=_NOT_UNDERSTOOD),
-    Case.GONE: Verdict(State.NOT_FOUND, feeds=Signal.GUARD),
+    Case.GONE: Verdict(State.NOT_FOUND, signal=Signal.GUARD),
     Case.GONE_AFTER_DOUBT: Verdict(State.PRESUMED_DELETED),
-    Case.CUT_404: Verdict(again=Requeue.SOON, feeds=Signal.BREAKER),
+    Case.CUT_404: Verdict(requeue=Requeue.SOON, signal=Signal.BREAKER),
     Case.STRANGE_404: Verdict(stop=_NOT_UNDERSTOOD),
     Case.UNAUTHORIZED: Verdict(stop=Stop(StopReason.CREDENTIALS, Scope.LANE)),
-    Case.FORBIDDEN_AT_FIRST: Verdict(feeds=Signal.GUARD, stop=Stop(StopReason.CREDENTIALS, Scope.LANE)),
-    Case.FORBIDDEN: Verdict(State.REFUSED, feeds=Signal.GUARD),
+    Case.FORBIDDEN_AT_FIRST: Verdict(signal=Signal.GUARD, stop=Stop(StopReason.CREDENTIALS, Scope.LANE)),
+    Case.FORBIDDEN: Verdict(State.REFUSED, signal=Signal.GUARD),
     Case.ACCEPTED: Verdict(State.IN_DOUBT, stop=_NOT_UNDERSTOOD),
-    Case.RATE_LIMITED: Verdict(again=Requeue.SOON, feeds=Signal.BREAKER),
+    Case.RATE_LIMITED: Verdict(requeue=Requeue.SOON, signal=Signal.BREAKER),
     Case.SERVER_ERROR: Verdict(State.IN_DOUBT, Requeue.LATER, Signal.BREAKER),
     Case.UNKNOWN: Verdict(stop=_NOT_UNDERSTOOD),
-    Case.NOT_SENT: Verdict(again=Requeue.SOON, feeds=Signal.BREAKER),
+    Case.NOT_SENT: Verdict(requeue=Requeue.SOON, signal=Signal.BREAKER),
     Case.CERTIFICATE: Verdict(stop=Stop(StopReason.CERTIFICATE)),
     Case.LOST: Verdict(State.IN_DOUBT, Requeue.LATER, Signal.BREAKER),
 }
-"""The table. `decide` fills in what a stop was caused by, takes `again` away from an order whose attempts are held or used up, and
+"""The table. `decide` fills in what a stop was caused by, takes `requeue` away from an order whose attempts are held or used up, and
 puts one off that is answered 429 again and again."""
 
 _ATTEMPTS = (Case.CUT_404, Case.SERVER_ERROR, Case.LOST)  # what may be tried again only so often in a run
@@ -107,10 +107,10 @@ _CASE_OF_STATUS = {
 }
 
 
-def case_of(answer: Result, past: OrderHistory) -> Case:
+def case_of(result: Result, past: OrderHistory) -> Case:
     """The table's row for an answer to an order with this past."""
-    match answer:
-        case NoResponse(why=NoResponseReason.CERTIFICATE):
+    match result:
+        case NoResponse(reason=NoResponseReason.CERTIFICATE):
             return Case.CERTIFICATE
         case NoResponse(sent=sent):
             return Case.LOST if sent else Case.NOT_SENT
@@ -139,27 +139,27 @@ def case_of(answer: Result, past: OrderHistory) -> Case:
                 return Case.SERVER_ERROR
             return Case.UNKNOWN
         case _:
-            assert_never(answer)
+            assert_never(result)
 
 
-def decide(answer: Result, past: OrderHistory, doubts: Doubts, attempts_max: int) -> Verdict:
+def decide(result: Result, past: OrderHistory, doubts: Doubts, attempts_max: int) -> Verdict:
     """The verdict of one attempt. `doubts` is the order's own rule (`doubts_of`), `attempts_max` the attempts of a run."""
-    case = case_of(answer, past)
+    case = case_of(result, past)
     verdict = VERDICTS[case]
-    if verdict.again is Requeue.LATER and doubts is Doubts.HOLD:
-        verdict = replace(verdict, again=None)
+    if verdict.requeue is Requeue.LATER and doubts is Doubts.HOLD:
+        verdict = replace(verdict, requeue=None)
     if case in _ATTEMPTS and past.attempts_in_run + 1 >= attempts_max:
-        verdict = replace(verdict, again=None)
+        verdict = replace(verdict, requeue=None)
     if case is Case.RATE_LIMITED and past.limited_in_a_row + 1 >= LIMITED_MAX:
-        verdict = replace(verdict, again=Requeue.LAST)
+        verdict = replace(verdict, requeue=Requeue.LAST)
     if verdict.stop is not None:
-        verdict = replace(verdict, stop=replace(verdict.stop, detail=said_by(answer)))
+        verdict = replace(verdict, stop=replace(verdict.stop, detail=said_by(result)))
     return verdict
 
 
-def retried(past: OrderHistory, answer: Result) -> OrderHistory:
+def retried(past: OrderHistory, result: Result) -> OrderHistory:
     """The past of an order that is retried without the ledger's handing it out again."""
-    match case_of(answer, past):
+    match case_of(result, past):
         case Case.RATE_LIMITED:
             return replace(past, limited_in_a_row=(past.limited_in_a_row + 1) % LIMITED_MAX)
         case Case.NOT_SENT:
@@ -168,10 +168,10 @@ def retried(past: OrderHistory, answer: Result) -> OrderHistory:
             return replace(past, limited_in_a_row=0, attempts_in_run=past.attempts_in_run + 1)
 
 
-def said_by(answer: Result) -> str:
+def said_by(result: Result) -> str:
     """A response, or why there is none, in a few words for people."""
-    status = f"HTTP {answer.status}" if isinstance(answer, Response) else f"{answer.why}"
-    return f"{status}: {answer.message}" if answer.message else status
+    status = f"HTTP {result.status}" if isinstance(result, Response) else f"{result.reason}"
+    return f"{status}: {result.message}" if result.message else status
 
 
 def doubts_of(order: Order, doubts: Doubts | None) -> Doubts:

@@ -11,7 +11,7 @@ from bulkdelete.words import duration
 
 __all__ = [
     "EXIT_OF_ERROR",
-    "EXIT_OF_WHY",
+    "EXIT_OF_REASON",
     "EXIT_UNFORESEEN",
     "LIFTED_BY",
     "NEXT",
@@ -25,7 +25,7 @@ __all__ = [
 
 MISSING = 20  # orders; fewer that are not found are no sign of a wrong list
 
-EXIT_OF_WHY: dict[StopReason, int] = {
+EXIT_OF_REASON: dict[StopReason, int] = {
     StopReason.LEDGER: 6,
     StopReason.LEDGER_REPLACED: 6,
     StopReason.CREDENTIALS: 4,
@@ -118,13 +118,13 @@ class Summary:
         """The settled state whose orders a person may want to send once more: they are why the run ended as it did."""
         if self.counts[State.REFUSED]:
             return State.REFUSED
-        suspect = self.unproven or mostly_missing(self.counts) or any(stop.why in LIFTED_BY for stop in self.stops)
+        suspect = self.unproven or mostly_missing(self.counts) or any(stop.reason in LIFTED_BY for stop in self.stops)
         return State.NOT_FOUND if suspect and self.counts[State.NOT_FOUND] else None
 
     @property
     def told_by_server(self) -> bool:
         """Whether the server's messages say why the run ended as it did."""
-        over_orders = not self.stops or any(stop.why in _OVER_ORDERS for stop in self.stops)
+        over_orders = not self.stops or any(stop.reason in _OVER_ORDERS for stop in self.stops)
         return over_orders and self.to_retry is not None
 
 
@@ -133,7 +133,9 @@ def exit_code(counts: Counts, stops: Iterable[Stop], unproven: Iterable[int], a_
 
     A refused key is its lane's matter where another lane came to the end of its orders.
     """
-    codes = {EXIT_OF_WHY[stop.why] for stop in stops if not (a_lane_finished and stop.why is StopReason.CREDENTIALS)}
+    codes = {
+        EXIT_OF_REASON[stop.reason] for stop in stops if not (a_lane_finished and stop.reason is StopReason.CREDENTIALS)
+    }
     unfinished = sum(counts[state] for state in (State.PENDING, State.FAILED, State.IN_DOUBT, State.REFUSED))
     codes.add(1 if unfinished or tuple(unproven) or mostly_missing(counts) else 0)
     return next(code for code in _FIRST_THAT_HOLDS if code in codes)
@@ -147,17 +149,19 @@ def mostly_missing(counts: Counts) -> bool:
 
 def stopping(stop: Stop, in_flight: int, grace_s: float) -> str:
     """What a run says when it begins to stop: for how long it is still there, and what would end it sooner."""
-    cause = {StopReason.INTERRUPTED: "", StopReason.TERMINATED: ""}.get(stop.why, f" ({stop.detail or stop.why.value})")
+    cause = {StopReason.INTERRUPTED: "", StopReason.TERMINATED: ""}.get(
+        stop.reason, f" ({stop.detail or stop.reason.value})"
+    )
     if not in_flight:
         return f"Stopping{cause}: nothing is in flight."
     them = "it" if in_flight == 1 else "them"
-    if stop.why is StopReason.LEDGER:
+    if stop.reason is StopReason.LEDGER:
         return f"Stopping{cause}: {in_flight:,} in flight, left in doubt."
     sooner = {
         StopReason.INTERRUPTED: f" Ctrl-C again leaves {them} in doubt.",
         StopReason.TERMINATED: f" A second signal leaves {them} in doubt.",
     }
-    return f"Stopping{cause}: {in_flight:,} in flight, up to {duration(grace_s)}.{sooner.get(stop.why, '')}"
+    return f"Stopping{cause}: {in_flight:,} in flight, up to {duration(grace_s)}.{sooner.get(stop.reason, '')}"
 
 
 def unproven_accounts(selected: Counts, ever: Counts) -> tuple[int, ...]:

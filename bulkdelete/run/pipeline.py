@@ -50,14 +50,14 @@ _WORTH_KEEPING = 0.01  # a smaller change of what was learned is kept at the end
 _LAST_TURNS = (
     10  # of the loop, after the grace: a process that was stopped and continued finds responses it has not read
 )
-_WITHHELD = NoResponse(sent=False, why=NoResponseReason.WITHHELD)
+_WITHHELD = NoResponse(sent=False, reason=NoResponseReason.WITHHELD)
 
 
-async def run(lanes: list[Lane], halter: StopSwitch) -> None:
+async def run(lanes: list[Lane], switch: StopSwitch) -> None:
     """Send what the selection has open, each lane at its own pace, until nothing is left or something stops it."""
     async with asyncio.TaskGroup() as group:
         for lane in lanes:
-            halter.lanes.append(lane.halter)
+            switch.lanes.append(lane.switch)
             group.create_task(lane.drive())
 
 
@@ -74,15 +74,15 @@ async def attempt(task: Task, call: Permit, lane: Lane) -> None:
 
     intent = await lane.ledger.intend(task)  # durable from here on
     try:
-        answer = await lane.client.delete(task.order, may_leave) if lane.may_send(call) else _WITHHELD
+        result = await lane.client.delete(task.order, may_leave) if lane.may_send(call) else _WITHHELD
     except asyncio.CancelledError:
         if not left:
             lane.hold_back(task, intent, call)
         raise
-    if isinstance(answer, NoResponse) and answer.why is NoResponseReason.WITHHELD:
+    if isinstance(result, NoResponse) and result.reason is NoResponseReason.WITHHELD:
         lane.hold_back(task, intent, call)
     else:
-        lane.settle(task, intent, call, answer)  # no await between an answer and its ledger
+        lane.settle(task, intent, call, result)  # no await between an answer and its ledger
 
 
 class Sender(Protocol):
@@ -98,7 +98,7 @@ class Run:
 
     settings: Settings
     limits: Limits
-    halter: StopSwitch
+    switch: StopSwitch
     on_event: Callable[[Event], None]
     jitter: Callable[[], float]  # 0..1
     requests: int = 0
@@ -131,10 +131,10 @@ class Lane:
         self.throttle = throttle
         self.ledger = ledger
         self.run = run
-        self.halter = StopSwitch(run.on_event)
+        self.switch = StopSwitch(run.on_event)
         self.seen: dict[int, AccountHistory] = {}
         self.in_flight: set[asyncio.Task[None]] = set()
-        self.halter.in_flight = lambda: len(self.in_flight)
+        self.switch.in_flight = lambda: len(self.in_flight)
         self.finished = False  # every order of it had its turn
         self._share = share
         self._known = share.learned
@@ -162,16 +162,16 @@ class Lane:
     async def drive(self) -> None:
         """Feed until nothing is left or a stop comes; then let land what is in flight."""
         feeder = asyncio.ensure_future(self._feed())
-        draining = asyncio.ensure_future(self.halter.draining.wait())
+        draining = asyncio.ensure_future(self.switch.draining.wait())
         try:
-            if self.run.halter.draining.is_set():
-                self.halter.draining.set()
+            if self.run.switch.draining.is_set():
+                self.switch.draining.set()
             await asyncio.wait((feeder, draining), return_when=asyncio.FIRST_COMPLETED)
             if feeder.done():
                 feeder.result()
-                self.finished = not self.halter.draining.is_set()
+                self.finished = not self.switch.draining.is_set()
         except LedgerBroken as error:
-            self.run.halter.now(Stop(StopReason.LEDGER, Scope.RUN, str(error)))
+            self.run.switch.now(Stop(StopReason.LEDGER, Scope.RUN, str(error)))
         finally:
             await _cancelled(feeder, draining)
             await self._land()
@@ -281,7 +281,7 @@ class Lane:
 
     def may_send(self, call: Permit) -> bool:
         """Asked after the intent's commit, and again right before the first byte: neither a stop nor a pause has come meanwhile."""
-        return not self.halter.draining.is_set() and self.throttle.may_leave(call)
+        return not self.switch.draining.is_set() and self.throttle.may_leave(call)
 
     def hold_back(self, task: Task, intent: Intent, call: Permit) -> None:
         """Nothing left: the intent goes, the order stays what it was."""
@@ -290,29 +290,29 @@ class Lane:
         self.ledger.withdraw(intent)
         self._again.appendleft(task)
 
-    def settle(self, task: Task, intent: Intent, call: Permit, answer: Result) -> None:
+    def settle(self, task: Task, intent: Intent, call: Permit, result: Result) -> None:
         """From an answer to everything that follows from it."""
         order, settings, limits = task.order, self.run.settings, self.run.limits
         seen = self._seen(order.account_id)
         past = replace(task.past, account_has_deleted=seen.has_deleted)
         rule = doubts_of(order, settings.doubts)
-        verdict = decide(answer, past, rule, settings.attempts)
-        self.ledger.settle(intent, answer, verdict)
+        verdict = decide(result, past, rule, settings.attempts)
+        self.ledger.settle(intent, result, verdict)
         held = verdict.state is State.IN_DOUBT and rule is Doubts.HOLD
         before = self.throttle.pace
-        self.throttle.observe(call, answer, verdict.feeds, held)
+        self.throttle.observe(call, result, verdict.signal, held)
         self.seen[order.account_id], stop = guard.judge(order.account_id, seen, past, verdict, limits)
         self.run.in_a_row = guard.row_after(self.run.in_a_row, past, verdict)
-        self._count(answer, verdict)
-        match verdict.again:
+        self._count(result, verdict)
+        match verdict.requeue:
             case Requeue.SOON:
-                self._again.appendleft(replace(task, past=retried(task.past, answer)))
+                self._again.appendleft(replace(task, past=retried(task.past, result)))
             case Requeue.LAST:
-                self._put_off[_identity(task)] = replace(task, past=retried(task.past, answer))
+                self._put_off[_identity(task)] = replace(task, past=retried(task.past, result))
             case None:
                 self._left -= 1
-        self.run.on_event(AttemptEnded(order, answer, verdict))
-        self._tell_pace(before.epoch, answer)
+        self.run.on_event(AttemptEnded(order, result, verdict))
+        self._tell_pace(before.epoch, result)
         self._keep_learned(_WORTH_KEEPING)
         for reason in (
             stop,
@@ -321,21 +321,21 @@ class Lane:
             guard.judge_quiet(replace(self.throttle.quiet(), reached=self._reached), limits),
         ):
             if reason is not None:
-                self._stop(_explained(reason, order, answer))
+                self._stop(_explained(reason, order, result))
 
-    def _count(self, answer: Result, verdict: Verdict) -> None:
+    def _count(self, result: Result, verdict: Verdict) -> None:
         run, now_s = self.run, self._clock()
-        self._reached |= isinstance(answer, Response) or answer.sent
-        run.limited += isinstance(answer, Response) and answer.status == 429
-        run.failures += verdict.again is None and verdict.state in (State.REFUSED, State.FAILED, State.IN_DOUBT)
-        run.first_s = now_s - answer.latency_s if run.first_s is None else run.first_s
+        self._reached |= isinstance(result, Response) or result.sent
+        run.limited += isinstance(result, Response) and result.status == 429
+        run.failures += verdict.requeue is None and verdict.state in (State.REFUSED, State.FAILED, State.IN_DOUBT)
+        run.first_s = now_s - result.latency_s if run.first_s is None else run.first_s
         run.last_s = now_s
         if verdict.state is State.IN_DOUBT:
             self._doubt_at_s = now_s
-            if isinstance(answer, Response):
-                self._asked_s = max(self._asked_s, answer.quota.retry_after_s or 0.0)
+            if isinstance(result, Response):
+                self._asked_s = max(self._asked_s, result.quota.retry_after_s or 0.0)
 
-    def _tell_pace(self, epoch: int, answer: Result) -> None:
+    def _tell_pace(self, epoch: int, result: Result) -> None:
         """A pause, or a rate that is another by a tenth."""
         pace = self.throttle.pace
         if pace.epoch != epoch or abs(pace.rate_per_s - self._told_per_s) > 0.1 * self._told_per_s:
@@ -343,7 +343,7 @@ class Lane:
             limit = None if pace.limit is None else round(pace.limit)
             now_s = self._clock()
             pause_s = max(0.0, pacing.tuning(pace, now_s).not_before_s - now_s)
-            self.run.on_event(PaceChanged(pace.rate_per_s, limit, pause_s, answer))
+            self.run.on_event(PaceChanged(pace.rate_per_s, limit, pause_s, result))
 
     def _keep_learned(self, share_changed: float) -> None:
         """Hand over what is known of the key's limit, if more than this share of it changed: the next run starts from it."""
@@ -354,9 +354,9 @@ class Lane:
 
     def _stop(self, stop: Stop) -> None:
         if stop.scope is Scope.LANE:
-            self.halter.drain(replace(stop, detail=self._named(stop.detail)))
+            self.switch.drain(replace(stop, detail=self._named(stop.detail)))
         else:
-            self.run.halter.drain(stop)
+            self.run.switch.drain(stop)
 
     def _named(self, detail: str) -> str:
         """Which of several keys a stop is about, by its accounts: a key has no other name."""
@@ -383,15 +383,15 @@ class Lane:
         if flight.cancelled() or (error := flight.exception()) is None:
             return
         if isinstance(error, LedgerBroken):
-            self.run.halter.now(Stop(StopReason.LEDGER, Scope.RUN, str(error)))
+            self.run.switch.now(Stop(StopReason.LEDGER, Scope.RUN, str(error)))
         else:
             self._crash = self._crash or error
-            self.halter.draining.set()
-            self.halter.leaving.set()
+            self.switch.draining.set()
+            self.switch.leaving.set()
 
     async def _land(self) -> None:
         """What is in flight may land within the grace; then, or at a second signal, it is left in doubt."""
-        leaving = asyncio.ensure_future(self.halter.leaving.wait())
+        leaving = asyncio.ensure_future(self.switch.leaving.wait())
         try:
             async with asyncio.timeout(self.run.settings.grace_s):
                 while self.in_flight and not leaving.done():
@@ -403,14 +403,14 @@ class Lane:
             await _cancelled(leaving, *self.in_flight)
 
 
-def _explained(stop: Stop, order: Order, answer: Result) -> Stop:
+def _explained(stop: Stop, order: Order, result: Result) -> Stop:
     """With what the response at hand adds for people: which order it is about, or why there is no progress."""
-    match stop.why:
+    match stop.reason:
         case StopReason.NOT_UNDERSTOOD:
             return replace(stop, detail=f"order {order.account_id}:{order.order_id}: {stop.detail}")
         case StopReason.OUTAGE:
-            said = "the last response" if isinstance(answer, Response) else "what failed last"
-            return replace(stop, detail=f"{stop.detail}; {said}: {said_by(answer)}")
+            said = "the last response" if isinstance(result, Response) else "what failed last"
+            return replace(stop, detail=f"{stop.detail}; {said}: {said_by(result)}")
     return stop
 
 

@@ -27,15 +27,15 @@ class StopSwitch:
 
     def drain(self, stop: Stop) -> None:
         self._note(stop)
-        for halter in (self, *self.lanes):
-            halter.draining.set()
+        for switch in (self, *self.lanes):
+            switch.draining.set()
 
     def now(self, stop: Stop) -> None:
         self.drain(stop)
-        for halter in (self, *self.lanes):
-            halter.leaving.set()
+        for switch in (self, *self.lanes):
+            switch.leaving.set()
 
     def _note(self, stop: Stop) -> None:
-        if all(known.why is not stop.why for known in self.stops):
+        if all(known.reason is not stop.reason for known in self.stops):
             self.stops.append(stop)
             self.on_event(Stopped(stop))

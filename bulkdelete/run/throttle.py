@@ -64,9 +64,9 @@ class Throttle:
         """The call did not leave."""
         self._turn(pacing.unsent(self.pace, call, self._clock()))
 
-    def observe(self, call: Permit, answer: Result, feeds: Signal, doubtful: bool) -> None:
+    def observe(self, call: Permit, result: Result, signal: Signal, doubtful: bool) -> None:
         """Learn from an answer. No await: see pipeline.attempt."""
-        self._turn(pacing.heard(self.pace, call, answer, feeds, doubtful, self._clock()))
+        self._turn(pacing.heard(self.pace, call, result, signal, doubtful, self._clock()))
 
     def quiet(self) -> Stall:
         """How long this key has been without progress, for core/guard.py."""

@@ -47,7 +47,7 @@ PLANTED = (
     ),
     _planted(
         "a last word that is none", "simulation", {5}, 20,
-        Edit("core/policy.py", "Case.REFUSED: Verdict(State.REFUSED, feeds=Signal.GUARD)",
+        Edit("core/policy.py", "Case.REFUSED: Verdict(State.REFUSED, signal=Signal.GUARD)",
              "Case.REFUSED: Verdict(State.IN_DOUBT, Requeue.LATER)"),
         Edit("ledger/sqlite/rows.py", "count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0)", "count(*)"),
     ),
@@ -208,13 +208,13 @@ PLANTED = (
     ),
     _planted(
         "a refusal after a doubt is final", "simulation", {39}, 40,
-        Edit("core/policy.py", "Case.REFUSED_AFTER_DOUBT: Verdict(State.IN_DOUBT, feeds=Signal.GUARD)",
-             "Case.REFUSED_AFTER_DOUBT: Verdict(State.REFUSED, feeds=Signal.GUARD)"),
+        Edit("core/policy.py", "Case.REFUSED_AFTER_DOUBT: Verdict(State.IN_DOUBT, signal=Signal.GUARD)",
+             "Case.REFUSED_AFTER_DOUBT: Verdict(State.REFUSED, signal=Signal.GUARD)"),
     ),
     _planted(
         "a firewall's page refuses", "simulation", {38}, 80,
         Edit("core/policy.py", "Case.STRANGE_REFUSAL: Verdict(stop=_NOT_UNDERSTOOD)",
-             "Case.STRANGE_REFUSAL: Verdict(State.REFUSED, feeds=Signal.GUARD)"),
+             "Case.STRANGE_REFUSAL: Verdict(State.REFUSED, signal=Signal.GUARD)"),
     ),
     _planted(
         "no end to a row that deletes nothing", "simulation", {40}, 150,

@@ -124,10 +124,10 @@ async def go(
     proposal = await (job.reopen(settings, retry) if orders is None else job.propose([Rows(orders)], settings))
     try:
         armed = await job.confirm(proposal)
-        halter = StopSwitch(events.append)
-        other = None if meanwhile is None else asyncio.ensure_future(meanwhile(halter, simulator))
+        switch = StopSwitch(events.append)
+        other = None if meanwhile is None else asyncio.ensure_future(meanwhile(switch, simulator))
         summary = await job.delete(
-            armed, ApiKey(key) if isinstance(key, str) else key, halter, events.append, jitter=lambda: 0.5
+            armed, ApiKey(key) if isinstance(key, str) else key, switch, events.append, jitter=lambda: 0.5
         )
         if other is not None:
             other.cancel()

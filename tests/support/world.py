@@ -58,7 +58,7 @@ class World:
         verdict = decide(answer, OrderHistory(), rule, 3)
         self.out.remove(call)
         held = hold and verdict.state is State.IN_DOUBT
-        self.pace = pacing.heard(self.pace, call, answer, verdict.feeds, held, self.now_s)
+        self.pace = pacing.heard(self.pace, call, answer, verdict.signal, held, self.now_s)
 
     def unsend(self, call: Permit) -> None:
         self.out.remove(call)

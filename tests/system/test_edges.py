@@ -19,13 +19,13 @@ def test_a_stop_before_the_first_order(tmp_path: Path) -> None:
     """A signal that comes while a run makes ready: nothing is sent, all is pending."""
     orders = shuffled(5)
 
-    async def at_once(halter: StopSwitch, _: Simulator) -> None:
-        halter.drain(Stop(StopReason.INTERRUPTED, Scope.RUN))
+    async def at_once(switch: StopSwitch, _: Simulator) -> None:
+        switch.drain(Stop(StopReason.INTERRUPTED, Scope.RUN))
 
     outcome = trial(simulation_of(orders), settings_of(tmp_path / "l.db"), orders, meanwhile=at_once)
     assert outcome.journal == []
     assert outcome.states() == {"pending": 5}
-    assert [stop.why for stop in outcome.summary.stops] == [StopReason.INTERRUPTED]
+    assert [stop.reason for stop in outcome.summary.stops] == [StopReason.INTERRUPTED]
 
 
 def test_a_ledger_that_breaks_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_a_ledger_that_breaks_while_it_is_read(tmp_path: Path, monkeypatch: pyte
     outcome = trial(simulation_of(orders), settings_of(tmp_path / "l.db"), orders)
     assert outcome.journal == []
     assert outcome.states() == {"pending": 5}
-    assert [(stop.why, stop.detail) for stop in outcome.summary.stops] == [(StopReason.LEDGER, "disk I/O error")]
+    assert [(stop.reason, stop.detail) for stop in outcome.summary.stops] == [(StopReason.LEDGER, "disk I/O error")]
 
 
 def test_doubts_that_are_to_be_held(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bulkdelete.cli.program import program
 from bulkdelete.core.policy import VERDICTS, Case
-from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_WHY, EXIT_UNFORESEEN
+from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_REASON, EXIT_UNFORESEEN
 from bulkdelete.ledger.sqlite.schema import MIGRATIONS
 from bulkdelete.model import State
 from tests.support import ROOT
@@ -34,13 +34,13 @@ def test_the_table_of_answers_is_the_programs() -> None:
         state = verdict.state.label if verdict.state is not None else "stays what it was"
         assert told[case.value].startswith(state), case
         assert ("stops" in told[case.value]) == (verdict.stop is not None), case
-        assert ("again" in told[case.value]) == (verdict.again is not None), case
+        assert ("again" in told[case.value]) == (verdict.requeue is not None), case
 
 
 def test_the_exit_codes_are_the_programs() -> None:
     """Every code that can come out stands in the table."""
     told = {int(code) for cells in table("exit") for code in cells[0].split(",")}
-    assert told == {0, 1, EXIT_UNFORESEEN, *EXIT_OF_WHY.values(), *EXIT_OF_ERROR.values()}
+    assert told == {0, 1, EXIT_UNFORESEEN, *EXIT_OF_REASON.values(), *EXIT_OF_ERROR.values()}
 
 
 def test_the_outcomes_are_the_programs() -> None:

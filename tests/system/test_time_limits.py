@@ -38,7 +38,7 @@ def test_a_time_that_is_up_with_work_left(tmp_path: Path, doubts: Doubts) -> Non
     simulation = simulation_of(orders, limit=30, faults=faults)
     run = trial(simulation, settings_of(tmp_path / "l.db", max_time_s=10.0, doubts=doubts), orders)
     assert run.summary.exit_code == 75
-    assert [(stop.why, stop.detail) for stop in run.summary.stops] == [(StopReason.MAX_TIME, "--max-time 10 s")]
+    assert [(stop.reason, stop.detail) for stop in run.summary.stops] == [(StopReason.MAX_TIME, "--max-time 10 s")]
     assert run.seconds <= 11
 
 
@@ -54,7 +54,7 @@ def test_a_machine_that_sleeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     simulation = simulation_of(orders, limit=30)
     run = trial(simulation, settings_of(tmp_path / "l.db", max_time_s=3600.0), orders, meanwhile=sleep)
-    assert [stop.why for stop in run.summary.stops] == [StopReason.MAX_TIME]
+    assert [stop.reason for stop in run.summary.stops] == [StopReason.MAX_TIME]
     assert 55 <= run.seconds <= 66
 
 
@@ -103,7 +103,7 @@ def test_a_server_that_is_not_there_from_the_start(tmp_path: Path) -> None:
     assert run.summary.requests == 0
     assert 60 <= took_s <= 130
     (stop,) = run.summary.stops
-    assert stop.why is StopReason.OUTAGE
+    assert stop.reason is StopReason.OUTAGE
     assert "the server could not be reached for 1 min" in stop.detail
     assert "what failed last: connect: " in stop.detail
 

@@ -442,7 +442,7 @@ class SqliteLedger:
         return committed_counts(self.path if saved is None else Path(saved))
 
     async def end(self, stops: tuple[Stop, ...]) -> None:
-        why = "; ".join(f"{stop.why.value}: {stop.detail}" if stop.detail else stop.why.value for stop in stops)
+        why = "; ".join(f"{stop.reason.value}: {stop.detail}" if stop.detail else stop.reason.value for stop in stops)
         row = (self._now_ms(), why or "finished", self._run_id)
         update = """UPDATE runs SET stopped_ms = ?1, why = ?2, crc = crc(run_id, version, options, started_ms, ?1, ?2)
             WHERE run_id = ?3"""

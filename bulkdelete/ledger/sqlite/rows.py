@@ -272,7 +272,7 @@ def settle(db: sqlite3.Connection, intent: Intent, answer: Result, verdict: Verd
 def _said(answer: Result) -> tuple[int, int | None, str]:
     if isinstance(answer, Response):
         return 1, answer.status, answer.message
-    why = answer.why.value
+    why = answer.reason.value
     return int(answer.sent), None, f"{why}: {answer.message}" if answer.message else why
 
 

@@ -54,8 +54,8 @@ class _Lane:
             return
         reply = await self._send()
         verdict = decide(reply, OrderHistory(), Doubts.RESEND, 1)
-        self._throttle.observe(call, reply, verdict.feeds, verdict.state is State.IN_DOUBT)
-        self._waiting += verdict.again is Requeue.SOON
+        self._throttle.observe(call, reply, verdict.signal, verdict.state is State.IN_DOUBT)
+        self._waiting += verdict.requeue is Requeue.SOON
 
     def _has_landed(self, flight: asyncio.Task[None]) -> None:
         self._in_flight.discard(flight)

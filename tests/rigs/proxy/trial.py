@@ -185,7 +185,7 @@ async def _run(proposal: job.Proposal, there: World, log: Log) -> str:
 
     def heard(event: Event) -> None:
         match event:
-            case AttemptEnded(answer=NoResponse(why=NoResponseReason.CONNECT)):
+            case AttemptEnded(result=NoResponse(reason=NoResponseReason.CONNECT)):
                 there.proxy.listen()
         display.on_event(event)
 

@@ -95,7 +95,7 @@ def invariant_03_every_order_is_in_one_state(played: Played) -> None:
         if life.outcome is not None:
             counts, stops = life.outcome.summary.counts, life.outcome.summary.stops
             _require(
-                all(stop.why is not StopReason.LEDGER for stop in stops),
+                all(stop.reason is not StopReason.LEDGER for stop in stops),
                 3,
                 f"the ledger broke by itself: {stops} ({n})",
             )

@@ -139,17 +139,17 @@ class _Stage:
             others = [(account, order, False) for account, order in sorted(self._story.others)]
             await job.close(await job.propose([Rows(others)], settings))
 
-        async def signals(halter: StopSwitch, _: Simulator) -> None:
+        async def signals(switch: StopSwitch, _: Simulator) -> None:
             if chapter.drain_s is None:
                 return
             await asyncio.sleep(chapter.drain_s)
             self.played.effects["drain"] += 1
             self.life.drained_s = current_loop().time()
-            halter.drain(Stop(StopReason.TERMINATED))
+            switch.drain(Stop(StopReason.TERMINATED))
             if chapter.leave_s is not None:
                 await asyncio.sleep(chapter.leave_s)
                 self.played.effects["second signal"] += 1
-                halter.now(Stop(StopReason.TERMINATED))
+                switch.now(Stop(StopReason.TERMINATED))
 
         try:
             return await go(self.played.simulator, settings, rows, meanwhile=signals, key=keys)

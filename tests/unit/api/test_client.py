@@ -651,7 +651,7 @@ async def test_a_handshake_that_fails_says_nothing_of_the_certificate(pieces: tu
     async with Alerting(*pieces, reset=reset) as script, client_of(script.port, scheme="https") as client:
         answer = await client.delete(order())
         assert isinstance(answer, NoResponse)
-        assert (answer.sent, answer.why) == (False, NoResponseReason.CONNECT)
+        assert (answer.sent, answer.reason) == (False, NoResponseReason.CONNECT)
         assert script.requests == []
 
 
@@ -932,7 +932,7 @@ async def test_what_aiohttp_raises_it_does_not_retry(error: Exception, why: NoRe
 
     with pytest.raises(module._Failed) as failed:
         await module._once(None, broken)  # type: ignore[arg-type]
-    assert failed.value.why is why
+    assert failed.value.reason is why
     assert not isinstance(failed.value, aiohttp.ClientError | OSError)
 
 
@@ -946,7 +946,7 @@ async def test_an_error_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> No
     async with Script(OK) as script, client_of(script.port) as client:
         answer = await client.delete(order())
     assert isinstance(answer, NoResponse)
-    assert (answer.sent, answer.why, answer.message) == (True, NoResponseReason.GARBAGE, "RecursionError")
+    assert (answer.sent, answer.reason, answer.message) == (True, NoResponseReason.GARBAGE, "RecursionError")
 
 
 async def test_no_other_kind_of_request() -> None:

@@ -146,7 +146,7 @@ def test_invariant_25_bytes_that_came_before_the_request(
     with hasty(early, OK[len(early) :] or OK, tls) as server:
         stand_still(server, monkeypatch)
         answers = run_on(loop, ask(server, tls, ORDERS if early is OK else 5))
-    assert {(type(answer), answer.sent, answer.why) for answer in answers if isinstance(answer, NoResponse)} == {
+    assert {(type(answer), answer.sent, answer.reason) for answer in answers if isinstance(answer, NoResponse)} == {
         (NoResponse, False, NoResponseReason.DISCONNECTED)
     }
     assert not [answer for answer in answers if isinstance(answer, Response)]
@@ -213,7 +213,7 @@ def test_invariant_44_a_deadline_holds_all_the_same(loop: str, tls: Path | None)
         server.slow_s = 1.0
         answer = run_on(loop, main(server))
     assert isinstance(answer, NoResponse)
-    assert (answer.sent, answer.why) == (True, NoResponseReason.TIMEOUT)
+    assert (answer.sent, answer.reason) == (True, NoResponseReason.TIMEOUT)
     assert 0.3 <= answer.latency_s < 0.9
 
 
@@ -229,7 +229,7 @@ def test_invariant_37_who_may_not_leave_does_not(loop: str, tls: Path | None) ->
     with hasty(b"", OK, tls) as server:
         answers = run_on(loop, ask(server, tls, 6, may_leave))
     withheld, deleted = answers[::2], answers[1::2]
-    assert {(answer.sent, answer.why) for answer in withheld if isinstance(answer, NoResponse)} == {
+    assert {(answer.sent, answer.reason) for answer in withheld if isinstance(answer, NoResponse)} == {
         (False, NoResponseReason.WITHHELD)
     }
     assert [answer.status for answer in deleted if isinstance(answer, Response)] == [204] * 3

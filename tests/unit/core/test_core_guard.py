@@ -133,7 +133,7 @@ def test_a_tripped_guard_stays_tripped_in_later_runs() -> None:
     assert seen == AccountHistory(has_deleted=False, answered=20)
     stop = guard.admits(ACCOUNT, seen, limits_of())
     assert isinstance(stop, Stop)
-    assert stop.why is StopReason.NOTHING_DELETED
+    assert stop.reason is StopReason.NOTHING_DELETED
     assert guard.admits(ACCOUNT, seen, limits_of(21)) is True
     assert guard.seen_before(8, ever) == guard.seen_before(9, ever) == AccountHistory()
 
@@ -240,7 +240,7 @@ def test_max_failures_stops_when_it_is_reached(failures: int, stops: bool) -> No
     stop = guard.judge_failures(failures, limits_of(failures=5))
     assert (stop is not None) == stops
     if stop is not None:
-        assert (stop.why, stop.scope) == (StopReason.FAILURES, Scope.RUN)
+        assert (stop.reason, stop.scope) == (StopReason.FAILURES, Scope.RUN)
         assert str(failures) in stop.detail
     assert guard.judge_failures(failures, limits_of()) is None
 

@@ -60,7 +60,7 @@ quotas = st.builds(
 statuses = st.sampled_from((204, 204, 204, 204, 412, 429, 429, 500, 503))
 answers: st.SearchStrategy[Result] = st.one_of(
     st.builds(Response, status=statuses, quota=quotas),
-    st.builds(NoResponse, sent=st.booleans(), why=st.just(NoResponseReason.TIMEOUT)),
+    st.builds(NoResponse, sent=st.booleans(), reason=st.just(NoResponseReason.TIMEOUT)),
 )
 
 

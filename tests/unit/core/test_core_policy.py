@@ -68,7 +68,7 @@ def row_of(status: int) -> Row:
 
 def flat(verdict: Verdict) -> Row:
     stop = verdict.stop
-    return verdict.state, verdict.again, verdict.feeds, stop.why if stop else None, stop.scope if stop else None
+    return verdict.state, verdict.requeue, verdict.signal, stop.reason if stop else None, stop.scope if stop else None
 
 
 def verdict_of(answer: Result, past: OrderHistory = FRESH, doubts: Doubts = Doubts.RESEND) -> Row:
@@ -84,7 +84,7 @@ replies = st.builds(
     Response, status=statuses, message=st.text(max_size=20), json_status=st.none() | st.integers(), cut=st.booleans()
 )
 no_replies = st.builds(
-    NoResponse, sent=st.booleans(), why=st.sampled_from(NoResponseReason), message=st.text(max_size=20)
+    NoResponse, sent=st.booleans(), reason=st.sampled_from(NoResponseReason), message=st.text(max_size=20)
 )
 answers = replies | spoken | no_replies
 
@@ -202,7 +202,7 @@ def test_hold_leaves_a_doubt_for_a_person(answer: Result) -> None:
 def test_attempts_used_up_leave_the_doubt(answer: Result, made: int, again: Requeue | None) -> None:
     """With 3 attempts a run, the third doubt is the last; the order stays in doubt, never failed."""
     verdict = decide(answer, OrderHistory(attempts_in_run=made, doubtful=made > 0), Doubts.RESEND, 3)
-    assert (verdict.state, verdict.again) == (State.IN_DOUBT, again)
+    assert (verdict.state, verdict.requeue) == (State.IN_DOUBT, again)
 
 
 @pytest.mark.parametrize("doubts", list(Doubts))
@@ -213,7 +213,7 @@ def test_a_404_that_broke_off_is_no_doubt(made: int, again: Requeue | None, doub
     for _ in range(made):
         past = retried(past, Response(404, cut=True))
     verdict = decide(Response(404, cut=True), past, doubts, 3)
-    assert (verdict.state, verdict.again) == (None, again)
+    assert (verdict.state, verdict.requeue) == (None, again)
     assert not past.doubtful
 
 
@@ -225,7 +225,7 @@ def test_what_was_certainly_not_processed_costs_no_attempt(past: OrderHistory, d
         Response(429, json_status=429, cut=True),
         NoResponse(False, NoResponseReason.CONNECT),
     ):
-        assert decide(answer, past, doubts, attempts) == Verdict(again=Requeue.SOON, feeds=Signal.BREAKER)
+        assert decide(answer, past, doubts, attempts) == Verdict(requeue=Requeue.SOON, signal=Signal.BREAKER)
         assert retried(past, answer).attempts_in_run == past.attempts_in_run
 
 
@@ -239,7 +239,7 @@ def test_invariant_43_an_order_that_meets_429_three_times_in_a_row_goes_last() -
     ]
     past, seen = FRESH, []
     for answer in answers:
-        seen.append(decide(answer, past, Doubts.RESEND, ATTEMPTS).again)
+        seen.append(decide(answer, past, Doubts.RESEND, ATTEMPTS).requeue)
         past = retried(past, answer)
     soon, last = Requeue.SOON, Requeue.LAST
     assert seen == [soon, soon, soon, soon, soon, last, soon, soon, last]
@@ -250,7 +250,7 @@ def test_silence_is_never_a_deletion(answer: NoResponse, past: OrderHistory, dou
     """Without a status line nothing is settled: the order is pending if nothing left, else in doubt."""
     state = decide(answer, past, doubts, ATTEMPTS).state
     assert state in (None, State.IN_DOUBT)
-    if answer.sent and answer.why is not NoResponseReason.CERTIFICATE:
+    if answer.sent and answer.reason is not NoResponseReason.CERTIFICATE:
         assert state is State.IN_DOUBT
 
 
@@ -259,7 +259,7 @@ def test_only_a_204_is_a_deletion(answer: Result, past: OrderHistory, doubts: Do
     """An order is called deleted after a 204 and after nothing else."""
     verdict = decide(answer, past, doubts, attempts)
     is_204 = isinstance(answer, Response) and answer.status == 204
-    assert (verdict.state is State.DELETED) == is_204 == (verdict.feeds is Signal.SUCCESS)
+    assert (verdict.state is State.DELETED) == is_204 == (verdict.signal is Signal.SUCCESS)
 
 
 @given(answer=answers, past=pasts, doubts=st.sampled_from(Doubts), attempts=st.integers(1, 5))
@@ -286,14 +286,14 @@ def test_gone_and_refused_need_the_word_of_the_server(
 def test_only_an_open_order_goes_again(answer: Result, past: OrderHistory, doubts: Doubts, attempts: int) -> None:
     """At once or last only what was not processed, later only what is in doubt and not held, and nothing together with a stop."""
     verdict = decide(answer, past, doubts, attempts)
-    if verdict.again in (Requeue.SOON, Requeue.LAST):
+    if verdict.requeue in (Requeue.SOON, Requeue.LAST):
         assert verdict.state is None
-    if verdict.again is Requeue.LATER:
+    if verdict.requeue is Requeue.LATER:
         assert verdict.state is State.IN_DOUBT
         assert doubts is Doubts.RESEND
         assert past.attempts_in_run + 1 < attempts
     if verdict.stop is not None:
-        assert verdict.again is None
+        assert verdict.requeue is None
 
 
 @pytest.mark.parametrize(

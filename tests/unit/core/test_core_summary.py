@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bulkdelete import errors
 from bulkdelete.core.summary import (
     EXIT_OF_ERROR,
-    EXIT_OF_WHY,
+    EXIT_OF_REASON,
     NEXT,
     Summary,
     conserved,
@@ -79,7 +79,7 @@ def test_a_run_that_came_to_its_end(counts: Counts, unproven: tuple[int, ...], c
 
 def test_every_reason_to_stop_has_a_code_and_a_next_step() -> None:
     """No stop leaves a person without what to do next."""
-    assert {why.value: code for why, code in EXIT_OF_WHY.items()} == CODE
+    assert {why.value: code for why, code in EXIT_OF_REASON.items()} == CODE
     assert set(NEXT) == set(StopReason)
     assert all(text.strip() and text[-1] in ".?" for text in NEXT.values())
 
@@ -106,7 +106,7 @@ def test_every_error_has_an_exit_code() -> None:
 
 def test_every_code_is_in_the_order_of_precedence() -> None:
     """No table holds a code that the precedence does not know."""
-    assert {*EXIT_OF_WHY.values(), *EXIT_OF_ERROR.values()} <= set(ORDER)
+    assert {*EXIT_OF_REASON.values(), *EXIT_OF_ERROR.values()} <= set(ORDER)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_the_pace_is_told_when_the_limit_is_another(tmp_path: Path) -> None:
         (2.0, 120, 0.0),
         (4.0, 240, 0.0),
     ]
-    assert all(isinstance(change.answer, Response) and change.answer.status == 204 for change in changes)
+    assert all(isinstance(change.result, Response) and change.result.status == 204 for change in changes)
 
 
 def test_a_pause_is_told_with_its_length_and_what_it_is_for(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_pause_is_told_with_its_length_and_what_it_is_for(tmp_path: Path) -> N
     rate = 0.0
     pauses = 0
     for change in told(run.events, PaceChanged):
-        paused = isinstance(change.answer, Response) and change.answer.status == 429 and 0 < change.wait_s <= 60
+        paused = isinstance(change.result, Response) and change.result.status == 429 and 0 < change.wait_s <= 60
         assert paused or abs(change.rate_per_s - rate) > 0.1 * rate
         assert change.limit_per_min is None
         rate, pauses = change.rate_per_s, pauses + paused

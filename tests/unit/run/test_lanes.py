@@ -89,7 +89,7 @@ def test_invariant_17_a_refused_key_ends_its_own_lane_alone(tmp_path: Path, wron
     assert run.simulator.count(401) == 1
     assert run.summary.exit_code == 1
     (stop,) = run.summary.stops
-    assert (stop.why, stop.detail) == (
+    assert (stop.reason, stop.detail) == (
         StopReason.CREDENTIALS,
         f"key of account {', '.join(map(str, left))}: HTTP 401: Invalid API_KEY",
     )
@@ -164,10 +164,10 @@ def test_a_signal_drains_every_lane(tmp_path: Path) -> None:
     """After it nothing new is sent on any key, and no intent stays open."""
     at_s: list[float] = []
 
-    async def stop(halter: StopSwitch, _: Simulator) -> None:
+    async def stop(switch: StopSwitch, _: Simulator) -> None:
         await asyncio.sleep(30)
         at_s.append(current_loop().time())
-        halter.drain(Stop(StopReason.INTERRUPTED))
+        switch.drain(Stop(StopReason.INTERRUPTED))
 
     run = together(tmp_path / "l.db", orders_of(a1=200, a3=200), credentials(), limits=(60, 60), meanwhile=stop)
     assert run.summary.exit_code == 130

@@ -124,9 +124,9 @@ def test_requests_of_long_ago_and_those_answered_429_are_not_spent(tmp_path: Pat
         simulator = Simulator(simulation_of(ids, limit=6, headers=HeaderMode.NONE))
         await simulator.start(port=PORT)
 
-        async def stop(halter: StopSwitch, _: Simulator) -> None:
+        async def stop(switch: StopSwitch, _: Simulator) -> None:
             await asyncio.sleep(30)
-            halter.drain(Stop(StopReason.INTERRUPTED))
+            switch.drain(Stop(StopReason.INTERRUPTED))
 
         first = await go(simulator, settings_of(ledger), ids, meanwhile=stop)
         assert first.summary.limited > 0

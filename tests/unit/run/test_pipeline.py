@@ -72,9 +72,9 @@ def test_invariant_05_the_same_command_again_sends_nothing_and_new_rows_alone(tm
         simulator = Simulator(simulation_of([*ids, *range(500_000, 500_010)], limit=60, latency=Latency(0.05)))
         await simulator.start(port=PORT)
 
-        async def stop(halter: StopSwitch, _: Simulator) -> None:
+        async def stop(switch: StopSwitch, _: Simulator) -> None:
             await asyncio.sleep(20)
-            halter.drain(Stop(StopReason.INTERRUPTED))
+            switch.drain(Stop(StopReason.INTERRUPTED))
 
         first = await go(simulator, settings, ids, meanwhile=stop)
         assert first.summary.exit_code == 130
@@ -235,7 +235,7 @@ def test_marketplace_orders_trip_the_guard_and_keep_it_tripped(tmp_path: Path, s
             return
         assert len(first.journal) == 20
         assert first.summary.exit_code == 5
-        assert first.summary.stops[0].why is StopReason.NOTHING_DELETED
+        assert first.summary.stops[0].reason is StopReason.NOTHING_DELETED
         again = await go(simulator, settings_of(ledger), None)
         assert again.journal == []
         assert again.summary.exit_code == 5
@@ -285,7 +285,7 @@ def test_fifty_refusals_in_a_row_stop_the_run(tmp_path: Path) -> None:
     run = trial(simulation_of(ids, native=range(101, 301), limit=60), settings_of(tmp_path / "l.db", slots=1), ids)
     assert run.states()["refused"] == 50
     assert run.summary.exit_code == 5
-    assert run.summary.stops[0].why is StopReason.REFUSALS
+    assert run.summary.stops[0].reason is StopReason.REFUSALS
 
 
 def test_invariant_06_an_order_is_under_way_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +320,7 @@ def test_invariant_06_an_order_is_under_way_once(tmp_path: Path, monkeypatch: py
             run = await go(simulator, settings, orders)
             assert not +twice
             assert StopReason.LEDGER not in {
-                stop.why for stop in run.summary.stops
+                stop.reason for stop in run.summary.stops
             }  # it refuses what is handed out twice
         assert set(run.states()) == {"deleted", "presumed_deleted"}
         assert set(simulator.faults_applied) >= set(kinds)
@@ -434,10 +434,10 @@ def test_the_first_signal_drains(tmp_path: Path) -> None:
     ids, ledger = shuffled(200), tmp_path / "l.db"
     at: list[float] = []
 
-    async def stop(halter: StopSwitch, _: Simulator) -> None:
+    async def stop(switch: StopSwitch, _: Simulator) -> None:
         await asyncio.sleep(30)
         at.append(current_loop().time())
-        halter.drain(Stop(StopReason.INTERRUPTED))
+        switch.drain(Stop(StopReason.INTERRUPTED))
 
     run = trial(simulation_of(ids, limit=120, latency=Latency(1.0)), settings_of(ledger), ids, meanwhile=stop)
     assert run.summary.exit_code == 130
@@ -453,12 +453,12 @@ def test_the_second_signal_or_the_end_of_the_grace_leaves_doubts(tmp_path: Path,
     faults = (Fault(FaultKind.HANG_AFTER, nth=40, times=1000),)
     took: list[float] = []
 
-    async def stop(halter: StopSwitch, _: Simulator) -> None:
+    async def stop(switch: StopSwitch, _: Simulator) -> None:
         await asyncio.sleep(20)
-        halter.drain(Stop(StopReason.TERMINATED))
+        switch.drain(Stop(StopReason.TERMINATED))
         if second:
             await asyncio.sleep(1)
-            halter.now(Stop(StopReason.TERMINATED))
+            switch.now(Stop(StopReason.TERMINATED))
         took.append(current_loop().time())
 
     run = trial(simulation_of(ids, limit=120, faults=faults), settings_of(ledger, grace_s=5.0), ids, meanwhile=stop)
@@ -476,9 +476,9 @@ def test_invariant_02_a_run_that_went_without_a_word_leaves_doubts_that_the_next
         simulator = Simulator(simulation_of(ids, latency=Latency(1.0, sigma=0.0), **FAST))
         await simulator.start(port=PORT)
 
-        async def leave(halter: StopSwitch, _: Simulator) -> None:
+        async def leave(switch: StopSwitch, _: Simulator) -> None:
             await asyncio.sleep(1.6)  # the server has acted, the answers are on their way
-            halter.now(Stop(StopReason.INTERRUPTED))
+            switch.now(Stop(StopReason.INTERRUPTED))
 
         first = await go(simulator, settings_of(ledger), ids, meanwhile=leave)
         doubts = first.states()["in_doubt"]
@@ -525,7 +525,7 @@ def test_invariant_18_an_outage_sends_scouts_only_and_ends_resumably(tmp_path: P
         await simulator.start(port=PORT)
         first = await go(simulator, settings_of(ledger, patience_s=1800.0), ids)
         assert first.summary.exit_code == 75
-        assert first.summary.stops[0].why is StopReason.OUTAGE
+        assert first.summary.stops[0].reason is StopReason.OUTAGE
         hammered = [entry for entry in first.journal if entry.status == 503]
         assert len(hammered) <= 2 * 64 + 10 + 1800 / 60 + 10
         assert first.states().keys() <= {"deleted", "pending", "in_doubt"}
@@ -588,7 +588,7 @@ def test_limits_stop_the_run(tmp_path: Path, options: dict[str, Any], why: StopR
     ids = list(range(1, 101))
     simulation = simulation_of(ids, native=range(2, 100, 2), limit=60)
     run = trial(simulation, settings_of(tmp_path / "l.db", **options), ids)
-    assert run.summary.stops[0].why is why
+    assert run.summary.stops[0].reason is why
     assert run.summary.exit_code == code
     assert run.states()["pending"] > 20
     if why is StopReason.FAILURES:

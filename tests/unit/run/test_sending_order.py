@@ -41,13 +41,13 @@ def test_invariant_37_a_stop_during_slow_handshakes(tmp_path: Path, second: bool
     ids, ledger = list(range(1, 101)), tmp_path / "l.db"
     told: list[float] = []
 
-    async def stop(halter: StopSwitch, _: Simulator) -> None:
+    async def stop(switch: StopSwitch, _: Simulator) -> None:
         await asyncio.sleep(9)
         told.append(current_loop().time())
-        halter.drain(Stop(StopReason.TERMINATED))
+        switch.drain(Stop(StopReason.TERMINATED))
         if second:
             await asyncio.sleep(0.1)
-            halter.now(Stop(StopReason.TERMINATED))
+            switch.now(Stop(StopReason.TERMINATED))
 
     left: list[float] = []
 
@@ -103,7 +103,7 @@ def test_invariant_43_an_order_whose_response_nobody_understands(tmp_path: Path,
     first, second, third = runs(simulation, (settings, ids, None), (settings, None, None), (settings, None, None))
     for run in (first, second, third):
         (stop,) = run.summary.stops
-        assert (stop.why, run.summary.exit_code) == (StopReason.NOT_UNDERSTOOD, 5)
+        assert (stop.reason, run.summary.exit_code) == (StopReason.NOT_UNDERSTOOD, 5)
         assert f"order {ACCOUNT}:3" in stop.detail
     assert [entry.order_id for entry in first.journal] == [1, 2, 3]
     assert [entry.order_id for entry in second.journal] == [*range(4, 41), 7, 3]
@@ -160,7 +160,7 @@ def test_invariant_40_a_router_that_finds_nothing(tmp_path: Path, guard: int | N
         simulation, (settings, ids, None), (settings, None, None), (settings, None, Retry(state=State.NOT_FOUND))
     )
     assert first.states() == {"deleted": 100, "not_found": 50, "pending": 150}
-    assert (first.summary.exit_code, first.summary.stops[0].why) == (5, StopReason.REFUSALS)
+    assert (first.summary.exit_code, first.summary.stops[0].reason) == (5, StopReason.REFUSALS)
     assert plain.states() == {"deleted": 250, "not_found": 50}
     assert plain.summary.exit_code == 0
     assert again.facts.to_send == 50

@@ -42,8 +42,8 @@ def throttle_of(rate_per_s: float, tokens: float = 1.0, mirrored: bool = False) 
 
 def hear(throttle: Throttle, call: Permit, answer: Result = FULL) -> None:
     status = answer.status if isinstance(answer, Response) else 0
-    feeds = Signal.SUCCESS if status == 204 else Signal.BREAKER
-    throttle.observe(call, answer, feeds, doubtful=False)
+    signal = Signal.SUCCESS if status == 204 else Signal.BREAKER
+    throttle.observe(call, answer, signal, doubtful=False)
 
 
 def limited(retry_after_s: float) -> Response:
