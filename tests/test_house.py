@@ -181,6 +181,13 @@ def test_the_top_level_stays_small() -> None:
     }
 
 
+def test_tests_share_only_what_support_holds() -> None:
+    """No test is imported by another: what two of them use stands in tests/support, or with the rig that it belongs to."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        parts = {part for module, name in imports_of(path) for part in (*module.split("."), name)}
+        assert not {part for part in parts if part.startswith("test_")}, path
+
+
 LOADED = """
 import sys
 from bulkdelete.cli import main

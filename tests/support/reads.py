@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bulkdelete.errors import InputRefused
+from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.model import Order, Reject
 
-__all__ = ["Told", "orders", "refusal", "rejects", "tell"]
+__all__ = ["Told", "message_of", "orders", "read_or_refusal", "refusal", "rejects", "tell"]
 
 
 class Told:
@@ -58,3 +58,16 @@ def refusal(folder: Path, content: str | bytes, **options: Any) -> str:
     except InputRefused as error:
         return str(error)
     return ""
+
+
+def read_or_refusal(folder: Path, content: str | bytes, options: dict[str, Any]) -> Told | str:
+    """What was read, or the message that refuses the file or the options."""
+    try:
+        return tell(folder, content, **options)
+    except (InputRefused, UsageError) as error:
+        return str(error)
+
+
+def message_of(told: Told | str) -> str:
+    """All that a person is told of what cannot be used; "" if there is nothing."""
+    return told if isinstance(told, str) else " | ".join(row.why for row in told.rejects)

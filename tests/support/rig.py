@@ -26,6 +26,7 @@ from tests.support.virtual import current_loop, run
 ACCOUNT = 7
 KEY = "k+/=&%é-0123456789"
 PORT = 8765
+FAST = {"limit": 60_000}  # of a simulation whose limit is not what a test is about
 
 T = TypeVar("T")
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import IDS, Server, arguments, call, write
 from tests.support.process import PROGRAM, environment
-from tests.system.test_commands import IDS, Server, arguments, call, server, write
-
-__all__ = ["server"]
 
 GIVEN = ("--account-id", "1", "--keep-stock")
 

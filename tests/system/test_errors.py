@@ -11,10 +11,9 @@ import pytest
 
 from bulkdelete.ledger.sqlite import place
 from tests.rigs.leaks import leaks
+from tests.support.agreement import outcomes
+from tests.support.command import IDS, Server, arguments, call, write
 from tests.support.process import KEY, PROGRAM, environment
-from tests.system.test_commands import IDS, Server, arguments, call, outcomes, server, write
-
-__all__ = ["server"]  # a fixture
 
 GIVEN = ("--account-id", "1", "--keep-stock", "--api-url", "http://127.0.0.1:9")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.cli import main
+from tests.support.command import call
 from tests.support.process import PROGRAM, environment
-from tests.system.test_commands import call
 
 LONG = "a" * 300
 TYPED = ["--account-id", "1", "--keep-stock"]

@@ -14,10 +14,8 @@ from typing import IO
 
 import pytest
 
+from tests.support.command import IDS, Server, write
 from tests.support.process import PROGRAM, environment, until
-from tests.system.test_commands import IDS, Server, server, write
-
-__all__ = ["server"]  # a fixture
 
 OPTIONS = ("--api-url", "http://127.0.0.1:9", "--account-id", "7", "--keep-stock", "--yes")
 

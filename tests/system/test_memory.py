@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import call
 from tests.support.process import environment
-from tests.system.test_commands import call
 
 MEASURED = """
 import atexit, sys

@@ -13,11 +13,9 @@ import pytest
 
 from bulkdelete.cli.files import check_outputs
 from bulkdelete.errors import UsageError
+from tests.support.command import IDS, Server, arguments, call, write
 from tests.support.ledger import first
 from tests.support.process import PROGRAM, environment
-from tests.system.test_commands import IDS, Server, arguments, call, server, write
-
-__all__ = ["server"]
 
 GIVEN = ("--account-id", "1", "--keep-stock")
 

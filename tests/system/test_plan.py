@@ -14,10 +14,9 @@ import pytest
 
 from bulkdelete.cli.journey import compare, ugly_export
 from tests.support import ROOT
+from tests.support.agreement import outcomes
+from tests.support.command import IDS, Server, arguments, call, write
 from tests.support.process import PROGRAM, environment
-from tests.system.test_commands import IDS, Server, arguments, call, outcomes, server, write
-
-__all__ = ["server"]
 
 BAD = "orderId,total\n500001,1\n1.5E5,2\n500003,3\n500003,3\n0,4\n"
 GIVEN = ("--account-id", "1", "--keep-stock")

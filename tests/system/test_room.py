@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import call, serving, write
 from tests.support.process import PROGRAM, environment
-from tests.system.test_commands import call, write
-from tests.system.test_simulate import serving
 
 IDS = list(range(8_520_001, 8_521_001))
 GIVEN = ("--account-id", "1", "--keep-stock")

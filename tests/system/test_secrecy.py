@@ -11,8 +11,8 @@ import pytest
 
 from bulkdelete.cli import secrecy
 from tests.rigs.leaks import leaks
+from tests.support.command import IDS, call, write
 from tests.support.process import KEY, PROGRAM, environment
-from tests.system.test_commands import IDS, call, write
 
 GIVEN = ("--account-id", "1", "--keep-stock")
 

@@ -31,8 +31,8 @@ from bulkdelete.simulator.request import ApiRequest
 from bulkdelete.simulator.response import SimulatedResponse
 from tests.rigs.leaks import SENTINEL, leaks
 from tests.support import ROOT
+from tests.support.command import IDS, MORE, Server, call
 from tests.support.process import KEY, PROGRAM, environment, until
-from tests.system.test_commands import IDS, MORE, Server, call
 
 TESTS = 100  # at most, that each want orders of their own
 

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bulkdelete.simulator import FaultKind
-from tests.support.process import PROGRAM, environment
-from tests.system.test_commands import call
-
-
-@contextmanager
-def serving(*words: str) -> Iterator[str]:
-    """The command in a process of its own; its URL."""
-    command = [*PROGRAM, "simulate", "--port", "0", "--latency", "0", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
-        assert process.stdout is not None
-        try:
-            process.stdout.readline()
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.terminate()
-
+from tests.support.command import call, serving
+from tests.support.process import PROGRAM
 
 TABLES = {
     "accounts": ("accountId,orderId\n7,1\n8,2\n", ()),

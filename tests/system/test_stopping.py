@@ -14,10 +14,8 @@ import pytest
 
 from bulkdelete.core.summary import stopping
 from bulkdelete.model import Scope, Stop, StopReason
+from tests.support.command import IDS, Server, arguments, started, write
 from tests.support.process import environment, until
-from tests.system.test_commands import IDS, Server, arguments, server, started, write
-
-__all__ = ["server"]  # a fixture
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.agreement import outcomes
+from tests.support.command import IDS, Server, arguments, call, write
 from tests.support.process import PROGRAM, environment, until
-from tests.system.test_commands import IDS, Server, arguments, call, outcomes, server, write
-
-__all__ = ["server"]  # a fixture
 
 GONE = dict.fromkeys(IDS, "deleted")
 MORE = list(range(600_000, 600_400))

@@ -15,10 +15,9 @@ from bulkdelete.cli import show
 from bulkdelete.core.summary import LIFTED_BY, Summary
 from bulkdelete.model import Counts, State, Stop, StopReason
 from bulkdelete.settings import Settings
+from tests.support.agreement import outcomes
+from tests.support.command import IDS, Server, arguments, call, write
 from tests.support.process import PROGRAM, environment
-from tests.system.test_commands import IDS, Server, arguments, call, outcomes, server, write
-
-__all__ = ["server"]  # a fixture
 
 LIFTING = ("--guard", "--max-consecutive-failures")
 

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from bulkdelete.errors import InputRefused, UsageError
-from tests.support.reads import Told, tell
+from tests.support.reads import Told, message_of, read_or_refusal
 
 Edit = Callable[[bytes], bytes]
 
@@ -179,25 +178,14 @@ SUGGESTIONS = (
 )  # fmt: skip
 
 
-def message_of(told: Told | str) -> str:
-    return told if isinstance(told, str) else " | ".join(row.why for row in told.rejects)
-
-
-def attempt(folder: Path, content: str | bytes, options: dict[str, Any]) -> Told | str:
-    try:
-        return tell(folder, content, **options)
-    except (InputRefused, UsageError) as error:
-        return str(error)
-
-
 @pytest.mark.parametrize("one", SUGGESTIONS, ids=lambda one: one.says[:40])
 def test_invariant_46_a_suggestion_works_when_it_is_followed(one: Suggestion, tmp_path: Path) -> None:
     """The message has the words; after the edit, or with the option, the orders come out and nothing is rejected."""
     content = one.content.encode() if isinstance(one.content, str) else one.content
-    message = message_of(attempt(tmp_path, content, one.before))
+    message = message_of(read_or_refusal(tmp_path, content, one.before))
     assert one.says in message
     edit = command_of(message) if "(sed " in message or " FILE > " in message else one.edit
-    followed = attempt(tmp_path, edit(content) if edit else content, one.before | one.options)
+    followed = read_or_refusal(tmp_path, edit(content) if edit else content, one.before | one.options)
     assert isinstance(followed, Told), followed
     assert message_of(followed) == "" or one.ids == []
     assert followed.ids == one.ids

@@ -16,9 +16,8 @@ import pytest
 import xlsxwriter  # type: ignore[import-untyped]
 import xlwt  # type: ignore[import-untyped]
 
-from tests.support.reads import Told
+from tests.support.reads import Told, message_of, read_or_refusal
 from tests.support.workbook import Ods, Xlsx, cell, packed, table
-from tests.unit.intake.test_intake_suggestions import attempt, message_of
 
 Edit = Callable[[bytes], bytes]
 
@@ -245,8 +244,8 @@ BEFORE = {"Leave --sheet out": {"sheet": "1"}, "It has: 'Hoja1'": {"sheet": "Ene
 def test_invariant_46_a_suggestion_about_a_workbook_works(one: Suggestion, tmp_path: Path) -> None:
     """The message has the words; after the edit, or with the option, the orders come out and nothing is rejected."""
     before = BEFORE.get(one.says, {})
-    assert one.says in message_of(attempt(tmp_path, one.content, before))
-    followed = attempt(tmp_path, one.edit(one.content) if one.edit else one.content, before | one.options)
+    assert one.says in message_of(read_or_refusal(tmp_path, one.content, before))
+    followed = read_or_refusal(tmp_path, one.edit(one.content) if one.edit else one.content, before | one.options)
     assert isinstance(followed, Told), followed
     assert message_of(followed) == ""
     assert followed.ids == one.ids
@@ -265,11 +264,11 @@ SALES: tuple[list[Any], ...] = (
 def test_invariant_46_a_marketplaces_report_leads_to_its_orders(tmp_path: Path) -> None:
     """Its lines on top, then its own numbers, then the column that is asked for: no message comes twice, and no sale is an order."""
     content = sheet(*SALES)
-    first = attempt(tmp_path, content, {})
+    first = read_or_refusal(tmp_path, content, {})
     assert isinstance(first, str)
     assert "take lines 1-3 out" in first
     content = edited(lambda page: page.delete_rows(1, 3))(content)
-    second = attempt(tmp_path, content, {})
+    second = read_or_refusal(tmp_path, content, {})
     assert isinstance(second, str)
     assert "a marketplace's own numbers" in second
     assert "--column" not in second
@@ -278,6 +277,6 @@ def test_invariant_46_a_marketplaces_report_leads_to_its_orders(tmp_path: Path) 
         for row, value in enumerate(["orderId", 700001, 700002], 1):
             page.cell(row, 4).value = value
 
-    last = attempt(tmp_path, edited(with_ids)(content), {})
+    last = read_or_refusal(tmp_path, edited(with_ids)(content), {})
     assert isinstance(last, Told), last
     assert last.ids == [700001, 700002]

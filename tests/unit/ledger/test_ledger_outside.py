@@ -29,7 +29,7 @@ from bulkdelete.model import State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status
 from tests.support.ledger import HOST, arm, ask, child, first, names, opened, orders, pending, send, settle, states
-from tests.unit.ledger.test_ledger_place import NOBODY, held
+from tests.support.ledger_process import NOBODY, held
 
 
 def hooks(

@@ -11,8 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,6 @@ from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, VERSION
 from bulkdelete.model import State
 from tests.support.ledger import (
     HOST,
-    TREE,
     arm,
     ask,
     child,
@@ -34,34 +32,10 @@ from tests.support.ledger import (
     opened,
     orders,
     pending,
-    program,
     send,
     states,
 )
-
-HELD = """
-async def main():
-    async with opened(Path(argv[0])) as ledger:
-        await arm(ledger, orders(1))
-        await ledger.begin("")
-        print("held", flush=True)
-        await asyncio.sleep(60)
-asyncio.run(main())
-"""
-
-
-@contextmanager
-def held(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process runs with this ledger."""
-    command = [sys.executable, "-c", program(HELD), str(path)]
-    with subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "held\n"
-            yield process
-        finally:
-            process.kill()
-
+from tests.support.ledger_process import NOBODY, held
 
 # The lock.
 
@@ -414,18 +388,6 @@ def test_the_file_system_of_a_folder(folder: str, kind: str, monkeypatch: pytest
     monkeypatch.setattr(Path, "read_text", lambda _path, **_how: MOUNTS.strip())
     monkeypatch.setattr(Path, "resolve", lambda path: path)
     assert place._file_system(Path(folder)) == kind
-
-
-NOBODY = """
-def become_nobody():
-    if os.getuid() == 0:
-        os.setgroups([]); os.setgid(65534); os.setuid(65534)
-async def refused():
-    try:
-        await SqliteLedger.open(Path(argv[0]), HOST)
-    except LedgerRefused as error:
-        print(error)
-"""
 
 
 @pytest.mark.parametrize("kind", ["no ledger", "a ledger", "a ledger that is read-only"])

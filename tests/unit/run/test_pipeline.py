@@ -21,35 +21,9 @@ from bulkdelete.model import Doubts, Order, Result, Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.run.throttle import Throttle
 from bulkdelete.simulator import Fault, FaultKind, HeaderMode, Latency, Simulation, Simulator, Wait
-from tests.support.rig import ACCOUNT, PORT, go, settings_of, shuffled, simulation_of, trial, virtual
+from tests.support.agreement import agree, attempts, outcomes
+from tests.support.rig import ACCOUNT, FAST, PORT, go, settings_of, shuffled, simulation_of, trial, virtual
 from tests.support.virtual import current_loop
-
-FAST = {"limit": 60_000}
-
-
-def attempts(ledger: Path) -> list[tuple[Any, ...]]:
-    """(order, n, sent, status, outcome, message) of every attempt, as the ledger has them."""
-    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
-        return db.execute("SELECT order_id, attempt, sent, http_status, outcome, message FROM timeline").fetchall()
-
-
-def results(ledger: Path) -> dict[int, str]:
-    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
-        return dict(db.execute("SELECT order_id, outcome FROM results"))
-
-
-def agree(ledger: Path, simulator: Simulator) -> None:
-    """Every request on the wire is one attempt of the ledger, and no order is called deleted that the server has."""
-    sent = Counter(order for order, _, sent, *_ in attempts(ledger) if sent != 0)
-    seen = Counter(entry.order_id for entry in simulator.journal)
-    assert sent == seen
-    gone = simulator.deleted_ids()
-    for order, outcome in results(ledger).items():
-        if outcome in ("deleted", "presumed_deleted"):
-            assert order in gone
-        if outcome in ("refused", "pending", "failed"):
-            assert order not in gone
-    assert all(entry.had_order_id for entry in simulator.journal)
 
 
 def test_deletes_exactly_the_input(tmp_path: Path) -> None:
@@ -78,7 +52,7 @@ def test_invariant_05_the_same_command_again_sends_nothing_and_new_rows_alone(tm
 
         first = await go(simulator, settings, ids, meanwhile=stop)
         assert first.summary.exit_code == 130
-        left = [order for order, outcome in results(settings.ledger).items() if outcome == "pending"]
+        left = [order for order, outcome in outcomes(settings.ledger).items() if outcome == "pending"]
         assert 10 < len(left) < 90
         removed, new = left[:10], list(range(500_000, 500_007))
         second = await go(simulator, settings, [*new, *(order for order in ids if order not in removed)])
@@ -87,7 +61,7 @@ def test_invariant_05_the_same_command_again_sends_nothing_and_new_rows_alone(tm
         assert second.summary.exit_code == 0
         third = await go(simulator, settings, None)
         assert third.journal == []
-        assert {order for order, outcome in results(settings.ledger).items() if outcome == "pending"} == set(removed)
+        assert {order for order, outcome in outcomes(settings.ledger).items() if outcome == "pending"} == set(removed)
         await simulator.close()
 
     virtual(main)
@@ -120,7 +94,7 @@ def test_each_status_ends_as_the_table_says(tmp_path: Path, status: int, expecte
     fault = Fault(FaultKind.STATUS, order_id=1, status=status, acts=acts, times=1)
     run = trial(simulation_of(ids, faults=(fault,)), settings_of(ledger), ids)
     outcome, exit_code = expected
-    assert results(ledger)[1] == outcome
+    assert outcomes(ledger)[1] == outcome
     assert run.summary.exit_code == exit_code
     agree(ledger, run.simulator)
 
@@ -166,9 +140,9 @@ def test_each_fault_ends_in_its_state(tmp_path: Path, kind: FaultKind, outcome: 
     ids, ledger = [1, 2, 3, 4], tmp_path / "l.db"
     run = trial(simulation_of(ids, faults=(Fault(kind, order_id=2),)), settings_of(ledger, slots=1), ids)
     assert run.simulator.faults_applied[kind] == 1
-    assert results(ledger)[2] == outcome
+    assert outcomes(ledger)[2] == outcome
     if not run.summary.stops:
-        assert [results(ledger)[order] for order in (1, 3, 4)] == ["deleted"] * 3
+        assert [outcomes(ledger)[order] for order in (1, 3, 4)] == ["deleted"] * 3
     assert all(entry.kind == "delete" for entry in run.journal), "a redirect was followed"
     agree(ledger, run.simulator)
 
@@ -188,7 +162,7 @@ def test_a_stray_second_204_settles_nothing(tmp_path: Path) -> None:
     for kind in (FaultKind.STRAY_204, FaultKind.STRAY_204_LATER):
         ledger = tmp_path / f"{kind.value}.db"
         run = trial(simulation_of([1, 3], faults=(Fault(kind, order_id=1),)), settings_of(ledger, slots=1), [1, 2, 3])
-        assert results(ledger) == {1: "deleted", 2: "not_found", 3: "deleted"}
+        assert outcomes(ledger) == {1: "deleted", 2: "not_found", 3: "deleted"}
         agree(ledger, run.simulator)
 
 
@@ -423,7 +397,7 @@ def test_refused_orders_go_again_only_when_a_person_says_so(tmp_path: Path) -> N
         asked = await go(simulator, settings_of(ledger), None, retry=Retry(412))
         assert asked.facts.to_send == 1
         assert [entry.order_id for entry in asked.journal] == [2]
-        assert results(ledger) == {1: "deleted", 2: "deleted", 3: "refused", 4: "deleted"}
+        assert outcomes(ledger) == {1: "deleted", 2: "deleted", 3: "refused", 4: "deleted"}
         await simulator.close()
 
     virtual(main)
@@ -637,7 +611,7 @@ def test_an_error_of_ours_stops_the_run_and_is_raised(tmp_path: Path, monkeypatc
     with pytest.raises(ExceptionGroup) as error:
         trial(simulation_of([1, 2, 3]), settings_of(tmp_path / "l.db"), [1, 2, 3])
     assert error.group_contains(ZeroDivisionError)
-    assert results(tmp_path / "l.db") == {1: "in_doubt", 2: "pending", 3: "pending"}
+    assert outcomes(tmp_path / "l.db") == {1: "in_doubt", 2: "pending", 3: "pending"}
 
 
 def test_several_accounts_in_one_input(tmp_path: Path) -> None:

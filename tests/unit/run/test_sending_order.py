@@ -14,9 +14,9 @@ from bulkdelete.ledger import Retry
 from bulkdelete.model import State, Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, Simulator
-from tests.support.rig import ACCOUNT, PORT, Outcome, go, settings_of, simulation_of, trial, virtual
+from tests.support.agreement import agree, attempts, outcomes
+from tests.support.rig import ACCOUNT, FAST, PORT, Outcome, go, settings_of, simulation_of, trial, virtual
 from tests.support.virtual import current_loop
-from tests.unit.run.test_pipeline import FAST, agree, attempts, results
 
 
 def runs(simulation: Any, *told: tuple[Any, Any, Any], loop: dict[str, Any] | None = None) -> list[Outcome]:
@@ -133,7 +133,7 @@ def test_a_404_that_broke_off_is_no_doubt(tmp_path: Path) -> None:
     ids, ledger = [1, 2, 3], tmp_path / "l.db"
     fault = Fault(FaultKind.TRUNCATED_BODY, order_id=99, times=2)
     run = trial(simulation_of(ids, faults=(fault,)), settings_of(ledger, slots=1), [*ids, 99])
-    assert results(ledger)[99] == "not_found"
+    assert outcomes(ledger)[99] == "not_found"
     assert [status for order, _, _, status, _, _ in attempts(ledger) if order == 99] == [404, 404, 404]
     assert run.summary.exit_code == 0
 

@@ -1,0 +1,100 @@
+"""The command as a process, and `bulkdelete simulate` as the process that it talks to: what the tests of the command share."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.process import PROGRAM, environment
+
+__all__ = ["IDS", "MORE", "SLOW", "Server", "arguments", "call", "serving", "started", "write"]
+
+IDS = list(range(500_001, 500_061))
+MORE = list(range(650_001, 650_301))  # the server has them, too: a run of minutes
+SLOW = [("--limit", "240", "--latency", "0.3")]
+
+
+class Server:
+    """`bulkdelete simulate` in a process of its own, with its journal."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.orders = folder / "exist.csv"
+        self.orders.write_text("orderId\n" + "".join(f"{order}\n" for order in (*IDS, *MORE)))
+        self.path = folder / "journal.jsonl"
+        command = [
+            *PROGRAM,
+            "simulate",
+            "--port",
+            "0",
+            "--orders",
+            str(self.orders),
+            "--journal",
+            str(self.path),
+            *options,
+        ]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+        assert self.process.stdout is not None
+        self.process.stdout.readline()
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What it was asked. The file comes with the first request."""
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def write(path: Path, ids: list[int], header: str = "orderId") -> Path:
+    path.write_text(f"{header}\n" + "".join(f"{order}\n" for order in ids))
+    return path
+
+
+def arguments(server: Server, file: Path, *more: str) -> list[str]:
+    return [*PROGRAM, "run", str(file), "--account-id", "1", "--keep-stock", "--api-url", server.url, *more]
+
+
+def call(*words: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(words),
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        cwd=cwd,
+        env=env or environment(),
+        timeout=60,
+    )
+
+
+def started(command: list[str], **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        **options,
+    )
+
+
+@contextmanager
+def serving(*words: str) -> Iterator[str]:
+    """The command in a process of its own; its URL."""
+    command = [*PROGRAM, "simulate", "--port", "0", "--latency", "0", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
