@@ -16,19 +16,21 @@ import click
 
 from bulkdelete import job
 from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
-from bulkdelete.cli import show
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, given_ledger, ledger_of, rejects_to, sources_of
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.secrecy import hidden, know
 from bulkdelete.cli.signals import Interrupted, Signals, leave
+from bulkdelete.cli.spelling import command, resuming, spelling
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
 from bulkdelete.core.summary import EXIT_OF_REASON, Summary, exit_code
 from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
 from bulkdelete.ledger import Retry
 from bulkdelete.model import Counts, Doubts, State, Stop, StopReason
 from bulkdelete.report.messages import ServerMessage, read_messages
+from bulkdelete.report.proposal import proposal_text, question
+from bulkdelete.report.summary import Ending, summary_json, summary_text
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import API_URL, Settings
 from bulkdelete.words import counted, escaped
@@ -91,7 +93,7 @@ def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]
             except Exception as error:
                 if not isinstance(error, BulkDeleteError):
                     log("warning", "run.crashed", **_place(error))
-                error.add_note(f"What was sent stands in the ledger: {show.command('status', settings.ledger)}")
+                error.add_note(f"What was sent stands in the ledger: {command('status', settings.ledger)}")
                 raise
             finally:
                 deletion.close(proposal)
@@ -125,13 +127,13 @@ class _Deletion:
             if tell is not None:
                 self.signals.run(self.runner, job.each_reject(proposal, tell))
         if options["quiet"] < 2 or facts.rejected:
-            say(show.proposal_text(facts, self.settings))
+            say(proposal_text(facts, self.settings))
         job.check(proposal)
         _check_expected("the input names" if facts.inputs else "the ledger's selection has", facts.orders, options)
         if not facts.to_send:
             return None
         if not (options["yes"] or options["expect"] is not None):
-            _ask(show.question(facts, self.settings), facts.to_send, asks)
+            _ask(question(facts, self.settings), facts.to_send, asks)
         key = read_key(None, {}, str, _prompt) if key is None else key
         return self.signals.run(self.runner, job.confirm(proposal)), key
 
@@ -171,7 +173,7 @@ class _Deletion:
     def _cut_short(self, switch: StopSwitch) -> None:
         """A second signal, and something hangs, the ledger's disk for one: leave without the numbers. What is open in the ledger tells
         the truth."""
-        say(f"left at once, while the ledger was still busy. Go on with: {show.resuming(self.settings, self.options)}")
+        say(f"left at once, while the ledger was still busy. Go on with: {resuming(self.settings, self.options)}")
         drain_stderr(_LAST_WORDS_S)
         # The loop may have hung before it heard of the signal.
         leave(exit_code(Counts(), switch.stops, ()) if switch.stops else self.signals.code or 0)
@@ -196,15 +198,15 @@ class _Deletion:
 def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None:
     if summary.saved is not None:
         settings = replace(settings, ledger=Path(summary.saved))
-    said: tuple[ServerMessage, ...] = ()
+    messages: tuple[ServerMessage, ...] = ()
     if summary.told_by_server:
         with suppress(BulkDeleteError):  # another run may have begun, and what it does to the ledger is none of ours
-            said = read_messages(settings.ledger)
-    steps = show.steps(summary, settings, options)
+            messages = read_messages(settings.ledger)
+    ending = Ending(summary, settings, spelling(settings, options), messages, dropped_lines())
     if options["as_json"]:
-        write_json(show.summary_json(summary, settings, steps, said))
+        write_json(summary_json(ending))
     else:
-        write_result(show.summary_text(summary, settings, steps, said))
+        write_result(summary_text(ending))
 
 
 def _place(error: BaseException) -> dict[str, Any]:

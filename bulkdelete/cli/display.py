@@ -6,19 +6,16 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
-from bulkdelete.cli.log import Level, Log
+from bulkdelete.cli.log import Log
 from bulkdelete.cli.streams import say
-from bulkdelete.core.summary import stopping
-from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, Stopped
-from bulkdelete.model import NoResponse, Requeue, Response, State, Stop
-from bulkdelete.words import duration
+from bulkdelete.events import AttemptEnded, Event, Stopped
+from bulkdelete.model import State, Stop, Verdict
+from bulkdelete.report.progress import heartbeat, log_line, stopping
 
 __all__ = ["Display"]
 
 _HEARTBEAT_S = 60.0
-_QUIET = (State.DELETED, State.NOT_FOUND)
 
 
 class Display:
@@ -34,37 +31,21 @@ class Display:
         self._grace_s = grace_s
         self._stopping = False
         self._settled: Counter[State] = Counter()
-        self._rate_per_min: float | None = None
-        self._heart: asyncio.Task[None] | None = None
         self._started_s = 0.0
-        self._progress: Any = None
-        if bar:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[said]}"),
-                TimeRemainingColumn(),
-                console=Console(file=sys.stderr),  # a BackgroundWriter: a redraw, and the last one, wait for nobody
-                refresh_per_second=2,  # each redraw is a tenth of a percent of a core
-                redirect_stdout=False,
-            )
-            self._row = self._progress.add_task("deleting", total=to_send, said="")
+        self._heart: asyncio.Task[None] | None = None
+        self._bar = _Bar(to_send) if bar else None
 
     def start(self) -> None:
         """In the running loop."""
         self._started_s = asyncio.get_running_loop().time()
-        if self._progress is not None:
-            self._progress.start()
+        if self._bar is not None:
+            self._bar.start()
         else:
             self._heart = asyncio.get_running_loop().create_task(self._beat())
 
     def stop(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        if self._bar is not None:
+            self._bar.stop()
         if self._heart is not None:
             self._heart.cancel()
 
@@ -74,90 +55,57 @@ class Display:
             if self._stopping:
                 self._log("info", "run.stopping", in_flight=self._in_flight())
             else:
-                self._log("info", "run.heartbeat", **self._heartbeat(asyncio.get_running_loop().time()))
-
-    def _heartbeat(self, now_s: float) -> dict[str, Any]:
-        done = self._settled.total()
-        per_s = done / max(1e-9, now_s - self._started_s)
-        left = max(0, self._to_send - done)
-        return {
-            "settled": done,
-            "of": self._to_send,
-            **{state.label: n for state, n in self._settled.items()},
-            "per_min": round(60 * per_s, 1),
-            "to_go": duration(left / per_s) if per_s else "unknown",
-        }
+                seconds = asyncio.get_running_loop().time() - self._started_s
+                self._log("info", "run.heartbeat", **heartbeat(self._settled, self._to_send, seconds))
 
     def on_event(self, event: Event) -> None:
+        line = log_line(event)
         match event:
-            case AttemptEnded():
-                self._settled_one(event)
-            case PaceChanged(rate_per_s=rate, limit_per_min=limit, wait_s=wait_s, result=answer):
-                level: Level = "info" if wait_s >= 1 else "debug"
-                why = f"HTTP {answer.status}" if isinstance(answer, Response) else answer.reason.value
-                if answer.message:
-                    why += f": {answer.message}"
-                self._log(
-                    level, "pace.changed", per_min=round(60 * rate, 1), limit=limit, wait_s=round(wait_s, 1), why=why
-                )
-            case DoubtWait(wait_s=wait_s):
-                self._log(
-                    "info",
-                    "run.settling",
-                    wait_s=round(wait_s, 1),
-                    why="only doubts are left; they are sent again then",
-                )
-            case LedgerWaits(wait_s=wait_s):
-                self._log(
-                    "warning",
-                    "ledger.locked",
-                    wait_s=round(wait_s, 1),
-                    why="another program holds a lock on the ledger; the run waits for it",
-                )
-            case LedgerGrows(wal_bytes=wal_bytes):
-                self._log(
-                    "warning",
-                    "ledger.grows",
-                    wal_mib=wal_bytes // 2**20,
-                    why="a program that keeps reading the ledger stops its log from being folded in",
-                )
             case Stopped(stop=stop):
-                self._halted(stop)
+                in_flight = self._in_flight()
+                self._log(line.level, line.event, **line.fields, in_flight=in_flight, grace_s=self._grace_s)
+                if not self._stopping:
+                    self._stop_begins(stop, in_flight)
+            case AttemptEnded(verdict=Verdict(state=State() as state, requeue=None)):
+                self._log(line.level, line.event, **line.fields)
+                self._settled[state] += 1
+                if self._bar is not None:
+                    self._bar.show(self._settled)
+            case _:
+                self._log(line.level, line.event, **line.fields)
 
-    def _halted(self, stop: Stop) -> None:
-        in_flight = self._in_flight()
-        self._log(
-            "warning",
-            "run.halted",
-            why=stop.reason.value,
-            detail=stop.detail,
-            scope=stop.scope.value,
-            in_flight=in_flight,
-            grace_s=self._grace_s,
+    def _stop_begins(self, stop: Stop, in_flight: int) -> None:
+        self._stopping = True
+        if self._bar is not None:
+            self._bar.say_stopping()
+        say(stopping(stop, in_flight, self._grace_s))
+
+
+class _Bar:
+    """The bar on a terminal. rich is loaded here, and by nothing else."""
+
+    def __init__(self, to_send: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),  # a BackgroundWriter: a redraw, and the last one, wait for nobody
+            refresh_per_second=2,  # each redraw is a tenth of a percent of a core
+            redirect_stdout=False,
         )
-        if not self._stopping:
-            self._stopping = True
-            if self._progress is not None:
-                self._progress.columns = self._progress.columns[
-                    :-1
-                ]  # the time that is left is no longer that of all orders
-                self._progress.update(self._row, description="stopping", refresh=True)
-            say(stopping(stop, in_flight, self._grace_s))
+        self._row = self._progress.add_task("deleting", total=to_send, said="")
+        self.start, self.stop = self._progress.start, self._progress.stop
 
-    def _settled_one(self, event: AttemptEnded) -> None:
-        state, answer = event.verdict.state, event.result
-        said: dict[str, Any] = {"latency_ms": round(1000 * answer.latency_s)}
-        match answer:
-            case Response(status=status, message=message):
-                said |= {"status": status, "message": message}
-            case NoResponse(sent=sent, reason=why, message=message):
-                said |= {"sent": sent, "why": why.value, "message": message}
-        level: Level = "debug" if state in _QUIET or event.verdict.requeue is Requeue.SOON else "info"
-        outcome = state.label if state is not None else "unchanged"
-        order = event.order
-        self._log(level, "order.settled", account=order.account_id, order=order.order_id, outcome=outcome, **said)
-        if state is not None and event.verdict.requeue is None:
-            self._settled[state] += 1
-            if self._progress is not None:
-                said_now = "  ".join(f"{n:,} {s.label}" for s, n in sorted(self._settled.items()))
-                self._progress.update(self._row, completed=self._settled.total(), said=said_now)
+    def show(self, settled: Counter[State]) -> None:
+        said = "  ".join(f"{n:,} {state.label}" for state, n in sorted(settled.items()))
+        self._progress.update(self._row, completed=settled.total(), said=said)
+
+    def say_stopping(self) -> None:
+        """The time that is left is no longer that of all orders."""
+        self._progress.columns = self._progress.columns[:-1]
+        self._progress.update(self._row, description="stopping", refresh=True)

@@ -13,11 +13,11 @@ from typing import Any
 
 from bulkdelete.cli.files import is_ledger, replaced
 from bulkdelete.cli.secrecy import hidden
-from bulkdelete.cli.show import program
+from bulkdelete.cli.spelling import program
 from bulkdelete.errors import LedgerRefused, UsageError
 from bulkdelete.intake import STDIN, ReadOptions, Source, matches, sources
 from bulkdelete.model import Reject
-from bulkdelete.report.spreadsheet import safe_cell
+from bulkdelete.report.proposal import REJECT_COLUMNS, reject_cells
 from bulkdelete.words import escaped
 
 __all__ = ["blaming_the_ledger", "fetched", "given_ledger", "ledger_of", "nothing_matches", "rejects_to", "sources_of"]
@@ -101,16 +101,16 @@ def rejects_to(path: Path | None, overwrite: bool) -> Iterator[Callable[[Reject]
     try:
         with replaced(path, overwrite) as out:
             writer = csv.writer(out, strict=True)
-            writer.writerow(["file", "line", "column", "cell", "why"])
+            writer.writerow(REJECT_COLUMNS)
             yield lambda reject: _write(writer, reject, path)
     except OSError as error:
         raise _unwritable(path, error) from None
 
 
 def _write(writer: Any, reject: Reject, path: Path) -> None:
-    origin, texts = reject.origin, map(hidden, (reject.column, reject.cell, reject.why))
+    harmless = Reject(reject.origin, hidden(reject.column), hidden(reject.cell), hidden(reject.why))
     try:
-        writer.writerow([safe_cell(origin.file), origin.line, *map(safe_cell, texts)])
+        writer.writerow(reject_cells(harmless))
     except OSError as error:
         raise _unwritable(path, error) from None
 

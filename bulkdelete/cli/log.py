@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
@@ -13,11 +13,11 @@ from bulkdelete.cli.files import appended
 from bulkdelete.cli.streams import say
 from bulkdelete.cli.writer import BackgroundWriter
 from bulkdelete.errors import UsageError
+from bulkdelete.report.progress import Level
 from bulkdelete.words import counted, escaped
 
 __all__ = ["Log"]
 
-Level = Literal["debug", "info", "warning"]
 _RANK = {"debug": 10, "info": 20, "warning": 30}
 
 

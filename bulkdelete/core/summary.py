@@ -1,4 +1,4 @@
-"""From counts and stops to the exit code, the conservation check and what to do next. One place for each."""
+"""From counts and stops to the exit code, and whether every row is accounted for: the judgement. What is said of it is in report/."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from dataclasses import dataclass
 
 from bulkdelete import errors
 from bulkdelete.model import Counts, State, Stop, StopReason
-from bulkdelete.words import duration
 
 __all__ = [
     "EXIT_OF_ERROR",
     "EXIT_OF_REASON",
     "EXIT_UNFORESEEN",
     "LIFTED_BY",
-    "NEXT",
     "Summary",
     "conserved",
     "exit_code",
     "mostly_missing",
-    "stopping",
     "unproven_accounts",
 ]
 
@@ -57,28 +54,6 @@ EXIT_UNFORESEEN = 70
 """A bug in this program, or an error of the system that has no code here."""
 
 _FIRST_THAT_HOLDS = (2, EXIT_UNFORESEEN, 3, 6, 4, 5, 130, 143, 75, 1, 0)
-
-NEXT: dict[StopReason, str] = {
-    StopReason.LEDGER: "The ledger could not be written. Repair the disk or the folder, then run the command below:"
-    " what was in flight is in doubt.",
-    StopReason.LEDGER_REPLACED: "Find out what moved the file (a sync client, a restore, a clean-up) before you continue.",
-    StopReason.LEDGER_LOCKED: "End the program that holds the lock, then run the command below: what was in flight is in doubt.",
-    StopReason.DISK_FULL: "Free some space on that disk, then run the command below: nothing is lost.",
-    StopReason.CREDENTIALS: "The server refused this API key for this account. Check both, then"
-    " run the command below: nothing is lost.",
-    StopReason.NOT_UNDERSTOOD: "This program does not understand that response: a firewall, a proxy or a router may have sent it."
-    " Look at it before you continue. The order is unchanged or in doubt, and later runs send it last.",
-    StopReason.CERTIFICATE: "The server's certificate fails verification. Check --api-url and --ca-file; do not"
-    " continue before you know why.",
-    StopReason.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the server's messages.",
-    StopReason.REFUSALS: "Wrong file, or a server that is being changed? Look at the server's messages.",
-    StopReason.FAILURES: "The limit of --max-failures is reached. Look at what failed before you go on.",
-    StopReason.INTERRUPTED: "The command below goes on.",
-    StopReason.TERMINATED: "The command below goes on.",
-    StopReason.OUTAGE: "The server is not answering usefully. The command below goes on where this stopped.",
-    StopReason.MAX_TIME: "The time is up. The command below goes on where this stopped.",
-}
-
 
 LIFTED_BY: dict[StopReason, str] = {
     StopReason.NOTHING_DELETED: "guard",
@@ -145,23 +120,6 @@ def mostly_missing(counts: Counts) -> bool:
     """Whether so many orders were not found that the list itself is in question."""
     deleted = counts[State.DELETED] + counts[State.PRESUMED_DELETED]
     return counts[State.NOT_FOUND] >= MISSING and counts[State.NOT_FOUND] > deleted
-
-
-def stopping(stop: Stop, in_flight: int, grace_s: float) -> str:
-    """What a run says when it begins to stop: for how long it is still there, and what would end it sooner."""
-    cause = {StopReason.INTERRUPTED: "", StopReason.TERMINATED: ""}.get(
-        stop.reason, f" ({stop.detail or stop.reason.value})"
-    )
-    if not in_flight:
-        return f"Stopping{cause}: nothing is in flight."
-    them = "it" if in_flight == 1 else "them"
-    if stop.reason is StopReason.LEDGER:
-        return f"Stopping{cause}: {in_flight:,} in flight, left in doubt."
-    sooner = {
-        StopReason.INTERRUPTED: f" Ctrl-C again leaves {them} in doubt.",
-        StopReason.TERMINATED: f" A second signal leaves {them} in doubt.",
-    }
-    return f"Stopping{cause}: {in_flight:,} in flight, up to {duration(grace_s)}.{sooner.get(stop.reason, '')}"
 
 
 def unproven_accounts(selected: Counts, ever: Counts) -> tuple[int, ...]:

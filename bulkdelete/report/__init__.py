@@ -1,1 +1,15 @@
-"""The ledger as text, JSON and CSV. It only reads, through a connection that cannot write, beside a run or at rest."""
+"""What this program shows, one module per thing, its text and its JSON side by side.
+
+| module | shows |
+|---|---|
+| `proposal.py` | what a run would send, the question before it, and the rejected rows |
+| `progress.py` | a run while it goes: its events as lines of a log, and how far it is |
+| `summary.py` | how a run ended, and what to do next |
+| `status.py` | what a ledger says at this moment |
+| `messages.py` | what the server said of the orders that it did not delete |
+| `results.py`, `export.py` | one row per order |
+| `spreadsheet.py` | cells that no spreadsheet takes for a formula |
+
+A rendering is a function of values: it reads nothing, writes nothing, and does not know how a command or an option is spelled; where
+its text names one, the command line passes the spelling. Words, numbers and escaping come from `bulkdelete/words.py`.
+"""

@@ -72,14 +72,14 @@ def _without_id(message: str, order_id: int) -> str:
     return message if order_id < _LONG_ID else re.sub(rf"(?<!\d){order_id}(?!\d)", "(order id)", message)
 
 
-def message_lines(said: tuple[ServerMessage, ...]) -> list[str]:
+def message_lines(messages: tuple[ServerMessage, ...]) -> list[str]:
     """For people: the first few, and how many more there are."""
     lines = [
         f"  account {each.account_id}, {counted(each.orders, 'order')}: HTTP {each.status}"
         + (f": {each.message}" if each.message else "")
-        for each in said[:_SHOWN]
+        for each in messages[:_SHOWN]
     ]
-    if rest := said[_SHOWN:]:
+    if rest := messages[_SHOWN:]:
         orders = counted(sum(each.orders for each in rest), "order")
         lines.append(f"  ... and {counted(len(rest), 'more message')} about {orders}")
     return [escaped(line) for line in lines]

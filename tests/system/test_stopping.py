@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bulkdelete.core.summary import stopping
 from bulkdelete.model import Scope, Stop, StopReason
+from bulkdelete.report.progress import stopping
 from tests.support.command import IDS, Server, arguments, started, write
 from tests.support.process import environment, until
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from bulkdelete.cli import show
+from bulkdelete.cli.spelling import spelling
 from bulkdelete.core.summary import LIFTED_BY, Summary
 from bulkdelete.model import Counts, State, Stop, StopReason
+from bulkdelete.report.summary import Action, Ending, next_steps, summary_text
 from bulkdelete.settings import Settings
 from tests.support.agreement import outcomes
 from tests.support.command import IDS, Server, arguments, call, write
@@ -95,26 +96,27 @@ def test_invariant_46_no_other_suggestion_lifts_a_stop(tmp_path: Path, why: Stop
     """Even if this run was told to lift both."""
     options: dict[str, Any] = {"guard": "off", "max_consecutive_failures": "off", "slots": 3}
     summary = Summary(Counts({1: {left: 5}}), (Stop(why),), (), 0, 0, 5, 0, 1.0)
-    found = show.steps(summary, Settings(tmp_path / "l.db"), options)
-    for command in (found.go_on, found.resend, found.all_the_same):
-        named = [option for option in LIFTING if command is not None and option in shlex.split(command)]
-        expected = ["--" + LIFTED_BY[why].replace("_", "-")] if why in LIFTED_BY and command is not None else []
+    settings = Settings(tmp_path / "l.db")
+    spelled = spelling(settings, options)
+    found = {step.action: spelled.command(step.changes) for step in next_steps(summary, settings.doubts)}
+    for action in (Action.CONTINUE, Action.RESEND, Action.OVERRIDE):
+        named = [option for option in LIFTING if option in shlex.split(found.get(action, ""))]
+        expected = ["--" + LIFTED_BY[why].replace("_", "-")] if why in LIFTED_BY and action in found else []
         assert named == expected
-    assert (found.all_the_same is not None) == (why in LIFTED_BY)
+    assert (Action.OVERRIDE in found) == (why in LIFTED_BY)
     through = why is StopReason.FAILURES and left in (State.REFUSED, State.NOT_FOUND)
-    assert (found.go_on is None) == (why in LIFTED_BY or through)
-    text = show.summary_text(summary, Settings(tmp_path / "l.db"), found)
+    assert (Action.CONTINUE not in found) == (why in LIFTED_BY or through)
+    text = summary_text(Ending(summary, settings, spelled))
     assert ("If these orders should be deleted all the same:" in text) == (why in LIFTED_BY)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state not in (State.PENDING, State.FAILED)])
-def test_invariant_46_a_run_that_is_through_suggests_no_resume(tmp_path: Path, state: State) -> None:
+def test_invariant_46_a_run_that_is_through_suggests_no_resume(state: State) -> None:
     """It would send nothing. What is in doubt has a command of its own."""
     summary = Summary(Counts({1: {state: 5}}), (), (), 0, 0, 5, 0, 1.0)
-    found = show.steps(summary, Settings(tmp_path / "l.db"), {})
-    assert found.go_on is None
-    assert (found.resend is not None) == (state is State.IN_DOUBT)
-    assert (found.retry is not None) == (state is State.REFUSED)
+    found = {step.action for step in next_steps(summary, None)}
+    expected = {State.IN_DOUBT: {Action.RESEND}, State.REFUSED: {Action.RETRY}}
+    assert found == expected.get(state, set())
 
 
 @pytest.mark.parametrize("server", [("--limit", "3000", "--native", "500001", "--native", "500002")], indirect=True)

@@ -23,9 +23,9 @@ from bulkdelete import job
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.log import Log
-from bulkdelete.cli.show import Steps, summary_text
 from bulkdelete.events import AttemptEnded, Event
 from bulkdelete.model import NoResponse, NoResponseReason
+from bulkdelete.report.summary import Ending, Spelling, summary_text
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
 from tests.rigs.leaks import SENTINEL
@@ -191,7 +191,8 @@ async def _run(proposal: job.Proposal, there: World, log: Log) -> str:
 
     armed = await job.confirm(proposal)
     summary = await job.delete(armed, ApiKey(SENTINEL), StopSwitch(heard), heard)
-    return summary_text(summary, armed.settings, Steps())
+    spelling = Spelling(setting=str, command=lambda changes: f"resume {dict(changes)}")
+    return summary_text(Ending(summary, armed.settings, spelling))
 
 
 def _journal(ledger: Path) -> bytes:

@@ -1,0 +1,109 @@
+"""A run while it goes: each of its events as a line of the log, how far it is, and the sentence with which it begins to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, assert_never
+
+from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, Stopped
+from bulkdelete.model import NoResponse, Requeue, Response, Result, State, Stop, StopReason
+from bulkdelete.words import duration, plural
+
+__all__ = ["Level", "LogLine", "heartbeat", "log_line", "stopping"]
+
+Level = Literal["debug", "info", "warning"]
+
+_EXPECTED = (State.DELETED, State.NOT_FOUND)  # in a log, orders with another end are worth a look
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a log: how much it matters, what happened, and its facts."""
+
+    level: Level
+    event: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def log_line(event: Event) -> LogLine:
+    """An event as a line of the log."""
+    match event:
+        case AttemptEnded():
+            return _attempt(event)
+        case PaceChanged(rate_per_s=rate, limit_per_min=limit, wait_s=wait_s, result=result):
+            fields = {"per_min": _per_min(rate), "limit": limit, "wait_s": round(wait_s, 1), "why": _cause(result)}
+            return LogLine("info" if wait_s >= 1 else "debug", "pace.changed", fields)
+        case DoubtWait(wait_s=wait_s):
+            return _waiting("info", "run.settling", wait_s, "only doubts are left; they are sent again then")
+        case LedgerWaits(wait_s=wait_s):
+            why = "another program holds a lock on the ledger; the run waits for it"
+            return _waiting("warning", "ledger.locked", wait_s, why)
+        case LedgerGrows(wal_bytes=wal_bytes):
+            why = "a program that keeps reading the ledger stops its log from being folded in"
+            return LogLine("warning", "ledger.grows", {"wal_mib": wal_bytes // 2**20, "why": why})
+        case Stopped(stop=stop):
+            fields = {"why": stop.reason.value, "detail": stop.detail, "scope": stop.scope.value}
+            return LogLine("warning", "run.halted", fields)
+    assert_never(event)
+
+
+def heartbeat(settled: Mapping[State, int], to_send: int, seconds: float) -> dict[str, Any]:
+    """How far a run is after so many seconds: orders settled in it, of how many, and how long the rest takes at this pace."""
+    done = sum(settled.values())
+    per_s = done / max(1e-9, seconds)
+    left = max(0, to_send - done)
+    return {
+        "settled": done,
+        "of": to_send,
+        **{state.label: n for state, n in settled.items()},
+        "per_min": _per_min(per_s),
+        "to_go": duration(left / per_s) if per_s else "unknown",
+    }
+
+
+def stopping(stop: Stop, in_flight: int, grace_s: float) -> str:
+    """What a run says when it begins to stop: for how long it is still there, and what would end it sooner."""
+    cause = {StopReason.INTERRUPTED: "", StopReason.TERMINATED: ""}.get(
+        stop.reason, f" ({stop.detail or stop.reason.value})"
+    )
+    if not in_flight:
+        return f"Stopping{cause}: nothing is in flight."
+    if stop.reason is StopReason.LEDGER:
+        return f"Stopping{cause}: {in_flight:,} in flight, left in doubt."
+    them = plural(in_flight, "it", "them")
+    sooner = {
+        StopReason.INTERRUPTED: f" Ctrl-C again leaves {them} in doubt.",
+        StopReason.TERMINATED: f" A second signal leaves {them} in doubt.",
+    }
+    return f"Stopping{cause}: {in_flight:,} in flight, up to {duration(grace_s)}.{sooner.get(stop.reason, '')}"
+
+
+def _attempt(event: AttemptEnded) -> LogLine:
+    order, verdict = event.order, event.verdict
+    fields = {
+        "account": order.account_id,
+        "order": order.order_id,
+        "outcome": "unchanged" if verdict.state is None else verdict.state.label,
+        "latency_ms": round(1000 * event.result.latency_s),
+    }
+    match event.result:
+        case Response(status=status, message=message):
+            fields |= {"status": status, "message": message}
+        case NoResponse(sent=sent, reason=reason, message=message):
+            fields |= {"sent": sent, "why": reason.value, "message": message}
+    expected = verdict.state in _EXPECTED or verdict.requeue is Requeue.SOON
+    return LogLine("debug" if expected else "info", "order.settled", fields)
+
+
+def _waiting(level: Level, event: str, wait_s: float, why: str) -> LogLine:
+    return LogLine(level, event, {"wait_s": round(wait_s, 1), "why": why})
+
+
+def _cause(result: Result) -> str:
+    what = f"HTTP {result.status}" if isinstance(result, Response) else result.reason.value
+    return f"{what}: {result.message}" if result.message else what
+
+
+def _per_min(per_s: float) -> float:
+    return round(60 * per_s, 1)

@@ -1,0 +1,184 @@
+"""A proposal: what a run would send, what is left out and why, how long it takes, and the question that a person answers.
+
+As text, as the fields of JSON, and each reject as the row of a CSV.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bulkdelete.ledger import InputReport, Plan
+from bulkdelete.model import Order, Origin, Reject
+from bulkdelete.report.spreadsheet import safe_cell
+from bulkdelete.settings import Settings
+from bulkdelete.words import counted, duration, escaped_lines
+
+__all__ = [
+    "REJECT_COLUMNS",
+    "Forecast",
+    "Pace",
+    "forecast_json",
+    "forecast_text",
+    "proposal_text",
+    "question",
+    "reject_cells",
+]
+
+REJECT_COLUMNS = ("file", "line", "column", "cell", "why")
+"""Of a reject, in JSON and in CSV."""
+
+_ACCOUNTS_ASKED = 5  # accounts that a question names
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Rates to reckon with, in requests per minute; `burst`: requests that pass at once (None: a minute's, as in GCRA). `source`: where
+    they come from, in words."""
+
+    rates: tuple[float, ...]
+    burst: float | None
+    source: str
+
+    def seconds(self, orders: int, rate: float) -> float:
+        """How long `orders` requests take."""
+        return max(0.0, orders - (rate if self.burst is None else self.burst)) * 60 / rate
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the command `plan` shows: a plan, how long it would take, and why a run would refuse it (None: it would not)."""
+
+    plan: Plan
+    settings: Settings
+    pace: Pace
+    obstacle: str | None
+
+
+def proposal_text(plan: Plan, settings: Settings) -> str:
+    """What would be sent, and what is left out and why."""
+    lines = [line for report in plan.inputs for line in _input_lines(report)]
+    if plan.duplicated:
+        lines.append(f"{counted(plan.duplicated, 'repeated row')} left out:")
+        lines += [f"  {origin}: {order_id}" for origin, order_id in plan.duplicates]
+        lines += _more(plan.duplicated, len(plan.duplicates))
+    if plan.rejected:
+        lines.append(f"{counted(plan.rejected, 'row')} rejected:")
+        lines += [f"  {reject}" for reject in plan.rejects]
+        lines += _more(plan.rejected, len(plan.rejects))
+    parts = [
+        (plan.new, "+{} new"),
+        (plan.waiting, "{} waiting"),
+        (plan.doubtful, "{} in doubt"),
+        (plan.settled, "{} settled"),
+        (plan.left_alone, "{} of earlier inputs left alone"),
+    ]
+    known = ", ".join(text.format(f"{n:,}") for n, text in parts if n)
+    lines.append(f"ledger {settings.ledger}: {known or 'no orders'}")
+    return escaped_lines(lines)  # a file's name may hold anything
+
+
+def question(plan: Plan, settings: Settings) -> str:
+    """What a person confirms by typing the number."""
+    more = ", ..." if len(plan.accounts) > _ACCOUNTS_ASKED else ""
+    accounts = ", ".join(map(str, plan.accounts[:_ACCOUNTS_ASKED])) + more
+    columns = ", ".join(sorted({report.column for report in plan.inputs if report.column}))
+    source = f", ids from column {columns}" if columns else ""
+    stock = {0: "stock is kept", plan.to_send: "their stock is RETURNED"}.get(
+        plan.returning, f"the stock of {plan.returning:,} is RETURNED"
+    )
+    ids = ", ".join(str(order.order_id) for order in plan.first) + ", ..." * (plan.to_send > len(plan.first))
+    orders = counted(plan.to_send, "order")
+    return (
+        f"{orders} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}\n"
+        f"This cannot be undone. Type {plan.to_send} to go on"
+    )
+
+
+def forecast_text(forecast: Forecast) -> str:
+    """The proposal, the orders at either end, and how long it would take."""
+    plan, pace = forecast.plan, forecast.pace
+    sent = f"{counted(plan.to_send, 'order')} would be sent"
+    last = tuple(order for order in plan.last if order not in plan.first)
+    if plan.first:
+        gap = " ... " if plan.to_send > len(plan.first) + len(last) else ", " if last else ""
+        sent += f": {_ids(plan.first)}{gap}{_ids(last)}"
+    lines = [proposal_text(plan, forecast.settings), sent]
+    if plan.to_send:
+        times = ", ".join(f"{duration(pace.seconds(plan.to_send, rate))} at {rate:g} a minute" for rate in pace.rates)
+        lines.append(f"about {times} ({pace.source})")
+    if forecast.obstacle is not None:
+        lines.append(f"`run` would say: {forecast.obstacle}")
+    return "\n".join(lines)
+
+
+def forecast_json(forecast: Forecast) -> dict[str, Any]:
+    """The same facts for programs."""
+    plan, pace = forecast.plan, forecast.pace
+    return {
+        "ledger": str(forecast.settings.ledger),
+        "host": forecast.settings.host,
+        "inputs": [_input_fields(report) for report in plan.inputs],
+        "orders": plan.orders,
+        "new": plan.new,
+        "waiting": plan.waiting,
+        "in_doubt": plan.doubtful,
+        "settled": plan.settled,
+        "to_send": plan.to_send,
+        "left_alone": plan.left_alone,
+        "rejected": plan.rejected,
+        "rejects": [dict(zip(REJECT_COLUMNS, _reject_values(reject), strict=True)) for reject in plan.rejects],
+        "duplicated": plan.duplicated,
+        "duplicates": [_duplicate_fields(origin, order_id) for origin, order_id in plan.duplicates],
+        "accounts": list(plan.accounts),
+        "first": [[order.account_id, order.order_id] for order in plan.first],
+        "last": [[order.account_id, order.order_id] for order in plan.last],
+        "seconds": {f"{rate:g}": round(pace.seconds(plan.to_send, rate)) for rate in pace.rates},
+        "rate": pace.source,
+        "obstacle": forecast.obstacle,
+    }
+
+
+def reject_cells(reject: Reject) -> list[str | int]:
+    """A row of CSV, under REJECT_COLUMNS."""
+    return [value if isinstance(value, int) else safe_cell(value) for value in _reject_values(reject)]
+
+
+def _input_lines(report: InputReport) -> list[str]:
+    read_as = f" ({report.read_as})" if report.read_as else ""
+    rows, orders = counted(report.data_rows, "row"), counted(report.orders, "order")
+    return [
+        f"{report.path}{read_as}: {rows}, {orders} in column {report.column or '(none)'}",
+        *(f"  note: {form} ({n:,})" for form, n in report.notices),
+    ]
+
+
+def _input_fields(report: InputReport) -> dict[str, Any]:
+    return {
+        "path": report.path,
+        "sha256": report.sha256,
+        "column": report.column,
+        "read_as": report.read_as,
+        "data_rows": report.data_rows,
+        "orders": report.orders,
+        "duplicates": report.duplicates,
+        "rejects": report.rejects,
+        "skipped": report.skipped,
+        "notices": dict(report.notices),
+    }
+
+
+def _duplicate_fields(origin: Origin, order_id: int) -> dict[str, Any]:
+    return {"file": origin.file, "line": origin.line, "order_id": order_id}
+
+
+def _reject_values(reject: Reject) -> tuple[str, int, str, str, str]:
+    return reject.origin.file, reject.origin.line, reject.column, reject.cell, reject.why
+
+
+def _more(total: int, shown: int) -> list[str]:
+    return [f"  ... and {total - shown:,} more"] if total > shown else []
+
+
+def _ids(orders: tuple[Order, ...]) -> str:
+    return ", ".join(f"{order.account_id}:{order.order_id}" for order in orders)

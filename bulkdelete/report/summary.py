@@ -1,0 +1,195 @@
+"""How a run ended: what became of its orders, why it stopped, what the server said, and what to do next. As text and as the fields of JSON.
+
+Which exit code an end has, and what makes it suspicious, is judged in core/summary.py. The next steps are data here: settings in which
+to continue. How a setting and a command are spelled, only the command line knows.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bulkdelete.core.summary import LIFTED_BY, Summary, mostly_missing
+from bulkdelete.model import Doubts, State, StopReason
+from bulkdelete.report.messages import ServerMessage, message_lines
+from bulkdelete.settings import Settings
+from bulkdelete.words import counted, duration, escaped_lines
+
+__all__ = ["ADVICE", "Action", "Ending", "NextStep", "Spelling", "next_steps", "summary_json", "summary_text"]
+
+ADVICE: dict[StopReason, str] = {
+    StopReason.LEDGER: "The ledger could not be written. Repair the disk or the folder, then run the command below:"
+    " what was in flight is in doubt.",
+    StopReason.LEDGER_REPLACED: "Find out what moved the file (a sync client, a restore, a clean-up) before you continue.",
+    StopReason.LEDGER_LOCKED: "End the program that holds the lock, then run the command below: what was in flight is in doubt.",
+    StopReason.DISK_FULL: "Free some space on that disk, then run the command below: nothing is lost.",
+    StopReason.CREDENTIALS: "The server refused this API key for this account. Check both, then"
+    " run the command below: nothing is lost.",
+    StopReason.NOT_UNDERSTOOD: "This program does not understand that response: a firewall, a proxy or a router may have sent it."
+    " Look at it before you continue. The order is unchanged or in doubt, and later runs send it last.",
+    StopReason.CERTIFICATE: "The server's certificate fails verification. Check {api_url} and {ca_file}; do not"
+    " continue before you know why.",
+    StopReason.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the server's messages.",
+    StopReason.REFUSALS: "Wrong file, or a server that is being changed? Look at the server's messages.",
+    StopReason.FAILURES: "The limit of {max_failures} is reached. Look at what failed before you go on.",
+    StopReason.INTERRUPTED: "The command below goes on.",
+    StopReason.TERMINATED: "The command below goes on.",
+    StopReason.OUTAGE: "The server is not answering usefully. The command below goes on where this stopped.",
+    StopReason.MAX_TIME: "The time is up. The command below goes on where this stopped.",
+}
+"""What a person should do after each stop. A name in braces is a setting."""
+
+_SETTING = re.compile(r"\{(\w+)\}")
+
+
+class Action(enum.Enum):
+    """What a next step does. The value is its name in JSON."""
+
+    CONTINUE = "go_on"  # send what is left
+    RESEND = "resend"  # send what is in doubt again, too
+    OVERRIDE = "all_the_same"  # lift the stop that would be met again
+    RETRY = "retry"  # send what is settled once more, where nothing else is left to send
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """A way to continue a run, and the settings in which it differs from that run."""
+
+    action: Action
+    changes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How whoever shows an end spells a setting (`max_failures`: `--max-failures`), and the command that continues with changes."""
+
+    setting: Callable[[str], str]
+    command: Callable[[Mapping[str, str]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """All that is shown of a run's end. `lines_not_shown`: lines of the log that nobody took."""
+
+    summary: Summary
+    settings: Settings
+    spelling: Spelling
+    messages: tuple[ServerMessage, ...] = ()
+    lines_not_shown: int = 0
+
+
+def next_steps(summary: Summary, doubts: Doubts | None) -> tuple[NextStep, ...]:
+    """What a person can do next; nothing where a command would send nothing, or would meet the same stop again."""
+    counts = summary.counts
+    left = counts[State.PENDING] or counts[State.FAILED]
+    retry = {} if summary.to_retry is None else {"retry": summary.to_retry.label}
+    if lifted := {LIFTED_BY[stop.reason]: "off" for stop in summary.stops if stop.reason in LIFTED_BY}:
+        return (NextStep(Action.OVERRIDE, lifted if left else retry | lifted),)
+    if counts[State.IN_DOUBT] and (not summary.stops or (doubts is Doubts.HOLD and not left)):
+        resend = NextStep(Action.RESEND, {"doubts": Doubts.RESEND.value})
+        return (NextStep(Action.CONTINUE), resend) if left else (resend,)
+    # What other stops say names the command below; and with no counts, the ledger could not be read.
+    named = any(stop.reason is not StopReason.FAILURES for stop in summary.stops)
+    if left or counts[State.IN_DOUBT] or named or (summary.stops and not counts.total):
+        return (NextStep(Action.CONTINUE),)
+    return (NextStep(Action.RETRY, retry),) if retry else ()
+
+
+def summary_text(ending: Ending) -> str:
+    """A page of text for a person."""
+    return escaped_lines([*_count_lines(ending), *_reason_lines(ending), *_next_lines(ending)])
+
+
+def summary_json(ending: Ending) -> dict[str, Any]:
+    """The same facts for programs."""
+    summary, spelling = ending.summary, ending.spelling
+    steps = {step.action: spelling.command(step.changes) for step in next_steps(summary, ending.settings.doubts)}
+    return {
+        "ledger": str(ending.settings.ledger),
+        "exit_code": summary.exit_code,
+        "outcomes": {state.label: summary.counts[state] for state in State},
+        "left_alone": summary.left_alone,
+        "rejected": summary.rejected,
+        "accounts_without_deletion": list(summary.unproven),
+        "requests": summary.requests,
+        "answered_429": summary.limited,
+        "seconds": round(summary.seconds, 3),
+        "stops": [
+            {"why": stop.reason.value, "detail": stop.detail, "next": _advice(stop.reason, spelling)}
+            for stop in summary.stops
+        ],
+        "messages": [asdict(each) for each in ending.messages],
+        "lines_not_shown": ending.lines_not_shown,
+        **{action.value: steps.get(action) for action in (Action.CONTINUE, Action.RESEND, Action.OVERRIDE)},
+    }
+
+
+def _count_lines(ending: Ending) -> list[str]:
+    """What became of the orders, and of what was not sent."""
+    summary, counts = ending.summary, ending.summary.counts
+    lines = [f"{counted(counts.total, 'order')} selected:"] if counts.total else ["no orders selected"]
+    width = max(len(f"{counts[state]:,}") for state in State)
+    lines += [f"  {counts[state]:>{width},} {state.label}" for state in State if counts[state]]
+    if summary.rejected:
+        lines.append(f"{counted(summary.rejected, 'row')} of the input rejected and left out")
+    if summary.left_alone:
+        lines.append(f"{counted(summary.left_alone, 'open order')} of earlier inputs left alone")
+    requests = f"{counted(summary.requests, 'request')} in {duration(summary.seconds)}"
+    lines.append(f"{requests}, {summary.limited:,} answered 429; ledger {ending.settings.ledger}")
+    if ending.lines_not_shown:
+        lines.append(f"{counted(ending.lines_not_shown, 'line')} of the log found nobody to read them")
+    return lines
+
+
+def _reason_lines(ending: Ending) -> list[str]:
+    """What puts the list in question, why the run stopped, and what the server said."""
+    summary, spelling = ending.summary, ending.spelling
+    lines = [
+        f"Nothing of account {account} was ever deleted by this ledger: is it the right account and column?"
+        for account in summary.unproven
+    ]
+    if mostly_missing(summary.counts):
+        missing = counted(summary.counts[State.NOT_FOUND], "order")
+        lines.append(
+            f"{missing} not found, more than were deleted: is it the right file and column?"
+            f" `resume` with {spelling.setting('retry')} not_found sends them once more."
+        )
+    lines += [
+        f"Stopped: {stop.detail or stop.reason.value}. {_advice(stop.reason, spelling)}" for stop in summary.stops
+    ]
+    if ending.messages:
+        lines += ["The server's messages:", *message_lines(ending.messages)]
+    return lines
+
+
+def _next_lines(ending: Ending) -> list[str]:
+    """What to do next, each with its command."""
+    summary, spelling = ending.summary, ending.spelling
+    lines: list[str] = []
+    steps = {step.action: step for step in next_steps(summary, ending.settings.doubts)}
+    for step in steps.values():
+        command = spelling.command(step.changes)
+        match step.action:
+            case Action.RETRY:
+                lines += ["If these orders should be sent once more:", f"  {command}"]
+            case Action.OVERRIDE:
+                lines += ["If these orders should be deleted all the same:", f"  {command}"]
+            case Action.RESEND:
+                doubts = counted(summary.counts[State.IN_DOUBT], "order")
+                lines.append(f"{doubts} may or may not be deleted. To send them again: {command}")
+            case Action.CONTINUE if Action.RESEND not in steps and (summary.stops or summary.exit_code not in (0, 1)):
+                lines.append(f"Go on with: {command}")
+    state = summary.to_retry
+    if ending.messages and state is not None and steps and not any("retry" in step.changes for step in steps.values()):
+        orders, retry = counted(summary.counts[state], "order"), spelling.setting("retry")
+        lines.append(
+            f"{orders} would stay {state.label.replace('_', ' ')}: with {retry} {state.label} added, that command sends them, too."
+        )
+    return lines
+
+
+def _advice(reason: StopReason, spelling: Spelling) -> str:
+    return _SETTING.sub(lambda found: spelling.setting(found[1]), ADVICE[reason])

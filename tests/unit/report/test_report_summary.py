@@ -1,0 +1,100 @@
+"""How a run ended, shown: the next steps as data, and text and JSON that say the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bulkdelete.core.summary import Summary
+from bulkdelete.model import Counts, Doubts, State, Stop, StopReason
+from bulkdelete.report.messages import ServerMessage
+from bulkdelete.report.summary import ADVICE, Action, Ending, NextStep, Spelling, next_steps, summary_json, summary_text
+from bulkdelete.settings import Settings
+
+PLAIN = Spelling(setting=lambda name: f"<{name}>", command=lambda changes: f"continue {dict(changes)}")
+FAILURES, GUARD, MAX_TIME = (
+    Stop(why) for why in (StopReason.FAILURES, StopReason.NOTHING_DELETED, StopReason.MAX_TIME)
+)
+
+
+def ended(states: Mapping[State, int], *stops: Stop, unproven: tuple[int, ...] = ()) -> Summary:
+    return Summary(Counts({7: dict(states)}), stops, unproven, 0, 0, 9, 1, 61.0)
+
+
+def shown(summary: Summary, *messages: ServerMessage) -> Ending:
+    return Ending(summary, Settings(Path("l.db")), PLAIN, messages)
+
+
+def test_every_stop_has_advice_and_names_settings_that_exist() -> None:
+    """No stop leaves a person without what to do next."""
+    assert set(ADVICE) == set(StopReason)
+    assert all(text.strip() and text[-1] in ".?" for text in ADVICE.values())
+    named = {name for text in ADVICE.values() for name in re.findall(r"\{(.*?)\}", text)}
+    assert named
+    assert named <= {field.name for field in dataclasses.fields(Settings)}
+
+
+@pytest.mark.parametrize(
+    ("states", "stops", "doubts", "steps"),
+    [
+        ({State.DELETED: 5}, (), None, ()),
+        ({State.PENDING: 5}, (), None, (NextStep(Action.CONTINUE),)),
+        ({State.IN_DOUBT: 5}, (), None, (NextStep(Action.RESEND, {"doubts": "resend"}),)),
+        (
+            {State.IN_DOUBT: 5, State.FAILED: 1},
+            (),
+            None,
+            (NextStep(Action.CONTINUE), NextStep(Action.RESEND, {"doubts": "resend"})),
+        ),
+        ({State.IN_DOUBT: 5}, (MAX_TIME,), None, (NextStep(Action.CONTINUE),)),
+        ({State.IN_DOUBT: 5}, (MAX_TIME,), Doubts.HOLD, (NextStep(Action.RESEND, {"doubts": "resend"}),)),
+        ({State.REFUSED: 5}, (), None, (NextStep(Action.RETRY, {"retry": "refused"}),)),
+        ({State.REFUSED: 5}, (FAILURES,), None, (NextStep(Action.RETRY, {"retry": "refused"}),)),
+        ({State.NOT_FOUND: 25}, (), None, (NextStep(Action.RETRY, {"retry": "not_found"}),)),
+        ({State.REFUSED: 5, State.PENDING: 1}, (GUARD,), None, (NextStep(Action.OVERRIDE, {"guard": "off"}),)),
+        ({State.REFUSED: 5}, (GUARD,), None, (NextStep(Action.OVERRIDE, {"retry": "refused", "guard": "off"}),)),
+        ({}, (Stop(StopReason.LEDGER),), None, (NextStep(Action.CONTINUE),)),
+    ],
+)
+def test_invariant_46_the_next_steps(
+    states: dict[State, int], stops: tuple[Stop, ...], doubts: Doubts | None, steps: tuple[NextStep, ...]
+) -> None:
+    """What is left is continued, what is in doubt is sent again only where a person says so, and a stop is lifted by its own setting."""
+    assert next_steps(ended(states, *stops), doubts) == steps
+
+
+def test_text_and_json_say_the_same() -> None:
+    """Counts, stops, messages and the command: in both; settings as whoever shows them spells them."""
+    summary = ended({State.PENDING: 1_200, State.REFUSED: 5}, Stop(StopReason.FAILURES, detail="5 orders"))
+    ending = shown(summary, ServerMessage(7, 412, "is invoiced", 5))
+    text, told = summary_text(ending), json.loads(json.dumps(summary_json(ending)))
+    assert text == (
+        "1,205 orders selected:\n  1,200 pending\n      5 refused\n9 requests in 1 min 1 s, 1 answered 429; ledger l.db\n"
+        "Stopped: 5 orders. The limit of <max_failures> is reached. Look at what failed before you go on.\n"
+        "The server's messages:\n  account 7, 5 orders: HTTP 412: is invoiced\nGo on with: continue {}\n"
+        "5 orders would stay refused: with <retry> refused added, that command sends them, too."
+    )
+    assert (told["outcomes"]["pending"], told["outcomes"]["refused"], told["exit_code"]) == (1200, 5, 5)
+    advice = ADVICE[StopReason.FAILURES].replace("{max_failures}", "<max_failures>")
+    assert told["stops"] == [{"why": "failures", "detail": "5 orders", "next": advice}]
+    assert told["messages"] == [{"account_id": 7, "status": 412, "message": "is invoiced", "orders": 5}]
+    assert (told["go_on"], told["resend"], told["all_the_same"]) == ("continue {}", None, None)
+
+
+def test_an_end_prints_no_control_characters() -> None:
+    """A path, a detail or a message may hold anything; a line end in them is no line end."""
+    bad = "\x1b]0;x\x07\n\u202e"
+    ending = Ending(
+        ended({}, Stop(StopReason.LEDGER, detail=bad)),
+        Settings(Path(f"l{bad}.db")),
+        PLAIN,
+        (ServerMessage(7, 412, bad, 1),),
+    )
+    lines = summary_text(ending).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert len(lines) == 6
