@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from bulkdelete.api.keys import ApiKey
+from bulkdelete.words import shortened
 
 __all__ = ["Redactor", "json_status", "message_of"]
 
 _HIDDEN = "[API key]"
 _WITHHELD = "(message withheld: it contained the API key)"
-_BIDI = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 # Linear on hostile text: what is never closed ends with the text, a tag ends before the next one (else 64 KiB of "<" took 2.4 s), and
 # comments and attributes are bounded.
 _ANY_TAG = r"""<!--.{0,300}?-->|<(?:[^<>"']|"[^"<]{0,300}"|'[^'<]{0,300}')*>|<[^<>]*>"""
@@ -56,9 +56,8 @@ class Redactor:
         hidden = self._key.sub(_HIDDEN, text[: _READ * self._longest])
         hidden = hidden[: len(hidden) - self._begun(hidden)]
         if self._is_in_pieces(hidden):
-            return _WITHHELD if len(_WITHHELD) <= self._longest else _WITHHELD[: self._longest - 1] + "…"
-        shown = " ".join("".join(_escaped(char) for char in hidden).split())
-        return shown if len(shown) <= self._longest else shown[: self._longest - 1] + "…"
+            return shortened(_WITHHELD, self._longest)
+        return shortened(" ".join("".join(map(_escaped, hidden)).split()), self._longest)
 
     def _is_in_pieces(self, text: str) -> bool:
         """Whether a form of the key stands there with blanks, tags or format characters in it; or, at the end, most of one."""
@@ -168,8 +167,7 @@ def _object(body: str) -> dict[str, Any]:
 
 
 def _escaped(char: str) -> str:
-    if char in "\t\n\r ":
+    """As `words.escaped`, in the spelling that ledgers hold: as JSON has it, and blanks stay blanks."""
+    if char in "\t\n\r":
         return " "
-    if char in _BIDI or unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn"):
-        return f"\\u{ord(char):04x}"
-    return char
+    return char if char.isprintable() or unicodedata.category(char) == "Zs" else f"\\u{ord(char):04x}"

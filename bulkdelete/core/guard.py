@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bulkdelete.model import Counts, OrderHistory, Scope, Signal, State, Stop, StopReason, Verdict
-from bulkdelete.words import counted, duration
+from bulkdelete.words import counted, duration, plural
 
 __all__ = [
     "AccountHistory",
@@ -123,7 +123,7 @@ def judge_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:
         return Stop(
             StopReason.REFUSALS,
             Scope.RUN,
-            f"{counted(in_a_row, 'order')} of {whose} in a row {'was' if in_a_row == 1 else 'were'} refused or not found",
+            f"{counted(in_a_row, 'order')} of {whose} in a row {plural(in_a_row, 'was', 'were')} refused or not found",
         )
     return None
 
@@ -134,7 +134,7 @@ def judge_failures(failures: int, limits: Limits) -> Stop | None:
         return Stop(
             StopReason.FAILURES,
             Scope.RUN,
-            f"{counted(failures, 'order')} of this run {'was refused or is' if failures == 1 else 'were refused or are'} in doubt",
+            f"{counted(failures, 'order')} of this run {plural(failures, 'was refused or is', 'were refused or are')} in doubt",
         )
     return None
 
@@ -154,6 +154,6 @@ def judge_quiet(quiet: Stall, limits: Limits) -> Stop | None:
 
 
 def _nothing_deleted(account: int, seen: AccountHistory) -> Stop:
-    were = "was" if seen.answered == 1 else "were"
+    were = plural(seen.answered, "was", "were")
     detail = f"{counted(seen.answered, 'order')} of account {account} {were} answered and not one was deleted"
     return Stop(StopReason.NOTHING_DELETED, Scope.RUN, detail)

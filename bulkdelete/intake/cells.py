@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bulkdelete.model import MAX_ID
-from bulkdelete.words import escaped as escaped
-from bulkdelete.words import shortened
+from bulkdelete.words import escaped, shortened
 
 SHOWN_CHARS = 80
 

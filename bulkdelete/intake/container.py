@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.cells import escaped
 from bulkdelete.intake.input_file import CHUNK_BYTES
 from bulkdelete.intake.workbook.parts import folded
+from bulkdelete.words import escaped
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.cells import escaped
+from bulkdelete.words import escaped
 
 STDIN = "-"
 SPOOL_BYTES = 4 * 1024**3

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.cells import escaped
 from bulkdelete.intake.input_file import STDIN
 from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 from bulkdelete.intake.reader import Source
+from bulkdelete.words import escaped
 
 
 def sources(patterns: Iterable[str], reading: ReadOptions = NO_OPTIONS, allow_none: bool = False) -> list[Source]:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from bulkdelete.intake.cells import Id, bare, escaped, read_flag, read_id
+from bulkdelete.intake.cells import Id, bare, read_flag, read_id
 from bulkdelete.intake.column_names import Meaning, meaning_of
+from bulkdelete.words import escaped, shortened
 
 __all__ = ["account_said", "shown_lines", "stock_said"]
 
@@ -48,8 +49,8 @@ def stock_said(cells: Sequence[str]) -> str | None:
 
 def shown_lines(lines: Sequence[Sequence[str]]) -> str:
     """The first of them for people, escaped and cut short."""
-    texts = [escaped(" ".join(filter(None, map(bare, cells)))) for cells in lines[:_LINES_SHOWN]]
-    texts = [text if len(text) <= _CHARS_SHOWN else text[: _CHARS_SHOWN - 1] + "…" for text in texts]
+    joined = (" ".join(filter(None, map(bare, cells))) for cells in lines[:_LINES_SHOWN])
+    texts = [shortened(escaped(text), _CHARS_SHOWN) for text in joined]
     return ", ".join(f"'{text}'" for text in texts) + ", …" * (len(lines) > _LINES_SHOWN)
 
 

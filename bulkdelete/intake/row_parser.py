@@ -19,7 +19,6 @@ from bulkdelete.intake.cells import (
     NoValue,
     bare,
     could_be_id,
-    escaped,
     is_blank,
     is_total,
     read_flag,
@@ -33,6 +32,7 @@ from bulkdelete.intake.table import Row, swallowed
 from bulkdelete.intake.totals import Above, Totals, says_total
 from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Origin, Reject
+from bulkdelete.words import counted, escaped
 
 __all__ = ["RowParser", "account_of", "stock_of"]
 
@@ -174,7 +174,7 @@ class RowParser:
         """A row with too many or too few cells. A single number with a decimal comma, which nobody quoted, is two cells."""
         columns, mark = self.columns, self.marks[0]
         what = "first row" if columns.headless else "header"
-        why = f"{len(cells)} cell{'s' * (len(cells) != 1)} under a {what} of {columns.width}"
+        why = f"{counted(len(cells), 'cell')} under a {what} of {columns.width}"
         if len(cells) == 1 < columns.width and any(mark in cells[0] for mark in self.marks):
             return f"{why}: is the line in quotes as a whole? Take the quotes at both ends out, or correct the row"
         joined = mark.join(cells).strip()
