@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -179,6 +180,13 @@ def test_the_top_level_stays_small() -> None:
         "tests",
         "samples",
     }
+
+
+def test_no_test_is_left_out() -> None:
+    """README's two commands run every test file: the first one those of `testpaths`, the second one tests/rigs."""
+    paths = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["ini_options"]["testpaths"]
+    run = {file for path in (*paths, "tests/rigs") for place in ROOT.glob(path) for file in (place, *place.rglob("*"))}
+    assert {file for file in (ROOT / "tests").rglob("test_*.py") if file not in run} == set()
 
 
 def test_tests_share_only_what_support_holds() -> None:

@@ -82,10 +82,10 @@ def test_every_view_in_readme_exists(view: str) -> None:
     assert f"CREATE VIEW {view} " in "".join(MIGRATIONS)
 
 
-def test_both_commands_are_run_before_anything_lands() -> None:
-    """.ci/run has the two commands, word for word."""
-    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+def test_ci_runs_the_commands_of_readme() -> None:
+    """.ci/run has the demo, the tests and the rigs as README says them, word for word."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     commands = re.findall(r"^ {4}(python3 -m venv .*)$", README, re.MULTILINE)
-    assert len(commands) == 2
-    for command in commands:
-        assert command in script
+    rigs = re.findall(r"`(\.venv/bin/python -m pytest [^`]+)`", README)
+    assert (len(commands), rigs) == (2, [".venv/bin/python -m pytest tests/rigs"])
+    assert [line for line in script if line in (*commands, *rigs)] == [*commands, *rigs]
