@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -136,6 +137,14 @@ def test_the_core_is_pure(module: str) -> None:
         if isinstance(node, ast.Name):
             assert node.id not in ("open", "print", "input", "exec", "eval", "__import__"), f"{module}:{node.lineno}"
         assert not isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.Global), module
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) == "report"])
+def test_a_rendering_knows_no_command_line(module: str) -> None:
+    """It is a function of values: it looks at no stream and no argument, and names no option. The command line passes such words."""
+    seen = {seen.split(".")[0] for seen, _ in imports_of(MODULES[module])}
+    assert not seen & {"asyncio", "click", "rich", "shlex", "shutil", "structlog", "subprocess", "sys"}
+    assert not re.search(r"(?<![\w-])--[a-z]", MODULES[module].read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("library", ONLY_HERE)

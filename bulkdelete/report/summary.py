@@ -64,7 +64,7 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """How whoever shows an end spells a setting (`max_failures`: `--max-failures`), and the command that continues with changes."""
+    """How whoever shows an end spells a setting, given its name, and the command that continues a run with changed settings."""
 
     setting: Callable[[str], str]
     command: Callable[[Mapping[str, str]], str]
