@@ -47,7 +47,7 @@ LIMITED_MAX = 3  # 429s in a row; then other orders go first, since it may be th
 
 
 class Case(enum.StrEnum):
-    """The rows of the table, each with the answer it stands for."""
+    """The rows of the table, each with the response it stands for, in README's words."""
 
     DELETED = "204"
     REFUSED = "304; 400, 409, 412, 422, 423, 424 with a JSON Status"
@@ -66,7 +66,7 @@ class Case(enum.StrEnum):
     UNKNOWN = "any other status"
     NOT_SENT = "no connection, nothing was sent"
     CERTIFICATE = "a certificate that fails verification"
-    LOST = "no answer after sending"
+    LOST = "no response after sending"
 
 
 _NOT_UNDERSTOOD = Stop(StopReason.NOT_UNDERSTOOD)

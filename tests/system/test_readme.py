@@ -1,4 +1,7 @@
-"""README says what the program does: its help, its exit codes, its table of answers, its options. Nothing in it may drift."""
+"""README says what the program does: its help, its exit codes, its table of responses, its options. Nothing in it may drift.
+
+Its commands are run by test_readme_commands.py.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +29,15 @@ def table(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|\n").split("|")] for line in rows[1].splitlines()]
 
 
-def test_the_table_of_answers_is_the_programs() -> None:
+def test_the_table_of_responses_is_the_programs() -> None:
     """Each row of core/policy.py stands there with its outcome, and no others."""
-    told = {cells[0]: cells[1] for cells in table("answer")}
+    told = {cells[0]: cells[1] for cells in table("response")}
     assert told.keys() == {case.value for case in Case}
     for case, verdict in VERDICTS.items():
-        state = verdict.state.label if verdict.state is not None else "stays what it was"
+        state = verdict.state.label if verdict.state is not None else "unchanged"
         assert told[case.value].startswith(state), case
         assert ("stops" in told[case.value]) == (verdict.stop is not None), case
-        assert ("again" in told[case.value]) == (verdict.requeue is not None), case
+        assert ("retried" in told[case.value]) == (verdict.requeue is not None), case
 
 
 def test_the_exit_codes_are_the_programs() -> None:
@@ -58,13 +61,53 @@ def test_the_help_is_the_programs() -> None:
     assert block[1].strip() == shown.strip()
 
 
+def test_the_first_part_is_short() -> None:
+    """A newcomer reads at most 1,500 words; what is looked up comes after them."""
+    first, _, reference = README.partition("\n## Reference\n")
+    assert len(first.split()) <= 1500
+    assert reference
+
+
+def options() -> set[str]:
+    """Every long option of every command."""
+    assert isinstance(program, click.Group)
+    parameters = [parameter for command in program.commands.values() for parameter in command.params]
+    return {name for each in parameters for name in (*each.opts, *each.secondary_opts) if name.startswith("--")}
+
+
+def test_the_table_of_options_is_the_programs() -> None:
+    """Each option stands there by its purpose, and no others."""
+    told = {name for cells in table("purpose") for name in re.findall(r"`(--[a-z-]+)`", cells[1])}
+    assert told == options() - {"--help"}
+
+
+def test_the_table_of_commands_is_the_programs() -> None:
+    """Each command has its row."""
+    assert isinstance(program, click.Group)
+    told = {re.sub(r"^`(\w+).*", r"\1", cells[0]) for cells in table("command")}
+    assert told == {name for name, command in program.commands.items() if not command.hidden}
+
+
+def test_the_pacing_rows_are_the_benchmarks() -> None:
+    """README shows three rows of the page that the benchmark writes, cell by cell."""
+    bench = (ROOT / "tests" / "bench" / "README.md").read_text(encoding="utf-8")
+    rows = table("server")
+    assert len(rows) == 3
+    shown = dict(
+        zip(("bulkdelete", "botocore adaptive", "AIMD"), zip(*[row[1:] for row in rows], strict=True), strict=True)
+    )
+    heading, *measured = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in bench.splitlines() if line.startswith("| ")
+    )
+    by_server = {row[0]: row for row in measured if len(row) > 3}
+    heading = by_server.pop("server")
+    for name, cells in shown.items():
+        assert list(cells) == [by_server[row[0]][heading.index(name)] for row in rows], name
+
+
 def test_every_option_in_readme_exists() -> None:
     """An option that README names is an option of some command."""
-    assert isinstance(program, click.Group)
-    known = {"--help", "--version"}
-    for command in program.commands.values():
-        for parameter in command.params:
-            known |= {*parameter.opts, *parameter.secondary_opts}
+    known = options() | {"--help", "--version"}
     ours = re.sub(r"```(?:systemd|text)\n.*?```", "", README, flags=re.DOTALL)
     ours = "\n".join(
         line

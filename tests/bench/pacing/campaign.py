@@ -9,6 +9,7 @@ import hashlib
 import multiprocessing
 import subprocess
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.pacing.measure import Figures
@@ -17,12 +18,26 @@ from tests.bench.pacing.peers import PEERS
 from tests.bench.pacing.scenarios import SCENARIOS, Scenario, rehearse
 from tests.bench.pacing.world import Client
 
-__all__ = ["OURS", "Runs", "campaign", "commit", "seeds_of"]
+__all__ = ["OURS", "Peers", "Runs", "campaign", "commit", "seeds_of"]
 
 OURS = "bulkdelete"
 
 Runs = dict[tuple[str, str], list[Figures]]
 """By scenario and client; one for each seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """How much the other clients run: on the first `seeds` seeds, in scenarios of at most `orders_max` orders.
+
+    One has no pace from an earlier run, so scenarios that begin with one are ours alone.
+    """
+
+    seeds: int
+    orders_max: int
+
+    def seeds_in(self, scenario: Scenario, seeds: list[int]) -> list[int]:
+        return [] if scenario.stored or scenario.n > self.orders_max else seeds[: self.seeds]
 
 
 def commit() -> str:
@@ -36,13 +51,16 @@ def seeds_of(text: str, n: int) -> list[int]:
     return [int(hashlib.sha256(f"{text} {k}".encode()).hexdigest()[:8], 16) for k in range(n)]
 
 
-def campaign(labels: Iterable[str], names: list[str], seeds: list[int], jobs: int) -> Iterator[tuple[str, Runs]]:
-    """Every client in every scenario on every seed: one scenario's runs after another's.
-
-    A peer has no pace from an earlier run, so scenarios that begin with one are ours alone.
-    """
+def campaign(
+    labels: Iterable[str], names: list[str], seeds: list[int], peers: Peers, jobs: int
+) -> Iterator[tuple[str, Runs]]:
+    """Our client in every scenario on every seed, the others as `peers` says: one scenario's runs after another's."""
     bouts = {
-        label: [(label, name, seed) for seed in seeds for name in names if name == OURS or not SCENARIOS[label].stored]
+        label: [
+            (label, name, seed)
+            for name in names
+            for seed in (seeds if name == OURS else peers.seeds_in(SCENARIOS[label], seeds))
+        ]
         for label in labels
     }
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:

@@ -11,7 +11,7 @@ from statistics import mean
 
 from tests.bench.pacing.world import Trace
 
-__all__ = ["Change", "Figures", "Goal", "figures", "misses", "together"]
+__all__ = ["Change", "Figures", "Goal", "Others", "figures", "misses", "together"]
 
 CONVERGED_SHARE = 0.9
 DOWN_SHARE, DOWN_OVER_S = 1.25, 10.0
@@ -30,10 +30,20 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """How many requests another client of the same key sent, and how many of them were refused."""
+
+    sent: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """One run. None: not measured in this scenario.
 
-    `efficiency` is the best time for what was accepted, over ours; both from the first act to the last one accepted.
+    `efficiency` is the best possible time for what was accepted, over the time taken; both from the first act to the last one
+    accepted. Every request of another client that was refused is subtracted from what was accepted: it was taken from there.
+    It is never above 1 (best.py).
     `waste` is 429s per 100 deletes. `stall_s` is the longest gap between two accepted requests, windows included.
     `converge_s` is when the client has found its pace: from then on, any `stretch` orders in a row (30 s or 20 intervals of
     the rate, or two windows) take it no more than 1/0.9 of the time in which the best schedule deletes the same orders.
@@ -66,25 +76,27 @@ class Goal:
 
 
 def figures(
-    trace: Trace, best_acts_s: list[float], *, stretch: int | None, change: Change | None, others_rejected: float | None
+    trace: Trace, best_acts_s: list[float], *, stretch: int | None, change: Change | None, others: Others | None
 ) -> Figures:
-    """`stretch` None: converge is not measured (where the rate changes with the clock, orders cannot be compared)."""
+    """`best_acts_s` begin with the trace's first act.
+
+    `stretch` None: converge is not measured (where the rate changes with the clock, orders cannot be compared).
+    """
     acts_s = [request.acted_s for request in trace.requests]
     accepted_s = [request.acted_s for request in trace.requests if request.accepted]
     n = min(len(accepted_s), len(best_acts_s))
-    if n < 2:
+    earned = n - (others.rejected if others is not None else 0)
+    if earned < 2:
         return Figures(False, 0.0, math.inf, math.inf)
-    last_s = accepted_s[n - 1]
-    best_s = best_acts_s[n - 1] - best_acts_s[0]
-    # A client that throws requests away cannot be called faster than the best: what counts is its first n.
+    first_s = acts_s[0]
     rejected = sum(not request.accepted for request in trace.requests)
     return Figures(
         finished=trace.finished,
-        efficiency=best_s / (last_s - acts_s[0]),
+        efficiency=(best_acts_s[earned - 1] - first_s) / (accepted_s[n - 1] - first_s),
         waste=100 * rejected / len(accepted_s),
         stall_s=max(after - before for before, after in pairwise(accepted_s)),
         converge_s=None if stretch is None else _converged_s(accepted_s[:n], best_acts_s, stretch),
-        others_rejected=others_rejected,
+        others_rejected=None if others is None else others.rejected / max(1, others.sent),
         down_s=None if change is None else _down_s(acts_s, change),
         up_s=None if change is None else _up_s(accepted_s[:n], change),
     )

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from bulkdelete.simulator import Decision, Gcra, HeaderMode, OtherClient, Rounding
+from tests.bench.pacing.measure import Others
 from tests.bench.pacing.world import Server
 
 __all__ = [
@@ -64,8 +65,12 @@ class GcraServer:
         twin._gcra = copy.copy(self._gcra)
         return twin
 
-    def set_limit(self, limit: int) -> None:
-        self._gcra.set_limit(limit)
+    def set_limit(self, limit: int, now_s: float) -> None:
+        """The tokens that are in the bucket stay in it, as far as they fit."""
+        gcra, now_ns = self._gcra, round(now_s * NS)
+        tokens = gcra._limit - max(0, gcra._tat_ns - now_ns) / gcra._interval_ns
+        gcra.set_limit(limit)
+        gcra._tat_ns = now_ns + round((limit - min(limit, tokens)) * gcra._interval_ns)
 
     def _headers(self, decision: Decision) -> Mapping[str, str]:
         if self._mode is HeaderMode.FULL:
@@ -240,10 +245,10 @@ class Shared:
             self._next += 1
         self._accepted, self._rejected = 0, 0
 
-    @property
-    def rejected_share(self) -> float:
-        """Of the other client's requests, so far."""
-        return self._rejected / max(1, self._accepted + self._rejected)
+    def others(self) -> Others:
+        """The other client's requests so far, and its next one: a token that was taken just before the end was taken from that."""
+        self._replay(self._arrival_s())
+        return Others(self._accepted + self._rejected, self._rejected)
 
     def ask(self, now_s: float) -> tuple[bool, Mapping[str, str]]:
         self._replay(now_s)
@@ -304,7 +309,7 @@ class Halved:
 
     def _change(self, now_s: float) -> None:
         while now_s >= self._changes[0][0]:
-            self._inner.set_limit(self._changes[0][1])
+            self._inner.set_limit(self._changes[0][1], self._changes[0][0])
             self._changes = self._changes[1:]
 
 

@@ -1,0 +1,269 @@
+"""Every command of README is run as printed, in the order of the page, from a fresh virtual environment.
+
+The blocks are pasted one after the other into one interactive bash, in a scratch copy of what a clone holds. Nothing but this machine is
+contacted, so four things differ from what is printed, and nothing else does:
+
+- a command that would go to the API gets `--api-url` with the address of a simulator at its end;
+- the simulator's port is another one where the printed one is taken;
+- paths outside the home of a user (/opt, /etc, /var/lib, /exports) are put below the scratch folder;
+- systemd and cron are not run: their files are checked, and the command in each is run as they would run it.
+
+The command that tests the program is not run here: `.ci/run` has it word for word (test_readme.py).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+
+from bulkdelete.cli.program import program
+from tests.support import ROOT
+from tests.support.process import PROGRAM, environment
+from tests.support.shell import Shell
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PORT = 8765  # of the simulator, as printed
+ACCOUNT = 1234  # of the first real run
+KEY = "a-key-of-nobody"
+NO_INDEX = re.compile(
+    r"No matching distribution|Could not find a version|Temporary failure in name resolution|Connection"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of README: its kind (shell, text, systemd, crontab), its lines, and its place on the page."""
+
+    kind: str
+    text: str
+    line: int
+
+
+def blocks() -> list[Block]:
+    """All blocks of code: indented ones are shell commands, fenced ones are named."""
+    found = [
+        Block(
+            match["kind"] or "shell",
+            match["fenced"] or re.sub(r"^ {4}", "", match["indented"], flags=re.MULTILINE),
+            line,
+        )
+        for match in re.finditer(
+            r"^```(?P<kind>\w+)\n(?P<fenced>.*?)^```$|(?<=\n\n)(?P<indented>(?: {4}[^\n]*\n)+)",
+            README,
+            re.DOTALL | re.MULTILINE,
+        )
+        for line in [README.count("\n", 0, match.start()) + 1]
+    ]
+    return sorted(found, key=lambda block: block.line)
+
+
+BLOCKS = blocks()
+
+
+def those(kind: str) -> list[Block]:
+    return [block for block in BLOCKS if block.kind == kind]
+
+
+def the(words: str, kind: str = "shell") -> Block:
+    """The block that has these words, of which there is one."""
+    (block,) = (block for block in those(kind) if words in block.text)
+    return block
+
+
+# A person does not run these one after the other: they wait for an end that does not come, or are checked below.
+CHECKED_OTHERWISE = ("systemd-run", "-m pytest")
+ANSWERS = {
+    "bulkdelete simulate": {"--api-url http": "\n"},
+    "bulkdelete run orders.csv --account-id 1 ": {"> ": "400\n", "API key": KEY + "\n"},
+    "--api-key-file alephee.key": {"> ": "400\n"},
+    "read -rs key": {"\n": KEY + "\n"},
+}
+"""What is typed once a command has shown a text."""
+
+
+def test_every_command_of_readme_runs_as_printed(tmp_path: Path) -> None:
+    """One person, one terminal, the whole page; then what a timer would run, and what programs read."""
+    folder = tmp_path / "clone"
+    for name in ("bulkdelete", "samples"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "samples/orders.csv"):
+        shutil.copy(ROOT / name, folder)  # the last one is a person's own
+    with _api(folder) as url, Shell(folder, _env(folder)) as shell:
+        for block in those("shell"):
+            if not any(words in block.text for words in CHECKED_OTHERWISE):
+                _play(shell, block, url)
+        assert shell.paste("complete -p bulkdelete")[0] == 0  # the last block's work
+        _check_fields(folder, url)
+        _check_timers(folder, url)
+
+
+def _play(shell: Shell, block: Block, url: str) -> None:
+    """Paste a block: it ends well, and shows what README says that it shows."""
+    code, shown = _pasted(shell, block, url)
+    assert code == (130 if "--watch" in block.text else 0), f"README line {block.line}: exit {code}\n{shown}"
+    following = next((other for other in BLOCKS if other.line > block.line), None)
+    if following is None or following.kind != "text" or following.text.startswith("$"):
+        return
+    lines = iter(_masked(shown))
+    for wanted in _masked(following.text):
+        assert wanted in lines, f"README line {following.line}: {wanted!r} is not shown, or not at its place\n{shown}"
+
+
+def _masked(text: str) -> list[str]:
+    """The lines, without what differs in each run: times, and how far a bar has come."""
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+    text = re.sub(r"in \d+ s,", "in N s,", text)
+    text = re.sub(
+        r"^deleting [━╸╺]+ +\d+/(\d+) +\d+ deleted +[\d:-]+ *$", r"deleting BAR /\1", text, flags=re.MULTILINE
+    )
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def _check_fields(folder: Path, url: str) -> None:
+    """The fields of README's table are those of `run --json`; nothing is left to send here."""
+    rows = re.search(r"^\| field \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", README, re.MULTILINE)
+    assert rows
+    told = {name for line in rows[1].splitlines() for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    words = (
+        f"run orders.csv --account-id {ACCOUNT} --keep-stock --yes --json --api-key-file alephee.key --api-url {url}"
+    )
+    done = _installed(folder, [str(folder / ".venv/bin/bulkdelete"), *words.split()])
+    assert told == json.loads(done.stdout).keys(), done.stderr
+
+
+def _check_timers(folder: Path, url: str) -> None:
+    """The unit and the timer are valid; what service, crontab and session would start deletes the orders of the folder."""
+    for name in ("exports", "etc/bulkdelete", "var/lib/bulkdelete"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(folder / "exported.csv", folder / "exports" / "gone-1.csv")
+    shutil.copy(folder / "alephee.key", folder / "etc" / "bulkdelete")
+
+    service, timer = (_inside(the(words, "systemd").text, folder) for words in ("ExecStart=", "OnCalendar="))
+    if shutil.which("systemd-analyze"):
+        for name, text in (("bulkdelete.service", service), ("bulkdelete.timer", timer)):
+            (folder / name).write_text(text)
+        checked = _installed(
+            folder, ["systemd-analyze", "verify", "--man=no", "bulkdelete.service", "bulkdelete.timer"]
+        )
+        assert not re.search(r"bulkdelete\.(service|timer)", checked.stderr), checked.stderr
+    entries = dict(re.findall(r"^(\w+)=(.*)$", service, re.MULTILINE))
+    name, _, source = entries["LoadCredential"].partition(":")
+    (folder / "credentials").mkdir()
+    shutil.copy(source, folder / "credentials" / name)
+    unit = _installed(
+        folder,
+        [*shlex.split(entries["ExecStart"]), "--api-url", url],
+        CREDENTIALS_DIRECTORY=str(folder / "credentials"),
+    )
+    assert (unit.returncode, re.findall(r"\d+ deleted", unit.stdout)) == (0, ["1 deleted"]), unit.stderr
+
+    (line,) = the("bulkdelete run", "crontab").text.splitlines()
+    *times, command = line.split(" ", 5)
+    assert all(re.fullmatch(r"\d+|\*", each) for each in times)
+    assert "%" not in command  # a line's end to cron
+    cron = _installed(folder, ["/bin/sh", "-c", f"{_inside(command, folder)} --api-url {url}"])
+    assert (cron.returncode, re.findall(r"\d+ requests", cron.stdout)) == (0, ["0 requests"]), (
+        cron.stderr
+    )  # its work is done
+
+    words = shlex.split(
+        the("systemd-run").text.replace("$PWD", str(folder)).replace("$(command -v bulkdelete)", "bulkdelete")
+    )
+    begin = words.index("bulkdelete")
+    assert "LoadCredential=bulkdelete-api-key:" + str(folder / "alephee.key") in words[:begin]
+    assert isinstance(program, click.Group)
+    program.commands[words[begin + 1]].make_context("run", words[begin + 2 :])
+
+
+def _inside(text: str, folder: Path) -> str:
+    """Paths outside a user's home, below the scratch folder."""
+    for path in ("/etc/bulkdelete", "/var/lib/bulkdelete", "/exports"):
+        text = re.sub(rf"(?<![\w.]){path}", f"{folder}{path}", text)
+    return text.replace("/opt/bulkdelete/bin", str(folder / ".venv/bin"))
+
+
+def _installed(folder: Path, command: list[str], **more: str) -> subprocess.CompletedProcess[str]:
+    env = environment(None, **more)
+    return subprocess.run(
+        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+
+
+def _env(folder: Path) -> dict[str, str]:
+    """A login's environment: the python that is there before any virtual environment, and no key."""
+    base = Path(getattr(sys, "_base_executable", sys.executable)).parent
+    home = folder.parent / "home"
+    home.mkdir()
+    kept = {name: value for name, value in environment(None).items() if not name.startswith(("VIRTUAL_ENV", "PYTHON"))}
+    del kept["NO_COLOR"]
+    return kept | {
+        "PATH": f"{base}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+
+class _api:  # noqa: N801  # a context manager, named as what it stands for
+    """The simulator in the API's place, with the orders of the first real run."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "exported.csv").write_text("orderId\n900001\n")
+        orders = [word for name in ("orders.csv", "exported.csv") for word in ("--orders", str(folder / name))]
+        more = ("--account-id", str(ACCOUNT), "--limit", "6000", "--port", "0")
+        self._server = subprocess.Popen(
+            [*PROGRAM, "simulate", *orders, *more], stdout=subprocess.PIPE, text=True, env=environment(None), cwd=ROOT
+        )
+
+    def __enter__(self) -> str:
+        assert self._server.stdout
+        found = re.search(r"--api-url (\S+)", self._server.stdout.readline() + self._server.stdout.readline())
+        assert found
+        return found[1]
+
+    def __exit__(self, *_: object) -> None:
+        self._server.terminate()
+        self._server.communicate()
+
+
+def _pasted(shell: Shell, block: Block, url: str) -> tuple[int, str]:
+    """The exit code of a block's last line, and what all of its lines showed."""
+    port, text, shown, code = _port(), block.text, "", 0
+    if port != PORT:
+        text = text.replace(f":{PORT}", f":{port}").replace("simulate ", f"simulate --port {port} ")
+    for line in text.strip().splitlines():
+        if "bulkdelete run" in line and "--api-url" not in line:
+            line = f"{line} --api-url {url}"
+        answers = next((typed for words, typed in ANSWERS.items() if words in line), None)
+        code, more = shell.paste(line, answers, interrupt_after_s=3.0 if "--watch" in line else None)
+        if "pip install" in line and code and NO_INDEX.search(more):
+            pytest.skip("no package index can be reached, and README's first command needs one")
+        assert code == 0 or line == text.strip().splitlines()[-1], f"{line}: exit {code}\n{more}"
+        shown += more + "\n"
+    return code, shown.replace(f":{port}", f":{PORT}")
+
+
+_PORTS: list[int] = []
+
+
+def _port() -> int:
+    """The printed port of the simulator, or another where it is taken."""
+    if not _PORTS:
+        for port in (PORT, 0):
+            with socket.socket() as tried:
+                try:
+                    tried.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                _PORTS.append(tried.getsockname()[1])
+                break
+    return _PORTS[0]
