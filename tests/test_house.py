@@ -168,6 +168,38 @@ def test_no_module_imports_itself_round_a_corner() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+def test_an_attempt_is_cancelled_in_one_place() -> None:
+    """Of the run, only the slots cancel a task that sends; the throttle and the time limit end their own waits."""
+    cancelling = {
+        module
+        for module in MODULES
+        if room_of(module) == "run"
+        for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "cancel"
+    }
+    assert cancelling == {"bulkdelete.run.slots", "bulkdelete.run.throttle", "bulkdelete.run.time_limit"}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) == "run"])
+def test_a_class_of_the_run_can_be_held_in_mind(module: str) -> None:
+    """No class of the run has more than ten attributes."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            names = {
+                field.target.id
+                for field in node.body
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            }
+            names |= {
+                part.attr
+                for part in ast.walk(node)
+                if isinstance(part, ast.Attribute)
+                and isinstance(part.ctx, ast.Store)
+                and ast.unparse(part.value) == "self"
+            }
+            assert len(names) <= 10, f"{module}.{node.name}: {sorted(names)}"
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_a_file_says_what_it_owns(module: str) -> None:
     """Every product file of more than 20 lines starts with a docstring."""

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bulkdelete.model import Counts, OrderHistory, Scope, Signal, State, Stop, StopReason, Verdict
+from bulkdelete.core.policy import said_by
+from bulkdelete.model import (
+    Counts,
+    Order,
+    OrderHistory,
+    Response,
+    Result,
+    Scope,
+    Signal,
+    State,
+    Stop,
+    StopReason,
+    Verdict,
+)
 from bulkdelete.words import counted, duration, plural
 
 __all__ = [
@@ -17,12 +30,13 @@ __all__ = [
     "Stall",
     "admit",
     "admits",
+    "explained",
+    "history_of",
+    "in_a_row_after",
     "judge",
     "judge_failures",
-    "judge_quiet",
-    "judge_row",
-    "row_after",
-    "seen_before",
+    "judge_in_a_row",
+    "judge_stall",
     "withdrawn",
 ]
 
@@ -57,57 +71,57 @@ class Stall:
     """A lane without progress: for how long, how long it still has to wait, and whether doubtful answers closed it; whether the
     server was ever reached in this run."""
 
-    quiet_s: float
+    stalled_s: float
     wait_s: float
     closed_by_doubt: bool
     reached: bool = True
 
 
-def seen_before(account: int, ever: Counts) -> AccountHistory:
+def history_of(account: int, ever: Counts) -> AccountHistory:
     """What earlier runs of this ledger saw of an account."""
     states = ever.by_account.get(account, {})
     answered = sum(states.get(state, 0) for state in (State.NOT_FOUND, State.REFUSED))
     return AccountHistory(has_deleted=states.get(State.DELETED, 0) > 0, answered=answered)
 
 
-def admits(account: int, seen: AccountHistory, limits: Limits) -> bool | Stop:
+def admits(account: int, history: AccountHistory, limits: Limits) -> bool | Stop:
     """Whether one more order of this account may be sent now; a Stop if none ever may, with what was seen so far."""
-    if limits.unproven is None or seen.has_deleted:
+    if limits.unproven is None or history.has_deleted:
         return True
-    if seen.answered >= limits.unproven:
-        return _nothing_deleted(account, seen)
-    return seen.answered + seen.in_flight < limits.unproven
+    if history.answered >= limits.unproven:
+        return _nothing_deleted(account, history)
+    return history.answered + history.in_flight < limits.unproven
 
 
-def admit(seen: AccountHistory) -> AccountHistory:
+def admit(history: AccountHistory) -> AccountHistory:
     """One more order of this account is under way."""
-    return replace(seen, in_flight=seen.in_flight + 1)
+    return replace(history, in_flight=history.in_flight + 1)
 
 
-def withdrawn(seen: AccountHistory) -> AccountHistory:
+def withdrawn(history: AccountHistory) -> AccountHistory:
     """An order that was under way did not leave after all."""
-    return replace(seen, in_flight=seen.in_flight - 1)
+    return replace(history, in_flight=history.in_flight - 1)
 
 
 def judge(
-    account: int, seen: AccountHistory, past: OrderHistory, verdict: Verdict, limits: Limits
+    account: int, history: AccountHistory, past: OrderHistory, verdict: Verdict, limits: Limits
 ) -> tuple[AccountHistory, Stop | None]:
     """What an attempt's verdict adds to what was seen of its account, and the stop that follows. Repeats of doubts count for nothing."""
-    seen = withdrawn(seen)
-    seen = replace(seen, in_a_row=row_after(seen.in_a_row, past, verdict))
+    history = withdrawn(history)
+    history = replace(history, in_a_row=in_a_row_after(history.in_a_row, past, verdict))
     if verdict.state is State.DELETED:
-        return replace(seen, has_deleted=True), verdict.stop
+        return replace(history, has_deleted=True), verdict.stop
     if past.doubtful or verdict.signal is not Signal.GUARD:
-        return seen, verdict.stop
-    seen = replace(seen, answered=seen.answered + 1)
+        return history, verdict.stop
+    history = replace(history, answered=history.answered + 1)
     if verdict.stop is not None:
-        return seen, verdict.stop
-    if limits.unproven is not None and not seen.has_deleted and seen.answered >= limits.unproven:
-        return seen, _nothing_deleted(account, seen)
-    return seen, judge_row(seen.in_a_row, f"account {account}", limits)
+        return history, verdict.stop
+    if limits.unproven is not None and not history.has_deleted and history.answered >= limits.unproven:
+        return history, _nothing_deleted(account, history)
+    return history, judge_in_a_row(history.in_a_row, f"account {account}", limits)
 
 
-def row_after(in_a_row: int, past: OrderHistory, verdict: Verdict) -> int:
+def in_a_row_after(in_a_row: int, past: OrderHistory, verdict: Verdict) -> int:
     """How many responses in a row have deleted nothing, after one more: orders that were refused or not found, together.
 
     A repeat of a doubt says nothing new of a list of orders, nor does a 429 or a server that fails: they neither count nor break a row.
@@ -117,7 +131,7 @@ def row_after(in_a_row: int, past: OrderHistory, verdict: Verdict) -> int:
     return in_a_row + (not past.doubtful and verdict.state in (State.REFUSED, State.NOT_FOUND))
 
 
-def judge_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:
+def judge_in_a_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:
     """The stop of `--max-consecutive-failures`. `whose`: the account or the run that the row is of."""
     if limits.consecutive_failures is not None and in_a_row >= limits.consecutive_failures:
         return Stop(
@@ -139,21 +153,32 @@ def judge_failures(failures: int, limits: Limits) -> Stop | None:
     return None
 
 
-def judge_quiet(quiet: Stall, limits: Limits) -> Stop | None:
+def judge_stall(stall: Stall, limits: Limits) -> Stop | None:
     """The stop of a lane that gets nowhere. It is resumable: nothing is wrong with the orders."""
-    if quiet.closed_by_doubt:
+    if stall.closed_by_doubt:
         detail = "the server keeps failing, and an order sent to try it again would be in doubt"
         return Stop(StopReason.OUTAGE, Scope.LANE, detail)
-    if quiet.wait_s > limits.longest_wait_s:
-        return Stop(StopReason.OUTAGE, Scope.LANE, f"the server asks to wait {duration(quiet.wait_s)}")
-    if not quiet.reached and quiet.quiet_s > limits.unreachable_s:
-        return Stop(StopReason.OUTAGE, Scope.LANE, f"the server could not be reached for {duration(quiet.quiet_s)}")
-    if quiet.quiet_s > limits.patience_s:
-        return Stop(StopReason.OUTAGE, Scope.LANE, f"no progress for {duration(quiet.quiet_s)}")
+    if stall.wait_s > limits.longest_wait_s:
+        return Stop(StopReason.OUTAGE, Scope.LANE, f"the server asks to wait {duration(stall.wait_s)}")
+    if not stall.reached and stall.stalled_s > limits.unreachable_s:
+        return Stop(StopReason.OUTAGE, Scope.LANE, f"the server could not be reached for {duration(stall.stalled_s)}")
+    if stall.stalled_s > limits.patience_s:
+        return Stop(StopReason.OUTAGE, Scope.LANE, f"no progress for {duration(stall.stalled_s)}")
     return None
 
 
-def _nothing_deleted(account: int, seen: AccountHistory) -> Stop:
-    were = plural(seen.answered, "was", "were")
-    detail = f"{counted(seen.answered, 'order')} of account {account} {were} answered and not one was deleted"
+def explained(stop: Stop, order: Order, result: Result) -> Stop:
+    """With what the result at hand adds for people: which order it is about, or why there is no progress."""
+    match stop.reason:
+        case StopReason.NOT_UNDERSTOOD:
+            return replace(stop, detail=f"order {order.account_id}:{order.order_id}: {stop.detail}")
+        case StopReason.OUTAGE:
+            said = "the last response" if isinstance(result, Response) else "what failed last"
+            return replace(stop, detail=f"{stop.detail}; {said}: {said_by(result)}")
+    return stop
+
+
+def _nothing_deleted(account: int, history: AccountHistory) -> Stop:
+    were = plural(history.answered, "was", "were")
+    detail = f"{counted(history.answered, 'order')} of account {account} {were} answered and not one was deleted"
     return Stop(StopReason.NOTHING_DELETED, Scope.RUN, detail)

@@ -1,4 +1,6 @@
-"""The only wait before a call, one per API key and endpoint: an aiolimiter token bucket, led by core/pace.py.
+"""The only wait before a call, one per API key and endpoint: an aiolimiter token bucket, led by core/pace.py. It decides no rate.
+
+It also owns what this run learns of the key's limit, and reports each change of pace.
 
 AsyncLimiter fixes its rate when it is made, and a new one is born empty (a full burst). So each wait makes one from the
 current tuning and sets its level by acquiring; a new tuning ends the wait, which starts again. This needs exactly one waiter:
@@ -8,7 +10,7 @@ the lane. No sleep here except towards `not_before_s`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from aiolimiter import AsyncLimiter
@@ -16,21 +18,35 @@ from aiolimiter import AsyncLimiter
 from bulkdelete.core import pace as pacing
 from bulkdelete.core.guard import Stall
 from bulkdelete.core.pace import Pace, PacingOptions, Permit
-from bulkdelete.model import Learned, Result, Signal
+from bulkdelete.events import Event, PaceChanged
+from bulkdelete.model import Learned, Response, Result, Signal
 
 __all__ = ["Throttle"]
+
+_RATE_TOLD = 0.1  # a rate is reported when it differs by more than this share from the last one
+_WORTH_KEEPING = 0.01  # a smaller change of what was learned is kept at the end only
 
 
 class Throttle:
     """The pace of one key, and the wait for it. Made inside the event loop that uses it."""
 
     def __init__(
-        self, bounds: PacingOptions | None = None, learned: Learned | None = None, spent_s: Sequence[float] = ()
+        self,
+        bounds: PacingOptions | None = None,
+        learned: Learned | None = None,
+        spent_s: Sequence[float] = (),
+        on_event: Callable[[Event], None] = lambda _: None,
+        keep: Callable[[Learned], None] = lambda _: None,
     ) -> None:
-        """`learned` by an earlier run; `spent_s`: how many seconds ago its last requests left."""
+        """`learned` by an earlier run; `spent_s`: how many seconds ago its last requests left; `keep` takes what this run learns."""
         self._clock = asyncio.get_running_loop().time
         self._changed = asyncio.Event()
         self.pace: Pace = pacing.start(self._clock(), bounds or PacingOptions(), learned, spent_s)
+        self._on_event = on_event
+        self._keep = keep
+        self._kept = learned
+        self._told_per_s = 0.0
+        self._reached = False  # the server was, in this run
 
     async def take(self, left: float = float("inf")) -> Permit:
         """Wait until one more call may leave, and take its token. One waiter at a time; it may be cancelled.
@@ -53,25 +69,51 @@ class Throttle:
                 )  # its level, at once: it is empty
                 debt = max(0.0, -tuning.tokens)
                 if await self._acquired(limiter, min(tuning.bucket, 1.0 + debt)):
-                    self.pace, call = pacing.sent(self.pace, self._clock(), left)
-                    return call
+                    self.pace, permit = pacing.sent(self.pace, self._clock(), left)
+                    return permit
 
-    def may_leave(self, call: Permit) -> bool:
+    def may_leave(self, permit: Permit) -> bool:
         """Whether a call that has its token may still leave: no pause has begun since."""
-        return call.epoch == self.pace.epoch and self._clock() >= self.pace.until_s
+        return permit.epoch == self.pace.epoch and self._clock() >= self.pace.until_s
 
-    def give_back(self, call: Permit) -> None:
+    def give_back(self, permit: Permit) -> None:
         """The call did not leave."""
-        self._turn(pacing.unsent(self.pace, call, self._clock()))
+        self._turn(pacing.unsent(self.pace, permit, self._clock()))
 
-    def observe(self, call: Permit, result: Result, signal: Signal, doubtful: bool) -> None:
-        """Learn from an answer. No await: see pipeline.attempt."""
-        self._turn(pacing.heard(self.pace, call, result, signal, doubtful, self._clock()))
+    def observe(self, permit: Permit, result: Result, signal: Signal, doubtful: bool) -> None:
+        """Learn from a result, and report what is new. No await: see pipeline.attempt."""
+        epoch = self.pace.epoch
+        self._reached |= isinstance(result, Response) or result.sent
+        self._turn(pacing.heard(self.pace, permit, result, signal, doubtful, self._clock()))
+        self._report_pace(epoch, result)
+        self.keep_learned(_WORTH_KEEPING)
 
-    def quiet(self) -> Stall:
+    def stall(self) -> Stall:
         """How long this key has been without progress, for core/guard.py."""
         now_s, pace = self._clock(), self.pace
-        return Stall(now_s - pace.progress_s, pacing.wait_s(pace, now_s), closed_by_doubt=pace.closed and pace.doubtful)
+        return Stall(
+            now_s - pace.progress_s,
+            pacing.wait_s(pace, now_s),
+            closed_by_doubt=pace.closed and pace.doubtful,
+            reached=self._reached,
+        )
+
+    def keep_learned(self, share: float = 0.0) -> None:
+        """Hand over what is known of the key's limit, if more than this share of it changed: the next run starts from it."""
+        learned = pacing.learned(self.pace)
+        if learned is not None and _differ(learned, self._kept, share):
+            self._kept = learned
+            self._keep(learned)
+
+    def _report_pace(self, epoch: int, result: Result) -> None:
+        """A pause that begins, or another rate."""
+        pace = self.pace
+        if pace.epoch != epoch or abs(pace.rate_per_s - self._told_per_s) > _RATE_TOLD * self._told_per_s:
+            self._told_per_s = pace.rate_per_s
+            limit = None if pace.limit is None else round(pace.limit)
+            now_s = self._clock()
+            pause_s = max(0.0, pacing.tuning(pace, now_s).not_before_s - now_s)
+            self._on_event(PaceChanged(pace.rate_per_s, limit, pause_s, result))
 
     def _turn(self, pace: Pace) -> None:
         self.pace = pace
@@ -97,3 +139,11 @@ class Throttle:
         finally:
             token.cancel()
             change.cancel()
+
+
+def _differ(new: Learned, old: Learned | None, share: float) -> bool:
+    return (
+        old is None
+        or abs(new.rate_per_s - old.rate_per_s) > share * old.rate_per_s
+        or abs(new.burst - old.burst) > share * old.burst
+    )

@@ -42,7 +42,7 @@ PLANTED = (
         Edit("run/pipeline.py", "    intent = await lane.ledger.intend(task)  # durable from here on\n",
              "    sending = asyncio.ensure_future(lane.client.delete(task.order, may_leave))\n"
              "    intent = await lane.ledger.intend(task)\n"),
-        Edit("run/pipeline.py", "await lane.client.delete(task.order, may_leave) if lane.may_send(call) else _WITHHELD",
+        Edit("run/pipeline.py", "await lane.client.delete(task.order, may_leave) if lane.may_send(permit) else _WITHHELD",
              "await sending"),
     ),
     _planted(
@@ -53,7 +53,7 @@ PLANTED = (
     ),
     _planted(
         "doubts repeated at once", "simulation", {6}, 20,
-        Edit("run/pipeline.py", "self._doubt_at_s + delay_s - self._clock()", "0.0"),
+        Edit("run/feed.py", "self._last_doubt_s + delay_s - self._clock()", "0.0"),
     ),
     _planted(
         "a refused key goes on", "simulation", {17}, 100,
@@ -109,7 +109,7 @@ PLANTED = (
     ),
     _planted(
         "full bucket after a restart", "simulation", {20}, 40,
-        Edit("job.py", "Throttle(bounds, learned, spent_s)", "Throttle(bounds, learned, [])"),
+        Edit("run/execute.py", "Throttle(bounds, learned, spent_s, on_event,", "Throttle(bounds, learned, [], on_event,"),
     ),
     _planted(
         "limiter bypassed", "simulation", {20}, 15,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bulkdelete import job
 from bulkdelete.model import Doubts, StopReason
+from bulkdelete.run import time_limit
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, Latency, Simulator
 from tests.support.rig import PORT, WALL, Outcome, go, settings_of, shuffled, simulation_of, trial, virtual
@@ -45,7 +45,7 @@ def test_a_time_that_is_up_with_work_left(tmp_path: Path, doubts: Doubts) -> Non
 def test_a_machine_that_sleeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time asleep counts: the run ends soon after the machine has woken up."""
     orders, slept_s = shuffled(200), 0.0
-    monkeypatch.setattr(job, "_slept_s", lambda: slept_s)
+    monkeypatch.setattr(time_limit, "_slept_s", lambda: slept_s)
 
     async def sleep(_: StopSwitch, __: Simulator) -> None:
         nonlocal slept_s

@@ -1,4 +1,4 @@
-"""Our own pacing as a client of the benchmark: the real Throttle, driven as bulkdelete/pipeline.py drives it.
+"""Our own pacing as a client of the benchmark: the real Throttle, driven as bulkdelete/run/pipeline.py drives it.
 
 One lane is the only waiter; a call waits for its intent's commit, asks the gate once more, is sent, and its answer goes to
 the throttle before anything else happens. Keep in step with pipeline.Lane.

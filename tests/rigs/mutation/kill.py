@@ -58,6 +58,7 @@ NEAR = {
         "tests/unit/run/test_throttle.py",
         "tests/unit/run/test_lanes.py tests/unit/run/test_pipeline.py",
     ),
+    "run/guard_state.py": ("tests/unit/core/test_core_guard.py", "tests/unit/run/test_pipeline.py"),
     "run/": (
         "tests/unit/run/test_events.py tests/unit/run/test_pipeline.py tests/unit/run/test_lanes.py",
         "tests/unit/run/test_learned.py tests/unit/run/test_own_limits.py tests/unit/run/test_shared_key.py",

@@ -129,19 +129,19 @@ def test_the_guard_waits_while_its_admissions_are_out() -> None:
 def test_a_tripped_guard_stays_tripped_in_later_runs() -> None:
     """What the ledger saw counts: 20 gone or refused and nothing deleted admit nothing, whatever else is there."""
     ever = Counts({ACCOUNT: {State.NOT_FOUND: 11, State.REFUSED: 9, State.PENDING: 500, State.IN_DOUBT: 3}, 8: {}})
-    seen = guard.seen_before(ACCOUNT, ever)
+    seen = guard.history_of(ACCOUNT, ever)
     assert seen == AccountHistory(has_deleted=False, answered=20)
     stop = guard.admits(ACCOUNT, seen, limits_of())
     assert isinstance(stop, Stop)
     assert stop.reason is StopReason.NOTHING_DELETED
     assert guard.admits(ACCOUNT, seen, limits_of(21)) is True
-    assert guard.seen_before(8, ever) == guard.seen_before(9, ever) == AccountHistory()
+    assert guard.history_of(8, ever) == guard.history_of(9, ever) == AccountHistory()
 
 
 def test_a_deletion_of_an_earlier_run_is_remembered_and_a_presumed_one_is_none() -> None:
     """An account that ever had a deletion is proven; presumed deletions prove nothing."""
-    assert guard.seen_before(ACCOUNT, Counts({ACCOUNT: {State.DELETED: 1, State.REFUSED: 99}})).has_deleted
-    assert not guard.seen_before(ACCOUNT, Counts({ACCOUNT: {State.PRESUMED_DELETED: 9}})).has_deleted
+    assert guard.history_of(ACCOUNT, Counts({ACCOUNT: {State.DELETED: 1, State.REFUSED: 99}})).has_deleted
+    assert not guard.history_of(ACCOUNT, Counts({ACCOUNT: {State.PRESUMED_DELETED: 9}})).has_deleted
 
 
 @pytest.mark.parametrize("answer", UNCOUNTED)
@@ -175,7 +175,7 @@ def test_only_a_deletion_breaks_the_row() -> None:
     """One order that is deleted starts the count again; of the run as of the account."""
     seen, stop = judged(AccountHistory(has_deleted=True, in_a_row=49), DELETED, limits_of())
     assert (seen.in_a_row, stop) == (0, None)
-    assert guard.row_after(49, FRESH, verdict_of(DELETED, FRESH, seen)) == 0
+    assert guard.in_a_row_after(49, FRESH, verdict_of(DELETED, FRESH, seen)) == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from((GONE, REFUSED, DELETED, *UNCOUNTED)), st.booleans()), max_size=80))
@@ -184,17 +184,17 @@ def test_a_row_counts_first_responses_that_deleted_nothing(told: list[tuple[Resu
     in_a_row, counted = 0, 0
     for answer, repeat in told:
         past = DOUBTFUL if repeat else FRESH
-        in_a_row = guard.row_after(in_a_row, past, verdict_of(answer, past, AccountHistory(has_deleted=True)))
+        in_a_row = guard.in_a_row_after(in_a_row, past, verdict_of(answer, past, AccountHistory(has_deleted=True)))
         counted = 0 if answer is DELETED else counted + (not repeat and answer in (GONE, REFUSED))
         assert in_a_row == counted
 
 
 def test_the_row_of_a_run_spans_its_accounts() -> None:
     """`--max-consecutive-failures 3`: three accounts with one each are three in a row; without a limit there is no stop."""
-    assert guard.judge_row(2, "this run", limits_of(row=3)) is None
-    stop = guard.judge_row(3, "this run", limits_of(row=3))
+    assert guard.judge_in_a_row(2, "this run", limits_of(row=3)) is None
+    stop = guard.judge_in_a_row(3, "this run", limits_of(row=3))
     assert stop == Stop(StopReason.REFUSALS, Scope.RUN, "3 orders of this run in a row were refused or not found")
-    assert guard.judge_row(10**6, "this run", limits_of(row=None)) is None
+    assert guard.judge_in_a_row(10**6, "this run", limits_of(row=None)) is None
 
 
 @given(st.lists(st.sampled_from((GONE, REFUSED, *UNCOUNTED)), max_size=120))
@@ -246,7 +246,7 @@ def test_max_failures_stops_when_it_is_reached(failures: int, stops: bool) -> No
 
 
 @pytest.mark.parametrize(
-    ("quiet", "detail"),
+    ("stall", "detail"),
     [
         (Stall(0.0, 0.0, closed_by_doubt=False), None),
         (Stall(100.0, 10.0, closed_by_doubt=False), None),
@@ -261,7 +261,7 @@ def test_max_failures_stops_when_it_is_reached(failures: int, stops: bool) -> No
         ),
     ],
 )
-def test_a_lane_that_gets_nowhere_ends_resumably(quiet: Stall, detail: str | None) -> None:
+def test_a_lane_that_gets_nowhere_ends_resumably(stall: Stall, detail: str | None) -> None:
     """Beyond the patience, beyond the longest wait, or where a try would cost an order: an outage of that lane only."""
-    stop = guard.judge_quiet(quiet, limits_of())
+    stop = guard.judge_stall(stall, limits_of())
     assert stop == (None if detail is None else Stop(StopReason.OUTAGE, Scope.LANE, detail))

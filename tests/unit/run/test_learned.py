@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from bulkdelete import job
 from bulkdelete.core.pace import PacingOptions
 from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import Learned, Stop, StopReason
-from bulkdelete.run.pipeline import _differ
+from bulkdelete.run import execute
 from bulkdelete.run.stop import StopSwitch
-from bulkdelete.run.throttle import Throttle
+from bulkdelete.run.throttle import Throttle, _differ
 from bulkdelete.simulator import Entry, HeaderMode, Latency, Simulator
 from tests.support.ledger import ask
 from tests.support.rig import PORT, WALL, go, settings_of, shuffled, simulation_of, trial, virtual
@@ -27,16 +26,16 @@ class Starts(list[tuple[Learned | None, list[float]]]):
     """What each throttle was started with: what was learned, and the ages of what was spent."""
 
     def throttle(
-        self, bounds: PacingOptions | None = None, learned: Learned | None = None, spent_s: Sequence[float] = ()
+        self, bounds: PacingOptions, learned: Learned | None, spent_s: Sequence[float], *rest: Any, **more: Any
     ) -> Throttle:
         self.append((learned, list(spent_s)))
-        return Throttle(bounds, learned, spent_s)
+        return Throttle(bounds, learned, spent_s, *rest, **more)
 
 
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch) -> Starts:
     seen = Starts()
-    monkeypatch.setattr(job, "Throttle", seen.throttle)
+    monkeypatch.setattr(execute, "Throttle", seen.throttle)
     return seen
 
 
@@ -131,7 +130,7 @@ def test_requests_of_long_ago_and_those_answered_429_are_not_spent(tmp_path: Pat
         first = await go(simulator, settings_of(ledger), ids, meanwhile=stop)
         assert first.summary.limited > 0
         patched = pytest.MonkeyPatch()
-        patched.setattr(job, "run", nothing)  # just the start of a run
+        patched.setattr(execute, "run", nothing)  # just the start of a run
         for pause_s, spent in ((-86400, first.states()["deleted"]), (86400 + 60, first.states()["deleted"]), (900, 0)):
             WALL.skip(pause_s)
             await go(simulator, settings_of(ledger), None)

@@ -5,15 +5,14 @@ What was left at the server is worked out from the journal, by the same arithmet
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bulkdelete import job
 from bulkdelete.core.pace import PacingOptions
-from bulkdelete.model import Learned
+from bulkdelete.run import execute
 from bulkdelete.run.throttle import Throttle
 from bulkdelete.simulator import HeaderMode, Latency, OtherClient
 from bulkdelete.simulator.gcra import Gcra
@@ -32,11 +31,11 @@ def test_both_reach_the_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """As the bounds of the run's throttle, in requests per second and as a share."""
     seen: list[PacingOptions | None] = []
 
-    def throttle(bounds: PacingOptions | None, learned: Learned | None, spent_s: Sequence[float]) -> Throttle:
+    def throttle(bounds: PacingOptions, *rest: Any, **more: Any) -> Throttle:
         seen.append(bounds)
-        return Throttle(bounds, learned, spent_s)
+        return Throttle(bounds, *rest, **more)
 
-    monkeypatch.setattr(job, "Throttle", throttle)
+    monkeypatch.setattr(execute, "Throttle", throttle)
     settings = settings_of(tmp_path / "l.db", rate_max_per_s=1.5, reserve=0.2)
     trial(simulation_of([1]), settings, [1])
     assert seen == [PacingOptions(rate_max_per_s=1.5, reserve=0.2)]

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from bulkdelete import job
 from bulkdelete.api.client import Client
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger import Retry
 from bulkdelete.ledger.sqlite import rows
 from bulkdelete.model import Doubts, Order, Result, Stop, StopReason
+from bulkdelete.run import execute
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.run.throttle import Throttle
 from bulkdelete.simulator import Fault, FaultKind, HeaderMode, Latency, Simulation, Simulator, Wait
@@ -474,11 +474,11 @@ def test_a_call_that_waits_for_its_intent_while_a_pause_begins_is_held_back(
     ids, ledger = shuffled(300), tmp_path / "l.db"
     paces: list[Throttle] = []
 
-    def kept(*given: Any) -> Throttle:
-        paces.append(Throttle(*given))
+    def kept(*given: Any, **more: Any) -> Throttle:
+        paces.append(Throttle(*given, **more))
         return paces[-1]
 
-    monkeypatch.setattr(job, "Throttle", kept)
+    monkeypatch.setattr(execute, "Throttle", kept)
     simulation = simulation_of(ids, limit=600, per_minute=600, headers=HeaderMode.NONE, schedule=((5.0, 60),))
     run = trial(simulation, settings_of(ledger), ids, loop={"executor_delay": lambda _: 0.3})
     assert run.states() == {"deleted": 300}

@@ -325,21 +325,21 @@ def test_a_pause_that_begins_as_the_token_comes_is_kept(seed: int) -> None:
     on_loop(main, seed=seed, shuffle=True)
 
 
-def test_how_quiet_a_key_is() -> None:
+def test_how_long_a_key_has_been_without_progress() -> None:
     """Seconds since the last useful answer, seconds still to wait, and whether held doubts closed the lane."""
 
     async def main() -> None:
         throttle = throttle_of(50, tokens=3.0)
-        assert throttle.quiet().wait_s == 0.0
+        assert throttle.stall().wait_s == 0.0
         call = await throttle.take()
         await asyncio.sleep(7.0)
         hear(throttle, call, limited(90.0))
-        quiet = throttle.quiet()
-        assert quiet.quiet_s == pytest.approx(7.0, abs=1e-3)
-        assert quiet.wait_s == pytest.approx(90.05, abs=1e-3)  # blind, a little later than asked
-        assert not quiet.closed_by_doubt
+        stall = throttle.stall()
+        assert stall.stalled_s == pytest.approx(7.0, abs=1e-3)
+        assert stall.wait_s == pytest.approx(90.05, abs=1e-3)  # blind, a little later than asked
+        assert not stall.closed_by_doubt
         throttle.pace = replace(throttle.pace, closed=True, doubtful=True)
-        assert throttle.quiet().closed_by_doubt
+        assert throttle.stall().closed_by_doubt
 
     on_loop(main)
 

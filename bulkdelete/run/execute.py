@@ -1,0 +1,190 @@
+"""One run, from a confirmed selection to its summary: a lane for each key, the ledger's hooks, the time limit, and how it ended.
+
+It opens the clients and closes them; the ledger is its caller's. It decides nothing that the guard, the policy or the pace decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict, replace
+from functools import partial
+
+from bulkdelete.api.keys import ApiKey, Credential, credentials_of
+from bulkdelete.core.guard import Limits
+from bulkdelete.core.pace import PacingOptions
+from bulkdelete.core.summary import Summary, unproven_accounts
+from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, UsageError
+from bulkdelete.events import Event, LedgerGrows, LedgerWaits
+from bulkdelete.ledger import Hooks, Ledger, Plan
+from bulkdelete.model import OPEN, Counts, Scope, Stop, StopReason
+from bulkdelete.run.guard_state import GuardState
+from bulkdelete.run.pipeline import Lane, LaneConfig, Run, Totals, run
+from bulkdelete.run.stop import StopSwitch
+from bulkdelete.run.throttle import Throttle
+from bulkdelete.run.time_limit import time_limit
+from bulkdelete.settings import Settings
+
+__all__ = ["execute"]
+
+
+async def execute(
+    ledger: Ledger,
+    plan: Plan,
+    settings: Settings,
+    keys: ApiKey | Sequence[Credential],
+    switch: StopSwitch,
+    on_event: Callable[[Event], None],
+    jitter: Callable[[], float],
+) -> Summary:
+    """Send what the selection has open, each key's orders at a pace of their own, and say how it ended.
+
+    Stops come through `switch`; what a server does is no exception. UsageError if an account has no key, or two.
+    """
+    from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
+
+    selected = await ledger.counts(selected=True)
+    credentials = _needed(credentials_of(keys), selected, settings)
+    ever = await ledger.counts(selected=False)
+    shared = Run(settings, GuardState(_limits(settings, plan.to_send), ever), switch, on_event, jitter, Totals())
+    lanes: list[Lane] = []
+    slots_max = settings.slots_in_all // len(credentials)
+    with time_limit(settings.max_time_s, switch):
+        ledger.attend(_hooks(settings, switch, on_event))
+        await ledger.begin(_options(settings))
+        async with AsyncExitStack() as exits:
+            for credential in credentials:
+                client = await exits.enter_async_context(Client(credential.key, settings))
+                throttle = await _throttle(credential, ledger, settings, on_event)
+                orders, slots = selected.open_of(credential.accounts), min(settings.slots, slots_max)
+                lanes.append(Lane(client, throttle, ledger, shared, LaneConfig(orders, slots, credential.accounts)))
+            await run(lanes)
+    return await _summary(ledger, plan, shared, lanes)
+
+
+def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Settings) -> tuple[Credential, ...]:
+    """The credentials whose accounts have orders to send. UsageError if an account's orders have none."""
+    waiting = {account for account, states in selected.by_account.items() if any(states.get(state) for state in OPEN)}
+    if all(credential.accounts is None for credential in credentials):
+        return credentials
+    if without := waiting.difference(*(credential.accounts or () for credential in credentials)):
+        raise UsageError(f"account {min(without)} has orders to delete and no API key. Nothing was sent")
+    needed = tuple(credential for credential in credentials if waiting & (credential.accounts or set()))
+    if len(needed) > settings.slots_in_all:
+        raise UsageError(f"{len(needed)} API keys in one run; at most {settings.slots_in_all} can go at once")
+    return needed
+
+
+async def _throttle(
+    credential: Credential, ledger: Ledger, settings: Settings, on_event: Callable[[Event], None]
+) -> Throttle:
+    """A throttle that goes on from what earlier runs learned of this key, and from what they have spent of its quota."""
+    fingerprint = await asyncio.to_thread(credential.key.fingerprint, settings.host)
+    learned = await ledger.learned(fingerprint)
+    # The only look at the wall clock, and only for requests of an earlier process: the pace itself is on the monotonic one.
+    now_ms = time.time_ns() // 1_000_000
+    since_ms = now_ms - round(settings.recent_s * 1000)
+    recent = await ledger.recent(credential.accounts, since_ms, settings.recent_requests)
+    spent_s = [max(0, now_ms - intended_ms) / 1000 for intended_ms in recent]
+    bounds = PacingOptions(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
+    return Throttle(bounds, learned, spent_s, on_event, keep=partial(ledger.learn, fingerprint))
+
+
+_BUSY_TOLD_S = 2.0  # a lock of somebody else's is told when it has lasted so long ...
+_BUSY_TOLD_AGAIN_S = 60.0  # ... and once a minute
+
+
+def _hooks(settings: Settings, switch: StopSwitch, on_event: Callable[[Event], None]) -> Hooks:
+    """What follows from what befalls the ledger: a lock is waited for with the run's patience, after a stop within its grace."""
+    told_s = stopped_s = math.inf
+
+    def locked(waited_s: float) -> bool:
+        nonlocal told_s, stopped_s
+        told_s = math.inf if waited_s < told_s < math.inf else told_s  # another lock than the one that was told
+        if waited_s >= (_BUSY_TOLD_S if told_s == math.inf else told_s + _BUSY_TOLD_AGAIN_S):
+            told_s = waited_s
+            on_event(LedgerWaits(waited_s))
+        if switch.leaving.is_set():
+            return False
+        if not switch.draining.is_set():
+            stopped_s = math.inf
+            return waited_s < settings.patience_s
+        stopped_s = min(stopped_s, waited_s)
+        return waited_s - stopped_s < settings.grace_s
+
+    def low(free_bytes: int) -> None:
+        needed = f"{free_bytes // 2**20} MiB free where the ledger lies, fewer than {settings.free_disk_bytes // 2**20}"
+        switch.drain(Stop(StopReason.DISK_FULL, Scope.RUN, needed))
+
+    return Hooks(locked, lambda wal_bytes: on_event(LedgerGrows(wal_bytes)), low, settings.free_disk_bytes)
+
+
+def _limits(settings: Settings, to_send: int) -> Limits:
+    failures = [settings.max_failures] if settings.max_failures is not None else []
+    if settings.max_failures_percent is not None:
+        failures.append(max(1, math.ceil(to_send * settings.max_failures_percent / 100)))
+    return Limits(
+        unproven=settings.guard,
+        consecutive_failures=settings.max_consecutive_failures,
+        failures=min(failures, default=None),
+        patience_s=settings.patience_s,
+        longest_wait_s=settings.longest_wait_s,
+        unreachable_s=settings.unreachable_s,
+    )
+
+
+async def _summary(ledger: Ledger, plan: Plan, shared: Run, lanes: list[Lane]) -> Summary:
+    switch, settings = shared.switch, shared.settings
+    stops = tuple(stop for each in (switch, *(lane.switch for lane in lanes)) for stop in each.stops)
+    counts = ever = Counts()
+    try:
+        async with asyncio.timeout(settings.flush_s if switch.leaving.is_set() else None):
+            await ledger.flush()
+            if any(stop.reason is StopReason.MAX_TIME for stop in stops) and await _is_through(ledger, settings):
+                stops = tuple(stop for stop in stops if stop.reason is not StopReason.MAX_TIME)  # it stopped nothing
+            await ledger.end(stops)
+            counts, ever = await ledger.counts(selected=True), await ledger.counts(selected=False)
+    except LedgerBroken as error:
+        with suppress(BulkDeleteError):  # a reader may still get at what was committed
+            counts, ever = ledger.committed()
+        if all(stop.reason is not StopReason.LEDGER for stop in stops):
+            stops += (Stop(StopReason.LEDGER, Scope.RUN, str(error)),)
+    except TimeoutError:  # told to leave at once: the ledger has what was committed, and open intents for the rest
+        with suppress(BulkDeleteError):
+            counts, ever = ledger.committed()
+    broken = ledger.broken
+    reason = _REASON_OF.get(type(broken), StopReason.LEDGER)
+    stops = tuple(replace(stop, reason=reason) if stop.reason is StopReason.LEDGER else stop for stop in stops)
+    return Summary(
+        counts=counts,
+        stops=stops,
+        unproven=unproven_accounts(counts, ever),
+        left_alone=plan.left_alone,
+        rejected=plan.rejected,
+        requests=shared.totals.requests,
+        limited=shared.totals.limited,
+        seconds=shared.totals.seconds,
+        a_lane_finished=any(lane.finished for lane in lanes),
+        saved=broken.saved if isinstance(broken, LedgerReplaced) else None,
+    )
+
+
+async def _is_through(ledger: Ledger, settings: Settings) -> bool:
+    """Whether a run after this one would have nothing to send."""
+    return (await ledger.selected(settings.doubts)).to_send == 0
+
+
+_REASON_OF: dict[type[LedgerBroken] | type[None], StopReason] = {
+    LedgerReplaced: StopReason.LEDGER_REPLACED,
+    LedgerBusy: StopReason.LEDGER_LOCKED,
+}
+"""What broke a ledger, where it is not its disk."""
+
+
+def _options(settings: Settings) -> str:
+    """The settings of a run, for the ledger. No key is among them."""
+    text = ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value is not None)
+    return text.encode("utf-8", "backslashreplace").decode()  # a path may be no UTF-8

@@ -1,0 +1,57 @@
+"""What one run has seen of its accounts and orders: the only state of the guard. core/guard.py decides, this file remembers.
+
+All lanes of a run share it. It never stops anything itself: it answers with the stops that follow.
+"""
+
+from __future__ import annotations
+
+from bulkdelete.core import guard
+from bulkdelete.core.guard import AccountHistory, Limits, Stall
+from bulkdelete.model import Counts, Order, OrderHistory, Result, State, Stop, Verdict
+
+__all__ = ["GuardState"]
+
+_FAILURES = (State.REFUSED, State.FAILED, State.IN_DOUBT)
+
+
+class GuardState:
+    """`ever`: what this ledger has seen of each account, in earlier runs too."""
+
+    def __init__(self, limits: Limits, ever: Counts) -> None:
+        self._limits = limits
+        self._ever = ever
+        self._accounts: dict[int, AccountHistory] = {}
+        self._in_a_row = 0  # orders that were refused or not found since the last deletion
+        self._failures = 0  # orders that ended refused, failed or in doubt
+
+    def admits(self, account: int) -> bool | Stop:
+        """Whether one more order of this account may be sent now; a Stop if none ever may."""
+        return guard.admits(account, self._history(account), self._limits)
+
+    def admit(self, account: int) -> None:
+        """One more order of this account is under way."""
+        self._accounts[account] = guard.admit(self._history(account))
+
+    def withdraw(self, account: int) -> None:
+        """An order that was under way did not leave after all."""
+        self._accounts[account] = guard.withdrawn(self._history(account))
+
+    def has_deleted(self, account: int) -> bool:
+        return self._history(account).has_deleted
+
+    def judge(self, order: Order, past: OrderHistory, result: Result, verdict: Verdict, stall: Stall) -> list[Stop]:
+        """An order that was under way has its verdict: the stops that follow."""
+        account, limits = order.account_id, self._limits
+        self._accounts[account], stop = guard.judge(account, self._history(account), past, verdict, limits)
+        self._in_a_row = guard.in_a_row_after(self._in_a_row, past, verdict)
+        self._failures += verdict.requeue is None and verdict.state in _FAILURES
+        stops = (
+            stop,
+            guard.judge_in_a_row(self._in_a_row, "this run", limits),
+            guard.judge_failures(self._failures, limits),
+            guard.judge_stall(stall, limits),
+        )
+        return [guard.explained(stop, order, result) for stop in stops if stop is not None]
+
+    def _history(self, account: int) -> AccountHistory:
+        return self._accounts.get(account) or guard.history_of(account, self._ever)

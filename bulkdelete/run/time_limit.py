@@ -1,0 +1,45 @@
+"""The time limit of a run: it drains the run when the time is up, and does nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bulkdelete.model import Scope, Stop, StopReason
+from bulkdelete.run.stop import StopSwitch
+from bulkdelete.words import duration
+
+__all__ = ["time_limit"]
+
+_SLEEP_SEEN_S = 5.0  # after the machine wakes up, so long at most until it is seen that the time is up
+
+
+@contextmanager
+def time_limit(limit_s: float | None, switch: StopSwitch) -> Iterator[None]:
+    """What happens inside may take so long, if there is a limit; then the switch drains it."""
+    timer = None if limit_s is None else asyncio.ensure_future(_time_is_up(limit_s, switch))
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+async def _time_is_up(limit_s: float, switch: StopSwitch) -> None:
+    """Drain the run once this time is over, also if the machine slept through most of it: timers stand still then."""
+    clock = asyncio.get_running_loop().time
+    began_s, slept_s = clock(), _slept_s()
+    # No event tells of it: timers stand still while a machine sleeps. In whole seconds, since two clocks are read one after the other.
+    while (left_s := limit_s - (clock() - began_s) - round(_slept_s() - slept_s)) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(min(left_s, _SLEEP_SEEN_S))
+    switch.drain(Stop(StopReason.MAX_TIME, Scope.RUN, f"--max-time {duration(limit_s)}"))
+
+
+def _slept_s() -> float:
+    """Seconds that the machine has slept: by the clock that goes on meanwhile, less the one that does not. Never the wall clock.
+
+    On macOS CLOCK_MONOTONIC is the first one, and what Python calls monotonic the second.
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) - time.monotonic()
