@@ -1,4 +1,4 @@
-"""`run` and `resume`: propose, ask, confirm, delete, say how it ended. Every question stands between two calls of job.py."""
+"""What `run` and `resume` share: propose, ask, confirm, delete, say how it ended. Every question stands between two calls of job.py."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,82 +17,93 @@ from bulkdelete import job
 from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import check_inputs, check_outputs
-from bulkdelete.cli.inputs import blaming_the_ledger, fetched, given_ledger, ledger_of, rejects_to, sources_of
+from bulkdelete.cli.inputs import blaming_the_ledger, fetched, rejects_to
 from bulkdelete.cli.log import Log
+from bulkdelete.cli.options import Output, RunOptions
 from bulkdelete.cli.secrecy import hidden, know
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.spelling import command, resuming, spelling
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
 from bulkdelete.core.summary import EXIT_OF_REASON, Summary, exit_code
 from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
+from bulkdelete.intake import sources
 from bulkdelete.ledger import Retry
-from bulkdelete.model import Counts, Doubts, State, Stop, StopReason
+from bulkdelete.model import Counts, State, Stop, StopReason
 from bulkdelete.report.messages import ServerMessage, read_messages
 from bulkdelete.report.proposal import proposal_text, question
 from bulkdelete.report.summary import Ending, summary_json, summary_text
 from bulkdelete.run.stop import StopSwitch
-from bulkdelete.settings import API_URL, Settings
 from bulkdelete.words import counted, escaped
 
-__all__ = ["run_files", "run_ledger"]
+__all__ = ["delete_files", "delete_selection"]
 
 
-def run_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
+def delete_files(options: RunOptions) -> int:
     """The command `run`. Returns its exit code."""
-    if "-" in files and options["api_key_file"] == "-":
-        raise UsageError("stdin cannot be both the input and the API key: put the key into a file, or the input")
-    settings = _settings(ledger_of(files, options["ledger"]), options)
-    outputs = {"--rejects": options["rejects"], "--log-file": options["log_file"]}
-    check_inputs(files, options)
-    check_outputs(outputs, files, settings.ledger, options)
-    named = sources_of(files, options)
+    settings, given = options.settings, options.input
+    outputs = {"--rejects": given.rejects, "--log-file": options.output.log_file}
+    check_inputs(given.files, options.api_key_file)
+    check_outputs(
+        outputs,
+        given.files,
+        settings.ledger,
+        overwrite=given.overwrite,
+        api_key_file=options.api_key_file,
+        ca_file=settings.ca_file,
+    )
+    named = sources(given.files, given.reading, settings.allow_empty)
     if not named:
-        return _nothing(settings, options)
-    return _run(settings, options, lambda: job.propose(fetched(named), settings))
+        return _nothing(options)
+    return _run(options, lambda: job.propose(fetched(named), settings))
 
 
-def _nothing(settings: Settings, options: dict[str, Any]) -> int:
+def _nothing(options: RunOptions) -> int:
     """No file matches, and that is allowed: nothing is opened, no key is needed, and all is done."""
-    _check_expected("the input names", 0, options)
-    if options["quiet"] < 2:
+    _check_expected("the input names", 0, options.expect)
+    if options.output.quiet < 2:
         say("no file matches, so there is nothing to send")
     summary = Summary(
         counts=Counts(), stops=(), unproven=(), left_alone=0, rejected=0, requests=0, limited=0, seconds=0.0
     )
-    _tell(summary, settings, options)
+    _tell(summary, options)
     return summary.exit_code
 
 
-def _check_expected(what: str, orders: int, options: dict[str, Any]) -> None:
-    if options["expect"] is not None and options["expect"] != orders:
-        raise NothingSent(f"{what} {counted(orders, 'order')}, --expect says {options['expect']}. Nothing was sent")
+def _check_expected(what: str, orders: int, expected: int | None) -> None:
+    if expected is not None and expected != orders:
+        raise NothingSent(f"{what} {counted(orders, 'order')}, --expect says {expected}. Nothing was sent")
 
 
-def run_ledger(ledger: Path, options: dict[str, Any]) -> int:
+def delete_selection(options: RunOptions) -> int:
     """The command `resume`. Returns its exit code."""
-    settings = _settings(given_ledger(ledger), options)
-    check_outputs({"--log-file": options["log_file"]}, (), ledger, options)
-    retry = _retry(options["retry"])
-    return _run(settings, options, lambda: job.reopen(settings, retry))
+    settings = options.settings
+    check_outputs(
+        {"--log-file": options.output.log_file},
+        (),
+        settings.ledger,
+        api_key_file=options.api_key_file,
+        ca_file=settings.ca_file,
+    )
+    retry = _retry(options.retry)
+    return _run(options, lambda: job.reopen(settings, retry))
 
 
-def _run(settings: Settings, options: dict[str, Any], propose: Callable[[], Any]) -> int:
-    signals = Signals()
-    log = Log(options["log_format"], options["color"], options["verbose"] - options["quiet"], options["log_file"])
+def _run(options: RunOptions, propose: Callable[[], Coroutine[None, None, job.Proposal]]) -> int:
+    signals, log = Signals(), _log(options.output)
     try:
         asks = sys.stdin.isatty() and sys.stderr.isatty()
-        key = _key(options["api_key_file"], asks)
+        key = _key(options.api_key_file, asks)
         with asyncio.Runner() as runner:
-            deletion = _Deletion(runner, signals, settings, options, log)
-            with blaming_the_ledger(settings.ledger):
-                proposal: job.Proposal = signals.run(runner, propose())
+            deletion = _Deletion(runner, signals, options, log)
+            with blaming_the_ledger(options.settings.ledger):
+                proposal = signals.run(runner, propose())
             try:
                 armed = deletion.confirmed(proposal, key, asks)
                 summary = signals.run(runner, job.conclude(proposal) if armed is None else deletion.deleted(*armed))
             except Exception as error:
                 if not isinstance(error, BulkDeleteError):
                     log("warning", "run.crashed", **_place(error))
-                error.add_note(f"What was sent stands in the ledger: {command('status', settings.ledger)}")
+                error.add_note(f"What was sent stands in the ledger: {command('status', options.settings.ledger)}")
                 raise
             finally:
                 deletion.close(proposal)
@@ -114,34 +124,35 @@ class _Deletion:
 
     runner: asyncio.Runner
     signals: Signals
-    settings: Settings
-    options: dict[str, Any]
+    options: RunOptions
     log: Log
 
     def confirmed(self, proposal: job.Proposal, key: ApiKey | None, asks: bool) -> tuple[job.Job, ApiKey] | None:
         """The job that a person or an option confirmed, and its key; None if there is nothing to send. Raises NothingSent."""
-        facts, options = proposal.facts, self.options
+        facts, options, given = proposal.facts, self.options, self.options.input
         for warning in proposal.warnings:
             say(f"warning: {warning}")
-        with rejects_to(options.get("rejects"), options.get("overwrite", False)) as tell:
+        with rejects_to(given.rejects, given.overwrite) as tell:
             if tell is not None:
                 self.signals.run(self.runner, job.each_reject(proposal, tell))
-        if options["quiet"] < 2 or facts.rejected:
-            say(proposal_text(facts, self.settings))
+        if options.output.quiet < 2 or facts.rejected:
+            say(proposal_text(facts, options.settings))
         job.check(proposal)
-        _check_expected("the input names" if facts.inputs else "the ledger's selection has", facts.orders, options)
+        _check_expected(
+            "the input names" if facts.inputs else "the ledger's selection has", facts.orders, options.expect
+        )
         if not facts.to_send:
             return None
-        if not (options["yes"] or options["expect"] is not None):
-            _ask(question(facts, self.settings), facts.to_send, asks)
+        if not (options.yes or options.expect is not None):
+            _ask(question(facts, options.settings), facts.to_send, asks)
         key = read_key(None, {}, str, _prompt) if key is None else key
         return self.signals.run(self.runner, job.confirm(proposal)), key
 
     async def deleted(self, armed: job.Job, key: ApiKey) -> Summary:
         """How the run ended. A first signal drains it, a second one makes it leave."""
-        settings, options, log = self.settings, self.options, self.log
+        settings, output, log = self.options.settings, self.options.output, self.log
         loop, switch, to_send = asyncio.get_running_loop(), StopSwitch(), armed.facts.to_send
-        bar = sys.stderr.isatty() and options["quiet"] == 0 and options["progress"] is not False
+        bar = sys.stderr.isatty() and output.quiet == 0 and output.progress is not False
         display = Display(log, to_send, bar, switch.in_flight, settings.grace_s)
         switch.on_event = display.on_event
         self.signals.on_first = lambda stop: _soon(loop, switch.drain, stop)
@@ -173,7 +184,8 @@ class _Deletion:
     def _cut_short(self, switch: StopSwitch) -> None:
         """A second signal, and something hangs, the ledger's disk for one: leave without the numbers. What is open in the ledger tells
         the truth."""
-        say(f"left at once, while the ledger was still busy. Go on with: {resuming(self.settings, self.options)}")
+        command = resuming(self.options.settings, self.options.api_key_file)
+        say(f"left at once, while the ledger was still busy. Go on with: {command}")
         drain_stderr(_LAST_WORDS_S)
         # The loop may have hung before it heard of the signal.
         leave(exit_code(Counts(), switch.stops, ()) if switch.stops else self.signals.code or 0)
@@ -183,7 +195,7 @@ class _Deletion:
         twice = self.signals.twice
         self.signals.on_first = self.signals.start_deadline
         with suppress(TimeoutError):  # told to leave at once: the lock goes with the process
-            remains = self.runner.run(_closed(proposal, self.settings.flush_s / 2 if twice else None))
+            remains = self.runner.run(_closed(proposal, self.options.settings.flush_s / 2 if twice else None))
             if remains:
                 self.log("warning", "ledger.remains", detail=remains)
 
@@ -192,24 +204,25 @@ class _Deletion:
         code = summary.exit_code
         self.signals.on_first = self.signals.on_second = lambda _: leave(code)
         self.signals.on_deadline = lambda: leave(code)
-        _tell(summary, self.settings, self.options)
+        _tell(summary, self.options)
 
 
-def _tell(summary: Summary, settings: Settings, options: dict[str, Any]) -> None:
+def _tell(summary: Summary, options: RunOptions) -> None:
+    settings = options.settings
     if summary.saved is not None:
         settings = replace(settings, ledger=Path(summary.saved))
     messages: tuple[ServerMessage, ...] = ()
     if summary.told_by_server:
         with suppress(BulkDeleteError):  # another run may have begun, and what it does to the ledger is none of ours
             messages = read_messages(settings.ledger)
-    ending = Ending(summary, settings, spelling(settings, options), messages, dropped_lines())
-    if options["as_json"]:
+    ending = Ending(summary, settings, spelling(settings, options.api_key_file), messages, dropped_lines())
+    if options.output.as_json:
         write_json(summary_json(ending))
     else:
         write_result(summary_text(ending))
 
 
-def _place(error: BaseException) -> dict[str, Any]:
+def _place(error: BaseException) -> dict[str, object]:
     """Where a crash happened, frame by frame. Neither the error's words nor a local variable: the key may be in them."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -268,34 +281,8 @@ def _prompt() -> str:
     return str(click.prompt("API key", hide_input=True, err=True))
 
 
-def _settings(ledger: Path, options: dict[str, Any]) -> Settings:
-    """The settings that were given; what was not keeps its default."""
-    given: dict[str, Any] = {
-        "api_url": API_URL if options["api_url"] is None else options["api_url"],
-        "ca_file": options["ca_file"],
-        "account_id": options.get("account_id"),
-        "revert_stock": options.get("revert_stock"),
-        "allow_empty": options.get("allow_empty", False),
-        "skip_rejected": options.get("skip_rejected", False),
-        "slots": options["slots"],
-        "answer_timeout_s": options["timeout"],
-        "attempts": options["attempts"],
-        "doubts": Doubts(options["doubts"]) if options["doubts"] else None,
-        "patience_s": options["patience"],
-        "grace_s": options["grace"],
-        "rate_max_per_s": None if options["rate"] is None else options["rate"] / 60,
-        "reserve": None if options["reserve"] is None else options["reserve"] / 100,
-        "max_orders": options["max_orders"],
-        "max_time_s": options["max_time"],
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    for name in ("guard", "max_consecutive_failures"):
-        if options[name] is not None:
-            given[name] = None if options[name] == "off" else options[name]
-    if options["max_failures"] is not None:
-        kind, n = options["max_failures"]
-        given |= {"max_failures_percent": n} if kind == "percent" else {"max_failures": int(n)}
-    return Settings(ledger=ledger, **given)
+def _log(output: Output) -> Log:
+    return Log(output.log_format, output.color, output.verbose - output.quiet, output.log_file)
 
 
 def _retry(text: str | None) -> Retry | None:

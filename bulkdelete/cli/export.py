@@ -5,35 +5,48 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bulkdelete.cli.files import check_outputs, replaced
-from bulkdelete.cli.inputs import given_ledger
+from bulkdelete.cli.helping import Example, argument, command
+from bulkdelete.cli.parameters import FILE
 from bulkdelete.cli.streams import say
 from bulkdelete.errors import UsageError
 from bulkdelete.model import State
-from bulkdelete.report.export import Format, export, missing_log
 from bulkdelete.words import counted, escaped
 
-__all__ = ["export_ledger"]
+__all__ = ["export"]
+
+_EXAMPLES = (
+    Example("what became of every order, as CSV", "bulkdelete export gone.csv.ledger.db -o result.csv"),
+    Example(
+        "what was refused and what is in doubt, as JSON lines on stdout",
+        "bulkdelete export gone.csv.ledger.db -f jsonl --outcome refused --outcome in_doubt",
+    ),
+)
 
 
-def export_ledger(ledger: Path, form: Format, outcomes: frozenset[State], output: Path | None, overwrite: bool) -> None:
-    """The command `export`. `output` None or `-` is stdout. Raises UsageError, LedgerRefused."""
+@command("export", argument("ledger", type=FILE), examples=_EXAMPLES)
+def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | None, overwrite: bool) -> None:
+    """One row per order: what happened to it, when, and where it was read."""
+    from bulkdelete.cli.files import check_outputs, replaced
+    from bulkdelete.cli.inputs import given_ledger
+    from bulkdelete.report.export import Format, export, missing_log
+
+    wanted = frozenset(state for state in State if state.label in outcomes)
     ledger = given_ledger(ledger)
     if (warning := missing_log(ledger)) is not None:
         say(f"warning: {escaped(warning)}")
     if output is None or str(output) == "-":
         try:
-            export(ledger, sys.stdout, form, outcomes)
+            export(ledger, sys.stdout, Format(form), wanted)
             sys.stdout.flush()
         except BrokenPipeError:  # `| head` has seen enough
             return
         except OSError as error:
             raise UsageError(f"stdout cannot be written ({error.strerror}): what is there is not all") from None
         return
-    check_outputs({"--output": output}, (), ledger, {"overwrite": overwrite})
+    check_outputs({"--output": output}, (), ledger, overwrite=overwrite)
     try:
         with replaced(output, overwrite) as out:
-            rows = export(ledger, out, form, outcomes)
+            rows = export(ledger, out, Format(form), wanted)
     except OSError as error:
         raise UsageError(f"--output: {escaped(str(output))} cannot be written ({error.strerror})") from None
     say(f"{counted(rows, 'order')} written to {escaped(str(output))}")

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from bulkdelete.cli.streams import ESCAPING
 from bulkdelete.errors import UsageError
@@ -37,31 +37,37 @@ _NAME_KEPT = 40  # characters of an output's name in that of its draft: a name h
 
 
 def check_outputs(
-    outputs: Mapping[str, Path | None], inputs: Iterable[str], ledger: Path | None, options: Mapping[str, Any]
+    outputs: Mapping[str, Path | None],
+    inputs: Iterable[str],
+    ledger: Path | None,
+    *,
+    overwrite: bool = False,
+    api_key_file: str | None = None,
+    ca_file: Path | None = None,
 ) -> None:
     """Refuse an output, by its option, that is an input (a name or a pattern), a key, certificates, a ledger or another output,
-    and one that would replace a file without `--overwrite`. It opens no input. Raises UsageError.
+    and one that would replace a file unless it may. It opens no input. Raises UsageError.
     """
     given = {option: path for option, path in outputs.items() if path is not None and str(path) != "-"}
     for (option, one), (other_option, other) in combinations(given.items(), 2):
         if _same(one, other):
             raise UsageError(f"{option} and {other_option} name one file, {_shown(one)}: name two")
-    taken = list(_taken(inputs, ledger, options))
+    taken = [*_inputs(inputs), *_of_keys(api_key_file), *_of_the_run(ledger, ca_file)]
     for option, output in given.items():
         for what, path in taken:
             if _same(output, path):
                 raise UsageError(f"{option} {_shown(output)} is {what}: name another file")
         if _is_of_a_ledger(output):
             raise UsageError(f"{option} {_shown(output)} is a ledger or a file of one: name another file")
-        if option not in _APPENDED and not options.get("overwrite"):
+        if option not in _APPENDED and not overwrite:
             _check_free(option, output)
 
 
-def check_inputs(inputs: Iterable[str], options: Mapping[str, Any]) -> None:
+def check_inputs(inputs: Iterable[str], api_key_file: str | None = None) -> None:
     """Refuse an input (a name, one of a pattern's files, or what stdin is) that is the file of a key, by whatever name: messages quote what
     they read. It opens none. Raises UsageError.
     """
-    keys = list(_of_keys(options))
+    keys = list(_of_keys(api_key_file))
     for pattern in inputs:
         for name in matches(pattern):
             for what, path in keys:
@@ -74,24 +80,24 @@ def _of_input(name: str) -> Path | os.stat_result:
     return os.fstat(0) if name == STDIN else Path(name)
 
 
-def _taken(
-    inputs: Iterable[str], ledger: Path | None, options: Mapping[str, Any]
-) -> Iterator[tuple[str, Path | os.stat_result]]:
-    """What an output must not be, and what that is called."""
+def _inputs(inputs: Iterable[str]) -> Iterator[tuple[str, Path | os.stat_result]]:
+    """What an output must not be, and what that is called; and so below."""
     for pattern in inputs:
         for name in matches(pattern):
             yield "an input", _of_input(name)
-    yield from _of_keys(options)
-    if options.get("ca_file"):
-        yield "the file of --ca-file", options["ca_file"]
+
+
+def _of_the_run(ledger: Path | None, ca_file: Path | None) -> Iterator[tuple[str, Path | os.stat_result]]:
+    if ca_file is not None:
+        yield "the file of --ca-file", ca_file
     if ledger is not None:
         for end in _LEDGER_FILES:
             yield "the ledger or a file of its", ledger.with_name(ledger.name + end)
 
 
-def _of_keys(options: Mapping[str, Any]) -> Iterator[tuple[str, Path | os.stat_result]]:
+def _of_keys(api_key_file: str | None) -> Iterator[tuple[str, Path | os.stat_result]]:
     """Where keys are, as far as options and environment say, and what that is called."""
-    for key in (options.get("api_key_file"), os.environ.get("BULKDELETE_API_KEY_FILE")):
+    for key in (api_key_file, os.environ.get("BULKDELETE_API_KEY_FILE")):
         if key:
             yield "the file of the API key", os.fstat(0) if key == STDIN else Path(key)
     if folder := os.environ.get("CREDENTIALS_DIRECTORY"):

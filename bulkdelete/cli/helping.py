@@ -1,21 +1,33 @@
-"""`--help` and `--version` as results like any other: what stdout does not take is said on stderr, and the exit code is 0.
+"""`--help`, `help` and `--version` as results like any other: what stdout does not take is said on stderr, and the exit code is 0. click
+would write them itself, and a full disk would be an error that nobody foresaw.
 
-click would write them itself, and a full disk would be an error that nobody foresaw.
+A command's help shows its options by purpose, from the table in options.py, and examples of how it is called.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
+from bulkdelete.cli.options import parameters
+from bulkdelete.cli.parameters import CheckedArgument, CheckedOption
 from bulkdelete.cli.streams import write_result
 
-__all__ = ["Group", "Plain", "version_option"]
+__all__ = ["Command", "Example", "Group", "argument", "command", "version_option"]
 
 
-class Plain(click.Command):
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A way to call a command, and what it is for."""
+
+    purpose: str
+    command: str
+
+
+class _Plain(click.Command):
     """A command whose help is a result."""
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
@@ -23,6 +35,60 @@ class Plain(click.Command):
         if found is not None:
             found.callback = _show(lambda context: context.get_help())
         return found
+
+
+class Command(_Plain):
+    """A command whose help shows its options by purpose, and its examples. `notes`: a heading and a text below
+    them, made when they are shown."""
+
+    examples: tuple[Example, ...] = ()
+    notes: Callable[[], tuple[str, str]] | None = None
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        purposes: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
+                purpose = parameter.purpose if isinstance(parameter, CheckedOption) else "Options"
+                purposes.setdefault(purpose, []).append(record)
+        purposes["Options"] = purposes.pop("Options", [])
+        for purpose, records in purposes.items():
+            with formatter.section(purpose):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"  # {example.purpose}\n  {example.command}\n")  # one line each, to be pasted
+        if self.notes is not None:
+            heading, text = self.notes()
+            with formatter.section(heading):
+                formatter.write_text(text)
+
+
+class Group(_Plain, click.Group):
+    """The program."""
+
+
+def argument(name: str, **attributes: object) -> CheckedArgument:
+    """An argument of a command."""
+    return CheckedArgument([name], **attributes)  # type: ignore[arg-type]
+
+
+def command(
+    name: str,
+    *arguments: click.Argument,
+    examples: tuple[Example, ...] = (),
+    notes: Callable[[], tuple[str, str]] | None = None,
+) -> Callable[[Callable[..., int | None]], Command]:
+    """A command with its arguments, and the options that the table has for it. What it does is the function's docstring."""
+
+    def made(callback: Callable[..., int | None]) -> Command:
+        text = inspect.cleandoc(callback.__doc__ or "")
+        found = Command(name, params=[*arguments, *parameters(name)], callback=callback, help=text)
+        found.examples, found.notes = examples, notes
+        return found
+
+    return made
 
 
 def _show(text: Callable[[click.Context], str]) -> Callable[[click.Context, click.Parameter, bool], None]:
@@ -34,19 +100,13 @@ def _show(text: Callable[[click.Context], str]) -> Callable[[click.Context, clic
     return show
 
 
-def version_option(version: str) -> Callable[[Any], Any]:
+def version_option(version: str) -> click.Option:
     """`--version`, as `--help` is made."""
-    return click.option(
-        "--version",
+    return click.Option(
+        ["-V", "--version"],
         is_flag=True,
         expose_value=False,
         is_eager=True,
         help="Show the version and exit.",
         callback=_show(lambda context: f"{context.find_root().info_name}, version {version}"),
     )
-
-
-class Group(Plain, click.Group):
-    """The program: commands that are `Plain`, unless they say otherwise."""
-
-    command_class = Plain

@@ -15,27 +15,14 @@ from bulkdelete.cli.files import is_ledger, replaced
 from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.spelling import program
 from bulkdelete.errors import LedgerRefused, UsageError
-from bulkdelete.intake import STDIN, ReadOptions, Source, matches, sources
+from bulkdelete.intake import STDIN, Source, matches
 from bulkdelete.model import Reject
 from bulkdelete.report.proposal import REJECT_COLUMNS, reject_cells
 from bulkdelete.words import escaped
 
-__all__ = ["blaming_the_ledger", "fetched", "given_ledger", "ledger_of", "nothing_matches", "rejects_to", "sources_of"]
+__all__ = ["blaming_the_ledger", "fetched", "given_ledger", "ledger_of", "nothing_matches", "rejects_to"]
 
 _WILD = frozenset("*?[")
-
-
-def sources_of(files: tuple[str, ...], options: dict[str, Any]) -> list[Source]:
-    """The inputs, globs expanded; nothing is opened. None only if `--allow-empty` allows it. Raises UsageError, InputRefused."""
-    reading = ReadOptions(
-        column=options["column"],
-        sheet=options["sheet"],
-        encoding=options["encoding"],
-        delimiter=options["delimiter"],
-        thousands=options["thousands"],
-        ignored=options["ignored"],
-    )
-    return sources(files, reading, options.get("allow_empty", False))
 
 
 def fetched(found: list[Source]) -> list[Source]:

@@ -1,378 +1,395 @@
-"""How every option is made, the types of their values, and the options that more than one command has.
+"""Every option of every command: one row of one table each. The options that click makes, the settings and their defaults in the help,
+the command that resumes a run, and the flags that stand in messages are all taken from it. It opens nothing.
 
-An empty value and two values that contradict each other are wrong use, for every option of every command. Nothing is opened here.
+A new option is a new row, and a field of `Settings` if the library has it, too.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
-from bulkdelete.cli.helping import Plain
-from bulkdelete.model import Doubts
+from bulkdelete.cli.parameters import (
+    CERTIFICATES,
+    COUNT,
+    COUNT_OR_OFF,
+    FAILURES,
+    FILE,
+    FLAG,
+    NUMBER,
+    OUTPUT,
+    PERCENT,
+    RATE,
+    SECONDS,
+    CheckedOption,
+    Choice,
+    Pattern,
+    Text,
+    between,
+)
+from bulkdelete.model import Doubts, State
+from bulkdelete.settings import Settings
+
+if TYPE_CHECKING:  # `--help` needs none of it
+    from bulkdelete.intake import ReadOptions
 
 __all__ = [
-    "DOUBTS",
-    "FAILURES",
-    "FILE",
-    "GUARD",
-    "NUMBER",
-    "RATE",
-    "SECONDS",
-    "Argument",
-    "Number",
+    "OPTIONS",
+    "Given",
+    "Input",
     "Option",
-    "Purposeful",
-    "accepting_options",
-    "argument",
-    "confirming_options",
-    "key_options",
-    "option",
-    "output_options",
-    "pacing_options",
-    "reading_options",
-    "sending_options",
-    "stopping_options",
-    "table_options",
+    "Output",
+    "PlanOptions",
+    "RunOptions",
+    "filled",
+    "kept",
+    "option_of",
+    "parameters",
+    "plan_options",
+    "reading_of",
+    "run_options",
 ]
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
-_MAY_BE_BLANK = ("delimiter",)  # a space or a tab is a delimiter
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option. `commands` that have it, apart by spaces; `field` that its value has in `part`, else its long flag says it.
 
+    `part`: "settings" or "reading", where its value is one of Settings or ReadOptions, which have its default; else the default is
+    here. `share_field`: the setting of a value that is a share. `in_resume`: the command that continues a run hands it on: no such
+    option lifts a stop.
+    """
 
-class _AllValues:
-    """A parser that keeps every value an option was given, where click keeps the last."""
+    flag: str
+    type: click.ParamType[Any]
+    commands: str
+    help: str
+    field: str = ""
+    part: str = ""
+    default: object = None
+    many: bool = False
+    in_resume: bool = False
+    share_field: str = ""
 
-    _KEEPING = {"store": "append", "store_const": "append_const"}  # noqa: RUF012  # never changed
+    @property
+    def name(self) -> str:
+        return self.field or self.long.lstrip("-").replace("-", "_")
 
-    def __init__(self, parser: Any) -> None:
-        self._parser = parser
+    @property
+    def long(self) -> str:
+        """The flag as messages and commands have it; of a switch, the one that turns it on."""
+        return self.flag.split()[-1].split("/")[0]
 
-    def add_option(self, *, action: str, **rest: Any) -> None:
-        self._parser.add_option(action=self._KEEPING.get(action, action), **rest)
+    def made(self, purpose: str) -> CheckedOption:
+        """For click. What a setting defaults to is left to Settings: None is what was not given."""
+        flag = self.type is FLAG and "/" not in self.flag
+        return CheckedOption(
+            [*self.flag.split(), self.name],
+            type=None if self.type is COUNT else self.type,
+            is_flag=True if self.type is FLAG else None,
+            count=self.type is COUNT,
+            multiple=self.many,
+            default=False if flag else 0 if self.type is COUNT else self.default,
+            help=self.help + self._default_shown(),
+            purpose=purpose,
+        )
 
+    def _default_shown(self) -> str:
+        default = _DEFAULTS.get(self.name) if self.part == "settings" else self.default
+        if default is None or not isinstance(self.type, Pattern | Choice):
+            return ""
+        return f"  [default: {self.type.written(default) if isinstance(self.type, Pattern) else default}]"
 
-class Option(click.Option):
-    """An option whose value is never empty, and never given twice with different values."""
-
-    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        super().add_to_parser(cast(Any, _AllValues(parser)), ctx)
-
-    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
-        name = self.name or ""
-        given = opts.get(name)
-        if isinstance(given, list):
-            _check_filled(given, self, ctx)
-            if not self.multiple:
-                if any(value != given[0] for value in given) and not ctx.resilient_parsing:
-                    raise click.UsageError(self._contradiction(), ctx)
-                opts = {**opts, name: given[-1]}
-        return super().consume_value(ctx, opts)
-
-    def _contradiction(self) -> str:
-        if self.secondary_opts:
-            return f"{self.opts[0]} and {self.secondary_opts[0]} contradict each other. Give one of them"
-        return f"{self.opts[-1]} is given twice, with different values. Give it once"
-
-
-class Argument(click.Argument):
-    """An argument that is never empty."""
-
-    def process_value(self, ctx: click.Context, value: Any) -> Any:
-        _check_filled(value if isinstance(value, list | tuple) else [value], self, ctx)
-        return super().process_value(ctx, value)
-
-
-def _check_filled(values: list[Any] | tuple[Any, ...], parameter: click.Parameter, ctx: click.Context) -> None:
-    for value in values:
-        blank = value == "" or (isinstance(value, str) and value.isspace() and parameter.name not in _MAY_BE_BLANK)
-        if blank and not ctx.resilient_parsing:
-            named = parameter.opts[-1] if isinstance(parameter, click.Option) else parameter.make_metavar(ctx)
-            raise click.UsageError(f"{named} is empty: give a value (is a variable unset?), or leave it out", ctx)
-
-
-option: Callable[..., Callable[[Any], Any]] = partial(click.option, cls=Option)
-argument: Callable[..., Callable[[Any], Any]] = partial(click.argument, cls=Argument)
-
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+    def words(self, value: object) -> list[str]:
+        """The option with this value, as a command has it."""
+        if isinstance(value, Path):
+            return [self.long, str(value.absolute())]
+        return [self.long, self.type.written(value) if isinstance(self.type, Pattern) else str(value)]
 
 
-class _Seconds(click.ParamType[float]):
-    name = "duration"
+_DEFAULTS = {field.name: None if field.default is MISSING else field.default for field in fields(Settings)}
+_READ = "run plan"
+_TABLES = "run plan simulate"
+_SENDING = "run resume"
+_SETTINGS, _READING = "settings", "reading"
+_HEADERS = ("full", "retry-after", "none")
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", str(value), re.ASCII)
-        if not found:
-            self.fail(f"{value!r} is no duration; write 90, 90s, 15m, 2h or 1d", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
-
-
-class Number(click.ParamType[int]):
-    """A whole number in ASCII digits, as ids are read: `int` would take 1_000, +5 and the digits of other scripts."""
-
-    name = "N"
-
-    def __init__(self, low: int = 0, high: int = 2**63 - 1) -> None:
-        self._low, self._high = low, high
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        if not re.fullmatch(r"\d{1,19}", str(value), re.ASCII):
-            self.fail(f"{value!r} is no whole number; write it in the digits 0 to 9 alone", param, ctx)
-        if not self._low <= int(value) <= self._high:
-            self.fail(f"{value} is out of range; give a number from {self._low} to {self._high}", param, ctx)
-        return int(value)
-
-
-class _File(click.Path):
-    """A file's path. `-` is none: what reads stdin or writes to stdout says so itself."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value) == "-":
-            self.fail("- is no file here; name one, or ./- for a file of that name", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-class _Certificates(_File):
-    """A file of certificates, read here once: one that is none must not be noticed after the selection is armed."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        import ssl  # 10 ms that `--help` need not take
-
-        path = super().convert(value, param, ctx)
-        try:
-            ssl.create_default_context(cafile=str(path))
-        except (OSError, ValueError) as error:  # an SSLError is an OSError
-            why = getattr(error, "strerror", None) or error
-            self.fail(f"{str(value)!r} cannot be read as certificates ({why}); name a file in PEM format", param, ctx)
-        return path
-
-
-class _Guard(click.ParamType[int | str]):
-    name = "N|off"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        if value == "off":
-            return "off"
-        if not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
-            self.fail(f"{value!r} is neither a number nor off", param, ctx)
-        return int(value)
-
-
-class _Rate(click.ParamType[float]):
-    name = "N/min"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d{1,7}(?:\.\d+)?)\s*(?:/\s*(s|min|h))?", str(value), re.ASCII)
-        if not found or not float(found[1]):
-            self.fail(f"{value!r} is no rate; write 30/min, 5/s or 1800/h", param, ctx)
-        return float(found[1]) * {"s": 60.0, "min": 1.0, "h": 1 / 60, None: 1.0}[found[2]]
-
-
-class _Failures(click.ParamType[tuple[str, float]]):
-    name = "N|N%"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)(%?)", str(value), re.ASCII)
-        if not found or (not found[2] and "." in found[1]):
-            self.fail(f"{value!r} is neither a number like 50 nor a share like 5%", param, ctx)
-        return ("percent" if found[2] else "orders", float(found[1]))
-
-
-class _Percent(click.ParamType[float]):
-    name = "N%"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", str(value), re.ASCII)
-        if not found:
-            self.fail(f"{value!r} is no share; write 20%", param, ctx)
-        return float(found[1])
-
-
-SECONDS, GUARD, RATE, FAILURES, PERCENT = _Seconds(), _Guard(), _Rate(), _Failures(), _Percent()
-NUMBER, FILE, CERTIFICATES = Number(), _File(path_type=Path, readable=False), _Certificates(path_type=Path)
-
-
-DOUBTS = click.Choice([rule.value for rule in Doubts])
-
-
-class Purposeful(Plain):
-    """A command whose help shows its options by purpose."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        purposes: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
-                purposes.setdefault(_PURPOSES.get(parameter.name or "", "Options"), []).append(record)
-        purposes["Options"] = purposes.pop("Options", [])
-        for purpose, records in purposes.items():
-            with formatter.section(purpose):
-                formatter.write_dl(records)
-
-
-_PURPOSES: dict[str, str] = {}
-"""Which purpose an option serves, by its name. Filled by `_together`."""
-
-
-def _together(purpose: str, *options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-            _PURPOSES[command.__click_params__[-1].name] = purpose  # type: ignore[attr-defined]
-        return command
-
-    return add
-
-
-_row_options = _together(
-    "Input",
-    option("--account-id", type=NUMBER, metavar="ID", help="The account of orders whose row names none."),
-    option(
-        "--revert-stock/--keep-stock",
-        "revert_stock",
-        default=None,
-        help="Return the orders' quantities to stock, or not. There is no default: say it, or have a column.",
+OPTIONS: dict[str, tuple[Option, ...]] = {
+    "Input": (
+        Option("--account-id", between(0, name="ID"), _READ, "The account of orders whose row names none.", part=_SETTINGS),
+        Option(
+            "--revert-stock/--keep-stock", FLAG, _READ, part=_SETTINGS,
+            help="Return the orders' quantities to stock, or not. There is no default: say it, or have a column.",
+        ),
+        Option("--column", Text("NAME|N"), _TABLES, "The column of the order ids, by name or number.", part=_READING),
+        Option(
+            "--ignore-column", Text("NAME|N"), _TABLES, field="ignored", many=True, part=_READING,
+            help="A column that is not read, though its name speaks of the account or the stock; may be repeated.",
+        ),
+        Option("--sheet", Text("NAME|N"), _TABLES, "The sheet of a workbook.", part=_READING),
+        Option("--encoding", Text("NAME"), _TABLES, "Of the text.  [default: detected]", part=_READING),
+        Option("--delimiter", Text("CHAR"), _TABLES, "Between cells; `tab` for a tab.  [default: detected]", part=_READING),
+        Option(
+            "--thousands", Text(".|,"), _TABLES, part=_READING,
+            help="A mark that groups the digits of ids.  [default: such ids are rejected]",
+        ),
+        Option("--rejects", FILE, _READ, "Write every rejected row to this new file, as CSV."),
+        Option("--overwrite", FLAG, _READ, "The file of --rejects may replace one that exists."),
+        Option("--ledger", FILE, _READ, "Where the ledger lies.  [default: FILE.ledger.db]", part=_SETTINGS),
+        Option("--skip-rejected", FLAG, _READ, "Continue without the rejected rows.", part=_SETTINGS),
+        Option("--allow-empty", FLAG, _READ, "An input without orders is fine.", part=_SETTINGS),
     ),
-)
-table_options = _together(
-    "Input",
-    option("--column", metavar="NAME|N", help="The column of the order ids, by name or number."),
-    option(
-        "--ignore-column",
-        "ignored",
-        multiple=True,
-        metavar="NAME|N",
-        help="A column that is not read, though its name speaks of the account or the stock; may be repeated.",
+    "Key and server": (
+        Option(
+            "--api-key-file", Text("PATH|-"), _SENDING, in_resume=True,
+            help="File with the API key, readable by you alone. `-`: the first line of stdin.",
+        ),
+        Option(
+            "--api-url", Text("URL"), "run resume plan", part=_SETTINGS, in_resume=True,
+            help="Another server. https, or http on this machine.",
+        ),
+        Option(
+            "--ca-file", CERTIFICATES, _SENDING, part=_SETTINGS, in_resume=True,
+            help="Certificates to trust instead of the system's.",
+        ),
     ),
-    option("--sheet", metavar="NAME|N", help="The sheet of a workbook."),
-    option("--encoding", metavar="NAME", help="Of the text.  [default: found out]"),
-    option("--delimiter", metavar="CHAR", help="Between cells; `tab` for a tab.  [default: found out]"),
-    option(
-        "--thousands", metavar=".|,", help="A mark that groups the digits of ids.  [default: such ids are rejected]"
+    "Sending": (
+        Option("--retry", Text("refused[:STATUS]|not_found"), "resume", "Send orders once more that were refused, or were not found."),
+        Option("--slots", NUMBER, _SENDING, "Requests in flight at most.", part=_SETTINGS, in_resume=True),
+        Option(
+            "--timeout", SECONDS, _SENDING, field="answer_timeout_s", part=_SETTINGS, in_resume=True,
+            help="Wait so long for a response, once a request is sent.",
+        ),
+        Option(
+            "--attempts", NUMBER, _SENDING, part=_SETTINGS, in_resume=True,
+            help="Attempts per order in one run that may end in doubt.",
+        ),
+        Option(
+            "--doubts", Choice(Doubts), "run resume plan", part=_SETTINGS, in_resume=True,
+            help="An order that may or may not be deleted: leave it to a person, or send it again. "
+            " [default: hold where stock returns, else resend]",
+        ),
+        Option(
+            "--patience", SECONDS, _SENDING, field="patience_s", part=_SETTINGS, in_resume=True,
+            help="Stop, resumably, after so long without progress.",
+        ),
+        Option(
+            "--grace", SECONDS, _SENDING, field="grace_s", part=_SETTINGS, in_resume=True,
+            help="When asked to stop, wait so long for what is in flight.",
+        ),
     ),
-)
-_place_options = _together(
-    "Input",
-    option("--rejects", type=FILE, metavar="PATH", help="Write every rejected row to this new file, as CSV."),
-    option("--overwrite", is_flag=True, help="The file of --rejects may replace one that exists."),
-    option(
-        "--ledger",
-        type=FILE,
-        metavar="PATH",
-        help="Where the ledger lies.  [default: FILE.ledger.db]",
+    "Pacing": (
+        Option(
+            "--rate", RATE, "run resume plan", field="rate_max_per_s", part=_SETTINGS, in_resume=True,
+            help="Send no more than this, also where the limit allows it; or N/s, N/h.",
+        ),
+        Option(
+            "--reserve", PERCENT, _SENDING, part=_SETTINGS, in_resume=True,
+            help="Leave this share of the quota to others on the key; where no header tells the quota, of the rate, once it is learned.",
+        ),
     ),
-)
+    "Stopping": (
+        Option("--max-orders", NUMBER, "run resume plan", "Send nothing if more orders than this would be sent.", part=_SETTINGS),
+        Option(
+            "--max-failures", FAILURES, _SENDING, part=_SETTINGS, share_field="max_failures_percent",
+            help="Stop once so many orders are refused or in doubt.",
+        ),
+        Option("--max-time", SECONDS, _SENDING, "Stop, resumably, after this long.", field="max_time_s", part=_SETTINGS),
+        Option(
+            "--guard", COUNT_OR_OFF, _SENDING, part=_SETTINGS,
+            help="Stop if so many orders of an account were answered and none was deleted.",
+        ),
+        Option(
+            "--max-consecutive-failures", COUNT_OR_OFF, _SENDING, part=_SETTINGS,
+            help="Stop after so many orders in a row, of one account or of the run, were refused or not found.",
+        ),
+    ),
+    "Confirming": (
+        Option("-y --yes", FLAG, _SENDING, "Do not ask."),
+        Option("--expect", NUMBER, _SENDING, "Do not ask; send nothing unless the input names exactly N orders."),
+        Option("-n --dry-run", FLAG, "run", "Do what `plan` does: say what would be sent, and send nothing."),
+    ),
+    "Output": (
+        Option("--json", FLAG, "run resume plan status", "The result as JSON on stdout.", field="as_json"),
+        Option("--log-format", Choice(["auto", "console", "json"]), _SENDING, "Of the log on stderr.", default="auto"),
+        Option("--log-file", FILE, _SENDING, "The whole log, as JSON lines; appended."),
+        Option("--progress/--no-progress", FLAG, _SENDING, "A bar on a terminal.  [default: on a terminal]"),
+        Option("--color", Choice(["auto", "always", "never"]), _SENDING, "Of the log on stderr.", default="auto"),
+        Option("-q --quiet", COUNT, _SENDING, "Less on stderr."),
+        Option("-v --verbose", COUNT, _SENDING, "More on stderr: every order."),
+        Option("--watch", FLAG, "status", "Again every two seconds, until interrupted."),
+        Option("-f --format", Choice(["csv", "jsonl"]), "export", "Of the rows.", field="form", default="csv"),
+        Option(
+            "--outcome", Choice([state.label for state in State]), "export", field="outcomes", many=True,
+            help="Only these; may be repeated.",
+        ),
+        Option("-o --output", OUTPUT, "export", "A new file instead of stdout, which is `-`."),
+        Option("--overwrite", FLAG, "export", "The file may replace one that exists."),
+    ),
+    "Options": (
+        Option(
+            "--orders", Text("FILE"), "simulate", many=True,
+            help="Orders that exist: a file, a pattern or `-`, read as `run` would; may be repeated.",
+        ),
+        Option("--account-id", between(1, name="ID"), "simulate", "The account of orders whose row names none.  [default: 1]"),
+        Option("--others", NUMBER, "simulate", "As many other orders of the same accounts.", default=100),
+        Option("--limit", between(1, 10**6), "simulate", "Requests per minute, and burst.", default=30),
+        Option("--headers", Choice(_HEADERS), "simulate", "What responses tell of the quota.", default="full"),
+        Option("--latency", SECONDS, "simulate", "Median of the responses' time, up to 30 s.", default=0.05),
+        Option("--native", between(1, name="ID"), "simulate", "An order that cannot be deleted; may be repeated.", many=True),
+        Option("--all-native", FLAG, "simulate", "No order can be deleted."),
+        Option("--native-status", between(300, 599), "simulate", "The status code that says so.", default=412),
+        Option(
+            "--fault", Text("KIND[=SHARE]"), "simulate", field="faults", many=True,
+            help="What goes wrong, and with which share of the requests, above 0 up to 1, such as drop_after=0.05. May be repeated.",
+        ),
+        Option("--key", Text("KEY"), "simulate", "The only key that is accepted; not a real one.  [default: any]"),
+        Option("--journal", FILE, "simulate", "Every request, as JSON lines; appended."),
+        Option("--port", between(0, 65535), "simulate", "0 takes any that is free.", default=8765),
+        Option("--seed", NUMBER, "simulate", "The same seed makes the same faults.", default=0),
+    ),
+}  # fmt: skip
+"""By purpose, as the help shows them."""
 
 
-def reading_options(command: Command) -> Command:
-    """All that `run` and `plan` may be told of their inputs."""
-    taking: Command = _row_options(table_options(_place_options(command)))
-    return taking
+def parameters(command: str) -> list[click.Parameter]:
+    """The options of a command."""
+    return [
+        option.made(purpose)
+        for purpose, options in OPTIONS.items()
+        for option in options
+        if command in option.commands.split()
+    ]
 
 
-accepting_options = _together(
-    "Input",
-    option("--skip-rejected", is_flag=True, help="Go on without the rejected rows."),
-    option("--allow-empty", is_flag=True, help="An input without orders is fine."),
-)
-key_options = _together(
-    "Key and server",
-    option(
-        "--api-key-file",
-        metavar="PATH|-",
-        help="File with the API key, readable by you alone. `-`: the first line of stdin.",
-    ),
-    option("--api-url", metavar="URL", help="Another server. https, or http on this machine."),
-    option(
-        "--ca-file",
-        type=CERTIFICATES,
-        metavar="PATH",
-        help="Certificates to trust instead of the system's.",
-    ),
-)
-sending_options = _together(
-    "Sending",
-    option("--slots", type=NUMBER, metavar="N", help="Requests in flight at most.  [default: 64]"),
-    option("--timeout", type=SECONDS, help="For an answer, once a request is sent.  [default: 30s]"),
-    option(
-        "--attempts",
-        type=NUMBER,
-        metavar="N",
-        help="Attempts of an order in one run that may end in doubt.  [default: 3]",
-    ),
-    option(
-        "--doubts",
-        type=DOUBTS,
-        help="An order that may or may not be deleted: leave it to a person, or send it again. "
-        " [default: hold where stock returns, else resend]",
-    ),
-    option("--patience", type=SECONDS, help="Give up, resumably, after this long without progress.  [default: 12h]"),
-    option("--grace", type=SECONDS, help="For what is in flight, when asked to stop.  [default: 20s]"),
-)
-pacing_options = _together(
-    "Pacing",
-    option(
-        "--rate",
-        type=RATE,
-        metavar="N/min",
-        help="Send no more than this, also where the limit allows it; or N/s, N/h.",
-    ),
-    option(
-        "--reserve",
-        type=PERCENT,
-        metavar="N%",
-        help="Leave this share of the quota to others on the key; where no header tells the quota, of the rate, once it is learned. "
-        " [default: 0%]",
-    ),
-)
-stopping_options = _together(
-    "Stopping",
-    option("--max-orders", type=NUMBER, metavar="N", help="Send nothing if more orders than this would be sent."),
-    option("--max-failures", type=FAILURES, help="Stop once so many orders are refused or in doubt."),
-    option("--max-time", type=SECONDS, help="Stop, resumably, after this long."),
-    option(
-        "--guard",
-        type=GUARD,
-        help="Stop if so many orders of an account were answered and none was deleted.  [default: 20]",
-    ),
-    option(
-        "--max-consecutive-failures",
-        type=GUARD,
-        help="Stop after so many orders in a row, of one account or of the run, were refused or not found.  [default: 50]",
-    ),
-)
-confirming_options = _together(
-    "Confirming",
-    option("--yes", is_flag=True, help="Do not ask."),
-    option(
-        "--expect", type=NUMBER, metavar="N", help="Do not ask; send nothing unless the input names exactly N orders."
-    ),
-)
-output_options = _together(
-    "Output",
-    option("--json", "as_json", is_flag=True, help="The result as JSON on stdout."),
-    option(
-        "--log-format", type=click.Choice(["auto", "console", "json"]), default="auto", help="Of the log on stderr."
-    ),
-    option("--log-file", type=FILE, metavar="PATH", help="The whole log, as JSON lines; appended."),
-    option("--progress/--no-progress", default=None, help="A bar on a terminal.  [default: on a terminal]"),
-    option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Of the log on stderr."),
-    option("-q", "--quiet", count=True, help="Less on stderr."),
-    option("-v", "--verbose", count=True, help="More on stderr: every order."),
-)
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The files that a run or a plan reads, how, and where it writes what it rejects."""
+
+    files: tuple[str, ...]
+    reading: ReadOptions
+    rejects: Path | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a run says, and where."""
+
+    as_json: bool
+    log_format: str
+    log_file: Path | None
+    progress: bool | None
+    color: str
+    quiet: int
+    verbose: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """All that `plan` is told."""
+
+    settings: Settings
+    input: Input
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """All that `run` and `resume` are told. The `input` of `resume` has no files."""
+
+    settings: Settings
+    output: Output
+    api_key_file: str | None
+    yes: bool
+    expect: int | None
+    input: Input
+    retry: str | None = None
+
+
+Given = Mapping[str, object]
+"""The values of a command's options, by their names; None of what was not given."""
+
+T = TypeVar("T")
+
+
+def run_options(given: Given, ledger: Path, files: tuple[str, ...] = ()) -> RunOptions:
+    """The options of `run`, or of `resume`, which has no files. Raises UsageError."""
+    return filled(
+        RunOptions,
+        given,
+        settings=_settings(given, ledger),
+        output=filled(Output, given),
+        input=_input(given, files),
+    )
+
+
+def plan_options(given: Given, ledger: Path, files: tuple[str, ...]) -> PlanOptions:
+    """The options of `plan`, also from those of `run`. Raises UsageError."""
+    return filled(PlanOptions, given, settings=_settings(given, ledger), input=_input(given, files))
+
+
+def reading_of(given: Given) -> ReadOptions:
+    """How inputs are read. Raises UsageError."""
+    from bulkdelete.intake import ReadOptions
+
+    return ReadOptions(**dict(_given(given, _READING)))
+
+
+def _input(given: Given, files: tuple[str, ...]) -> Input:
+    return filled(Input, given, files=files, reading=reading_of(given))
+
+
+def _settings(given: Given, ledger: Path) -> Settings:
+    return Settings(**{**dict(_given(given, _SETTINGS)), "ledger": ledger})
+
+
+def _given(given: Given, part: str) -> Iterator[tuple[str, Any]]:
+    """What was given of a part, as its fields have it; the rest keeps its default there."""
+    for option in _rows():
+        value = given.get(option.name)
+        if option.part == part and value is not None:
+            name = option.share_field if option.share_field and isinstance(value, float) else option.name
+            yield name, option.type.setting(value) if isinstance(option.type, Pattern) else value
+
+
+def filled(make: Callable[..., T], given: Given, **more: object) -> T:
+    """A value whose fields are named like the options."""
+    names = {field.name for field in fields(make)}  # type: ignore[arg-type]  # all of them are dataclasses
+    return make(**{name: value for name, value in given.items() if name in names} | more)
+
+
+def _rows() -> Iterator[Option]:
+    return (option for options in OPTIONS.values() for option in options)
+
+
+def option_of(field: str) -> Option:
+    """The option of `run` or `resume` that gives this field. KeyError if there is none."""
+    return _OF_FIELD[field]
+
+
+def kept(settings: Settings, api_key_file: str | None) -> dict[str, list[str]]:
+    """The options that the command that continues a run needs, by field, to be run from any folder. It names where the key is, never the
+    key."""
+    values = {name: getattr(settings, name) for name in _DEFAULTS}
+    key = None if api_key_file in (None, "-") else Path(str(api_key_file))
+    return {
+        option.name: option.words(value)
+        for option in _rows()
+        if option.in_resume
+        for value in [key if option.name == "api_key_file" else values[option.name]]
+        if value is not None and value != _DEFAULTS.get(option.name)
+    }
+
+
+_OF_FIELD = {
+    field: option
+    for option in _rows()
+    if {"run", "resume"} & set(option.commands.split())
+    for field in (option.name, option.share_field)
+    if field
+}

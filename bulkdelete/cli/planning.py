@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from bulkdelete import job
 from bulkdelete.cli.files import check_inputs, check_outputs
-from bulkdelete.cli.inputs import blaming_the_ledger, fetched, ledger_of, rejects_to, sources_of
+from bulkdelete.cli.inputs import blaming_the_ledger, fetched, rejects_to
+from bulkdelete.cli.options import PlanOptions
 from bulkdelete.cli.streams import write_json, write_result
-from bulkdelete.intake import Source
+from bulkdelete.intake import Source, sources
 from bulkdelete.ledger import Plan
-from bulkdelete.model import Doubts
 from bulkdelete.report.proposal import Forecast, Pace, forecast_json, forecast_text
 from bulkdelete.report.status import read_status
-from bulkdelete.settings import API_URL, Settings
 
 __all__ = ["plan_files"]
 
@@ -25,39 +23,31 @@ _NOTHING = Plan(
 _SHOWN_RATES = (30.0, 60.0, 300.0)  # requests per minute, where none is known
 
 
-def plan_files(files: tuple[str, ...], options: dict[str, Any]) -> int:
+def plan_files(options: PlanOptions) -> int:
     """The command `plan`. Returns its exit code."""
-    settings = Settings(
-        ledger=ledger_of(files, options["ledger"]),
-        api_url=API_URL if options["api_url"] is None else options["api_url"],
-        account_id=options["account_id"],
-        revert_stock=options["revert_stock"],
-        doubts=Doubts(options["doubts"]) if options["doubts"] else None,
-        allow_empty=options["allow_empty"],
-        skip_rejected=options["skip_rejected"],
-        max_orders=options["max_orders"],
-        rate_max_per_s=None if options["rate"] is None else options["rate"] / 60,
-    )
-    check_inputs(files, options)
-    check_outputs({"--rejects": options["rejects"]}, files, settings.ledger, options)
-    named = sources_of(files, options)
+    settings, given = options.settings, options.input
+    check_inputs(given.files)
+    check_outputs({"--rejects": given.rejects}, given.files, settings.ledger, overwrite=given.overwrite)
+    named = sources(given.files, given.reading, settings.allow_empty)
     if named:
-        facts, pace = _planned(named, settings, options)
+        facts, pace = _planned(named, options)
     else:
         facts, pace = _NOTHING, Pace(_SHOWN_RATES, None, "no file matches")
     forecast = Forecast(facts, settings, pace, job.obstacle(facts, settings))
-    if options["as_json"]:
+    if options.as_json:
         write_json(forecast_json(forecast))
     else:
         write_result(forecast_text(forecast))
     return 0 if forecast.obstacle is None else 3
 
 
-def _planned(named: list[Source], settings: Settings, options: dict[str, Any]) -> tuple[Plan, Pace]:
-    with rejects_to(options["rejects"], options["overwrite"]) as reject:
+def _planned(named: list[Source], options: PlanOptions) -> tuple[Plan, Pace]:
+    settings = options.settings
+    given_per_min = None if settings.rate_max_per_s is None else round(60 * settings.rate_max_per_s, 9)
+    with rejects_to(options.input.rejects, options.input.overwrite) as reject:
         found = fetched(named)
         with blaming_the_ledger(settings.ledger):
-            return job.plan(found, settings, reject), _pace(options["rate"], settings.ledger)
+            return job.plan(found, settings, reject), _pace(given_per_min, settings.ledger)
 
 
 def _pace(given: float | None, ledger: Path) -> Pace:

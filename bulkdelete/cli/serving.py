@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from bulkdelete.cli.files import appended, check_inputs, check_outputs
-from bulkdelete.cli.inputs import fetched, sources_of
+from bulkdelete.cli.inputs import fetched
+from bulkdelete.cli.options import Given, filled, reading_of
 from bulkdelete.cli.streams import write_result
 from bulkdelete.errors import UsageError
-from bulkdelete.intake import Source
+from bulkdelete.intake import ReadOptions, Source, sources
 from bulkdelete.model import Order, Reject
 from bulkdelete.simulator import Fault, FaultKind, HeaderMode, Latency, Simulation, Simulator
 from bulkdelete.words import counted, escaped
@@ -25,35 +26,68 @@ _ACCOUNT = 1  # of orders that no row and no option gives one
 _LATENCY_MAX_S = Latency().max_s
 
 
-def serve(options: dict[str, Any]) -> None:
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Which orders exist, and which of them cannot be deleted."""
+
+    orders: tuple[str, ...]
+    account_id: int | None
+    others: int
+    native: tuple[int, ...]
+    all_native: bool
+    native_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How the server behaves."""
+
+    limit: int
+    headers: str
+    latency: float
+    faults: tuple[str, ...]
+    key: str | None
+    journal: Path | None
+    port: int
+    seed: int
+
+
+def serve(given: Given) -> None:
     """The command `simulate`: serve until interrupted. Raises UsageError, InputRefused."""
-    files, account_id = options["orders"], options["account_id"]
-    if options["latency"] > _LATENCY_MAX_S:
-        raise UsageError(f"--latency is {options['latency']:g} s: give a time from 0 to {_LATENCY_MAX_S:g} s")
-    faults = tuple(map(_fault, options["faults"]))
-    check_inputs(files, options)
-    check_outputs({"--journal": options["journal"]}, files, None, options)
-    if options["journal"] is not None:
-        _check_journal(options["journal"])
-    named = [order for source in fetched(sources_of(files, options)) for order in _orders(source, account_id)]
+    shop, server = filled(Shop, given), filled(Server, given)
+    if server.latency > _LATENCY_MAX_S:
+        raise UsageError(f"--latency is {server.latency:g} s: give a time from 0 to {_LATENCY_MAX_S:g} s")
+    faults = tuple(map(_fault, server.faults))
+    check_inputs(shop.orders)
+    check_outputs({"--journal": server.journal}, shop.orders, None)
+    if server.journal is not None:
+        _check_journal(server.journal)
+    exist = _existing(shop, reading_of(given))
+    simulation = Simulation(
+        seed=server.seed,
+        limit=server.limit,
+        headers=HeaderMode(server.headers),
+        keys={server.key: None} if server.key else None,
+        orders=[(account, order_id, quantity) for (account, order_id), quantity in exist.items()],
+        native=[order_id for _, order_id in exist] if shop.all_native else shop.native,
+        native_status=shop.native_status,
+        latency=Latency(median_s=server.latency),
+        faults=faults,
+        journal_path=server.journal,
+    )
+    asyncio.run(_serve(simulation, server.port, len(exist)))
+
+
+def _existing(shop: Shop, reading: ReadOptions) -> dict[tuple[int, int], int]:
+    """Account, order and quantity of every order that exists: those of the files, and others with ids above theirs."""
+    found = fetched(sources(shop.orders, reading, False))
+    named = [order for source in found for order in _orders(source, shop.account_id)]
     exist = {(order.account_id, order.order_id): 1 for order in named}
     above = max((order_id for _, order_id in exist), default=0)
-    accounts = sorted({account for account, _ in exist}) or [account_id or _ACCOUNT]
-    for n in range(options["others"]):
+    accounts = sorted({account for account, _ in exist}) or [shop.account_id or _ACCOUNT]
+    for n in range(shop.others):
         exist[accounts[n % len(accounts)], above + 1 + n] = 1
-    simulation = Simulation(
-        seed=options["seed"],
-        limit=options["limit"],
-        headers=HeaderMode(options["headers"]),
-        keys={options["key"]: None} if options["key"] else None,
-        orders=[(account, order_id, quantity) for (account, order_id), quantity in exist.items()],
-        native=[order_id for _, order_id in exist] if options["all_native"] else options["native"],
-        native_status=options["native_status"],
-        latency=Latency(median_s=options["latency"]),
-        faults=faults,
-        journal_path=options["journal"],
-    )
-    asyncio.run(_serve(simulation, options["port"], len(exist)))
+    return exist
 
 
 def _orders(source: Source, account_id: int | None) -> list[Order]:

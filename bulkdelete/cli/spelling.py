@@ -5,33 +5,23 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from bulkdelete.cli.options import kept, option_of
 from bulkdelete.report.summary import Spelling
 from bulkdelete.settings import Settings
 
 __all__ = ["command", "flag", "program", "resuming", "spelling"]
 
-_KEPT = (
-    "api_key_file", "api_url", "ca_file", "doubts", "slots", "timeout", "attempts", "patience", "grace", "rate", "reserve",
-)  # fmt: skip
-"""Options that a run hands on to the command that continues it. None of these lifts a stop."""
+_NO_CHANGES: Mapping[str, str] = {}
 
 
-def resuming(settings: Settings, options: dict[str, Any], *more: str) -> str:
-    """The command that goes on with this ledger, from any folder, with the options that are kept and `more` of them. It names where
-    the key is, never the key."""
-    words = [*program(), "resume", str(settings.ledger.absolute())]
-    for option in dict.fromkeys((*_KEPT, *more)):
-        value = options.get(option)
-        if value is None or value == "-":
-            continue
-        if option in ("api_key_file", "ca_file"):
-            value = Path(value).absolute()
-        shown = f"{value:g}" if isinstance(value, float) else str(value)
-        words += [flag(option), shown + ("%" if option == "reserve" else "")]
-    return shlex.join(words)
+def resuming(settings: Settings, api_key_file: str | None, changes: Mapping[str, str] = _NO_CHANGES) -> str:
+    """The command that continues with this ledger, from any folder: with the options that a run hands on, and with changes of settings."""
+    options = kept(settings, api_key_file) | {name: [flag(name), value] for name, value in changes.items()}
+    words = [word for option in options.values() for word in option]
+    return shlex.join([*program(), "resume", str(settings.ledger.absolute()), *words])
 
 
 def command(name: str, ledger: Path) -> str:
@@ -44,11 +34,11 @@ def program() -> list[str]:
     return ["bulkdelete"] if shutil.which("bulkdelete") else [sys.executable, "-m", "bulkdelete"]
 
 
-def flag(option: str) -> str:
-    """An option as it is typed."""
-    return f"--{option.replace('_', '-')}"
+def flag(setting: str) -> str:
+    """The option of a setting, as it is typed."""
+    return option_of(setting).long
 
 
-def spelling(settings: Settings, options: dict[str, Any]) -> Spelling:
-    """How the end of a run with these options is put into commands."""
-    return Spelling(flag, lambda changes: resuming(settings, options | dict(changes), *changes))
+def spelling(settings: Settings, api_key_file: str | None) -> Spelling:
+    """How the end of a run with these settings is put into commands."""
+    return Spelling(flag, lambda changes: resuming(settings, api_key_file, changes))

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bulkdelete.cli.options import Argument, Number, Option
+from bulkdelete.cli.parameters import CheckedArgument, CheckedOption, Pattern
 from bulkdelete.cli.program import program
 
 assert isinstance(program, click.Group)
@@ -41,10 +41,10 @@ def words_of(command: str, parameter: click.Parameter, *values: str) -> list[str
 
 
 def test_every_option_is_made_here() -> None:
-    """The rules below hold for whatever is made by options.py; nothing is made elsewhere."""
+    """The rules below hold for whatever is made by parameters.py; nothing is made elsewhere."""
     assert len(VALUED) > 40
     for name, parameter in PARAMETERS:
-        assert isinstance(parameter, Option | Argument), (name, parameter.name)
+        assert isinstance(parameter, CheckedOption | CheckedArgument), (name, parameter.name)
 
 
 EMPTY = [
@@ -112,7 +112,12 @@ def test_the_same_value_twice_is_fine(tmp_path: Path) -> None:
 
 
 def number_options() -> Iterator[tuple[str, click.Parameter]]:
-    return ((name, parameter) for name, parameter in VALUED if isinstance(parameter.type, Number))
+    """Those of whole numbers without a unit."""
+    return (
+        (name, parameter)
+        for name, parameter in VALUED
+        if isinstance(parameter.type, Pattern) and parameter.type.name in ("N", "ID")
+    )
 
 
 @pytest.mark.parametrize(

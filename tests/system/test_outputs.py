@@ -66,7 +66,7 @@ def test_certificates_are_no_output(scene: Path) -> None:
     """Nor is the file of --ca-file."""
     ca = scene / "ca.pem"
     with pytest.raises(UsageError, match=r"--rejects .*ca.pem is the file of --ca-file"):
-        check_outputs({"--rejects": ca}, (), None, {"ca_file": ca, "overwrite": True})
+        check_outputs({"--rejects": ca}, (), None, overwrite=True, ca_file=ca)
 
 
 @pytest.mark.parametrize("taken", ["l.db", "soft.db", "l.db-wal", "env.key", "credentials/other"])

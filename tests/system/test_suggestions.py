@@ -94,10 +94,9 @@ def test_invariant_46_nothing_is_left_but_what_was_refused(server: Server, tmp_p
 @pytest.mark.parametrize("left", [State.PENDING, State.IN_DOUBT, State.REFUSED, State.NOT_FOUND])
 def test_invariant_46_no_other_suggestion_lifts_a_stop(tmp_path: Path, why: StopReason, left: State) -> None:
     """Even if this run was told to lift both."""
-    options: dict[str, Any] = {"guard": "off", "max_consecutive_failures": "off", "slots": 3}
+    settings = Settings(tmp_path / "l.db", guard=None, max_consecutive_failures=None, slots=3)
     summary = Summary(Counts({1: {left: 5}}), (Stop(why),), (), 0, 0, 5, 0, 1.0)
-    settings = Settings(tmp_path / "l.db")
-    spelled = spelling(settings, options)
+    spelled = spelling(settings, None)
     found = {step.action: spelled.command(step.changes) for step in next_steps(summary, settings.doubts)}
     for action in (Action.CONTINUE, Action.RESEND, Action.OVERRIDE):
         named = [option for option in LIFTING if option in shlex.split(found.get(action, ""))]

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from bulkdelete.cli import deletion, main
+from bulkdelete.cli import main, options
 from bulkdelete.settings import Settings
 
-vars(deletion)["Settings"] = partial(Settings, settling_delay_s=0.2, backoff_s=0.1)
+vars(options)["Settings"] = partial(Settings, settling_delay_s=0.2, backoff_s=0.1)
 
 main()

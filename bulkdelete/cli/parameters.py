@@ -1,0 +1,244 @@
+"""How every option and argument is made for click, and the types of their values.
+
+An empty value and two values that contradict each other are wrong use, for every option of every command. Nothing is opened here but
+the file of --ca-file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import click
+from click.core import ParameterSource
+
+from bulkdelete.words import number, span
+
+__all__ = [
+    "CERTIFICATES",
+    "COUNT",
+    "COUNT_OR_OFF",
+    "FAILURES",
+    "FILE",
+    "FLAG",
+    "NUMBER",
+    "OFF",
+    "OUTPUT",
+    "PERCENT",
+    "RATE",
+    "SECONDS",
+    "CheckedArgument",
+    "CheckedOption",
+    "Choice",
+    "Pattern",
+    "Text",
+    "between",
+]
+
+_MAY_BE_BLANK = ("delimiter",)  # a space or a tab is a delimiter
+
+
+class _AllValues:
+    """A parser that keeps every value an option was given, where click keeps the last."""
+
+    _KEEPING = {"store": "append", "store_const": "append_const"}  # noqa: RUF012  # never changed
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+
+    def add_option(self, *, action: str, **rest: Any) -> None:
+        self._parser.add_option(action=self._KEEPING.get(action, action), **rest)
+
+
+class CheckedOption(click.Option):
+    """An option whose value is never empty, and never given twice with different values. `purpose`: its heading in the help."""
+
+    def __init__(self, *args: Any, purpose: str = "Options", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.purpose = purpose
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(cast(Any, _AllValues(parser)), ctx)
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        name = self.name or ""
+        given = opts.get(name)
+        if isinstance(given, list):
+            _check_filled(given, self, ctx)
+            if not self.multiple:
+                if any(value != given[0] for value in given) and not ctx.resilient_parsing:
+                    raise click.UsageError(self._contradiction(), ctx)
+                opts = {**opts, name: given[-1]}
+        return super().consume_value(ctx, opts)
+
+    def _contradiction(self) -> str:
+        if self.secondary_opts:
+            return f"{self.opts[0]} and {self.secondary_opts[0]} contradict each other. Give one of them"
+        return f"{self.opts[-1]} is given twice, with different values. Give it once"
+
+
+class CheckedArgument(click.Argument):
+    """An argument that is never empty."""
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        _check_filled(value if isinstance(value, list | tuple) else [value], self, ctx)
+        return super().process_value(ctx, value)
+
+
+def _check_filled(values: list[Any] | tuple[Any, ...], parameter: click.Parameter, ctx: click.Context) -> None:
+    for value in values:
+        blank = value == "" or (isinstance(value, str) and value.isspace() and parameter.name not in _MAY_BE_BLANK)
+        if blank and not ctx.resilient_parsing:
+            named = parameter.opts[-1] if isinstance(parameter, click.Option) else parameter.make_metavar(ctx)
+            raise click.UsageError(f"{named} is empty: give a value (is a variable unset?), or leave it out", ctx)
+
+
+OFF = "off"
+"""Where a number is expected: no limit. The setting is then None."""
+
+
+class Text(click.ParamType[str]):
+    """Any text; `name` is what the help puts in its place."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.name
+
+
+class Pattern(click.ParamType[Any]):
+    """A number in ASCII digits and its unit, by one pattern: `int` and `float` would take 1_000, +5 and the digits of other scripts.
+
+    `form` has two groups, the number and the unit; `units` says how many of the option's own unit each of them is: a whole number
+    times a whole one stays whole. `wrong` is the message for any other text. `per`: how many of the option's unit make one of the
+    setting's (60 requests per minute are 1 per second). `write` puts a value as the option takes it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        form: str,
+        units: Mapping[str, float],
+        wrong: str,
+        *,
+        per: float = 1,
+        write: Callable[[float], str] = number,
+        words: tuple[str, ...] = (),
+        bounds: tuple[int, int] | None = None,
+    ) -> None:
+        self.name = name
+        self.words = words
+        self._form, self._units, self._wrong = re.compile(form, re.ASCII), units, wrong
+        self._per, self._write, self._bounds = per, write, bounds
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str) or value in self.words:  # a default, or a word that stands for no number
+            return value
+        found = self._form.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r} {self._wrong}", param, ctx)
+        unit = self._units[found[2] or ""]
+        result = (int(found[1]) if isinstance(unit, int) else float(found[1])) * unit
+        if self._bounds is not None and not self._bounds[0] <= result <= self._bounds[1]:
+            low, high = self._bounds
+            self.fail(f"{value} is out of range; give a number from {low} to {high}", param, ctx)
+        return result
+
+    def setting(self, value: Any) -> Any:
+        """The value of the setting that this value of the option means."""
+        if value in self.words:
+            return None
+        return value if self._per == 1 else value / self._per
+
+    def written(self, setting: Any) -> str:
+        """A setting as the option takes it; rounded where its unit is another, since 2000 / 60 * 60 is not 2000."""
+        if setting is None and self.words:
+            return self.words[0]
+        return self._write(setting if self._per == 1 else round(setting * self._per, 9))
+
+
+_WHOLE = r"(\d{1,19})()"
+_NO_NUMBER = "is no whole number; write it in the digits 0 to 9 alone"
+
+
+def between(low: int, high: int = 2**63 - 1, name: str = "N") -> Pattern:
+    """A whole number within these bounds."""
+    return Pattern(name, _WHOLE, {"": 1}, _NO_NUMBER, bounds=(low, high))
+
+
+def _percent(value: float) -> str:
+    return f"{number(value)}%"
+
+
+NUMBER = between(0)
+SECONDS = Pattern(
+    "DURATION",
+    r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)",
+    {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0},
+    "is no duration; write 90, 90s, 15m, 2h or 1d",
+    write=span,
+)
+RATE = Pattern(
+    "N/min",
+    r"(?=.*[1-9])(\d{1,7}(?:\.\d+)?)\s*(?:/\s*(s|min|h))?",
+    {"": 1.0, "s": 60.0, "min": 1.0, "h": 1 / 60},
+    "is no rate; write 30/min, 5/s or 1800/h",
+    per=60,
+)
+PERCENT = Pattern("N%", r"(\d{1,3}(?:\.\d+)?)\s*(%)", {"%": 1.0}, "is no share; write 20%", per=100, write=_percent)
+COUNT_OR_OFF = Pattern("N|off", r"(\d{1,9})()", {"": 1}, "is neither a number nor off", words=(OFF,))
+FAILURES = Pattern(
+    "N|N%",
+    r"(\d{1,9}|\d{1,9}(?:\.\d+)?(?=%))(%?)",
+    {"": 1, "%": 1.0},  # a share is a float
+    "is neither a number like 50 nor a share like 5%",
+)
+
+
+class Choice(click.Choice[str]):
+    """One of a few words, or the member of an enum with that value. A word that is none of them has the nearest named."""
+
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
+        return str(choice)  # click would take a member's name
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        from difflib import get_close_matches
+
+        message = super().get_invalid_choice_message(value, ctx)
+        nearest = get_close_matches(str(value), self.choices, n=1)
+        return f"{message} Did you mean {nearest[0]!r}?" if nearest else message
+
+
+class _File(click.Path):
+    """A file's path. `-` is none: what reads stdin or writes to stdout says so itself."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value) == "-":
+            self.fail("- is no file here; name one, or ./- for a file of that name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Certificates(_File):
+    """A file of certificates, read here once: one that is none must not be noticed after the selection is armed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        import ssl  # 10 ms that `--help` need not take
+
+        path = super().convert(value, param, ctx)
+        try:
+            ssl.create_default_context(cafile=str(path))
+        except (OSError, ValueError) as error:  # an SSLError is an OSError
+            why = getattr(error, "strerror", None) or error
+            self.fail(f"{str(value)!r} cannot be read as certificates ({why}); name a file in PEM format", param, ctx)
+        return path
+
+
+FLAG, COUNT = click.BOOL, click.IntRange(min=0)
+FILE, CERTIFICATES = _File(path_type=Path, readable=False), _Certificates(path_type=Path)
+OUTPUT = click.Path(path_type=Path, allow_dash=True)

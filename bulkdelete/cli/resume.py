@@ -1,0 +1,32 @@
+"""`resume`: what it takes and says. The work is in deletion.py, which `run` shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bulkdelete.cli.helping import Example, argument, command
+from bulkdelete.cli.options import run_options
+from bulkdelete.cli.parameters import FILE
+
+__all__ = ["resume"]
+
+_EXAMPLES = (
+    Example("continue a run that was stopped", "bulkdelete resume gone.csv.ledger.db --api-key-file alephee.key"),
+    Example(
+        "send what is in doubt once more, too",
+        "bulkdelete resume gone.csv.ledger.db --api-key-file alephee.key --doubts resend",
+    ),
+    Example(
+        "send once more what was refused with a 412",
+        "bulkdelete resume gone.csv.ledger.db --api-key-file alephee.key --retry refused:412",
+    ),
+)
+
+
+@command("resume", argument("ledger", type=FILE), examples=_EXAMPLES)
+def resume(ledger: Path, **given: object) -> int:
+    """Continue with the last confirmed selection of LEDGER, and no more."""
+    from bulkdelete.cli.deletion import delete_selection
+    from bulkdelete.cli.inputs import given_ledger
+
+    return delete_selection(run_options(given, given_ledger(ledger)))

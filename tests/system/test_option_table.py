@@ -1,0 +1,128 @@
+"""The table of options: each is one row, and what follows from a row is what a user meets."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkdelete.cli.options import OPTIONS, Option, kept, run_options
+from bulkdelete.cli.parameters import CheckedOption, Pattern
+from bulkdelete.cli.program import program
+from bulkdelete.cli.spelling import resuming
+from bulkdelete.intake import ReadOptions
+from bulkdelete.model import Doubts
+from bulkdelete.settings import Settings
+
+ROWS = [option for options in OPTIONS.values() for option in options]
+LEDGER = Path("/var/lib/l.db")
+
+
+def settings_of(command: str, *words: str) -> Settings:
+    """The settings that a command line means."""
+    found = program.commands[command]
+    with found.make_context(command, ["x", *words], parent=click.Context(program)) as ctx:
+        return run_options({name: value for name, value in ctx.params.items() if name != "files"}, LEDGER).settings
+
+
+def test_every_option_is_a_row() -> None:
+    """click knows no other, and a row is an option of a command that exists."""
+    made = {
+        (name, parameter.name)
+        for name, command in program.commands.items()
+        for parameter in command.params
+        if isinstance(parameter, CheckedOption)
+    }
+    rows = [(command, option.name) for option in ROWS for command in option.commands.split()]
+    assert len(rows) == len(set(rows))
+    assert set(rows) == made
+    assert not any(isinstance(each, click.Option) and not isinstance(each, CheckedOption) for command in
+                   program.commands.values() for each in command.params)  # fmt: skip
+
+
+@pytest.mark.parametrize("option", [each for each in ROWS if each.part], ids=lambda option: option.flag)
+def test_a_row_of_a_setting_names_one(option: Option) -> None:
+    """Its field is one of Settings or of ReadOptions; a default is written nowhere but there."""
+    known = {field.name for field in fields({"settings": Settings, "reading": ReadOptions}[option.part])}
+    assert {option.name, option.share_field or option.name} <= known
+    assert option.default is None
+
+
+@pytest.mark.parametrize("name", ["run", "resume"])
+def test_nothing_given_is_the_defaults(name: str) -> None:
+    """Without an option every setting is what Settings says."""
+    assert settings_of(name) == Settings(ledger=LEDGER)
+
+
+DEFAULTS = [
+    (option.long, found[1])
+    for option in ROWS
+    if option.part == "settings" and isinstance(option.type, Pattern)
+    if (found := re.search(r"\[default: (.*)\]", option.made("").help or ""))
+]
+
+
+@pytest.mark.parametrize(("flag", "written"), DEFAULTS)
+def test_a_default_in_the_help_is_what_holds(flag: str, written: str) -> None:
+    """Given as the help writes it, an option changes nothing."""
+    assert settings_of("run", flag, written) == Settings(ledger=LEDGER)
+
+
+def test_the_help_has_the_defaults_of_settings() -> None:
+    """As they are written for people."""
+    assert dict(DEFAULTS) == {
+        "--slots": "64",
+        "--timeout": "30s",
+        "--attempts": "3",
+        "--patience": "12h",
+        "--grace": "20s",
+        "--reserve": "0%",
+        "--guard": "20",
+        "--max-consecutive-failures": "50",
+    }
+
+
+def test_plan_has_what_a_plan_depends_on() -> None:
+    """Each option of `plan` is one of `run`, of the same row."""
+    assert all("run" in option.commands.split() for option in ROWS if "plan" in option.commands.split())
+
+
+KEPT = st.fixed_dictionaries(
+    {},
+    optional={
+        "slots": st.integers(1, 512),
+        "answer_timeout_s": st.floats(0.1, 3600).map(lambda s: round(s, 3)),
+        "attempts": st.integers(1, 100),
+        "doubts": st.sampled_from(Doubts),
+        "patience_s": st.integers(1, 30 * 86400).map(float),
+        "grace_s": st.integers(0, 3600).map(float),
+        "rate_max_per_s": st.integers(1, 600_000).map(lambda per_min: per_min / 60),
+        "reserve": st.integers(0, 900).map(lambda per_mille: per_mille / 10 / 100),
+        "api_url": st.just("http://127.0.0.1:8080/staging"),
+        "guard": st.sampled_from([None, 7]),
+        "max_time_s": st.just(5.0),
+    },
+)
+
+
+@given(KEPT)
+def test_the_command_that_resumes_has_the_same_settings(values: dict[str, object]) -> None:
+    """Those that are kept are the same, whatever they were; those that lift or set a stop are not handed on."""
+    settings = Settings(ledger=LEDGER, **values)  # type: ignore[arg-type]
+    words = shlex.split(resuming(settings, None))
+    found = settings_of("resume", *words[words.index("resume") + 2 :])
+    for name in values.keys() - {"guard", "max_time_s"}:
+        assert getattr(found, name) == getattr(settings, name), words
+    assert (found.guard, found.max_time_s) == (20, None)
+
+
+def test_the_key_is_named_by_its_file() -> None:
+    """From any folder; stdin is not named."""
+    assert kept(Settings(LEDGER), "a key") == {"api_key_file": ["--api-key-file", str(Path("a key").absolute())]}
+    assert kept(Settings(LEDGER), "-") == kept(Settings(LEDGER), None) == {}
