@@ -61,7 +61,7 @@ def test_an_example_is_understood(name: str, command: str) -> None:
     words = words_of(command)
     assert words[0] == name
     found = program.commands[name]
-    with found.make_context(name, words[1:], parent=click.Context(program)) as ctx:
+    with found.make_context(name, words[1:], parent=click.Context(program, **program.context_settings)) as ctx:
         assert ctx.args == []
 
 

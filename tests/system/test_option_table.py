@@ -27,7 +27,7 @@ LEDGER = Path("/var/lib/l.db")
 def settings_of(command: str, *words: str) -> Settings:
     """The settings that a command line means."""
     found = program.commands[command]
-    with found.make_context(command, ["x", *words], parent=click.Context(program)) as ctx:
+    with found.make_context(command, ["x", *words], parent=click.Context(program, **program.context_settings)) as ctx:
         return run_options({name: value for name, value in ctx.params.items() if name != "files"}, LEDGER).settings
 
 
