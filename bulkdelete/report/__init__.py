@@ -7,9 +7,12 @@
 | `summary.py` | how a run ended, and what to do next |
 | `status.py` | what a ledger says at this moment |
 | `messages.py` | what the server said of the orders that it did not delete |
-| `results.py`, `export.py` | one row per order |
+| `results.py`, `export.py` | one row per order, in the formats of `formats.py`: `csv_rows.py`, `jsonl_rows.py` |
 | `spreadsheet.py` | cells that no spreadsheet takes for a formula |
 
 A rendering is a function of values: it reads nothing, writes nothing, and does not know how a command or an option is spelled; where
 its text names one, the command line passes the spelling. Words, numbers and escaping come from `bulkdelete/words.py`.
+
+To add an output format of an export, such as an HTML page: a file here whose function writes pages of rows, and its row in `formats.py`.
+To show a thing in one more form: a function beside its text and its JSON.
 """

@@ -1,4 +1,4 @@
-"""One row an order, as CSV or JSON lines. It streams: memory does not grow with the ledger.
+"""One row per order, in any format of formats.py. It streams: memory does not grow with the ledger.
 
 The ledger is read page by page, and between two pages nothing of it is open, so that whoever reads slowly (`export | less`) holds up
 no run. Each page is of one moment; an order that a run settles meanwhile is written as it was when its page was read. Every row is
@@ -7,15 +7,11 @@ checked, those that are not asked for, too; the counts are compared with them if
 
 from __future__ import annotations
 
-import csv
-import enum
-import functools
 import itertools
-import json
 import operator
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TextIO
@@ -27,8 +23,8 @@ from bulkdelete.ledger.sqlite.reading import UNREADABLE, connect_read_only, lack
 from bulkdelete.ledger.sqlite.rows import kept_counts, sound
 from bulkdelete.ledger.sqlite.schema import ORDER_COLUMNS, RUN_COLUMNS
 from bulkdelete.model import State
-from bulkdelete.report.results import ALL, COLUMNS, Row, beside, result, stored
-from bulkdelete.report.spreadsheet import safe_cell
+from bulkdelete.report.formats import WRITERS, Format
+from bulkdelete.report.results import ALL, Row, beside, result, stored
 
 __all__ = ["Format", "export", "missing_log"]
 
@@ -38,23 +34,13 @@ _COUNTED_BY = operator.itemgetter(
 _PAGE = 2_000  # orders read at a time: 2 MB, some hundredths of a second
 
 
-class Format(enum.StrEnum):
-    CSV = "csv"
-    JSONL = "jsonl"
-
-
 def export(path: Path, out: TextIO, form: Format, outcomes: frozenset[State]) -> int:
     """Write the rows of these outcomes (all, if none is named) to `out`; returns how many. Raises LedgerRefused, OSError."""
     labels = {state.label for state in outcomes or State}
-    written = 0
     pages = _pages(path)
     first = next(pages, [])  # before anything is written: it may be no ledger
-    write = _csv(out) if form is Format.CSV else _jsonl(out)
-    for page in itertools.chain([first], pages):
-        wanted = [row for row in page if row[2] in labels]
-        write(wanted)
-        written += len(wanted)
-    return written
+    wanted = ([row for row in page if row[2] in labels] for page in itertools.chain([first], pages))
+    return WRITERS[form](wanted, out)
 
 
 def missing_log(path: Path) -> str | None:
@@ -101,57 +87,3 @@ def _moment(db: sqlite3.Connection) -> object:
     run = db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
     inputs = db.execute("SELECT max(input_id) FROM inputs").fetchone()
     return run and sound("runs", run), inputs, kept_counts(db)
-
-
-def _csv(out: TextIO) -> Callable[[list[Row]], object]:
-    writer = csv.writer(out, strict=True)
-    writer.writerow(COLUMNS)
-    safe = functools.lru_cache(maxsize=4096)(safe_cell)  # most texts are those of other rows, too
-
-    def write(rows: list[Row]) -> None:
-        writer.writerows(
-            (
-                account,
-                order,
-                outcome,
-                status,
-                message and safe(message),
-                attempts,
-                reverts,
-                safe(file),
-                line,
-                first,
-                changed,
-            )
-            for account, order, outcome, status, message, attempts, reverts, file, line, first, changed in rows
-        )
-
-    return write
-
-
-_JSON = "{" + ", ".join(f"{json.dumps(name)}: %s" for name in COLUMNS) + "}\n"
-
-
-def _jsonl(out: TextIO) -> Callable[[list[Row]], object]:
-    quoted = json.encoder.encode_basestring  # all that `json.dumps` would do for a text: eight times as fast for a row
-
-    def write(rows: list[Row]) -> None:
-        out.writelines(
-            _JSON
-            % (
-                account,
-                order,
-                quoted(outcome),
-                "null" if status is None else status,
-                quoted(message),
-                attempts,
-                quoted(reverts),
-                quoted(file),
-                line,
-                quoted(first),
-                quoted(changed),
-            )
-            for account, order, outcome, status, message, attempts, reverts, file, line, first, changed in rows
-        )
-
-    return write

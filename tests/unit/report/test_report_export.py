@@ -15,6 +15,7 @@ import pytest
 from bulkdelete.errors import LedgerRefused
 from bulkdelete.model import Response, State, Verdict
 from bulkdelete.report.export import Format, export
+from bulkdelete.report.formats import WRITERS
 from bulkdelete.report.spreadsheet import safe_cell
 from tests.support.ledger import arm, ask, first, names, opened, order, orders, pending, send
 
@@ -46,6 +47,11 @@ async def settled_with(path: Path, *messages: str) -> None:
         for task, message in zip(await pending(ledger), messages, strict=True):
             ledger.settle(await ledger.intend(task), Response(412, message), Verdict(State.REFUSED))
         await ledger.flush()
+
+
+def test_each_format_has_a_writer() -> None:
+    """A name that the command line offers is one that is written."""
+    assert set(WRITERS) == set(Format)
 
 
 async def test_csv(tmp_path: Path) -> None:
