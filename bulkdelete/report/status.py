@@ -157,21 +157,21 @@ def status_text(status: Status) -> str:
     )
     if status.eta_s is not None:
         lines.append(f"about {duration(status.eta_s)} to go")
-    if run := status.last_run:
-        ended = (
-            f"ended {run['stopped']}: {run['why']}"
-            if run["stopped"]
-            else "did not end by itself"
-            if not status.running
-            else "goes on"
-        )
-        lines.append(f"run {run['run']} began {run['started']}, {ended}")
+    if status.last_run is not None:
+        lines.append(_run_line(status.last_run, status.running))
     if status.messages:
         lines += ["the server's messages about orders that it did not delete:", *message_lines(status.messages)]
     if status.doubts:
         lines.append("in doubt, the first few:")
         lines += [f"  {d.account_id}:{d.order_id} ({d.origin}) {d.message}" for d in status.doubts]
     return escaped_lines(lines)  # a file's name may hold anything
+
+
+def _run_line(run: dict[str, Any], running: bool) -> str:
+    ended = "goes on" if running else "did not end by itself"
+    if run["stopped"]:
+        ended = f"ended {run['stopped']}: {run['why']}"
+    return f"run {run['run']} began {run['started']}, {ended}"
 
 
 def utc(ms: int | None) -> str | None:
