@@ -1,8 +1,7 @@
 """What a large ledger costs: `python -m tests.bench.ledger [ORDERS]` (1,000,000 if none is said).
 
 It makes a ledger of so many settled orders and a few open ones, closed cleanly, and an empty one with the same few, and measures from the
-start of `resume` to its first request on each, `status`, and `export` with the memory that it takes. Measured on two cores (Python 3.11,
-SQLite 3.40), 1,000,000 orders: see README.
+start of `resume` to its first request on each, `status`, and `export` with the memory that it takes.
 """
 
 from __future__ import annotations

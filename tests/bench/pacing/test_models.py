@@ -123,6 +123,14 @@ def test_halved_and_restored() -> None:
     assert acts_s[-1] == pytest.approx(230, abs=2)
 
 
+def test_a_client_that_rests_gains_nothing() -> None:
+    """A limit that comes back gives no tokens for the time in which it was half: the earliest schedule is the best one."""
+    halved = Halved(GcraServer(30), 30, down_at_s=20, up_at_s=70)
+    rested = burst(halved, 0) + burst(halved, 70)
+    acts_s = best(Halved(GcraServer(30), 30, down_at_s=20, up_at_s=70), 60, 10, 0.0)
+    assert rested <= sum(at_s <= 70 for at_s in acts_s)
+
+
 @pytest.mark.parametrize(("limit", "n"), [(30, 200), (300, 2000), (3000, 6000)])
 @pytest.mark.parametrize("slots", [20, 200])
 def test_best_is_the_closed_formula(limit: int, n: int, slots: int) -> None:
