@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from bulkdelete.intake.cells import LOST, bare
 
-__all__ = ["Meaning", "fold", "is_name", "meaning_of"]
+__all__ = ["Meaning", "fold", "is_name", "lookalike", "meaning_of"]
 
 
 class Meaning(enum.Enum):
@@ -23,6 +23,9 @@ class Meaning(enum.Enum):
     FOREIGN = "ids of something else: the API would delete whatever order happens to have that number"
     ACCOUNT = "the id of the account"
     PERHAPS_ACCOUNT = "the account, if the cells are ids"
+    UNCLEAR_ACCOUNT = (
+        "an account, but perhaps another one than the order's, or the name has a letter that only looks right"
+    )
     STOCK = "whether the stock is returned"
     PERHAPS_STOCK = "something about returning stock"
     BARE_STOCK = "the stock: a quantity, unless the cells are yes and no"
@@ -47,12 +50,18 @@ _SELLER = _words(
     "tienda tiendas loja lojas lojista comercio aleph alephee alephcrm crm"
 )
 _ACC = _words("acc")  # of an account beside an id alone
+_ACCOUNT_BELOW = _words("subaccount subaccounts subcuenta subcuentas subconta subcontas")
+_WHICH_ACCOUNT = _ACCOUNT_BELOW | _words(
+    "sub parent child main master linked principal secondary madre padre hija hijo secundaria vinculada mae pai filha"
+)
+"""Beside these, the name of an account may mean another account than the one that the order belongs to."""
 _NOISE = _words(
     "int integer bigint long text string str varchar numeric decimal required optional mandatory obligatorio obligatoria obrigatorio "
     "obrigatoria requerido requerida opcional target source origen destino origem destination api src my mi minha "
     "ref reference referencia fk pk key"
 )
 """What forms and databases write beside the name of an account, and makes nothing else of it."""
+_ABOUT_ACCOUNT = _SELLER | _ID | _NUMBER | _NOISE | _ORDER
 _STOCK = _words("stock stocks estoque estoques inventario inventarios inventory inventories existencia existencias")
 _KEEP_IT = _words("keep mantener mantenga manter conservar preserve preservar retain retener reter")
 _HAVING = _words(
@@ -64,6 +73,12 @@ _RETURN_IT = _words(
     "revert revertir reverter return devolver reponer repor restituir retornar reintegrar restore restock"
 )
 """Said of stock, these ask for it. Other forms (`returned`, `devuelto`, `devolución`) may tell of what was done already."""
+_RETURN_IT_ALONE = _RETURN_IT | _words(
+    "devuelve devuelva devolve devolva revierte revierta reverte reverta repone reponga repoe reponha restituye restituya restitui "
+    "retorna retorne reintegra reintegre reverts returns restores"
+)
+"""Without the word stock, these may still ask for it: of an order, nothing else is returned by its deletion."""
+_MODALS = _words("se para debe deve should must hay que is be")
 _RETURNING = re.compile(
     r"revert|revers|return|devol|devuel|repon|repor$|reposi|repuest[oa]$|repost[oa]|restit|reintegr|retorn|restor|restock"
 )
@@ -71,7 +86,7 @@ _YES, _NO = _words("yes y si s sim true"), _words("no n nao false")
 _OF = _words("of the de del la las lo los el da das do dos")
 _TO = _words("to back al a ao en")
 
-_KNOWN = _ORDER | _SALE | _ID | _NUMBER | _ACCOUNT | _SELLER | _STOCK | _RETURN_IT | _ACC
+_KNOWN = _ORDER | _SALE | _ID | _NUMBER | _ACCOUNT | _ACCOUNT_BELOW | _SELLER | _STOCK | _RETURN_IT | _ACC
 _OTHERS = ("external", "sourcepack", "pack", "integrated")
 _GET_NAMES = ("externalorderid", "packid", "sourcepackid", "integratedorderid")
 
@@ -89,6 +104,16 @@ _OF_ANOTHER = _words(
 """In brackets beside the name of an account, these make something else of it; other words there are remarks."""
 _LONGEST_NAME = 200  # characters; no name of a column, and much longer ones take long to take apart
 _LONGEST_WORD = 40
+
+_LOOKALIKES = str.maketrans(
+    "\u0430\u0432\u0435\u0456\u0458\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0455\u0501\u051b\u051d\u04bb\u04cf"
+    "\u0410\u0412\u0415\u0406\u0408\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0405\u051a\u051c\u04ba\u04c0"
+    "\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u03c9\u03f2\u03f3"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03f9\u037f"
+    "\u0131\u0237\u0251\u0261\u0269\u1d04\u1d0f\u1d1c\u0585\u057d\u0581",
+    "abeijkmhopctyxsdqwhl" "ABEIJKMHOPCTYXSQWHI" "aeikvoptuxwcj" "ABEZHIKMNOPTYXCJ" "ijagicououg",
+)  # fmt: skip
+"""Cyrillic, Greek and other letters that people cannot tell from a Latin one, and that one."""
 
 
 @lru_cache(1024)
@@ -118,9 +143,34 @@ def meaning_of(name: str) -> Meaning:
     glued = _glued(letters, first=True) if len(letters) <= _LONGEST_WORD else ()
     if glued and _OF.isdisjoint(glued) and (found := _meaning(list(glued))) is not Meaning.OTHER:
         return found
+    latin = name.translate(_LOOKALIKES)
+    if latin != name and (found := _AS_IT_LOOKS.get(meaning_of(latin), Meaning.OTHER)) is not Meaning.OTHER:
+        return found
     if weak is not Meaning.OTHER:
         return weak
     return Meaning.FOREIGN if folded.startswith(_OTHERS) or "extern" in folded else Meaning.OTHER
+
+
+_AS_IT_LOOKS = {
+    Meaning.ACCOUNT: Meaning.UNCLEAR_ACCOUNT,
+    Meaning.PERHAPS_ACCOUNT: Meaning.UNCLEAR_ACCOUNT,
+    Meaning.UNCLEAR_ACCOUNT: Meaning.UNCLEAR_ACCOUNT,
+    Meaning.STOCK: Meaning.PERHAPS_STOCK,
+    Meaning.PERHAPS_STOCK: Meaning.PERHAPS_STOCK,
+    Meaning.BARE_STOCK: Meaning.BARE_STOCK,
+    Meaning.SOME_STOCK: Meaning.SOME_STOCK,
+}
+"""What a name with a foreign letter in it speaks of: never surely, and never of the order, so that no id is read from it."""
+
+
+def lookalike(name: str) -> str | None:
+    """The first foreign letter that makes the name look like another one, for people; None if there is none."""
+    if meaning_of(latin := name.translate(_LOOKALIKES)) in (Meaning.OTHER, Meaning.FOREIGN, Meaning.NUMBER):
+        return None
+    for char, looks in zip(name, latin, strict=True):
+        if char != looks:
+            return f"'{char}' (U+{ord(char):04X}, {unicodedata.name(char)}) in place of the letter {looks}"
+    return None
 
 
 def is_name(text: str) -> bool:
@@ -140,10 +190,15 @@ def _meaning(words: list[str]) -> Meaning:
     said = set(words) - _OF - {"s"}  # the seller's
     accounts = _ACCOUNT | _ACC if said & _ID else _ACCOUNT
     if (
-        (account := {word for word in said if not word.isdigit()}) & accounts
-        and account <= (accounts | _SELLER | _ID | _NUMBER | _NOISE | _ORDER)
+        (account := {word for word in said if not word.isdigit()}) & accounts and account <= accounts | _ABOUT_ACCOUNT
     ):  # the account of an order (order.accountId), if the cells say so: account order id may also be the order of an account
         return Meaning.ACCOUNT if account & _ID and not account & _ORDER else Meaning.PERHAPS_ACCOUNT
+    if (
+        account & (accounts | _ACCOUNT_BELOW)
+        and account & _WHICH_ACCOUNT
+        and account <= (accounts | _WHICH_ACCOUNT | _ABOUT_ACCOUNT)
+    ):
+        return Meaning.UNCLEAR_ACCOUNT
     if words == ["id"] or (said & _ORDER and said & _ID and said <= _ORDER | _ID):
         return Meaning.ORDER
     if said & (_ORDER | _SALE) and said <= _ORDER | _SALE | _ID | _NUMBER:
@@ -157,10 +212,11 @@ def _stock(words: list[str]) -> Meaning:
     restock = any(word.startswith("restock") for word in words)
     rest = {word for word in words if word not in _STOCK | _RETURN_IT | _OF | _TO and not word.isdigit()}
     asks = not rest or (rest <= _YES | _NO and bool(rest & _YES) and bool(rest & _NO))  # (s/n), but not: no devolver
+    asks_alone = rest - _RETURN_IT_ALONE <= _MODALS | _YES | _NO
     if restock or (named and returning):
         return Meaning.STOCK if asks and set(words) & _RETURN_IT else Meaning.PERHAPS_STOCK
     if not named:
-        return Meaning.OTHER
+        return Meaning.PERHAPS_STOCK if set(words) & _RETURN_IT_ALONE and asks_alone else Meaning.OTHER
     if rest & _KEEP_IT and rest <= _KEEP_IT | _YES | _NO:
         return Meaning.PERHAPS_STOCK
     if asks:

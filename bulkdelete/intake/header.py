@@ -12,11 +12,20 @@ from dataclasses import dataclass
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import BLANKS, Id, NoValue, bare, could_be_id, is_blank, read_flag, read_id, shown
-from bulkdelete.intake.column_names import Meaning, fold, meaning_of
+from bulkdelete.intake.column_names import Meaning, fold, lookalike, meaning_of
 from bulkdelete.intake.layout_advice import is_indian_number, why_not_cells
 from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 
-UNDECIDED = frozenset({Meaning.PERHAPS_ACCOUNT, Meaning.PERHAPS_STOCK, Meaning.BARE_STOCK, Meaning.SOME_STOCK})
+UNDECIDED = frozenset({
+    Meaning.PERHAPS_ACCOUNT, Meaning.UNCLEAR_ACCOUNT, Meaning.PERHAPS_STOCK, Meaning.BARE_STOCK, Meaning.SOME_STOCK,
+})  # fmt: skip
+_NOT_THE_ORDER = (
+    Meaning.ACCOUNT,
+    Meaning.PERHAPS_ACCOUNT,
+    Meaning.UNCLEAR_ACCOUNT,
+    Meaning.STOCK,
+    Meaning.PERHAPS_STOCK,
+)
 TOP_ROWS = 20  # so far down a header is looked for; the reports of marketplaces have up to six lines above it
 
 _AROUND = BLANKS + "\"'"
@@ -209,7 +218,7 @@ class _Header:
         meaning = meaning_of(self.cells[at])
         if meaning is Meaning.FOREIGN:
             raise self.refused(f"{self.names[at]} {_NOT_TO_DELETE_BY}")
-        if meaning in (Meaning.ACCOUNT, Meaning.PERHAPS_ACCOUNT, Meaning.STOCK, Meaning.PERHAPS_STOCK):
+        if meaning in _NOT_THE_ORDER:
             raise self.refused(
                 f"{self.names[at]} is the account or the stock flag, not the order. Name the column of order ids"
             )
@@ -284,6 +293,9 @@ class _Header:
                 f"If it is Alephee's id, say --column {option_value(numbers[0], names)}; else export the column orderId as well"
                 + self.lines_above()
             )
+        for name in cells:
+            if meaning_of(name) is Meaning.OTHER and (odd := lookalike(name)) is not None:
+                return f"'{shown(bare(name))}' has {odd}. If it is the column of the order ids, write its name anew: orderId"
         if others := [name for name, meaning in zip(names, self.meanings, strict=True) if meaning is Meaning.FOREIGN]:
             return f"{', '.join(others)} {_NOT_TO_DELETE_BY}"
         if len(cells) == 1 and isinstance(several := read_id(cells[0]), NoValue) and "several" in several.why:

@@ -21,6 +21,7 @@ _STATEMENT = frozenset(
     ["estado", "estados", "extracto", "resumen", "saldo", "statement", "extrato", "balance", "status"]
 )
 _LONGEST_NAME = 6  # words
+_ACCOUNTS = (Meaning.ACCOUNT, Meaning.PERHAPS_ACCOUNT, Meaning.UNCLEAR_ACCOUNT)
 
 
 def account_said(cells: Sequence[str]) -> str | None:
@@ -67,6 +68,6 @@ def _names_account(text: str) -> bool:
     *_, before, beside = "", *re.split("[:=]", text)
     words = (beside if beside.strip(_MARKS) else before).replace("#", " ").split()[-_LONGEST_NAME:]
     for at in range(len(words)):
-        if meaning_of(" ".join(words[at:]).strip(_MARKS)) in (Meaning.ACCOUNT, Meaning.PERHAPS_ACCOUNT):
+        if meaning_of(" ".join(words[at:]).strip(_MARKS)) in _ACCOUNTS:
             return _STATEMENT.isdisjoint(word.casefold().strip(_MARKS) for word in words[max(0, at - 2) : at])
     return False

@@ -17,7 +17,7 @@ from bulkdelete.intake.container import Contents, FileKind, kind_of
 from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialect
 from bulkdelete.intake.encoding import find_encoding
 from bulkdelete.intake.end_checks import FirstOrderCheck, HeldOrder, LastOrdersCheck
-from bulkdelete.intake.header import TOP_ROWS, find_columns, find_header, is_lone_number, names_order
+from bulkdelete.intake.header import TOP_ROWS, Columns, find_columns, find_header, ignoring, is_lone_number, names_order
 from bulkdelete.intake.input_file import InputFile, digest
 from bulkdelete.intake.own_tables import refuse_own
 from bulkdelete.intake.preamble import account_said, shown_lines, stock_said
@@ -168,10 +168,9 @@ class Source:
             undecided,
             swallowed_why,
         )
-        if sheet is not None and sheet.hides(columns.order) and reading.column is None:
-            raise InputRefused(
-                f"{file}:{header.line}: the column of the order ids, {columns.name(columns.order)}, is hidden. "
-                f"Show it, or say --column {columns.order + 1} if it is meant"
+        if sheet is not None:
+            _refuse_hidden_columns(
+                f"{file}:{header.line}", columns, undecided, sheet, reading, account_id, revert_stock
             )
         if not columns.headless and header.odd and parser.header_swallowed(header):
             raise InputRefused(f"{file}:{header.line}: in the header {swallowed_why}")
@@ -208,6 +207,34 @@ class Source:
             self.notices[_LEFT_OUT] = at
             self._left_out = shown_lines([row.cells for row in top[:at]])
         return top[at:]
+
+
+def _refuse_hidden_columns(
+    where: str,
+    columns: Columns,
+    undecided: UndecidedColumns,
+    sheet: Sheet,
+    reading: ReadOptions,
+    account_id: int | None,
+    revert_stock: bool | None,
+) -> None:
+    """Raise InputRefused for a hidden column whose cells would be used: people confirm what they see."""
+    if sheet.hides(columns.order) and reading.column is None:
+        raise InputRefused(
+            f"{where}: the column of the order ids, {columns.name(columns.order)}, is hidden. "
+            f"Show it, or say --column {columns.order + 1} if it is meant"
+        )
+    accounts = undecided.accounts if columns.account is None else [columns.account]
+    for what, positions, option in (
+        ("account", accounts, " and --account-id" * (account_id is None)),
+        ("stock flag", [columns.stock], " and --keep-stock or --revert-stock" * (revert_stock is None)),
+    ):
+        for at in positions:
+            if at is not None and sheet.hides(at):
+                raise InputRefused(
+                    f"{where}: the column of the {what}, {columns.name(at)}, is hidden, and its cells would be used. "
+                    f"Show it, or say {ignoring(at, columns.names)}{option}"
+                )
 
 
 def _refuse_what_it_says(file: str, row: Row, account_id: int | None) -> None:

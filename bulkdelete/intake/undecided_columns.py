@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake.cells import Id, bare, could_be_id, read_flag, read_id, shown
-from bulkdelete.intake.column_names import Meaning, meaning_of
+from bulkdelete.intake.column_names import Meaning, lookalike, meaning_of
 from bulkdelete.intake.header import Columns, ignoring
 from bulkdelete.intake.table import Row
 
@@ -71,6 +71,8 @@ class UndecidedColumns:
             match meaning:
                 case Meaning.PERHAPS_ACCOUNT:
                     self._account(row, at, cell)
+                case Meaning.UNCLEAR_ACCOUNT:
+                    self._refuse(row, at, "may be the account", "accountId")
                 case Meaning.PERHAPS_STOCK:
                     self._refuse(row, at, "may say whether the stock is returned", "revertStock")
                 case Meaning.SOME_STOCK if not _is_flag(cell):
@@ -109,7 +111,10 @@ class UndecidedColumns:
             self._refuse(row, at, f"and '{other}' could each be the account", "accountId")
 
     def _refuse(self, row: Row, at: int, what: str, name: str) -> None:
+        odd = lookalike(self.header[at])
+        name_is = f" (its name has {odd})" if odd else ""
         raise InputRefused(
-            f"{self.file}:{row.line}: '{self.columns.name(at)}' (column {at + 1}), whose cell is '{shown(row.cells[at])}', {what}. "
+            f"{self.file}:{row.line}: '{self.columns.name(at)}' (column {at + 1}), whose cell is '{shown(row.cells[at])}', "
+            f"{what}{name_is}. "
             f"If so, rename it {name}; if not, rename it to something else, or say {ignoring(at, self.columns.names)}"
         )

@@ -44,10 +44,12 @@ _LANGUAGE = (  # es-AR, es-419, zh-Hans-CN, ca-ES-valencia, es-ES_tradnl, ja-JP-
 )
 _CURRENCY = re.compile(
     rf"""\$(?P<sign>.*?) (?: -(?P<locale>[0-9a-f]{{1,8}})
-    | -(?!\Z)(?:{_LANGUAGE}|x-sysdate|x-euro[12]|x-xbt[12])?(?:,(?P<numerals>[0-9a-f]{{1,4}}))? )?""",
+    | -(?!\Z)(?:{_LANGUAGE}|x-euro[12]|x-xbt[12])?(?:,(?P<numerals>[0-9a-f]{{1,4}}))? )?""",
     re.X | re.S | re.I,
 )
 """A sign, which is shown, and a locale, which is not: as a number, or as a tag and a number for the calendar and the digits."""
+_SYSTEM_DATE = re.compile(r"\$-(?:x-sys(?:date|time)|[0-9a-f]{0,4}f[48]00)(?:,[0-9a-f]*)?", re.I)
+"""The date or the time as the computer's settings write it, whatever follows in the code."""
 _WESTERN = 2  # from here on, the first byte of such a number means other digits than 0-9
 _LETTERS = re.compile(r"[A-Za-z!%/]")  # of dates, times, scientific notation and fractions, where they are not quoted
 _DATES = frozenset("yYmMdDhHsS")
@@ -178,6 +180,8 @@ class _Section:
     def bracket(self, text: str) -> None:
         if _CONDITION.fullmatch(text):
             self.conditional = True
+        elif _SYSTEM_DATE.fullmatch(text):
+            self.clean, self.date = False, True
         elif currency := _CURRENCY.fullmatch(text):
             self.literal(currency["sign"])
             self.clean = self.clean and int(currency["locale"] or "0", 16) >> 24 < _WESTERN

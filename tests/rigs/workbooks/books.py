@@ -17,6 +17,7 @@ GIVEN_ACCOUNT = 7
 DECOYS = range(900_000, 1_000_000)
 """Numbers in other columns; ids are below. One of these coming out is a wrong order deleted."""
 ID_NAMES = ("orderId", "ORDER_ID", "id", "Id de Orden", "idPedido")
+READ_NAMES = ("accountId", "ID Cuenta", "Cuenta", "revertStock", "Devolver stock")
 OTHER_NAMES = ("fecha", "nota", "cliente", "importe")
 TEXTS = ("a", "Calle 5, 2 B", "x < y & z", "ñandú", 'di "sí"', "  b ", "=no formula", "_x0041_x")
 LONG = 2_000_000_000_123_456
@@ -104,7 +105,7 @@ class Book:
     hidden: frozenset[int] = frozenset()
     hidden_by: str = "hidden"  # or "height"
     sheet_hidden: bool = False
-    column_hidden: bool = False
+    hidden_column: int | None = None
     other: str = ""  # a second sheet: "", "empty", "rows" or "hidden rows"
     far: tuple[int, int] | None = None
     asked: bool = False  # the sheet is named
@@ -120,7 +121,10 @@ class Book:
             return "hidden"
         if self.far is not None:
             return "scattered"
-        return "hidden" if self.column_hidden else ""
+        return "hidden" if self.hidden_column is not None and self._is_read(self.hidden_column) else ""
+
+    def _is_read(self, column: int) -> bool:
+        return column == self.order or self.rows[0].cells[column].value in READ_NAMES
 
     @staticmethod
     def _shows(row: Row) -> bool:
@@ -162,7 +166,11 @@ def _befallen(book: Book, chance: Random) -> Book:
             values["other"] = chance.choice(("empty", "rows"))  # some sheet must be shown
             values["asked"] = chance.random() < 0.4
         case "column":
-            values["column_hidden"] = True
+            at = values["hidden_column"] = chance.randrange(book.width)
+            if at != book.order and chance.random() < 0.6:
+                header, *others = book.rows
+                named = header.cells | {at: Cell(BookKind.TEXT, chance.choice(READ_NAMES))}
+                values["rows"] = (header._replace(cells=named), *others)
         case "other":
             values["other"] = chance.choice(("empty", "rows", "hidden rows"))
             values["asked"] = chance.random() < 0.7

@@ -62,8 +62,10 @@ def _with_xlsxwriter(book: Book, chance: Random) -> bytes:
             if at in book.hidden:
                 flat = book.hidden_by == "height"
                 sheet.set_row(book.top + at, 0 if flat else None, None, {} if flat else {"hidden": True})
-        if book.column_hidden:
-            sheet.set_column(book.left + book.order, book.left + book.order, None, None, {"hidden": True})
+        if book.hidden_column is not None:
+            sheet.set_column(
+                book.left + book.hidden_column, book.left + book.hidden_column, None, None, {"hidden": True}
+            )
         if book.far:
             sheet.write_string(*book.far, "x")
         if book.sheet_hidden:
@@ -103,8 +105,8 @@ def _with_openpyxl(book: Book, chance: Random) -> bytes:
                 dimensions.height = 0.1  # it writes no height of zero
             else:
                 dimensions.hidden = True
-    if book.column_hidden:
-        sheet.column_dimensions[_letters(book.left + book.order)].hidden = True
+    if book.hidden_column is not None:
+        sheet.column_dimensions[_letters(book.left + book.hidden_column)].hidden = True
     if book.far:
         sheet.cell(book.far[0] + 1, book.far[1] + 1).value = "x"
     if book.other:
@@ -141,8 +143,8 @@ def _with_xlwt(book: Book, chance: Random) -> bytes:
             written.height, written.height_mismatch = 0, True
         elif at in book.hidden:
             written.hidden = True
-    if book.column_hidden:
-        sheet.col(book.left + book.order).hidden = True
+    if book.hidden_column is not None:
+        sheet.col(book.left + book.hidden_column).hidden = True
     sheet.visibility = chance.choice((1, 2)) if book.sheet_hidden else 0
     if book.far:
         sheet.write(*book.far, "x")
@@ -179,14 +181,14 @@ def _by_hand(book: Book, chance: Random) -> bytes:
     if book.far:
         name = f"{_letters(book.far[1])}{book.far[0] + 1}"
         rows.append(f'<row r="{book.far[0] + 1}"><c r="{name}" t="str"><v>x</v></c></row>')
-    at = book.left + book.order + 1
+    at = book.left + (book.hidden_column or 0) + 1
     other = {"rows": "", "hidden rows": ' hidden="1"'}.get(book.other)
     second = "" if other is None else f'<row r="1"{other}><c r="A1"><v>999999</v></c></row>'
     return Xlsx(
         ["".join(rows), second] if book.other else ["".join(rows)],
         titles=[escape(book.title), _OTHER],
         states=[f'state="{chance.choice(_UNSEEN)}"' if book.sheet_hidden else "", ""],
-        before=f'<cols><col min="{at}" max="{at}" hidden="1"/></cols>' if book.column_hidden else "",
+        before=f'<cols><col min="{at}" max="{at}" hidden="1"/></cols>' if book.hidden_column is not None else "",
         strings="".join(strings) if shared else None,
         styles=_STYLES
         if any(cell.form for row in book.rows for cell in row.cells.values()) or chance.random() < 0.5
@@ -232,8 +234,9 @@ def _as_ods(book: Book, chance: Random) -> bytes:
     def gap(tag: str, count: int, repeated: str) -> str:
         return f'<table:{tag} table:number-{repeated}-repeated="{count}">' if count else ""
 
-    columns = "<table:table-column/>" * (book.left + book.order)
-    columns += '<table:table-column table:visibility="collapse"/>' if book.column_hidden else "<table:table-column/>"
+    columns = "<table:table-column/>" * (book.left + (book.hidden_column or 0))
+    unseen = ' table:visibility="collapse"' * (book.hidden_column is not None)
+    columns += f"<table:table-column{unseen}/>"
     rows = gap("table-row", book.top, "rows") + "<table:table-cell/></table:table-row>" * (book.top > 0)
     for at, row in enumerate(book.rows):
         hide = chance.choice(("collapse", "filter"))

@@ -31,6 +31,12 @@ NAMES = {
         "account_ref", "Cuenta (opcional)", "account_fk", "source account", "order.accountId", "order_account_id", "Order Account ID",
         "account_order_id", "cuenta del pedido", "orders.account.id", "my account",
     ),
+    Meaning.UNCLEAR_ACCOUNT: (
+        "subaccount id", "Sub-account", "sub_account_id", "subAccountId", "subcuenta", "ID de la subcuenta", "subconta id",
+        "parent account id",
+        "Cuenta principal", "master account", "cuenta madre", "subaccountid",
+        "\u0430ccountId", "acc\u043euntId", "\u0421uenta", "id cuent\u03b1", "ACC\u039fUNT_ID", "account\u0406d", "acco\u03c5nt",
+    ),
     Meaning.STOCK: (
         "revertStock", "REVERT_STOCK", "revert_stock", "revertStock?", "¿Revertir stock?", "Devolver stock", "Devolver estoque",
         "stockRevert", "reverter estoque", "Reponer inventario", "restock", "Return to stock", "devolver el stock", "returnstock",
@@ -42,6 +48,8 @@ NAMES = {
         "não devolver estoque", "stock_return_reason", "restocked", "Estoque devolvido", "stock a devolver ayer",
         "keep stock", "keepStock", "Mantener stock",
         "manter estoque", "keep stock (y/n)", "conservar el stock", "no mantener stock",
+        "devolver", "Devuelve", "¿Devolver?", "devolver (s/n)", "se devuelve", "no devolver", "Return", "revertir", "Revert", "a devolver",
+        "hay que devolver", "r\u0435vert stock", "revertSt\u043eck", "dev\u043elver",
     ),
     Meaning.BARE_STOCK: ("stock", "Stock", "ESTOQUE", "inventario", "¿Stock?", "stock (s/n)", "El stock", "Existencias"),
     Meaning.SOME_STOCK: (
@@ -52,6 +60,7 @@ NAMES = {
         "SellerAccount.Name", "account manager", "account status", "Cuenta corriente", "accountname", "Contado", "contacto", "contador",
         "discount", "accountant", "seller id", "vendedor", "customer account id", "Account owner", "conta dono", "Cuenta contable",
         "stock disponible", "in stock", "livestock", "stock report", "devolución", "returned", "total", "fecha", "", "?", "order date",
+        "return date", "devolver dinero", "Номер заказа",
         "stock repuestos", "sin stock", "out of stock", "acc", "account manager id", "account type", "account (manager id)",
         "id cuenta bancaria", "access id", "accessory", "Estado del pedido", "x" * 100_000,
     ),

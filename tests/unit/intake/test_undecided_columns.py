@@ -108,6 +108,51 @@ def test_invariant_45_two_account_columns(second: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "subaccount id",
+        "Sub-account",
+        "ID de la subcuenta",
+        "parent account id",
+        "\u0430ccountId",
+        "acc\u03bfuntId",
+        "Cuent\u0430",
+    ],
+)
+@pytest.mark.parametrize("account_id", [None, 7])
+def test_invariant_45_which_account_a_column_means_is_asked(name: str, account_id: int | None, tmp_path: Path) -> None:
+    """Another account than the order's, or a letter that only looks right: refused whatever the cells and the option say."""
+    text = f"orderId,accountId,{name}\n700001,7,\n700002,7,99\n"
+    why = refusal(tmp_path, text, account_id=account_id)
+    assert f"a.csv:3: '{name}' (column 3), whose cell is '99', may be the account" in why
+    assert ("U+" in why) is not name.isascii()
+    assert len(orders(tmp_path, text, account_id=account_id, ignored=("3",))) == 2
+    assert len(orders(tmp_path, text.replace(name, "note"), account_id=account_id)) == 2
+
+
+def test_a_foreign_letter_in_the_name_of_the_order(tmp_path: Path) -> None:
+    """No id is read from it; the message names the letter, and its edit works."""
+    text = "\u043erderId,x\n700001,a\n"
+    why = refusal(tmp_path, text)
+    assert "'\u043e' (U+043E, CYRILLIC SMALL LETTER O)" in why
+    assert len(orders(tmp_path, text.replace("\u043e", "o"))) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["devolver", "Devuelve", "\u00bfDevolver?", "se devuelve", "Return", "revertir (s/n)", "dev\u043elver"]
+)
+@pytest.mark.parametrize("cell", ["s\u00ed", "no", "1", "0"])
+def test_invariant_45_a_verb_of_returning_alone(name: str, cell: str, tmp_path: Path) -> None:
+    """Of an order nothing but the stock can be returned here: refused, with both remedies."""
+    text = f"orderId;{name}\n700001;\n700002;{cell}\n"
+    why = refusal(tmp_path, text)
+    assert "may say whether the stock is returned" in why
+    assert "rename it revertStock" in why
+    assert len(orders(tmp_path, text, ignored=(name,))) == 2
+    assert len(orders(tmp_path, text.replace(name, "revertStock"), revert_stock=None)) == 1
+
+
+@pytest.mark.parametrize(
     "name", ["revertStock?", "¿Revertir stock?", "Devolver estoque", "Reponer stock (s/n)", "restock"]
 )
 def test_invariant_45_a_stock_column_is_understood(name: str, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import xlwt  # type: ignore[import-untyped]
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.model import Order, Reject
+from tests.support import reads
 from tests.support.workbook import Ods, Xlsx, cell, packed, table
 
 IDS = table(["orderId"], [700001], [700002])
@@ -165,6 +166,28 @@ def test_a_hidden_column_of_ids(tmp_path: Path) -> None:
         assert "orderId, is hidden. Show it, or say --column 2" in refusal(tmp_path, book)
         assert ids(tmp_path, book, column="2") == [700001]
     assert ids(tmp_path, Xlsx([rows], before='<cols><col min="1" max="1" hidden="1"/></cols>').content()) == [700001]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "what", "options"),
+    [
+        ("accountId", ["99", "99"], "account", {"account_id": 99}),
+        ("Cuenta", ["99", "99"], "account", {"account_id": 99}),
+        ("revertStock", ["true", "true"], "stock flag", {"revert_stock": True}),
+    ],
+)
+def test_a_hidden_column_that_is_used(
+    name: str, cells: list[str], what: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """The account and the stock flag are refused as the order is; the suggestion works, and the option is asked for where it is missing."""
+    rows = table(["orderId", name], [700001, cells[0]], [700002, cells[1]])
+    book = Xlsx([rows], before='<cols><col min="2" max="2" hidden="1"/></cols>').content()
+    why = reads.refusal(tmp_path, book, **dict.fromkeys(options))
+    assert f"a.csv, sheet 'Hoja1':1: the column of the {what}, {name}, is hidden" in why
+    assert f"Show it, or say --ignore-column {name} and --" in why
+    assert reads.refusal(tmp_path, book, **options).endswith(f"Show it, or say --ignore-column {name}")
+    assert len(reads.orders(tmp_path, book, ignored=(name,), **options)) == 2
+    assert len(reads.orders(tmp_path, Xlsx([rows]).content(), **dict.fromkeys(options))) == 2
 
 
 def test_names_of_formulas_behind_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
