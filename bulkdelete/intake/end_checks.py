@@ -1,4 +1,4 @@
-"""The orders at the ends of a file, held back until it is seen whole: the last two may be totals without a label, and the first
+"""The orders at the ends of a file, held back until all of it was read: the last ones may be totals without a label, and the first
 or the last one an id that was cut off.
 
 What is kept of the rows between does not grow with them.
@@ -12,16 +12,19 @@ from typing import NamedTuple
 from bulkdelete.intake.cells import bare
 from bulkdelete.intake.header import Columns
 from bulkdelete.intake.table import Row
-from bulkdelete.intake.totals import Above
+from bulkdelete.intake.totals import WITHOUT_LABEL, Above
 from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Reject
 
-__all__ = ["FirstOrderCheck", "HeldOrder", "LastOrdersCheck"]
+__all__ = ["HELD", "FirstOrderCheck", "HeldOrder", "LastOrdersCheck"]
 
+HELD = 5  # orders: number, sum, average and others that a report writes below its rows
+_DISTINCT = 1 << 16  # different ids are counted one by one up to here
 _LOW = 1 << 20  # ids below are remembered one by one: only they can be the number of the rows above
 _FALL = 10  # a step of a falling list is a tenth of the id at most: a digit less is nine tenths
 _TOTAL_OF = 2  # rows above, at least
 _CUT_ABOVE = 2  # rows below a first id that was cut off, at least
+_AVERAGE_OF = 3  # beside one total; beside two of them fewer will do
 _TOTAL_IN_TOTAL_OF = 3  # where a total counts or adds up the one above it as well
 
 Doubt = tuple[int, str]
@@ -64,7 +67,7 @@ class FirstOrderCheck:
 
 @dataclass(slots=True)
 class LastOrdersCheck:
-    """The orders above the last two. `shortest`: the fewest digits of the account in the cells that end a row; 0: one is empty."""
+    """The orders above the last HELD. `shortest`: the fewest digits of the account in the cells that end a row; 0: one is empty."""
 
     columns: Columns
     undecided: UndecidedColumns
@@ -78,6 +81,7 @@ class LastOrdersCheck:
     end: int | None = field(init=False)
     """The column of account or flag that ends a row, so that a cut may shorten it."""
     _low: bytearray = field(default_factory=lambda: bytearray(_LOW))
+    _distinct: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         last = self.columns.named - 1
@@ -101,6 +105,8 @@ class LastOrdersCheck:
         self.before = order_id
         if order_id < _LOW:
             self._low[order_id] = 1
+        if len(self._distinct) < _DISTINCT:
+            self._distinct.add(order_id)
         if self.end is not None:
             digits = self._digits(held.order, held.row.cells, self.end)
             if self.shortest < 0 or digits < self.shortest:
@@ -112,44 +118,64 @@ class LastOrdersCheck:
         return len(str(order.account_id)) if at < len(cells) and bare(cells[at]) else 0
 
     def judge(self, last: list[HeldOrder], cut: bool) -> list[Doubt | None]:
-        """What speaks against the last orders, of which there are at most two. `cut`: the last line has no end."""
+        """What speaks against each of the last orders. `cut`: the last line has no end."""
         doubts: list[Doubt | None] = []
-        at = self.columns.order
-        if len(last) > 1:
-            upper, lower = last
-            of_upper = self._why_total(upper.order.order_id, upper.above)
-            of_both = None if of_upper is None else self._why_total(lower.order.order_id, upper.above)
-            self.above(upper)
-            of_lower = self._why_total(lower.order.order_id, lower.above)
-            if of_upper and upper.order.order_id != lower.order.order_id:
-                if of_lower and upper.above.ids >= _TOTAL_IN_TOTAL_OF:
-                    of_both = of_both or of_lower
-                if of_both:
-                    return [(at, of_upper), (at, of_both)]
+        for at, held in enumerate(last):
+            if whys := self._why_totals(last[at:]):
+                return [*doubts, *((self.columns.order, why) for why in whys)]
+            if at < len(last) - 1:
+                self.above(held)
             doubts.append(None)
-        else:
-            of_lower = self._why_total(last[0].order.order_id, last[0].above)
-        if of_lower is not None:
-            return [*doubts, (at, of_lower)]
-        return [*doubts, self.why_cut(last[-1].order, last[-1].row.cells) if cut else None]
+        if cut:
+            doubts[-1] = self.why_cut(last[-1].order, last[-1].row.cells)
+        return doubts
 
-    def _why_total(self, order_id: int, above: Above) -> str | None:
-        """Why an order of the last two may be a total. An id that goes on counting from the one before it (1, 2, 3) is none."""
+    def _why_totals(self, block: list[HeldOrder]) -> list[str]:
+        """Why all of these rows are totals, when `self` holds the orders above them; empty if some row may be an order.
+
+        One of them is the number or the sum of the ids above; the others may be their average, or add up a total above them as well.
+        """
+        first, ids = block[0].above, [held.order.order_id for held in block]
+        sure = [self._why_total(order_id, first, self.orders, self.sum) for order_id in ids]
+        if not any(sure) or (len(ids) > 1 and len(set(ids)) == 1):
+            return []
+        averages = first.ids >= _AVERAGE_OF or sum(map(bool, sure)) > 1
+        whys = []
+        for at, (held, why) in enumerate(zip(block, sure, strict=True)):
+            if why is None and first.ids >= _TOTAL_IN_TOTAL_OF and at:
+                why = self._why_total(ids[at], held.above, self.orders + at, self.sum + sum(ids[:at]))
+            if why is None and averages and ids[at] * first.ids == first.sum:
+                why = f"the average of the ids above: {WITHOUT_LABEL}"
+            if why is None:
+                return []
+            whys.append(why)
+        return whys
+
+    def _why_total(self, order_id: int, above: Above, orders: int, total: int) -> str | None:
+        """Why an order may be a total of what is above, `orders` with the sum `total` among it."""
         if above.ids < _TOTAL_OF or order_id == above.before + 1:
             return None
         sums, counts = [above.sum], [above.ids]
-        if self.orders >= _TOTAL_OF:  # fewer than the ids, where rows above were rejected
-            sums.append(self.sum)
-            counts.append(self.orders)
+        if orders >= _TOTAL_OF:  # fewer than the ids, where rows above were rejected
+            sums.append(total)
+            counts.append(orders)
         if order_id in sums:  # above each of them, so it does not stand there
             what = "the sum of the ids"
         elif order_id in counts and not self._stands_above(order_id):
             what = "the number of the ids"
+        elif self._counts_distinct(order_id, above.ids):
+            what = "the number of the different ids"
         elif order_id == above.rows and len(str(order_id)) < len(str(self.least)):
             what = "the number of the rows"
         else:
             return None
-        return f"{what} above: a total without a label? If so, take the row out; if not, put it above another row"
+        return f"{what} above: {WITHOUT_LABEL}"
+
+    def _counts_distinct(self, order_id: int, ids: int) -> bool:
+        """Whether an id is the number of different ids above. Beyond _DISTINCT of them it may be, where it is shorter than all."""
+        if len(self._distinct) < _DISTINCT:
+            return order_id == len(self._distinct) > 1 and order_id not in self._distinct
+        return _DISTINCT <= order_id < ids and len(str(order_id)) < len(str(self.least))
 
     def _stands_above(self, order_id: int) -> bool:
         return order_id < _LOW and self._low[order_id] == 1

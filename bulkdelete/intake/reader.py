@@ -16,7 +16,7 @@ from bulkdelete.intake.cells import OPEN_QUOTE, bare, is_blank, shown
 from bulkdelete.intake.container import Contents, FileKind, kind_of
 from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, NAMES, find_dialect
 from bulkdelete.intake.encoding import find_encoding
-from bulkdelete.intake.end_checks import FirstOrderCheck, HeldOrder, LastOrdersCheck
+from bulkdelete.intake.end_checks import HELD, FirstOrderCheck, HeldOrder, LastOrdersCheck
 from bulkdelete.intake.header import TOP_ROWS, Columns, find_columns, find_header, ignoring, is_lone_number, names_order
 from bulkdelete.intake.input_file import InputFile, digest
 from bulkdelete.intake.own_tables import refuse_own
@@ -283,7 +283,7 @@ def _but_the_first(outcomes: Iterator[Order | Reject], parser: RowParser) -> Ite
 
 
 def _but_the_last(rows: Iterable[Row], parser: RowParser, unended: Callable[[], bool]) -> Iterator[Order | Reject]:
-    """What each row means. The last two orders, and the rejects below them, wait for the end of the file."""
+    """What each row means. The last orders, and the rejects below them, wait for the end of the file."""
     ending = LastOrdersCheck(parser.columns, parser.undecided)
     last: list[HeldOrder] = []
     row: Row | None = None
@@ -291,7 +291,7 @@ def _but_the_last(rows: Iterable[Row], parser: RowParser, unended: Callable[[], 
         above = parser.above
         outcome = parser.of(row)
         if isinstance(outcome, Order):
-            if len(last) > 1:
+            if len(last) >= HELD:
                 held = last.pop(0)
                 ending.above(held)
                 yield held.order

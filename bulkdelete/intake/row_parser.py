@@ -29,7 +29,7 @@ from bulkdelete.intake.column_names import fold, is_name
 from bulkdelete.intake.header import Columns, ignoring, several_columns
 from bulkdelete.intake.layout_advice import is_indian_number
 from bulkdelete.intake.table import Row, swallowed
-from bulkdelete.intake.totals import Above, Totals, says_total
+from bulkdelete.intake.totals import WITHOUT_LABEL, Above, Totals, says_total
 from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Origin, Reject
 from bulkdelete.words import counted, escaped
@@ -109,9 +109,9 @@ class RowParser:
             if isinstance(order, NoValue):
                 return None if is_blank(cells) else self._no_order(row, self._of_another(row) or order.why)
             order_id, forms = order.value, order.forms
-        if columns.width > 1 and self.totals.could_be(order_id) and (word := self._says_total(cells)):
-            self.totals.ends_group()
-            return self._reject(row, columns.order, f"the row says '{word}', and {_ADDS_UP}")
+        if self.totals.could_be(order_id) and (why := self._why_total(cells, order_id)) is not None:
+            self.totals.ends_group(order_id)
+            return self._reject(row, columns.order, why)
         self.totals.add(order_id)
         if tabs != self.tabs:
             if self.tabs is not None:
@@ -264,8 +264,12 @@ class RowParser:
             and any(filled == [str(n + first) for n in range(len(filled))] for first in (0, 1))
         )
 
-    def _says_total(self, cells: list[str]) -> str | None:
-        return says_total(cell for at, cell in enumerate(cells) if at != self.columns.order)
+    def _why_total(self, cells: list[str], order_id: int) -> str | None:
+        """Why an id that may add up others does: a word beside it says so, or the number leaves no other meaning."""
+        if word := says_total(cell for at, cell in enumerate(cells) if at != self.columns.order):
+            return f"the row says '{word}', and {_ADDS_UP}"
+        what = self.totals.without_label(order_id)
+        return None if what is None else f"{what} above: {WITHOUT_LABEL}"
 
     def _total(self, row: Row) -> Reject | None:
         self.totals.ends_group()

@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from bulkdelete.intake.cells import bare, shown
 
-__all__ = ["Above", "Totals", "says_total"]
+__all__ = ["WITHOUT_LABEL", "Above", "Totals", "says_total"]
 
+WITHOUT_LABEL = "a total without a label? If so, take the row out; if not, put it above the others"
 _GROUP = 2  # rows that a subtotal adds up, at least, until the file has had one
+_GROUP_WITHOUT_LABEL = 3  # where no word says that it is one
 _WORDS = (
     "total|totals|totales|totais|subtotal|subtotals|subtotales|subtotais|sum|sums|suma|sumas|soma|somas|sumatoria|somatorio|"
     "count|counts|counta|cuenta|recuento|recuentos|conteo|contar|contara|contagem|cantidad|quantidade|qty|"
@@ -33,40 +35,97 @@ class Above(NamedTuple):
 
 
 class Totals:
-    """The ids of one table from its top, and since the last row that added some up."""
+    """The ids of one table from its top, and those of the group since the last row of totals.
 
-    __slots__ = ("before", "ids", "seen", "sum", "top", "top_sum")
+    A row of totals directly below another one belongs to the same group: reports write the number, the sum and the average there.
+    """
+
+    __slots__ = (
+        "_group",
+        "before",
+        "greatest",
+        "group_ids",
+        "group_sum",
+        "ids",
+        "least",
+        "sum",
+        "totals",
+        "totals_sum",
+    )
 
     def __init__(self) -> None:
         self.ids = self.sum = 0
-        self.top = self.top_sum = 0  # of them, those above the last row that added some up
+        self.least = self.greatest = 0
         self.before = 0  # the id of the row above
-        self.seen = False  # whether some row added up others
+        self.group_ids = self.group_sum = 0
+        self._group = (0, 0)  # number and sum of the ids in the group above the last row of totals
+        self.totals = self.totals_sum = 0  # rows of totals, and the sum of what they say
 
     def add(self, order_id: int) -> None:
-        """A row with an id that adds up nothing."""
+        """A row with an id that is no total."""
+        if order_id > self.greatest:
+            self.greatest = order_id
+        if order_id < self.least or not self.ids:
+            self.least = order_id
         self.ids += 1
         self.sum += order_id
+        self.group_ids += 1
+        self.group_sum += order_id
         self.before = order_id
 
-    def ends_group(self) -> None:
-        """A row that adds up those above it."""
-        self.top, self.top_sum = self.ids, self.sum
-        self.seen = True
+    def ends_group(self, total: int = 0) -> None:
+        """A row of totals, which says `total`."""
+        if self.group_ids:
+            self._group = (self.group_ids, self.group_sum)
+        self.group_ids = self.group_sum = 0
+        self.totals += 1
+        self.totals_sum += total
+
+    @property
+    def group(self) -> tuple[int, int]:
+        """Number and sum of the ids that a row of totals here would add up."""
+        return (self.group_ids, self.group_sum) if self.group_ids else self._group
 
     def could_be(self, order_id: int) -> bool:
-        """Whether an id is the number, the sum or the average of those above, in whole or since the last such row.
+        """Whether an id may be a total of those above, in whole or of the group. An id that counts on from the one above (1, 2, 3) is none.
 
-        An id that goes on counting from the one above it (1, 2, 3) is none.
+        Called for every row.
         """
-        if not self.ids or order_id == self.before + 1:
+        ids, total = self.ids, self.sum
+        if not self.totals and order_id > ids and order_id != total and order_id * ids != total:
             return False
-        group = self._adds_up(order_id, self.ids - self.top, self.sum - self.top_sum)
-        return group or self._adds_up(order_id, self.ids, self.sum)
+        if not ids or order_id == self.before + 1:
+            return False
+        return (
+            self._adds_up(order_id, *self.group)
+            or self._adds_up(order_id, ids, total)
+            or self._below_totals(order_id) is not None
+        )
+
+    def without_label(self, order_id: int) -> str | None:
+        """What an id adds up that may be a total, where no word says so: at least three rows, or the rows of the total right above."""
+        for count, total in (self.group, (self.ids, self.sum)):
+            if count >= _GROUP_WITHOUT_LABEL:
+                if order_id == total:
+                    return "the sum of the ids"
+                if order_id == count and len(str(order_id)) < len(str(self.least)):
+                    return "the number of the ids"
+        return self._below_totals(order_id)
+
+    def _below_totals(self, order_id: int) -> str | None:
+        """What an id may say right below a row of totals."""
+        if self.group_ids or not self.totals:
+            return None
+        if self.ids <= order_id <= self.ids + self.totals or order_id == self.sum + self.totals_sum:
+            return "the number or the sum of the ids and totals"
+        for count, total in (self.group, (self.ids, self.sum)):
+            if order_id * count == total or order_id in (count, total):
+                return "the number, the sum or the average of the ids"
+        return "the least or the greatest of the ids" if order_id in (self.least, self.greatest) else None
 
     def _adds_up(self, order_id: int, count: int, total: int) -> bool:
         if count < _GROUP:
-            return order_id == count == 1 and self.seen
+            return order_id == count == 1 and self.totals > 0
         return order_id in (count, total) or (order_id * count == total and order_id != self.before)
 
 

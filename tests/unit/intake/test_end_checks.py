@@ -71,9 +71,9 @@ LINES = "orderId\n700001\n700002\n700003\n"
         ("3\n2100006\n", [5, 6]),
         ("2100006\nfin\n3\n", [5, 6, 7]),
         ("2100006\n4\n", [5, 6]),
-        ("2100006\n2100006\n", []),
-        ("2100006\n700009\n", []),
-        ("3\n700009\n", []),
+        ("2100006\n2100006\n", [5, 6]),
+        ("2100006\n700009\n", [5]),
+        ("3\n700009\n", [5]),
         ("700009\n4\n", [6]),
     ],
 )
@@ -99,6 +99,64 @@ def test_two_totals_without_a_label(below: str, rejected: list[int], tmp_path: P
 def test_totals_below_rows_that_were_rejected(text: str, rejected: list[int], tmp_path: Path) -> None:
     """A sheet counts every row and adds up every number, this program's rejects as well. Ids as short as the others are orders."""
     assert sorted(row.origin.line for row in tell(tmp_path, text).rejects) == rejected
+
+
+@pytest.mark.parametrize(
+    ("above", "below"),
+    [
+        ("700001 700002 700003", "3 2100006 700002"),
+        ("700001 700002 700003", "700002 3 2100006"),
+        ("700001 700005", "2 1400006 700003"),
+        ("700001 700005", "700003 2 1400006"),
+        ("700001 700009 700005", "3 700001 700009 700005 2100015"),
+        ("700001 700009 700005", "2100015 3 4"),
+        ("9 8 7 4 2", "5 30 6"),
+        ("5 1 6", "3 12 4"),
+    ],
+)
+def test_several_totals_without_a_label(above: str, below: str, tmp_path: Path) -> None:
+    """The number, the sum, the average and others of the same rows, in any order: none of them is an order."""
+    ids = list(map(int, above.split()))
+    told = tell(tmp_path, "\n".join(["orderId", *above.split(), *below.split(), ""]))
+    assert told.ids == ids
+    assert len(told.rejects) == len(below.split())
+
+
+@pytest.mark.parametrize(
+    ("ids", "total"), [((700001, 700002, 700001), 2), ((9, 9, 8, 7, 8), 3), ((700001, 700002, 700001, 700001), 2)]
+)
+def test_the_number_of_the_different_ids(ids: tuple[int, ...], total: int, tmp_path: Path) -> None:
+    """As the last row, alone or beside others."""
+    text = "orderId\n" + "".join(f"{order}\n" for order in ids)
+    assert tell(tmp_path, text + f"{total}\n").ids == list(ids)
+    assert tell(tmp_path, text + f"{len(ids)}\n{sum(ids)}\n{total}\n").ids == list(ids)
+
+
+def test_the_number_of_very_many_different_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what is counted one by one, a short id at the end that may be their number is rejected."""
+    monkeypatch.setattr("bulkdelete.intake.end_checks._DISTINCT", 10)
+    text = "orderId\n" + "".join(f"{700001 + n % 50}\n" for n in range(70))
+    assert last_is_rejected(tmp_path, text + "50\n")
+    assert not last_is_rejected(tmp_path, text + "700500\n")
+    assert not last_is_rejected(tmp_path, text + "9\n")
+
+
+@pytest.mark.parametrize(
+    ("rows", "rejected"),
+    [
+        ("700001 700009 700005 3 700002 700008 700004 700003 4", [5, 10]),
+        ("700001 700009 700005 2100015 700002 700008 700004 2100014 900001", [5, 9]),
+        ("700001 700009 700005 3 2100015 700002", [5, 6]),
+        ("700001 700009 700005 3 700005 2100015 700002", [5, 6, 7]),
+        ("700001 700009 2 700005 700002", []),
+        ("5 9 2 3 8 1", []),
+        ("1 2 3 4 5 6", []),
+    ],
+)
+def test_subtotals_without_a_label(rows: str, rejected: list[int], tmp_path: Path) -> None:
+    """At least three rows, their sum, or their number with fewer digits than every id above: no order, wherever it stands."""
+    told = tell(tmp_path, "\n".join(["orderId", *rows.split(), ""]))
+    assert [row.origin.line for row in told.rejects] == rejected
 
 
 GROUPS = "day,orderId\n1,700001\n1,700002\n{0}\n2,700003\n2,700009\n2,700005\n{1}\n{2}\n"

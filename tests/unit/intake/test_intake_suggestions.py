@@ -154,7 +154,7 @@ SUGGESTIONS = (
     Suggestion("Id,x\n,a\n5,\n", "Fill in the id", [4, 5], replaced(",a", "4,a")),
     Suggestion(ITEMS, "take this row out", [5501, 5502], without_lines(3, 3)),
     Suggestion("Id\n5\n6\n11\n", "take the row out", [5, 6], without_lines(4, 4)),
-    Suggestion("Id\n5\n6\n11\n", "put it above another row", [5, 11, 6], replaced("6\n11", "11\n6")),
+    Suggestion("Id\n5\n6\n11\n", "put it above the others", [11, 5, 6], replaced("5\n6\n11", "11\n5\n6")),
     Suggestion("Id,x\n500,a\n600,b\n2,a Count\n7,c\n", "take the row out", [500, 600, 7], without_lines(4, 4)),
     Suggestion("Id,x\n500,a\n600,b\n2,a Count\n7,c\n", "put it above the others", [2, 500, 600, 7], replaced(
         "500,a\n600,b\n2,a Count", "2,a Count\n500,a\n600,b")),
