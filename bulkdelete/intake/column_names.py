@@ -94,6 +94,9 @@ _GET_NAMES = ("externalorderid", "packid", "sourcepackid", "integratedorderid")
 _DROPPED_KINDS = frozenset({"Zs", "Cf", "Cc", "Mn", "Pc", "Pd", "Pi", "Pf"})
 _DROPPED = frozenset(".:#/°º¿?¡!\"'")  # half a pair of quotes must not hide the column of the account
 
+_DROPPED_ASCII = {at: None for at in range(128) if chr(at) in _DROPPED or unicodedata.category(chr(at)) in _DROPPED_KINDS}
+_HAS_ID = re.compile(r"i[^a-z0-9]*d|[^\x00-\x7f]", re.I)  # every name of a column of ids; asked of each cell of a rejected row
+
 _STRAY = frozenset("\"'" + LOST)
 _WORD = re.compile(r"[A-Z]{2,}s?(?![a-z])|[A-Z]?[a-z]+|[A-Z]|[0-9]+")
 _INITIALS = re.compile(r"\b([A-Za-z])\.(?=[A-Za-z]\b)")  # I.D.
@@ -175,11 +178,13 @@ def lookalike(name: str) -> str | None:
 
 def is_name(text: str) -> bool:
     """Whether a cell is the name of a column of ids: below the header, a second table begins there."""
-    return meaning_of(text) is Meaning.ORDER or fold(text) in _GET_NAMES
+    return _HAS_ID.search(text) is not None and (meaning_of(text) is Meaning.ORDER or fold(text) in _GET_NAMES)
 
 
 def fold(name: str) -> str:
     """The name without case, accents, blanks, underscores, hyphens and the marks of abbreviation, and without quotes."""
+    if name.isascii():
+        return bare(name).lower().translate(_DROPPED_ASCII)
     letters = unicodedata.normalize("NFKD", bare(name).replace("º", "")).casefold()
     return "".join(c for c in letters if c not in _DROPPED and unicodedata.category(c) not in _DROPPED_KINDS)
 

@@ -76,6 +76,10 @@ class RowParser:
     tabs: int | None = None  # in front of the first id
     first: Row | None = None  # the row of the order above
     counting: bool = True  # without a header: each row's id is its number
+    _own_name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._own_name = fold(self.columns.name(self.columns.order))
 
     def of(self, row: Row) -> Order | Reject | None:
         """None for a blank row and for one that adds up others. Raises InputRefused where a second table begins."""
@@ -299,8 +303,7 @@ class RowParser:
         return self._reject(row, self.columns.order, why)
 
     def _is_header(self, row: Row) -> bool:
-        own = fold(self.columns.name(self.columns.order))
-        return any(is_name(cell) or fold(cell) == own for cell in row.cells)
+        return any(is_name(cell) or fold(cell) == self._own_name for cell in row.cells)
 
     def _notice(self, at: int | None, forms: tuple[str, ...]) -> None:
         for form in forms:
