@@ -94,8 +94,12 @@ _GET_NAMES = ("externalorderid", "packid", "sourcepackid", "integratedorderid")
 _DROPPED_KINDS = frozenset({"Zs", "Cf", "Cc", "Mn", "Pc", "Pd", "Pi", "Pf"})
 _DROPPED = frozenset(".:#/°º¿?¡!\"'")  # half a pair of quotes must not hide the column of the account
 
-_DROPPED_ASCII = {at: None for at in range(128) if chr(at) in _DROPPED or unicodedata.category(chr(at)) in _DROPPED_KINDS}
-_HAS_ID = re.compile(r"i[^a-z0-9]*d|[^\x00-\x7f]", re.I)  # every name of a column of ids; asked of each cell of a rejected row
+_DROPPED_ASCII = {
+    at: None for at in range(128) if chr(at) in _DROPPED or unicodedata.category(chr(at)) in _DROPPED_KINDS
+}
+_HAS_ID = re.compile(
+    r"i[^a-z0-9]*d|[^\x00-\x7f]", re.I
+)  # every name of a column of ids; asked of each cell of a rejected row
 
 _STRAY = frozenset("\"'" + LOST)
 _WORD = re.compile(r"[A-Z]{2,}s?(?![a-z])|[A-Z]?[a-z]+|[A-Z]|[0-9]+")
@@ -124,6 +128,9 @@ def meaning_of(name: str) -> Meaning:
     """What a column of this name holds."""
     if len(name) > _LONGEST_NAME:
         return Meaning.OTHER
+    latin = name.translate(_LOOKALIKES)
+    if latin != name and (found := _AS_IT_LOOKS.get(meaning_of(latin), Meaning.OTHER)) is not Meaning.OTHER:
+        return found
     letters = unicodedata.normalize("NFKD", bare(name).replace("º", "").replace("ª", ""))
     plain = "".join(c for c in letters if unicodedata.category(c) not in ("Mn", "Cf", "Pi", "Pf") and c not in _STRAY)
     plain = _INITIALS.sub(r"\1", plain)
@@ -139,15 +146,14 @@ def meaning_of(name: str) -> Meaning:
         words = [part for word in _WORD.findall(cased) for part in _parts(word.lower())]
         if (found := _meaning(words)) is Meaning.SOME_STOCK:
             weak = found
+        elif found is Meaning.ORDER and any(c.isalpha() and not c.isascii() for c in without):
+            return Meaning.NUMBER  # beside the id stands a word that is not read: ID заказа, but also ID аккаунта
         elif found is not Meaning.OTHER:
             return found
     folded = fold(name)
     letters = "".join(filter(str.isalnum, folded))  # a blank or a mark inside a word: acc ountId, re|vertStock
     glued = _glued(letters, first=True) if len(letters) <= _LONGEST_WORD else ()
     if glued and _OF.isdisjoint(glued) and (found := _meaning(list(glued))) is not Meaning.OTHER:
-        return found
-    latin = name.translate(_LOOKALIKES)
-    if latin != name and (found := _AS_IT_LOOKS.get(meaning_of(latin), Meaning.OTHER)) is not Meaning.OTHER:
         return found
     if weak is not Meaning.OTHER:
         return weak

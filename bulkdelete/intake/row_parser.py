@@ -146,7 +146,9 @@ class RowParser:
     @property
     def above(self) -> Above:
         """What stands above the next row."""
-        return Above(self.orders + self.rejects, self.totals.ids, self.totals.sum, self.totals.before)
+        return Above(
+            self.orders + self.rejects, self.totals.totals, self.totals.ids, self.totals.sum, self.totals.before
+        )
 
     def rejected(self, row: Row, at: int, why: str) -> Reject:
         """A row that was taken for an order, and may be none."""

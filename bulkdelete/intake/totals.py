@@ -26,9 +26,10 @@ _SAYS = re.compile(rf"(?:sub[ -])?(?:{_WORDS})\b.*|.*\b(?:{_WORDS})\W*", re.S)
 
 
 class Above(NamedTuple):
-    """What stands above a row: data rows of any kind, those of them that have an id, the sum of these ids, and the last of them."""
+    """What stands above a row: data rows of any kind, rows of totals among them, the ids, their sum, and the last of them."""
 
     rows: int
+    totals: int
     ids: int
     sum: int
     before: int

@@ -49,6 +49,38 @@ def _two_totals(chance: Random) -> File:
     return File(content, tuple((7, n, False) for n in ids), rejects=2 + len(bad))
 
 
+def _several_totals(chance: Random) -> File:
+    """Three to five of what reports write below their rows, in any order; ids may repeat."""
+    ids = drawn_ids(chance, chance.randint(3, 6))
+    ids += chance.choice(([], [], [chance.choice(ids)]))
+    average = sum(ids) // len(ids)
+    ids[0] += (average + 1) * len(ids) - sum(ids)  # an average that is a whole number
+    if len(set(ids)) < 3 or max(ids) + 1 in ids:
+        return File("orderId\n", ())
+    below = {len(ids), sum(ids), len(set(ids)), average + 1}
+    if average + 1 in ids or average + 1 == ids[-1] + 1:
+        below.remove(average + 1)
+    totals = chance.sample(sorted(below), len(below))
+    content = "orderId,n\n" + "".join(f"{n},x\n" for n in ids) + "".join(f"{n},\n" for n in totals)
+    return File(content, tuple((7, n, False) for n in ids), rejects=len(totals))
+
+
+def _unlabelled_subtotals(chance: Random) -> File:
+    """Below each group of three or more its number or its sum, and no word; groups of two with their number are orders."""
+    rows, taken, rejects = list[int](), list[int](), 0
+    for size in (chance.randint(3, 5), chance.randint(3, 5), chance.randint(3, 5)):
+        group = drawn_ids(chance, size)
+        total = chance.choice((len, sum))(group)
+        if total == group[-1] + 1:
+            continue
+        rows += [*group, total]
+        taken += group
+        rejects += 1
+    last = chance.randint(10**8, 10**9)
+    content = "n;orderId\n" + "".join(f"x;{n}\n" for n in [*rows, last])
+    return File(content, tuple((7, n, False) for n in [*taken, last]), rejects=rejects)
+
+
 def _cut_above(chance: Random) -> File:
     """Without a header, and half an id on top; or a list that counts up."""
     ids = drawn_ids(chance, chance.randint(3, 6))
@@ -102,6 +134,8 @@ def _speaking_titles(chance: Random) -> File:
 KINDS: dict[str, Callable[[Random], File]] = {
     "totals between the rows": _subtotals,
     "two totals": _two_totals,
+    "several totals": _several_totals,
+    "subtotals without a label": _unlabelled_subtotals,
     "cut at the beginning": _cut_above,
     "tabs in front": _tabs,
     "numbers of columns": _column_numbers,

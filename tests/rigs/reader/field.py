@@ -40,6 +40,16 @@ _ACCOUNT = (
     "account id [int]", "id cuenta (obligatorio)", "target account id", "acc id", "account ref", "id de la cuenta de origen",
     "código de cuenta", "id cuenta vendedor", "número da conta", "seller account", "conta do vendedor id", "account code",
 )  # fmt: skip
+_UNCLEAR_ACCOUNT = (
+    "subaccount id",
+    "sub account",
+    "id de la subcuenta",
+    "subconta",
+    "parent account id",
+    "cuenta principal",
+)
+_LOOKALIKES = {"o": "\u043e", "c": "\u0441", "e": "\u0435", "a": "\u03b1", "i": "\u0456"}
+_VERBS = ("devolver", "devuelve", "se devuelve", "revertir", "return", "reponer", "a devolver")
 _NO_ACCOUNT = (
     "account name",
     "account manager",
@@ -187,6 +197,29 @@ def _account_ignored(chance: Random) -> File:
     return File(content, tuple((7, n, False) for n in ids), reading={"ignored": (name,)})
 
 
+def _unclear_account(chance: Random) -> File:
+    """Perhaps another account than the order's, or a letter that only looks right: refused, and --ignore-column leads past it."""
+    ids = drawn_ids(chance)
+    name = chance.choice((*_UNCLEAR_ACCOUNT, *map(_with_lookalike, _ACCOUNT)))
+    content = table_of(chance, ["orderId", name], [ids, [chance.choice((7, 99)) for _ in ids]])
+    if chance.random() < 0.7:
+        return File(content, None, account_id=chance.choice((7, 7, None)))
+    return File(content, tuple((7, n, False) for n in ids), reading={"ignored": (name,)})
+
+
+def _with_lookalike(name: str) -> str:
+    """The name with a letter of another script in it, outside of brackets."""
+    letter = next(letter for letter in "oceai" if letter in name.partition(" (")[0])
+    return name.replace(letter, _LOOKALIKES[letter], 1)
+
+
+def _verb_of_returning(chance: Random) -> File:
+    """Without the word stock: refused over any cell."""
+    ids = drawn_ids(chance)
+    cells = [chance.choice(("sí", "NO", "1", "0", "x")) for _ in ids]
+    return File(table_of(chance, ["orderId", _named(chance.choice(_VERBS), chance)], [ids, cells]), None)
+
+
 def _no_account(chance: Random) -> File:
     """Names of people and shops, or columns that speak of something else."""
     ids = drawn_ids(chance)
@@ -324,6 +357,8 @@ def _items(chance: Random) -> File:
 KINDS: dict[str, Callable[[Random], File]] = {
     "account column": _account,
     "account column ignored": _account_ignored,
+    "unclear account column": _unclear_account,
+    "verb of returning": _verb_of_returning,
     "no account column": _no_account,
     "mixed account column": _mixed_account,
     "stock column": _stock,

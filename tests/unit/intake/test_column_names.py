@@ -13,7 +13,7 @@ NAMES = {
     ),
     Meaning.NUMBER: (
         "Nro. de Orden", "N° de pedido", "Nº do pedido", "número do pedido", "numero_pedido", "Order Number", "order", "Pedido",
-        "orderno", "nrodeorden", "Código de pedido", "# de venta", "ID de venta", "Número da ordem",
+        "orderno", "nrodeorden", "ID аккаунта", "id заказа", "Código de pedido", "# de venta", "ID de venta", "Número da ordem",
     ),
     Meaning.FOREIGN: ("ExternalOrderId", "external id", "PackId", "Source_Pack_Id", "IntegratedOrderId", "ID externo"),
     Meaning.ACCOUNT: (
