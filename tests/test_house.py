@@ -224,9 +224,14 @@ def test_the_top_level_stays_small() -> None:
 
 
 def test_no_test_is_left_out() -> None:
-    """README's two commands run every test file: the first one those of `testpaths`, the second one tests/rigs."""
+    """README's two commands run every test file: the first one those of `testpaths`, the second one tests/rigs and tests/bench."""
     paths = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["ini_options"]["testpaths"]
-    run = {file for path in (*paths, "tests/rigs") for place in ROOT.glob(path) for file in (place, *place.rglob("*"))}
+    run = {
+        file
+        for path in (*paths, "tests/rigs", "tests/bench")
+        for place in ROOT.glob(path)
+        for file in (place, *place.rglob("*"))
+    }
     assert {file for file in (ROOT / "tests").rglob("test_*.py") if file not in run} == set()
 
 

@@ -131,9 +131,9 @@ def test_every_view_in_readme_exists(view: str) -> None:
 
 
 def test_ci_runs_the_commands_of_readme() -> None:
-    """.ci/run has the demo, the tests and the rigs as README says them, word for word."""
+    """.ci/run has the demo, the tests and the campaigns as README says them, word for word."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     commands = re.findall(r"^ {4}(python3 -m venv .*)$", README, re.MULTILINE)
     rigs = re.findall(r"`(\.venv/bin/python -m pytest [^`]+)`", README)
-    assert (len(commands), rigs) == (2, [".venv/bin/python -m pytest tests/rigs"])
+    assert (len(commands), rigs) == (2, [".venv/bin/python -m pytest tests/rigs tests/bench"])
     assert [line for line in script if line in (*commands, *rigs)] == [*commands, *rigs]
