@@ -7,6 +7,7 @@ import functools
 import json
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import assert_never
@@ -49,77 +50,11 @@ def faulty_response(fault: Fault, context: FaultContext) -> ResponseScript:
     broken.
     """
     kind = FaultKind(fault.kind)
-    gap_s = fault.gap_s
-    match kind:
-        case FaultKind.DROP_BEFORE | FaultKind.DROP_AFTER | FaultKind.DROP_BETWEEN:
-            return ResponseScript((), None, ConnectionEnd.CLOSE)
-        case FaultKind.RESET_BEFORE | FaultKind.RESET_AFTER:
-            return ResponseScript((), None, ConnectionEnd.RESET)
-        case FaultKind.HANG_BEFORE | FaultKind.HANG_AFTER:
-            return ResponseScript((), None, ConnectionEnd.HANG)
-        case FaultKind.PLAIN_304:
-            return plain(SimulatedResponse(304, headers=context.headers))
-        case FaultKind.BODY_304_LENGTH:
-            return ResponseScript((b"".join(not_modified(context)),), 304)
-        case FaultKind.BODY_304_LENGTH_LATER:
-            return ResponseScript(not_modified(context), 304, gap_s=gap_s)
-        case FaultKind.BODY_304_NEWLINES:
-            return ResponseScript((b"".join(not_modified(context, indent=2)),), 304)
-        case FaultKind.BODY_304_CHUNKED:
-            body = error_response(304, "Not modified").body
-            chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-            return ResponseScript((head(304, (*context.headers, ("Transfer-Encoding", "chunked"))) + chunks,), 304)
-        case FaultKind.BODY_304_CLOSE:
-            body = error_response(304, "Not modified").body
-            headers = tuple(header for header in context.headers if header[0] != "Connection")
-            return ResponseScript((head(304, (*headers, ("Connection", "close"))) + body,), 304, ConnectionEnd.CLOSE)
-        case FaultKind.TOO_MANY_429:
-            return plain(error_response(429, "Too many requests", retry_headers(fault, context)))
-        case FaultKind.TEXT_500:
-            return plain(SimulatedResponse(500, b'"An error has occurred."', headers=context.headers))
-        case FaultKind.HTML_502:
-            return plain(html_page(502, "Bad Gateway", context))
-        case FaultKind.HTML_403:
-            return plain(html_page(403, "Request blocked", context))
-        case FaultKind.HTML_404:
-            return plain(html_page(404, "Not Found", context))
-        case FaultKind.UNAVAILABLE_503:
-            return plain(html_page(503, "Service Unavailable", context).plus(("Retry-After", str(fault.after_s))))
-        case FaultKind.REDIRECT_301 | FaultKind.REDIRECT_303:
-            # The query goes along, as servers do: whoever follows or prints it shows the key.
-            status = 301 if kind is FaultKind.REDIRECT_301 else 303
-            return plain(html_page(status, "Moved", context).plus(("Location", f"{MOVED_PATH}?{context.query}")))
-        case FaultKind.STATUS:
-            return plain(error_response(fault.status, "As configured", context.headers))
-        case FaultKind.KEY_ECHO:
-            forms = (context.key, quote(context.key, safe=""), base64.b64encode(context.key.encode()).decode())
-            return plain(error_response(400, "Not liked: {} {} {}".format(*forms), context.headers))
-        case FaultKind.STRAY_204:
-            return ResponseScript((encode(context.response) + STRAY,), context.response.status)
-        case FaultKind.STRAY_204_LATER:
-            return ResponseScript((encode(context.response), STRAY), context.response.status, gap_s=gap_s)
-        case FaultKind.GARBAGE:
-            return ResponseScript((b"\x16\x03\x01\x00\xff this is not HTTP \x00\r\n\r\n",), None, ConnectionEnd.CLOSE)
-        case FaultKind.TRUNCATED_HEAD:
-            return ResponseScript((b"HTTP/1.1 20",), None, ConnectionEnd.CLOSE)
-        case FaultKind.TRUNCATED_BODY:
-            whole = error_response(404, "Order not found", context.headers)
-            return ResponseScript((encode(whole)[: -len(whole.body) // 2],), 404, ConnectionEnd.CLOSE)
-        case FaultKind.HUGE_HEAD:
-            return ResponseScript(
-                (encode(context.response.plus(("X-Filler", "x" * HUGE_HEAD_BYTES))),), context.response.status
-            )
-        case FaultKind.HUGE_BODY:
-            return plain(error_response(400, "x" * HUGE_BODY_BYTES, context.headers))
-        case FaultKind.GZIP_BOMB:
-            return plain(SimulatedResponse(400, bomb(), headers=(*context.headers, ("Content-Encoding", "gzip"))))
-        case FaultKind.INTERIM_1XX:
-            interim = head(103, (("Link", "</style.css>; rel=preload"),))
-            return ResponseScript((interim + encode(context.response),), context.response.status)
-        case FaultKind.DRIP:
-            whole_bytes = encode(context.response)
-            return ResponseScript(tuple(bytes((byte,)) for byte in whole_bytes), context.response.status, gap_s=gap_s)
-    assert_never(kind)
+    if kind in _NO_RESPONSE:
+        return ResponseScript((), None, _NO_RESPONSE[kind])
+    if kind in _WHOLE:
+        return plain(_WHOLE[kind](fault, context))
+    return _BROKEN[kind](fault, context)
 
 
 def plain(response: SimulatedResponse) -> ResponseScript:
@@ -170,3 +105,100 @@ def bomb() -> bytes:
 
 def with_headers(response: SimulatedResponse, headers: Headers) -> SimulatedResponse:
     return replace(response, headers=(*headers, *response.headers))
+
+
+def redirect(status: int, context: FaultContext) -> SimulatedResponse:
+    """The query is part of the location, as with many servers: a client that follows or prints it shows the key."""
+    return html_page(status, "Moved", context).plus(("Location", f"{MOVED_PATH}?{context.query}"))
+
+
+def key_echo(context: FaultContext) -> SimulatedResponse:
+    """A response that repeats the key, plain and encoded."""
+    forms = (context.key, quote(context.key, safe=""), base64.b64encode(context.key.encode()).decode())
+    return error_response(400, "Not liked: {} {} {}".format(*forms), context.headers)
+
+
+def not_modified_chunked(context: FaultContext) -> ResponseScript:
+    body = error_response(304, "Not modified").body
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    return ResponseScript((head(304, (*context.headers, ("Transfer-Encoding", "chunked"))) + chunks,), 304)
+
+
+def not_modified_until_close(context: FaultContext) -> ResponseScript:
+    body = error_response(304, "Not modified").body
+    headers = tuple(header for header in context.headers if header[0] != "Connection")
+    return ResponseScript((head(304, (*headers, ("Connection", "close"))) + body,), 304, ConnectionEnd.CLOSE)
+
+
+def truncated_body(context: FaultContext) -> ResponseScript:
+    whole = error_response(404, "Order not found", context.headers)
+    return ResponseScript((encode(whole)[: -len(whole.body) // 2],), 404, ConnectionEnd.CLOSE)
+
+
+def of_response(response: SimulatedResponse, *pieces: bytes, gap_s: float = 0.0) -> ResponseScript:
+    """Pieces that a client reads as this response."""
+    return ResponseScript(pieces, response.status, gap_s=gap_s)
+
+
+_NO_RESPONSE = {
+    FaultKind.DROP_BEFORE: ConnectionEnd.CLOSE,
+    FaultKind.DROP_AFTER: ConnectionEnd.CLOSE,
+    FaultKind.DROP_BETWEEN: ConnectionEnd.CLOSE,
+    FaultKind.RESET_BEFORE: ConnectionEnd.RESET,
+    FaultKind.RESET_AFTER: ConnectionEnd.RESET,
+    FaultKind.HANG_BEFORE: ConnectionEnd.HANG,
+    FaultKind.HANG_AFTER: ConnectionEnd.HANG,
+}
+"""Not one byte of a response, and the end of the connection."""
+
+_WHOLE: dict[FaultKind, Callable[[Fault, FaultContext], SimulatedResponse]] = {
+    FaultKind.PLAIN_304: lambda _, context: SimulatedResponse(304, headers=context.headers),
+    FaultKind.TOO_MANY_429: lambda fault, context: error_response(
+        429, "Too many requests", retry_headers(fault, context)
+    ),
+    FaultKind.TEXT_500: lambda _, context: SimulatedResponse(500, b'"An error has occurred."', headers=context.headers),
+    FaultKind.HTML_502: lambda _, context: html_page(502, "Bad Gateway", context),
+    FaultKind.HTML_403: lambda _, context: html_page(403, "Request blocked", context),
+    FaultKind.HTML_404: lambda _, context: html_page(404, "Not Found", context),
+    FaultKind.UNAVAILABLE_503: lambda fault, context: html_page(503, "Service Unavailable", context).plus(
+        ("Retry-After", str(fault.after_s))
+    ),
+    FaultKind.REDIRECT_301: lambda _, context: redirect(301, context),
+    FaultKind.REDIRECT_303: lambda _, context: redirect(303, context),
+    FaultKind.STATUS: lambda fault, context: error_response(fault.status, "As configured", context.headers),
+    FaultKind.KEY_ECHO: lambda _, context: key_echo(context),
+    FaultKind.HUGE_BODY: lambda _, context: error_response(400, "x" * HUGE_BODY_BYTES, context.headers),
+    FaultKind.GZIP_BOMB: lambda _, context: SimulatedResponse(
+        400, bomb(), headers=(*context.headers, ("Content-Encoding", "gzip"))
+    ),
+}
+"""A well-formed response, though not the one that the order deserves."""
+
+_BROKEN: dict[FaultKind, Callable[[Fault, FaultContext], ResponseScript]] = {
+    FaultKind.BODY_304_LENGTH: lambda _, context: ResponseScript((b"".join(not_modified(context)),), 304),
+    FaultKind.BODY_304_LENGTH_LATER: lambda fault, context: ResponseScript(
+        not_modified(context), 304, gap_s=fault.gap_s
+    ),
+    FaultKind.BODY_304_NEWLINES: lambda _, context: ResponseScript((b"".join(not_modified(context, indent=2)),), 304),
+    FaultKind.BODY_304_CHUNKED: lambda _, context: not_modified_chunked(context),
+    FaultKind.BODY_304_CLOSE: lambda _, context: not_modified_until_close(context),
+    FaultKind.STRAY_204: lambda _, context: of_response(context.response, encode(context.response) + STRAY),
+    FaultKind.STRAY_204_LATER: lambda fault, context: of_response(
+        context.response, encode(context.response), STRAY, gap_s=fault.gap_s
+    ),
+    FaultKind.GARBAGE: lambda _, __: ResponseScript(
+        (b"\x16\x03\x01\x00\xff this is not HTTP \x00\r\n\r\n",), None, ConnectionEnd.CLOSE
+    ),
+    FaultKind.TRUNCATED_HEAD: lambda _, __: ResponseScript((b"HTTP/1.1 20",), None, ConnectionEnd.CLOSE),
+    FaultKind.TRUNCATED_BODY: lambda _, context: truncated_body(context),
+    FaultKind.HUGE_HEAD: lambda _, context: of_response(
+        context.response, encode(context.response.plus(("X-Filler", "x" * HUGE_HEAD_BYTES)))
+    ),
+    FaultKind.INTERIM_1XX: lambda _, context: of_response(
+        context.response, head(103, (("Link", "</style.css>; rel=preload"),)) + encode(context.response)
+    ),
+    FaultKind.DRIP: lambda fault, context: of_response(
+        context.response, *(bytes((byte,)) for byte in encode(context.response)), gap_s=fault.gap_s
+    ),
+}
+"""What no HTTP library would write, or what comes in pieces."""

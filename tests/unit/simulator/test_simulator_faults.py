@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from bulkdelete.simulator import Entry, Fault, FaultKind, Simulation, Simulator, Wait
+from bulkdelete.simulator import Entry, Fault, FaultKind, Simulation, Simulator, Wait, faulty_response
 from bulkdelete.simulator.faults import ACTS, EFFECT_IS_FIXED, Faults
 from bulkdelete.simulator.order_store import Effect
 
@@ -379,3 +379,9 @@ def test_wrong_faults(wrong: dict[str, object]) -> None:
     """A fault that strikes nobody, or contradicts its kind, is a mistake, said at once."""
     with pytest.raises(ValueError, match=r"exactly one|cannot|not a valid"):
         Fault(**wrong)  # type: ignore[arg-type]
+
+
+def test_every_fault_has_one_row() -> None:
+    """No kind is forgotten in the tables of responses, and none stands in two."""
+    tables = (faulty_response._NO_RESPONSE, faulty_response._WHOLE, faulty_response._BROKEN)
+    assert sorted(kind for table in tables for kind in table) == sorted(FaultKind)
