@@ -1,6 +1,6 @@
 """One input -> `Order` or `Reject`, one for each data row but totals, and the file's tallies. It never drops a row uncounted.
 
-What a row means is said in `row_parser`; here a file is opened, its header found, and its last order held until the end is seen.
+What a row means is decided in `row_parser`. This module opens the file, finds its header, and holds the last orders until the end is read.
 """
 
 from __future__ import annotations

@@ -114,7 +114,6 @@ class RowParser:
                 return None if is_blank(cells) else self._no_order(row, self._of_another(row) or order.why)
             order_id, forms = order.value, order.forms
         if self.totals.could_be(order_id) and (why := self._why_total(cells, order_id)) is not None:
-            self.totals.ends_group(order_id)
             return self._reject(row, columns.order, why)
         self.totals.add(order_id)
         if tabs != self.tabs:
@@ -124,7 +123,7 @@ class RowParser:
         if order_id > _LARGE:
             self._look_at(order_id)
         if columns.undecided:
-            self.undecided.hear(row)
+            self.undecided.check(row)
         elif columns.headless and columns.width > 1 and not columns.asked:
             self._check_other_columns(row, order_id)
         at = self.undecided.account
@@ -273,9 +272,12 @@ class RowParser:
     def _why_total(self, cells: list[str], order_id: int) -> str | None:
         """Why an id that may add up others does: a word beside it says so, or the number leaves no other meaning."""
         if word := says_total(cell for at, cell in enumerate(cells) if at != self.columns.order):
+            self.totals.ends_group(order_id)
             return f"the row says '{word}', and {_ADDS_UP}"
-        what = self.totals.without_label(order_id)
-        return None if what is None else f"{what} above: {WITHOUT_LABEL}"
+        if (what := self.totals.without_label(order_id)) is None:
+            return None
+        self.totals.ends_group(order_id, labelled=False)
+        return f"{what} above: {WITHOUT_LABEL}"
 
     def _total(self, row: Row) -> Reject | None:
         self.totals.ends_group()
@@ -284,7 +286,7 @@ class RowParser:
         order = read_id(text, self.thousands)
         if isinstance(order, Id):
             return self._reject(row, at, "the row says total, and has an id. Take the row out, or the word")
-        if any("\n" in cell or "\r" in cell for cell in row.cells):  # what else is in there cannot be told
+        if any("\n" in cell or "\r" in cell for cell in row.cells):  # what else is in it is not known
             return self._reject(
                 row, at, "the row says total, and a cell runs over the end of its line. Put the row on one line"
             )

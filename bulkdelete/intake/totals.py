@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from bulkdelete.intake.cells import bare, shown
+from bulkdelete.model import MAX_ID
 
 __all__ = ["WITHOUT_LABEL", "Above", "Totals", "says_total"]
 
@@ -43,10 +44,11 @@ class Totals:
 
     __slots__ = (
         "_group",
+        "_top",
+        "_top_sum",
+        "_unlabelled",
         "before",
         "greatest",
-        "group_ids",
-        "group_sum",
         "ids",
         "least",
         "sum",
@@ -56,9 +58,10 @@ class Totals:
 
     def __init__(self) -> None:
         self.ids = self.sum = 0
-        self.least = self.greatest = 0
+        self.least, self.greatest = MAX_ID, 0
         self.before = 0  # the id of the row above
-        self.group_ids = self.group_sum = 0
+        self._top = self._top_sum = 0  # number and sum of the ids above the last row of totals
+        self._unlabelled = False  # whether that row had no label
         self._group = (0, 0)  # number and sum of the ids in the group above the last row of totals
         self.totals = self.totals_sum = 0  # rows of totals, and the sum of what they say
 
@@ -66,26 +69,24 @@ class Totals:
         """A row with an id that is no total."""
         if order_id > self.greatest:
             self.greatest = order_id
-        if order_id < self.least or not self.ids:
+        if order_id < self.least:
             self.least = order_id
         self.ids += 1
         self.sum += order_id
-        self.group_ids += 1
-        self.group_sum += order_id
         self.before = order_id
 
-    def ends_group(self, total: int = 0) -> None:
-        """A row of totals, which says `total`."""
-        if self.group_ids:
-            self._group = (self.group_ids, self.group_sum)
-        self.group_ids = self.group_sum = 0
+    def ends_group(self, total: int = 0, labelled: bool = True) -> None:
+        """A row of totals, with the number `total`; `labelled`: a word says that it is one."""
+        self._group = self.group
+        self._top, self._top_sum = self.ids, self.sum
+        self._unlabelled = not labelled
         self.totals += 1
         self.totals_sum += total
 
     @property
     def group(self) -> tuple[int, int]:
         """Number and sum of the ids that a row of totals here would add up."""
-        return (self.group_ids, self.group_sum) if self.group_ids else self._group
+        return (self.ids - self._top, self.sum - self._top_sum) if self.ids > self._top else self._group
 
     def could_be(self, order_id: int) -> bool:
         """Whether an id may be a total of those above, in whole or of the group. An id that counts on from the one above (1, 2, 3) is none.
@@ -114,8 +115,8 @@ class Totals:
         return self._below_totals(order_id)
 
     def _below_totals(self, order_id: int) -> str | None:
-        """What an id may say right below a row of totals."""
-        if self.group_ids or not self.totals:
+        """What an id may say right below a total without a label: below one with a label, orders follow."""
+        if not self._unlabelled or self.ids > self._top or self.ids < _GROUP_WITHOUT_LABEL:
             return None
         if self.ids <= order_id <= self.ids + self.totals or order_id == self.sum + self.totals_sum:
             return "the number or the sum of the ids and totals"

@@ -1,4 +1,4 @@
-"""Columns whose names may speak of the account or the stock, until their cells have said it. None of them is ever ignored.
+"""Columns whose names leave open whether they hold the account or the stock flag: their cells decide. None of them is ever ignored.
 
 Memory does not grow: the first cell that says something decides what a column is, and a later one that says otherwise refuses
 the file. Nothing is sent before the file's end.
@@ -27,7 +27,9 @@ def _is_flag(cell: str) -> bool:
 
 @dataclass(slots=True)
 class UndecidedColumns:
-    """The columns of one table that may speak, and what was heard of them. `account`: the column of the account, once it is known."""
+    """The columns of one table whose names leave open what they hold, and what their cells have shown so far.
+
+    `account`: the column of the account, once it is known."""
 
     file: str
     header: list[str]
@@ -56,7 +58,7 @@ class UndecidedColumns:
         """Whether some column may still turn out to be the account's."""
         return self.account is not None or any(at not in self._names for at in self._perhaps)
 
-    def hear(self, row: Row) -> None:
+    def check(self, row: Row) -> None:
         """Look at these columns' cells in a row that stands under the header as it should. Raises InputRefused, UsageError."""
         for at, meaning in self._meanings:
             if at == self.account:

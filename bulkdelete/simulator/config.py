@@ -13,7 +13,7 @@ from bulkdelete.simulator.key_quota import OtherClient
 
 
 class HeaderMode(enum.StrEnum):
-    """What answers say of the quota: everything on each, only `Retry-After` on a 429, or nothing."""
+    """Which headers responses carry: all of the quota on each, only `Retry-After` on a 429, or nothing."""
 
     FULL = "full"
     RETRY_AFTER = "retry-after"
@@ -22,7 +22,7 @@ class HeaderMode(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A log-normal time per request, held within `min_s` and `max_s`; `before` is its share before the act. A median of
+    """A log-normal time per request, limited to `min_s` and `max_s`; `before` is its share before the act. A median of
     0 is no wait.
     """
 
@@ -35,7 +35,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """One simulated API. The same values and the same arrivals give the same answers, byte for byte."""
+    """One simulated API. The same values and the same arrivals give the same responses, byte for byte."""
 
     seed: int = 0
 
@@ -57,4 +57,4 @@ class Simulation:
     latency: Latency = Latency()
     faults: tuple[Fault, ...] = ()
     journal_path: Path | None = None
-    epoch_s: int = 1_893_456_000  # the Date of the first answer (2030-01-01): the wall clock is never read
+    epoch_s: int = 1_893_456_000  # the Date of the first response (2030-01-01): the wall clock is never read

@@ -1,6 +1,6 @@
-"""Which faults there are, which request each one strikes, and whether the order is deleted all the same.
+"""The kinds of faults, which request each one affects, and whether the order is deleted anyway.
 
-Chosen with a seeded generator; their bytes are made in faulty_response.py. A request that the rate limit refuses is never struck,
+Chosen with a seeded generator; their bytes are made in faulty_response.py. A request over the rate limit has no fault,
 and counts for no `nth`: a fault is not used up on a 429.
 """
 
@@ -54,7 +54,7 @@ class FaultKind(enum.StrEnum):
     DRIP = "drip"
 
 
-# These carry the order's true answer, so they always act. So do the kinds whose name says when they strike.
+# These carry the order's true response, so the order is always deleted. The kinds whose name says when they occur are fixed as well.
 WITH_TRUE_RESPONSE = frozenset(
     {FaultKind.STRAY_204, FaultKind.STRAY_204_LATER, FaultKind.HUGE_HEAD, FaultKind.INTERIM_1XX, FaultKind.DRIP}
 )

@@ -22,7 +22,7 @@ class Rounding(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One answer, as its headers print it: requests and whole seconds; `retry_after` is -1 when allowed."""
+    """The result for one request, as the headers show it: requests and whole seconds; `retry_after` is -1 when allowed."""
 
     allowed: bool
     limit: int

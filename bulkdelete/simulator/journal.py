@@ -1,4 +1,4 @@
-"""The server's own word on every request: what came, what it did, what it answered. Never a key: they are numbers."""
+"""The server's own record of every request: what was received, done and sent. It never holds a key: keys are numbers here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Entry:
 
     `kind` "no-order-id" is the request that must never exist; "redirected" is one that followed a redirect. `key_index`
     is the key's place in the configuration (or of its first use, where any is accepted), None for a key nobody knows.
-    `status` is what was answered, whether or not it arrived; None: no status was. Ids and `revert_stock` are None where
+    `status` is the status code that was sent, whether or not it was received; None: none was sent. Ids and `revert_stock` are None where
     the request had none that parse.
     """
 
@@ -55,7 +55,7 @@ class Journal:
         if self._file is None:
             self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w")
         self._file.write(json.dumps(dataclasses.asdict(entry)) + "\n")
-        # Handed to the kernel before the answer leaves: a client or server that is killed loses no line.
+        # Written to the kernel before the response is sent: a client or server that is killed loses no line.
         self._file.flush()
 
     def close(self) -> None:

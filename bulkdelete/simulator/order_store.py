@@ -44,7 +44,7 @@ class OrderStore:
     def delete(
         self, account_id: int, order_id: int, revert: bool, act: Effect = Effect.WHOLE
     ) -> tuple[SimulatedResponse, bool]:
-        """The answer as it would be without a fault, and whether the order was deleted by this call."""
+        """The response as it would be without a fault, and whether the order was deleted by this call."""
         if order_id in self._native:
             return error_response(self._native_status, f"Order {order_id} belongs to a native integration"), False
         place = (account_id, order_id)

@@ -1,7 +1,7 @@
 """The API itself: who may, how often, which order, what goes wrong. It owns the requests' way and the connections.
 
 Its only clock is the running loop's, so it also works where time jumps. It never writes a key anywhere but into the
-answers that are meant to carry it, and never calls out.
+responses that are meant to carry it, and never opens a connection.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Simulator:
         return set(self._shop.orders)
 
     def count(self, status: int | None) -> int:
-        """How many requests were answered so; None: those that got no status."""
+        """How many requests got this status code; None: no status code."""
         return self.journal_file.statuses[status]
 
     @property
@@ -135,7 +135,7 @@ class Simulator:
     # The way of one request.
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Gate on arrival, act, journal, answer. No await stands between an act and its entry in the journal."""
+        """Admit or refuse, delete, record, respond. No await stands between an act and its entry in the journal."""
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)

@@ -180,6 +180,13 @@ def test_totals_between_the_rows(rows: tuple[str, str, str], tmp_path: Path) -> 
     assert [row.origin.line for row in told.rejects] == [4, 8, 9]
 
 
+def test_a_duplicate_below_a_labelled_total(tmp_path: Path) -> None:
+    """Below a total with a label orders follow, also those that stand above it."""
+    told = tell(tmp_path, "day,orderId\n1,700001\n1,700003\n1,700005\nTotal,\n2,700001\n3,700005\n")
+    assert not told.rejects
+    assert told.ids == [700001, 700003, 700005, 700001, 700005]
+
+
 def test_an_average_between_the_rows(tmp_path: Path) -> None:
     """The same of an average that happens to be a whole number."""
     text = "day,orderId\n1,700001\n1,700005\nPromedio,700003\n2,700009\n2,700019\nAvg,700014\n"
