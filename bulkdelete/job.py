@@ -21,11 +21,8 @@ from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.core.summary import Summary, unproven_accounts
 from bulkdelete.errors import NothingSent
 from bulkdelete.events import Event
-from bulkdelete.intake.input_file import temporary_folder
-from bulkdelete.ledger import InputReport, Ledger, Plan, Retry, Staging
-from bulkdelete.ledger.sqlite import place
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
-from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger import Draft, InputReport, Ledger, Plan, Retry, Staging
+from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import Order, Reject
 from bulkdelete.run.execute import execute
 from bulkdelete.run.stop import StopSwitch
@@ -82,7 +79,8 @@ class Proposal:
     settings: Settings
     warnings: tuple[str, ...]
     _ledger: Ledger
-    _staging: Staging | None
+    _staging: Staging
+    _has_input: bool
     _retry: Retry | None
     _exits: AsyncExitStack
 
@@ -94,21 +92,18 @@ class Job:
     facts: Plan
     settings: Settings
     _ledger: Ledger
+    _staging: Staging
 
 
-def plan(sources: Sequence[Readable], settings: Settings, tell: Callable[[Reject], None] | None = None) -> Plan:
+async def plan(sources: Sequence[Readable], settings: Settings, tell: Callable[[Reject], None] | None = None) -> Plan:
     """What `propose` would say, without a lock, a network or a trace; also beside a run. `tell` hears every reject.
 
     Raises UsageError, InputRefused, LedgerRefused.
     """
-    with planning(settings.ledger, settings.host, lambda: temporary_folder("a plan")) as (db, scratch):
-        tallies = []
-        for index, source in enumerate(sources):
-            scratch.add(db, index, source.read(settings.account_id, settings.revert_stock))
-            tallies.append(_tally(source))
-        facts = scratch.facts(db, tuple(tallies), settings.doubts)
+    async with open_ledger(settings.ledger, settings.host).plan() as draft:
+        facts = await _facts(draft, sources, settings)
         if tell is not None:
-            scratch.each_reject(db, facts.inputs, tell)
+            await draft.each_reject(facts.inputs, tell)
         return facts
 
 
@@ -117,18 +112,22 @@ async def propose(sources: Sequence[Readable], settings: Settings) -> Proposal:
 
     Raises UsageError, InputRefused, LedgerLocked, LedgerRefused.
     """
+    ledger = open_ledger(settings.ledger, settings.host)
     async with AsyncExitStack() as exits:
-        ledger = await _opened(settings, exits)
-        staging = await exits.enter_async_context(ledger.staging())
-        tallies = []
-        for index, source in enumerate(sources):
-            await staging.add(index, source.read(settings.account_id, settings.revert_stock))
-            tallies.append(_tally(source))
-        facts = await staging.facts(tuple(tallies), settings.doubts)
-        return Proposal(facts, settings, _warnings(ledger), ledger, staging, None, exits.pop_all())
+        staging = await exits.enter_async_context(ledger.stage())
+        facts = await _facts(staging, sources, settings)
+        return Proposal(facts, settings, staging.warnings, ledger, staging, True, None, exits.pop_all())
 
 
-def _tally(source: Readable) -> InputReport:
+async def _facts(draft: Draft, sources: Sequence[Readable], settings: Settings) -> Plan:
+    reports = []
+    for index, source in enumerate(sources):
+        await draft.add(index, source.read(settings.account_id, settings.revert_stock))
+        reports.append(_report(source))
+    return await draft.facts(tuple(reports), settings.doubts)
+
+
+def _report(source: Readable) -> InputReport:
     notices = source.told if isinstance(source, Telling) else tuple(sorted(source.notices.items()))
     return InputReport(
         source.path, source.sha256, source.column, source.data_rows, 0, 0, 0, source.skipped, notices, source.read_as
@@ -137,38 +136,27 @@ def _tally(source: Readable) -> InputReport:
 
 async def each_reject(proposal: Proposal, tell: Callable[[Reject], None]) -> None:
     """Tell every reject of the input, not only the first few that `facts` has."""
-    if proposal._staging is not None:
+    if proposal._has_input:
         await proposal._staging.each_reject(proposal.facts.inputs, tell)
 
 
 async def reopen(settings: Settings, retry: Retry | None = None) -> Proposal:
     """Say what going on with the last confirmed selection would do. NothingSent if nothing was ever confirmed."""
+    ledger = open_ledger(settings.ledger, settings.host)
+    if not ledger.exists():
+        raise NothingSent(f"{settings.ledger}: nothing was ever confirmed here. Start with: bulkdelete run FILES")
     async with AsyncExitStack() as exits:
-        if not place.check_file(settings.ledger):
-            raise NothingSent(f"{settings.ledger}: nothing was ever confirmed here. Start with: bulkdelete run FILES")
-        ledger = await _opened(settings, exits)
-        facts = await ledger.selected(settings.doubts, retry)
-        return Proposal(facts, settings, _warnings(ledger), ledger, None, retry, exits.pop_all())
-
-
-async def _opened(settings: Settings, exits: AsyncExitStack) -> SqliteLedger:
-    ledger = await SqliteLedger.open(settings.ledger, settings.host)
-    exits.push_async_callback(ledger.close)
-    return ledger
-
-
-def _warnings(ledger: SqliteLedger) -> tuple[str, ...]:
-    return tuple(warning for warning in (place.open_to_all(ledger.path), ledger.lacking) if warning is not None)
+        staging = await exits.enter_async_context(ledger.stage())
+        facts = await staging.selected(settings.doubts, retry)
+        return Proposal(facts, settings, staging.warnings, ledger, staging, False, retry, exits.pop_all())
 
 
 def check(proposal: Proposal) -> None:
     """Raise NothingSent if this proposal must not be confirmed, saying what to do."""
-    if (why := obstacle(proposal.facts, proposal.settings, proposal._staging is not None)) is not None:
+    facts, settings = proposal.facts, proposal.settings
+    if (why := obstacle(facts, settings, proposal._has_input)) is not None:
         raise NothingSent(why)
-    place.check_disk(
-        proposal.settings.ledger,
-        proposal.settings.free_disk_bytes + proposal.settings.bytes_per_order * proposal.facts.to_send,
-    )
+    proposal._staging.check_room(settings.free_disk_bytes + settings.bytes_per_order * facts.to_send)
 
 
 def obstacle(facts: Plan, settings: Settings, has_input: bool = True) -> str | None:
@@ -186,11 +174,11 @@ def obstacle(facts: Plan, settings: Settings, has_input: bool = True) -> str | N
 async def confirm(proposal: Proposal) -> Job:
     """Arm the selection: from here on its open orders may be sent, now or by a later `resume`. Raises what `check` raises."""
     check(proposal)
-    if proposal._staging is not None:
+    if proposal._has_input:
         await proposal._staging.confirm()
     if proposal._retry is not None:
-        await proposal._ledger.retry(proposal._retry)
-    return Job(proposal.facts, proposal.settings, proposal._ledger)
+        await proposal._staging.retry(proposal._retry)
+    return Job(proposal.facts, proposal.settings, proposal._ledger, proposal._staging)
 
 
 async def delete(
@@ -204,15 +192,15 @@ async def delete(
 
     Stops come through `switch`; what a server does is no exception. UsageError if an account has no key, or two.
     """
-    return await execute(job._ledger, job.facts, job.settings, keys, switch, on_event, jitter)
+    return await execute(job._ledger, job._staging, job.facts, job.settings, keys, switch, on_event, jitter)
 
 
 async def conclude(proposal: Proposal) -> Summary:
     """How the orders of a proposal stand of which nothing is to be sent. Nothing is confirmed: an earlier selection stays."""
     check(proposal)
-    staging, ledger = proposal._staging, proposal._ledger
-    counts = await (staging.counts() if staging is not None else ledger.counts(selected=True))
-    ever = await ledger.counts(selected=False)
+    staging = proposal._staging
+    counts = await (staging.added() if proposal._has_input else staging.counts(selected=True))
+    ever = await staging.counts(selected=False)
     facts = proposal.facts
     return Summary(counts, (), unproven_accounts(counts, ever), facts.left_alone, facts.rejected, 0, 0, 0.0)
 
@@ -223,4 +211,4 @@ async def close(proposal: Proposal) -> str:
     Raises LedgerReplaced if the ledger is no longer the file that was opened.
     """
     await proposal._exits.aclose()
-    return proposal._ledger.remains
+    return proposal._staging.remains

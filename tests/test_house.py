@@ -19,7 +19,7 @@ PRODUCT = ROOT / "bulkdelete"
 
 # Rooms from the ground up. A room sees those below it, and of its own storey only itself.
 STOREYS = (
-    {"", "model", "events", "settings", "errors", "words"},
+    {"", "model", "events", "settings", "errors", "words", "disk"},
     {"core"},
     {"intake", "api", "ledger"},
     {"run", "report"},
@@ -30,6 +30,8 @@ STOREYS = (
 )
 BASE = STOREYS[0]
 MAY_ALSO_SEE = {
+    ("disk", "errors"),
+    ("disk", "words"),
     ("events", "model"),
     ("settings", "errors"),
     ("settings", "model"),
@@ -145,6 +147,16 @@ def test_a_rendering_knows_no_command_line(module: str) -> None:
     seen = {seen.split(".")[0] for seen, _ in imports_of(MODULES[module])}
     assert not seen & {"asyncio", "click", "rich", "shlex", "shutil", "structlog", "subprocess", "sys"}
     assert not re.search(r"(?<![\w-])--[a-z]", MODULES[module].read_text(encoding="utf-8"))
+
+
+def test_only_the_embedded_ledger_knows_sqlite() -> None:
+    """`sqlite3` is imported in ledger/sqlite/ alone, and that package by ledger/open.py alone: everything else uses the contract."""
+    backend = {module for module in MODULES if module.startswith("bulkdelete.ledger.sqlite")}
+    users = {module for module, path in MODULES.items() if any(seen == "sqlite3" for seen, _ in imports_of(path))}
+    assert users, "nobody imports sqlite3: this test checks nothing"
+    assert users <= backend
+    outside = {module for module, path in MODULES.items() if ours(path) & backend} - backend
+    assert outside == {"bulkdelete.ledger.open"}
 
 
 @pytest.mark.parametrize("library", ONLY_HERE)

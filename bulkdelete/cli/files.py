@@ -1,6 +1,6 @@
 """Files that the command line writes: private, whole or absent, and in the place of nothing that somebody needs.
 
-What stands under the name of an output is looked at before anything is read; whether it is a ledger is told by its first bytes.
+What stands under the name of an output is looked at before anything is read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import stat
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import combinations
@@ -19,17 +18,15 @@ from pathlib import Path
 from typing import TextIO
 
 from bulkdelete.cli.streams import ESCAPING
+from bulkdelete.disk import sync_folder
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import STDIN, matches
-from bulkdelete.ledger.sqlite.place import sync_folder
-from bulkdelete.ledger.sqlite.schema import APPLICATION_ID
+from bulkdelete.ledger.open import files_of, is_of_a_ledger
 from bulkdelete.words import escaped
 
-__all__ = ["appended", "check_inputs", "check_outputs", "is_ledger", "replaced"]
+__all__ = ["appended", "check_inputs", "check_outputs", "replaced"]
 
 _APPENDED = ("--log-file", "--journal")  # the other outputs are written anew
-_LEDGER_FILES = ("", "-wal", "-shm", "-journal", ".lock", ".staging", ".new")
-_SQLITE, _HEAD_BYTES = b"SQLite format 3\0", 100
 _SYSTEMS_FOLDERS = ("/dev", "/dev/fd", "/proc/self/fd")  # what lies there is the system's: its links are no trap
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile(r"(?:/dev|/proc/self)/fd/(\d{1,9})", re.ASCII)
@@ -57,7 +54,7 @@ def check_outputs(
         for what, path in taken:
             if _same(output, path):
                 raise UsageError(f"{option} {_shown(output)} is {what}: name another file")
-        if _is_of_a_ledger(output):
+        if is_of_a_ledger(output):
             raise UsageError(f"{option} {_shown(output)} is a ledger or a file of one: name another file")
         if option not in _APPENDED and not overwrite:
             _check_free(option, output)
@@ -91,8 +88,8 @@ def _of_the_run(ledger: Path | None, ca_file: Path | None) -> Iterator[tuple[str
     if ca_file is not None:
         yield "the file of --ca-file", ca_file
     if ledger is not None:
-        for end in _LEDGER_FILES:
-            yield "the ledger or a file of its", ledger.with_name(ledger.name + end)
+        for path in files_of(ledger):
+            yield "the ledger or a file of its", path
 
 
 def _of_keys(api_key_file: str | None) -> Iterator[tuple[str, Path | os.stat_result]]:
@@ -112,25 +109,6 @@ def _same(one: Path | os.stat_result, other: Path | os.stat_result) -> bool:
     except (OSError, ValueError):
         return isinstance(one, Path) and isinstance(other, Path) and os.path.realpath(one) == os.path.realpath(other)
     return os.path.samestat(status, there) and not stat.S_ISCHR(status.st_mode)  # a terminal or /dev/null may be both
-
-
-def _is_of_a_ledger(path: Path) -> bool:
-    return any(
-        path.name.endswith(end) and path.name != end and is_ledger(path.with_name(path.name.removesuffix(end)))
-        for end in _LEDGER_FILES
-    )
-
-
-def is_ledger(path: Path) -> bool:
-    """Whether a ledger of ours is there, by its first bytes."""
-    try:
-        if not path.is_file():  # a pipe would wait for its other end
-            return False
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except (OSError, ValueError):
-        return False
-    return head.startswith(_SQLITE) and head[68:72] == struct.pack(">I", APPLICATION_ID)
 
 
 def _check_free(option: str, path: Path) -> None:

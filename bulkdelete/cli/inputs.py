@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bulkdelete.cli.files import is_ledger, replaced
+from bulkdelete.cli.files import replaced
 from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.spelling import program
 from bulkdelete.errors import LedgerRefused, UsageError
 from bulkdelete.intake import STDIN, Source, matches
+from bulkdelete.ledger.open import is_ledger
 from bulkdelete.model import Reject
 from bulkdelete.report.proposal import REJECT_COLUMNS, reject_cells
 from bulkdelete.words import escaped

@@ -10,20 +10,20 @@ import json
 import os
 import shlex
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bulkdelete.disk import temporary_folder
 from bulkdelete.errors import NothingSent
-from bulkdelete.intake.input_file import temporary_folder
+from bulkdelete.ledger.open import open_ledger
+from bulkdelete.model import State
 
 __all__ = ["compare", "demonstrate", "ugly_export"]
 
@@ -33,6 +33,7 @@ _GONE = (_FIRST_ID + 7, _FIRST_ID + 120)  # deleted by somebody before
 _NATIVE = (_FIRST_ID + 40,)  # of a marketplace
 _INTERRUPT_AFTER = 120  # requests
 _LONGEST_S = 50.0
+_ALL = 100_000  # rows, more than the demo has
 
 
 def demonstrate() -> int:
@@ -95,9 +96,9 @@ def _journey(folder: Path, server: _Server) -> int:
 
 def compare(journal: list[dict[str, Any]], ledger: Path, orders: int) -> list[str]:
     """Every difference between a simulator's journal and a ledger of so many orders: requests an order, and what became of it."""
-    with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as db:
-        outcomes = dict(db.execute("SELECT order_id, outcome FROM results"))
-        sent = Counter(order for (order,) in db.execute("SELECT order_id FROM attempts WHERE sent IS NOT 0"))
+    with open_ledger(ledger).read() as reader:
+        outcomes = {row.order_id: row.state for row in reader.results((0, 0), _ALL)}
+        sent = Counter(row.order_id for row in reader.attempts((0, 0, 0), _ALL) if row.sent is not False)
     asked = Counter(entry["order_id"] for entry in journal)
     deleted = {entry["order_id"] for entry in journal if entry["action"] == "deleted"}
     found = [
@@ -108,12 +109,12 @@ def compare(journal: list[dict[str, Any]], ledger: Path, orders: int) -> list[st
     if len(outcomes) != orders:
         found.append(f"{len(outcomes)} orders in the ledger instead of {orders}")
     for order, outcome in sorted(outcomes.items()):
-        if outcome == "pending":
+        if outcome is State.PENDING:
             found.append(f"order {order}: still pending")
-        said = outcome in ("deleted", "presumed_deleted")
-        if outcome != "in_doubt" and said != (order in deleted):
+        said = outcome in (State.DELETED, State.PRESUMED_DELETED)
+        if outcome is not State.IN_DOUBT and said != (order in deleted):
             found.append(
-                f"order {order}: {outcome}, but the server {'deleted it' if order in deleted else 'has it or never had it'}"
+                f"order {order}: {outcome.label}, but the server {'deleted it' if order in deleted else 'has it or never had it'}"
             )
     found += [f"order {order}: deleted, but not in the ledger" for order in sorted(deleted - outcomes.keys())]
     return found

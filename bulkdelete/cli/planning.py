@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from bulkdelete import job
@@ -11,6 +12,7 @@ from bulkdelete.cli.options import PlanOptions
 from bulkdelete.cli.streams import write_json, write_result
 from bulkdelete.intake import Source, sources
 from bulkdelete.ledger import Plan
+from bulkdelete.ledger.open import open_ledger
 from bulkdelete.report.proposal import Forecast, Pace, forecast_json, forecast_text
 from bulkdelete.report.status import read_status
 
@@ -47,12 +49,12 @@ def _planned(named: list[Source], options: PlanOptions) -> tuple[Plan, Pace]:
     with rejects_to(options.input.rejects, options.input.overwrite) as reject:
         found = fetched(named)
         with blaming_the_ledger(settings.ledger):
-            return job.plan(found, settings, reject), _pace(given_per_min, settings.ledger)
+            return asyncio.run(job.plan(found, settings, reject)), _pace(given_per_min, settings.ledger)
 
 
 def _pace(given: float | None, ledger: Path) -> Pace:
     """What a run would go at: the limit that this ledger learned, or less if less is asked for; else what is given, else a guess."""
-    seen = read_status(ledger) if ledger.exists() else None
+    seen = read_status(ledger) if open_ledger(ledger).exists() else None
     if seen is not None and seen.learned is not None:
         per_min = float(f"{60 * seen.learned.rate_per_s:.4g}")
         if given is None or given >= per_min:

@@ -36,6 +36,7 @@ __all__ = [
     "decide",
     "doubts_of",
     "resend_delay_s",
+    "resends",
     "retried",
     "said_by",
 ]
@@ -174,14 +175,17 @@ def said_by(result: Result) -> str:
     return f"{status}: {result.message}" if result.message else status
 
 
-def doubts_of(order: Order, doubts: Doubts | None) -> Doubts:
-    """The rule for a doubt about this order: as asked, else by the stock.
+def resends(revert_stock: bool, doubts: Doubts | None) -> bool:
+    """Whether a doubt about an order is sent again: as asked, else by the stock.
 
     A repeat of a deletion that returns stock may return it twice; one that keeps stock finds the order gone, and no more.
     """
-    if doubts is not None:
-        return doubts
-    return Doubts.HOLD if order.revert_stock else Doubts.RESEND
+    return not revert_stock if doubts is None else doubts is Doubts.RESEND
+
+
+def doubts_of(order: Order, doubts: Doubts | None) -> Doubts:
+    """The rule for a doubt about this order."""
+    return Doubts.RESEND if resends(order.revert_stock, doubts) else Doubts.HOLD
 
 
 def resend_delay_s(

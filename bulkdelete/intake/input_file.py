@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import select
 import stat
 import sys
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from bulkdelete.disk import no_temporary_room, temporary_folder
 from bulkdelete.errors import InputRefused
 from bulkdelete.words import escaped
 
@@ -75,7 +75,7 @@ class InputFile:
             spool = cast(BinaryIO, tempfile.TemporaryFile(buffering=0, dir=folder))  # noqa: SIM115  # lives as long as this input
             weakref.finalize(self, spool.close)
         except OSError as error:
-            raise _no_room(self.name, str(folder), error) from None
+            raise no_temporary_room(self.name, str(folder), error) from None
         for chunk in _chunks(pipe):
             size += len(chunk)
             if size > SPOOL_BYTES:
@@ -83,26 +83,8 @@ class InputFile:
             try:
                 write_all(spool, chunk)
             except OSError as error:
-                raise _no_room(self.name, str(folder), error) from None
+                raise no_temporary_room(self.name, str(folder), error) from None
         return spool
-
-
-def temporary_folder(name: str) -> Path:
-    """Where temporary files of this input lie: the folder that the environment names, and no other instead. Raises InputRefused."""
-    for variable in ("TMPDIR", "TEMP", "TMP"):  # as tempfile looks for it; it would pass over one that cannot be used
-        if folder := os.environ.get(variable):
-            return Path(folder)
-    try:
-        return Path(tempfile.gettempdir())
-    except OSError as error:
-        raise _no_room(name, "", error) from None
-
-
-def _no_room(name: str, folder: str, error: OSError) -> InputRefused:
-    place = f"the temporary folder {escaped(folder)} cannot take it" if folder else "no temporary folder can take it"
-    return InputRefused(
-        f"{name}: {place} ({error.strerror}). Set TMPDIR to a folder that can be written and has room, or name a plain file"
-    )
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:

@@ -1,20 +1,41 @@
-"""The ledger: what happened to every order, durable before it matters. This file is the interface; sqlite.py is the one inside.
+"""The ledger: what happened to every order, durable before it matters. This file is the contract; each backend has a package.
 
 The laws: an intent is durable before its request may leave. One transaction takes the intent away, appends the attempt and
 moves the order and the counts. A settled order is handed out again by nobody. What was not confirmed arms nothing.
+
+`open_ledger` (open.py) makes a `Ledger` of an address. It opens nothing by itself: the four context managers own the lock, the
+connection and what must be closed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.model import Counts, Doubts, Intent, Learned, Order, Origin, Reject, Result, State, Stop, Task, Verdict
 
-__all__ = ["Hooks", "InputReport", "Ledger", "PendingFilter", "Plan", "Retry", "Staging"]
+__all__ = [
+    "AttemptRow",
+    "Draft",
+    "Hooks",
+    "InputReport",
+    "Ledger",
+    "LedgerReader",
+    "PendingFilter",
+    "Plan",
+    "ResultRow",
+    "Retry",
+    "RunLedger",
+    "RunRow",
+    "Staging",
+    "Traffic",
+]
+
+
+# What goes in and comes out.
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +58,7 @@ class InputReport:
 class Plan:
     """What a proposal would do; nothing of it is armed yet. Counts of distinct orders unless a name says otherwise.
 
-    orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that `--doubts` lets go again;
+    orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that are resent + those that are retried;
     `returning` of these return their stock, and `first` and `last` hold three of them at either end, by account and id.
     `left_alone`: open orders of the ledger that these inputs do not name. `rejects` and `duplicates` hold the first few.
     """
@@ -98,38 +119,123 @@ class Hooks:
     free_disk_bytes: int
 
 
-class Staging(Protocol):
-    """The scratch space of one proposal. Leaving it without `confirm` leaves the ledger as it was."""
+class ResultRow(NamedTuple):
+    """What became of one order. A tuple, since an export makes 100,000 of them a second.
 
-    async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None: ...
-    async def each_reject(self, tallies: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None: ...
-    async def facts(self, tallies: tuple[InputReport, ...], doubts: Doubts | None) -> Plan: ...
-    async def counts(self) -> Counts: ...
-    async def confirm(self) -> None: ...
-
-
-class Ledger(Protocol):
-    """One run's ledger. A failed commit raises LedgerBroken in the next call, and in every later one.
-
-    `broken`: why nothing can be written any more. `remains`: after the end, which files a reader kept from going; "" if none.
+    `state` is in doubt for an order with an open intent, which is `in_flight`; `status` and `message` are those of the last attempt.
     """
 
-    broken: LedgerBroken | None
-    remains: str
+    account_id: int
+    order_id: int
+    state: State
+    status: int | None
+    message: str
+    attempts: int
+    revert_stock: bool
+    file: str
+    line: int
+    first_ms: int
+    changed_ms: int
+    selected: bool
+    in_flight: bool
 
-    def staging(self) -> AbstractAsyncContextManager[Staging]: ...
+
+class AttemptRow(NamedTuple):
+    """One attempt that ended. `sent` None: nobody knows, its run was killed. `state` None: the order stayed what it was."""
+
+    account_id: int
+    order_id: int
+    n: int
+    run_id: int
+    intended_ms: int
+    answered_ms: int | None
+    sent: bool | None
+    status: int | None
+    state: State | None
+    message: str
+    latency_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run. `stopped_ms` and `why` are None for one that goes on or did not end by itself."""
+
+    run_id: int
+    version: str
+    options: str
+    started_ms: int
+    stopped_ms: int | None
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """All requests so far and those answered 429. Of the attempts since `window_ms` before `last_ms`, the newest answer, those that
+    changed their order are `settled`, the first of them at `first_ms`. None: there is none."""
+
+    requests: int
+    limited: int
+    settled: int
+    first_ms: int | None
+    last_ms: int | None
+
+
+# What is done with a ledger.
+
+
+class Draft(Protocol):
+    """Inputs, held against a ledger. Nothing of it stays."""
+
+    async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
+        """Read an input to its end, in another thread. Memory does not grow with it. Raises whatever reading it raises."""
+
+    async def facts(self, inputs: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
+        """What a run of all that was added would do: once, when all is added. `inputs` bring the readers' numbers; orders,
+        duplicates and rejects are counted here. NothingSent if a row is not accounted for."""
+
+    async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
+        """Tell every reject, in the order of files and lines. After `facts`."""
+
+
+class Staging(Draft, Protocol):
+    """The ledger is locked by this process, and a selection is proposed: inputs that were added, or the one confirmed last.
+
+    `warnings`: what a person should know of the ledger's place. `remains`, after leaving it: which files a reader kept from going;
+    "" if none.
+    """
+
+    warnings: tuple[str, ...]
+
+    @property
+    def remains(self) -> str: ...
+
+    async def added(self) -> Counts:
+        """What the ledger knows of the added orders. After `facts`."""
+
+    async def counts(self, selected: bool) -> Counts:
+        """The selection's orders, or all orders of the ledger, by their kept counts: no order is read."""
 
     async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
         """What a run would do with the last confirmed selection. NothingSent if nothing was ever confirmed."""
 
+    def check_room(self, needed_bytes: int) -> None:
+        """LedgerRefused if there is no room for so much more."""
+
+    async def confirm(self) -> None:
+        """Make the added orders the selection, in one transaction. A new ledger appears with it."""
+
     async def retry(self, retry: Retry) -> None:
         """Make refused or not found orders of the selection pending again: a person asked for it."""
 
-    def attend(self, hooks: Hooks) -> None:
-        """Whom to ask and tell from here on. Without, a lock of somebody else's raises LedgerLocked after ten seconds."""
 
-    async def begin(self, options: str) -> None:
-        """Open a run: from here on, intents may be made."""
+class RunLedger(Protocol):
+    """One run's ledger: it has begun. A failed commit raises LedgerBroken in the next call, and in every later one.
+
+    `broken`: why nothing can be written any more.
+    """
+
+    @property
+    def broken(self) -> LedgerBroken | None: ...
 
     async def pending(
         self, passing: PendingFilter, after: tuple[int, int], n: int, accounts: Collection[int] | None = None
@@ -160,16 +266,79 @@ class Ledger(Protocol):
         """Returns when all that was handed over is durable."""
 
     async def counts(self, selected: bool) -> Counts:
-        """The selection's orders, or all orders of the ledger, by their kept counts: no order is read."""
+        """As in `Staging`."""
+
+    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
+        """As in `Staging`: what a run after this one would do."""
 
     def committed(self) -> tuple[Counts, Counts]:
-        """The same two, as a reader sees them: for a ledger that can no longer be written. Raises LedgerRefused."""
+        """The selection's orders and all orders, as a reader sees them: for a ledger that can no longer be written. Raises
+        LedgerRefused."""
 
     async def end(self, stops: tuple[Stop, ...]) -> None:
-        """Note how the run ended."""
+        """Note how the run ended. One that leaves without it did not end by itself, and `status` says so."""
 
-    async def close(self) -> None:
-        """At rest the ledger is one file; `remains` says what a reader prevented. May be called at any time, and twice.
 
-        Raises LedgerReplaced if the ledger's name is no longer the file that was opened.
-        """
+class LedgerReader(Protocol):
+    """A ledger at one moment; it only reads, beside a run or at rest. Every row is checked. Its calls block, for a page of rows:
+    whoever has an event loop makes them in a thread.
+
+    While it is open it may keep a log from being reset. So whoever reads long, or at somebody else's pace, reads page by page,
+    each in a reader of its own. A `LedgerBroken` that is raised inside it leaves it as LedgerRefused: rows that contradict each other.
+    """
+
+    def running(self) -> bool:
+        """Whether a run holds this ledger just now."""
+
+    def warning(self) -> str | None:
+        """That it may be a copy which lacks what its last run did."""
+
+    def host(self) -> str:
+        """The server that it is about; "" if it does not say."""
+
+    def counts(self, selected: bool) -> Counts:
+        """The selection's orders, or all orders, by their kept counts."""
+
+    def in_flight(self) -> int:
+        """Open intents: orders in flight, or left behind by a run that was killed."""
+
+    def results(self, after: tuple[int, int], n: int, states: Collection[State] | None = None) -> list[ResultRow]:
+        """The next `n` orders after (account, id), in that order, that are in these states (None: all)."""
+
+    def attempts(self, after: tuple[int, int, int], n: int) -> list[AttemptRow]:
+        """The next `n` attempts after (account, id, n), in that order."""
+
+    def traffic(self, window_ms: int) -> Traffic: ...
+
+    def last_run(self) -> RunRow | None: ...
+
+    def learned(self) -> Learned | None:
+        """The limit of the key that learned last; None if none did."""
+
+    def stamp(self) -> object:
+        """Another one whenever something was confirmed, or a run has worked, since."""
+
+
+class Ledger(Protocol):
+    """A ledger by its address, for one server.
+
+    `stage` and `run` lock it, open it and leave it at rest: LedgerLocked, LedgerRefused on entering, LedgerReplaced on leaving if the
+    ledger is no longer what was opened. A `run` inside a `stage` of the same `Ledger` shares its lock, so that nobody comes between
+    a confirmation and its run. What a run that was killed had in flight is in doubt from here on.
+    """
+
+    def exists(self) -> bool:
+        """Whether anything was ever confirmed here. LedgerRefused if what is there is not ours."""
+
+    def plan(self) -> AbstractAsyncContextManager[Draft]:
+        """A proposal without a lock, a network or a trace; also beside a run."""
+
+    def stage(self) -> AbstractAsyncContextManager[Staging]:
+        """Leaving it without `confirm` leaves the ledger as it was."""
+
+    def run(self, options: str, hooks: Hooks | None = None) -> AbstractAsyncContextManager[RunLedger]:
+        """Begin a run of the last confirmed selection; `options` say how, for people. Without `hooks` a lock of somebody else's raises
+        LedgerLocked after ten seconds."""
+
+    def read(self) -> AbstractContextManager[LedgerReader]:
+        """LedgerRefused if no ledger is there or it is not what we wrote, LedgerLocked."""

@@ -9,81 +9,72 @@ from __future__ import annotations
 
 import itertools
 import operator
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
+from os import PathLike
 from typing import TextIO
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger.sqlite import place
-from bulkdelete.ledger.sqlite.connection import refusal
-from bulkdelete.ledger.sqlite.reading import UNREADABLE, connect_read_only, lacking
-from bulkdelete.ledger.sqlite.rows import kept_counts, sound
-from bulkdelete.ledger.sqlite.schema import ORDER_COLUMNS, RUN_COLUMNS
+from bulkdelete.ledger import Ledger, LedgerReader, ResultRow
+from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import State
 from bulkdelete.report.formats import WRITERS, Format
-from bulkdelete.report.results import ALL, Row, beside, result, stored
+from bulkdelete.report.results import shown
 
-__all__ = ["Format", "export", "missing_log"]
+__all__ = ["Format", "export", "export_of", "missing_log"]
 
-_COUNTED_BY = operator.itemgetter(
-    *(ORDER_COLUMNS.split(", ").index(name) for name in ("account_id", "selected", "state"))
-)
+_COUNTED_BY = operator.itemgetter(*map(ResultRow._fields.index, ("account_id", "selected", "state")))
 _PAGE = 2_000  # orders read at a time: 2 MB, some hundredths of a second
 
 
-def export(path: Path, out: TextIO, form: Format, outcomes: frozenset[State]) -> int:
+def export(address: str | PathLike[str], out: TextIO, form: Format, outcomes: frozenset[State]) -> int:
     """Write the rows of these outcomes (all, if none is named) to `out`; returns how many. Raises LedgerRefused, OSError."""
-    labels = {state.label for state in outcomes or State}
-    pages = _pages(path)
+    return export_of(open_ledger(address), out, form, outcomes)
+
+
+def export_of(ledger: Ledger, out: TextIO, form: Format, outcomes: frozenset[State]) -> int:
+    """The same, of a ledger."""
+    pages = _pages(ledger)
     first = next(pages, [])  # before anything is written: it may be no ledger
-    wanted = ([row for row in page if row[2] in labels] for page in itertools.chain([first], pages))
+    wanted = (
+        [shown(row) for row in page if not outcomes or row.state in outcomes]
+        for page in itertools.chain([first], pages)
+    )
     return WRITERS[form](wanted, out)
 
 
-def missing_log(path: Path) -> str | None:
+def missing_log(address: str | PathLike[str]) -> str | None:
     """A warning about a ledger that may lack what its last run did. Raises LedgerRefused."""
-    with closing(connect_read_only(path)) as db:
-        try:
-            return lacking(db, path)
-        except UNREADABLE as error:
-            raise refusal(path, error) from None
+    with open_ledger(address).read() as reader:
+        return reader.warning()
 
 
-def _pages(path: Path) -> Iterator[list[Row]]:
-    """The rows of `results`, in order. Raises LedgerRefused if one is not what we wrote, or if the counts disagree with all of them."""
-    after, tally = (0, 0), Counter[tuple[int, int, int]]()
-    running = place.is_locked(place.real(path))
+def _pages(ledger: Ledger) -> Iterator[list[ResultRow]]:
+    """All orders' results, in order. Raises LedgerRefused if one is not what we wrote, or if the counts disagree with all of them."""
+    after, tally = (0, 0), Counter[tuple[int, bool, State]]()
     began: object = None
+    ran = False
     while True:
-        with closing(connect_read_only(path)) as db:
-            try:
-                db.execute("BEGIN")
-                began = began or _moment(db)
-                known = beside(db)
-                found = stored(db, ALL, after, _PAGE)
-                rows = [result(row, known) for row in found]
-                tally.update(map(_COUNTED_BY, found))
-                if not found:
-                    running = running or place.is_locked(place.real(path))
-                    if not running and _moment(db) == began and _counted(db) != tally:
-                        raise LedgerBroken("the kept counts disagree with the orders")
-            except UNREADABLE as error:
-                raise refusal(path, error) from None
-        if not found:
-            return
-        after = found[-1][:2]
-        yield rows
+        with ledger.read() as reader:
+            if began is None:
+                began, ran = reader.stamp(), reader.running()
+            page = reader.results(after, _PAGE)
+            if not page:
+                ran = ran or reader.running() or reader.stamp() != began
+                if not ran and tally != _counted(reader):
+                    raise LedgerBroken("the kept counts disagree with the orders")
+                return
+        tally.update(map(_COUNTED_BY, page))
+        after = page[-1][:2]
+        yield page
 
 
-def _counted(db: sqlite3.Connection) -> dict[tuple[int, int, int], int]:
-    return {(account, selected, state): n for account, selected, state, n in kept_counts(db)}
-
-
-def _moment(db: sqlite3.Connection) -> object:
-    """What is another whenever a run has worked: its row, the inputs, the counts."""
-    run = db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
-    inputs = db.execute("SELECT max(input_id) FROM inputs").fetchone()
-    return run and sound("runs", run), inputs, kept_counts(db)
+def _counted(reader: LedgerReader) -> dict[tuple[int, bool, State], int]:
+    """The kept counts, as the rows of an export are counted."""
+    every, selected = reader.counts(selected=False).by_account, reader.counts(selected=True).by_account
+    found: dict[tuple[int, bool, State], int] = {}
+    for account, states in every.items():
+        for state, n in states.items():
+            chosen = selected.get(account, {}).get(state, 0)
+            found |= {(account, True, state): chosen, (account, False, state): n - chosen}
+    return {key: n for key, n in found.items() if n}

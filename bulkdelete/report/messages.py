@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
 
-from bulkdelete.ledger.sqlite.connection import refusal
-from bulkdelete.ledger.sqlite.reading import UNREADABLE, connect_read_only
-from bulkdelete.ledger.sqlite.rows import sound
-from bulkdelete.ledger.sqlite.schema import ATTEMPT_COLUMNS
+from bulkdelete.ledger import LedgerReader
+from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import State
 from bulkdelete.words import counted, escaped
 
@@ -21,16 +17,9 @@ __all__ = ["ServerMessage", "message_lines", "read_messages", "server_messages"]
 _SHOWN = 10
 _TEXTS = 1_000  # different texts that are told apart; a server may put anything into each of them
 _OTHER = "other messages"
+_PAGE = 2_000  # orders read at a time
+_NOT_DELETED = frozenset({State.NOT_FOUND, State.REFUSED})
 _LONG_ID = 1_000  # a shorter number may be anything else in a text
-
-# Of each order that a response refused or called unknown: its last attempt.
-_ATTEMPTS = f"""
-SELECT {", ".join(f"a.{column}" for column in f"{ATTEMPT_COLUMNS}, crc".split(", "))}
-FROM orders o JOIN attempts a ON a.account_id = o.account_id AND a.order_id = o.order_id AND a.n = o.attempts
-WHERE o.selected = 1 AND o.state IN ({State.NOT_FOUND.value}, {State.REFUSED.value})
-"""
-_COLUMNS = ATTEMPT_COLUMNS.split(", ")
-_ACCOUNT, _ORDER, _STATUS, _MESSAGE = (_COLUMNS.index(name) for name in ("account_id", "order_id", "status", "message"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +32,24 @@ class ServerMessage:
     orders: int
 
 
-def read_messages(path: Path) -> tuple[ServerMessage, ...]:
+def read_messages(address: str | PathLike[str]) -> tuple[ServerMessage, ...]:
     """Of the last confirmed selection, the most frequent first. Raises LedgerRefused, LedgerLocked."""
-    with closing(connect_read_only(path)) as db:
-        try:
-            return server_messages(db)
-        except UNREADABLE as error:
-            raise refusal(path, error) from None
+    with open_ledger(address).read() as reader:
+        return server_messages(reader)
 
 
-def server_messages(db: sqlite3.Connection) -> tuple[ServerMessage, ...]:
-    """The same, through a connection. Raises LedgerBroken if a row is not what was written."""
+def server_messages(reader: LedgerReader) -> tuple[ServerMessage, ...]:
+    """The same, at the reader's moment."""
     found: Counter[tuple[int, int | None, str]] = Counter()
-    for row in db.execute(_ATTEMPTS):
-        columns = sound("attempts", row)
-        text = _without_id(columns[_MESSAGE], columns[_ORDER])
-        said = (columns[_ACCOUNT], columns[_STATUS], text)
-        if said not in found and len(found) >= _TEXTS:
-            said = (columns[_ACCOUNT], columns[_STATUS], _OTHER)
-        found[said] += 1
+    after = (0, 0)
+    while page := reader.results(after, _PAGE, _NOT_DELETED):
+        after = page[-1][:2]
+        for row in page:
+            if row.selected:
+                said = (row.account_id, row.status, _without_id(row.message, row.order_id))
+                if said not in found and len(found) >= _TEXTS:
+                    said = (row.account_id, row.status, _OTHER)
+                found[said] += 1
     return tuple(
         ServerMessage(*said, orders) for said, orders in sorted(found.items(), key=lambda item: (-item[1], item[0]))
     )

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger.sqlite import check, place
-from bulkdelete.ledger.sqlite.connection import refusal
-from bulkdelete.ledger.sqlite.reading import UNREADABLE, connect_read_only, lacking
-from bulkdelete.ledger.sqlite.rows import counts_of, learned, sound
-from bulkdelete.ledger.sqlite.schema import PACE_SINCE, RUN_COLUMNS
+from bulkdelete.ledger import LedgerReader, ResultRow, RunRow, Traffic
+from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import Counts, Learned, State
 from bulkdelete.report.messages import ServerMessage, message_lines, server_messages
-from bulkdelete.report.results import DOUBTS, Beside, Row, beside, result, stored
+from bulkdelete.report.results import harmless
 from bulkdelete.words import counted, duration, escaped_lines
 
-__all__ = ["Status", "read_status", "status_json", "status_text"]
+__all__ = ["Status", "read_status", "status_json", "status_of", "status_text"]
 
 _DOUBTS_SHOWN = 10
 _CUT_OFF = "in flight when the last run was killed"
@@ -64,69 +59,72 @@ class Status:
     warning: str | None
 
 
-def read_status(path: Path) -> Status:
-    """Raises LedgerRefused if the file is no ledger or cannot be read."""
-    with closing(connect_read_only(path)) as db:
-        running = place.is_locked(place.real(path))
-        try:
-            db.execute("BEGIN")
-            return _read(db, path, running)
-        except UNREADABLE as error:
-            raise refusal(path, error) from None
+def read_status(address: str | PathLike[str]) -> Status:
+    """Raises LedgerRefused if no ledger is there or it cannot be read, LedgerLocked."""
+    with open_ledger(address).read() as reader:
+        return status_of(reader, str(address))
 
 
-def _read(db: sqlite3.Connection, path: Path, running: bool) -> Status:
-    outcomes, selected = _labels(counts_of(db, selected=False)), _labels(counts_of(db, selected=True))
-    requests, limited, last_ms = db.execute(
-        "SELECT total(sent IS NOT 0), total(status IS 429), max(answered_ms) FROM attempts"
-    ).fetchone()
-    per_min = measured_s = 0.0
-    if last_ms is not None:
-        settled = "SELECT count(*), min(answered_ms) FROM attempts WHERE answered_ms > ? AND outcome IS NOT NULL"
-        n, first_ms = db.execute(settled, (last_ms - _PACE_WINDOW_MS,)).fetchone()
-        measured_s = (last_ms - first_ms) / 1000 if n > 1 else 0.0
-        per_min = 60_000.0 * (n - 1) / (last_ms - first_ms) if n > 1 and last_ms > first_ms else float(n)
-    version = db.execute("PRAGMA user_version").fetchone()[0]  # older ledgers are read as they are
-    host = check.host_of(db, version) or ""
-    left = selected.get("pending", 0) + selected.get("failed", 0)
-    run = db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
-    known = beside(db)
-    in_flight = len(known.in_flight) if running else None
-    doubts = stored(db, DOUBTS, (0, 0), _DOUBTS_SHOWN + (in_flight or 0))
-    if len(doubts) != min(_DOUBTS_SHOWN + (in_flight or 0), outcomes.get(State.IN_DOUBT.label, 0)):
+def status_of(reader: LedgerReader, address: str) -> Status:
+    """The same, at the reader's moment; `address` is the ledger's name for people."""
+    running = reader.running()
+    counts, selected = reader.counts(selected=False), reader.counts(selected=True)
+    in_flight = reader.in_flight() if running else 0
+    doubts = reader.results((0, 0), _DOUBTS_SHOWN + in_flight, {State.IN_DOUBT})
+    if len(doubts) != min(_DOUBTS_SHOWN + in_flight, counts[State.IN_DOUBT]):
         raise LedgerBroken("the kept counts disagree with the orders")
-    at_rest = [
-        row for row in doubts if not running or row[:2] not in known.in_flight
-    ]  # what is in flight may still land
+    traffic = reader.traffic(_PACE_WINDOW_MS)
+    per_min, measured_s = _pace(traffic)
+    left = selected[State.PENDING] + selected[State.FAILED]
     return Status(
-        ledger=str(path),
-        host=host,
+        ledger=address,
+        host=reader.host(),
         running=running,
-        outcomes=outcomes,
-        selected=selected,
-        in_flight=in_flight,
-        requests=int(requests),
-        limited=int(limited),
+        outcomes=_labels(counts),
+        selected=_labels(selected),
+        in_flight=in_flight if running else None,
+        requests=traffic.requests,
+        limited=traffic.limited,
         per_min=round(per_min, 1),
         measured_s=round(measured_s, 1),
-        learned=learned(db, host, None) if version >= PACE_SINCE else None,
+        learned=reader.learned(),
         eta_s=round(60 * left / per_min) if running and left and per_min else None,
-        last_run=None if run is None else _run(*sound("runs", run)),
-        doubts=tuple(_doubt(row, known) for row in at_rest[:_DOUBTS_SHOWN]),
-        messages=server_messages(db) if {"refused", "not_found"} & selected.keys() else (),
-        warning=lacking(db, path),
+        last_run=_run(reader.last_run()),
+        # What is in flight may still land.
+        doubts=tuple(_doubt(row) for row in doubts if not (running and row.in_flight))[:_DOUBTS_SHOWN],
+        messages=server_messages(reader) if selected[State.REFUSED] or selected[State.NOT_FOUND] else (),
+        warning=reader.warning(),
     )
 
 
-def _doubt(row: Row, known: Beside) -> Doubt:
-    account, order, _, _, message, _, _, file, line, *_ = result(row, known)
-    return Doubt(account, order, _CUT_OFF if row[:2] in known.in_flight else message, f"{file}:{line}")
+def _pace(traffic: Traffic) -> tuple[float, float]:
+    """Orders settled per minute, and over how many seconds that was seen."""
+    n, first_ms, last_ms = traffic.settled, traffic.first_ms, traffic.last_ms
+    if first_ms is None or last_ms is None or n < 2:
+        return float(n), 0.0
+    took_s = (last_ms - first_ms) / 1000
+    return (60 * (n - 1) / took_s if took_s else float(n)), took_s
 
 
-def _run(
-    run_id: int, version: str, _options: str, started_ms: int, stopped_ms: int | None, why: str | None
-) -> dict[str, Any]:
-    return {"run": run_id, "version": version, "started": utc(started_ms), "stopped": utc(stopped_ms), "why": why}
+def _doubt(row: ResultRow) -> Doubt:
+    return Doubt(
+        row.account_id,
+        row.order_id,
+        _CUT_OFF if row.in_flight else harmless(row.message),
+        f"{harmless(row.file)}:{row.line}",
+    )
+
+
+def _run(run: RunRow | None) -> dict[str, Any] | None:
+    if run is None:
+        return None
+    return {
+        "run": run.run_id,
+        "version": run.version,
+        "started": utc(run.started_ms),
+        "stopped": utc(run.stopped_ms),
+        "why": run.why,
+    }
 
 
 def _labels(counts: Counts) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """One run, from a confirmed selection to its summary: a lane for each key, the ledger's hooks, the time limit, and how it ended.
 
-It opens the clients and closes them; the ledger is its caller's. It decides nothing that the guard, the policy or the pace decide.
+It opens the clients and the ledger's run, and closes them; the ledger's lock is its caller's.
+It decides nothing that the guard, the policy or the pace decide.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bulkdelete.core.pace import PacingOptions
 from bulkdelete.core.summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, UsageError
 from bulkdelete.events import Event, LedgerGrows, LedgerWaits
-from bulkdelete.ledger import Hooks, Ledger, Plan
+from bulkdelete.ledger import Hooks, Ledger, Plan, RunLedger, Staging
 from bulkdelete.model import OPEN, Counts, Scope, Stop, StopReason
 from bulkdelete.run.guard_state import GuardState
 from bulkdelete.run.pipeline import Lane, LaneConfig, Run, Totals, run
@@ -33,6 +34,7 @@ __all__ = ["execute"]
 
 async def execute(
     ledger: Ledger,
+    staging: Staging,
     plan: Plan,
     settings: Settings,
     keys: ApiKey | Sequence[Credential],
@@ -46,23 +48,23 @@ async def execute(
     """
     from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
 
-    selected = await ledger.counts(selected=True)
+    selected = await staging.counts(selected=True)
     credentials = _needed(credentials_of(keys), selected, settings)
-    ever = await ledger.counts(selected=False)
+    ever = await staging.counts(selected=False)
     shared = Run(settings, GuardState(_limits(settings, plan.to_send), ever), switch, on_event, jitter, Totals())
     lanes: list[Lane] = []
     slots_max = settings.slots_in_all // len(credentials)
-    with time_limit(settings.max_time_s, switch):
-        ledger.attend(_hooks(settings, switch, on_event))
-        await ledger.begin(_options(settings))
-        async with AsyncExitStack() as exits:
-            for credential in credentials:
-                client = await exits.enter_async_context(Client(credential.key, settings))
-                throttle = await _throttle(credential, ledger, settings, on_event)
-                orders, slots = selected.open_of(credential.accounts), min(settings.slots, slots_max)
-                lanes.append(Lane(client, throttle, ledger, shared, LaneConfig(orders, slots, credential.accounts)))
-            await run(lanes)
-    return await _summary(ledger, plan, shared, lanes)
+    async with AsyncExitStack() as exits:
+        with time_limit(settings.max_time_s, switch):
+            begun = await exits.enter_async_context(ledger.run(_options(settings), _hooks(settings, switch, on_event)))
+            async with AsyncExitStack() as clients:
+                for credential in credentials:
+                    client = await clients.enter_async_context(Client(credential.key, settings))
+                    throttle = await _throttle(credential, begun, settings, on_event)
+                    orders, slots = selected.open_of(credential.accounts), min(settings.slots, slots_max)
+                    lanes.append(Lane(client, throttle, begun, shared, LaneConfig(orders, slots, credential.accounts)))
+                await run(lanes)
+        return await _summary(begun, plan, shared, lanes)
 
 
 def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Settings) -> tuple[Credential, ...]:
@@ -79,7 +81,7 @@ def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Set
 
 
 async def _throttle(
-    credential: Credential, ledger: Ledger, settings: Settings, on_event: Callable[[Event], None]
+    credential: Credential, ledger: RunLedger, settings: Settings, on_event: Callable[[Event], None]
 ) -> Throttle:
     """A throttle that goes on from what earlier runs learned of this key, and from what they have spent of its quota."""
     fingerprint = await asyncio.to_thread(credential.key.fingerprint, settings.host)
@@ -136,7 +138,7 @@ def _limits(settings: Settings, to_send: int) -> Limits:
     )
 
 
-async def _summary(ledger: Ledger, plan: Plan, shared: Run, lanes: list[Lane]) -> Summary:
+async def _summary(ledger: RunLedger, plan: Plan, shared: Run, lanes: list[Lane]) -> Summary:
     switch, settings = shared.switch, shared.settings
     stops = tuple(stop for each in (switch, *(lane.switch for lane in lanes)) for stop in each.stops)
     counts = ever = Counts()
@@ -172,7 +174,7 @@ async def _summary(ledger: Ledger, plan: Plan, shared: Run, lanes: list[Lane]) -
     )
 
 
-async def _is_through(ledger: Ledger, settings: Settings) -> bool:
+async def _is_through(ledger: RunLedger, settings: Settings) -> bool:
     """Whether a run after this one would have nothing to send."""
     return (await ledger.selected(settings.doubts)).to_send == 0
 

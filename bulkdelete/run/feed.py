@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from bulkdelete.core.policy import resend_delay_s, retried
 from bulkdelete.events import DoubtWait, Event
-from bulkdelete.ledger import Ledger, PendingFilter
+from bulkdelete.ledger import PendingFilter, RunLedger
 from bulkdelete.model import Doubts, Requeue, Response, Result, State, Task, Verdict
 from bulkdelete.run.slots import Slots
 from bulkdelete.settings import Settings
@@ -35,7 +35,7 @@ class Feed:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: RunLedger,
         slots: Slots,
         settings: Settings,
         orders: int,

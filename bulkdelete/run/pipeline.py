@@ -18,7 +18,7 @@ from bulkdelete.core.pace import Permit
 from bulkdelete.core.policy import decide, doubts_of
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.events import AttemptEnded, Event
-from bulkdelete.ledger import Ledger
+from bulkdelete.ledger import RunLedger
 from bulkdelete.model import (
     Doubts,
     Intent,
@@ -126,7 +126,7 @@ class LaneConfig:
 class Lane:
     """One API key's way through the selection: its orders in the order of (account, id), its throttle, its slots."""
 
-    def __init__(self, client: Sender, throttle: Throttle, ledger: Ledger, run: Run, config: LaneConfig) -> None:
+    def __init__(self, client: Sender, throttle: Throttle, ledger: RunLedger, run: Run, config: LaneConfig) -> None:
         self.client = client
         self.throttle = throttle
         self.ledger = ledger

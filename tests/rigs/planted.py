@@ -33,7 +33,7 @@ _HEARD = "return protocol is None or protocol.should_close or (isinstance(protoc
 PLANTED = (
     _planted(
         "no intent", "simulation", {1}, 10,
-        Edit("ledger/sqlite/ledger.py", "await self._do(lambda db: rows.intend(db, intent, run_id))", "await self.flush()"),
+        Edit("ledger/sqlite/run.py", "await self._commits.do(lambda db: rows.intend(db, intent, self._run_id))", "await self.flush()"),
         Edit("ledger/sqlite/rows.py", '"DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount != 1',
              '"DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount > 1'),
     ),
@@ -49,7 +49,7 @@ PLANTED = (
         "a last word that is none", "simulation", {5}, 20,
         Edit("core/policy.py", "Case.REFUSED: Verdict(State.REFUSED, signal=Signal.GUARD)",
              "Case.REFUSED: Verdict(State.IN_DOUBT, Requeue.LATER)"),
-        Edit("ledger/sqlite/rows.py", "count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0)", "count(*)"),
+        Edit("ledger/sqlite/rules.py", "count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0)", "count(*)"),
     ),
     _planted(
         "doubts repeated at once", "simulation", {6}, 20,
@@ -82,26 +82,26 @@ PLANTED = (
     ),
     _planted(
         "synchronous NORMAL", "power", {8}, 300,
-        Edit("ledger/sqlite/ledger.py",
+        Edit("ledger/sqlite/opened.py",
              'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "full", 2)',
              'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "normal", 1)'),
     ),
     _planted(
         "a log that is not synced", "syscalls", {9}, 400,
-        Edit("ledger/sqlite/ledger.py",
+        Edit("ledger/sqlite/opened.py",
              'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "full", 2)',
              'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "normal", 1)'),
         only=("ftruncate ENOSPC",),
     ),
     _planted(
         "a log that cannot be folded in is passed over", "syscalls", {9}, 400,
-        Edit("ledger/sqlite/ledger.py", "& 0xFF not in _LOCKED:", "& 0xFF < 0:"),
+        Edit("ledger/sqlite/opened.py", "& 0xFF not in _LOCKED:", "& 0xFF < 0:"),
         only=("ftruncate EIO", "ftruncate lasting ENOSPC"),
     ),
     _planted(
         "no lock", "kill", {12}, 6,
-        Edit("ledger/sqlite/place.py", "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
-        Edit("ledger/sqlite/place.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+        Edit("ledger/sqlite/locks.py", "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+        Edit("ledger/sqlite/locks.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
     ),
     _planted(
         "herd after a pause", "simulation", {19}, 30,
@@ -288,8 +288,8 @@ PLANTED = (
     ),
     _planted(
         "a commit that nobody checks", "outside", {34}, 1,
-        Edit("ledger/sqlite/ledger.py", "        self._same(what or self._look(wrote=db.total_changes != changes))\n", ""),
-        Edit("ledger/sqlite/ledger.py", "                what = self._look()  #", "                #"),
+        Edit("ledger/sqlite/opened.py", "        self._same(what or self._look(wrote=db.total_changes != changes))\n", ""),
+        Edit("ledger/sqlite/opened.py", "                what = self._look()  #", "                #"),
         only=("ledger removed",),
     ),
     _planted(
@@ -304,7 +304,7 @@ PLANTED = (
     ),
     _planted(
         "a lock of the name alone", "outside", {12}, 1,
-        Edit("ledger/sqlite/place.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
+        Edit("ledger/sqlite/locks.py", "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),
         Edit("ledger/sqlite/place.py", "if found.st_nlink > 1:", "if found.st_nlink > 2:"),
         only=("ledger hard-linked",),
     ),
@@ -316,8 +316,8 @@ PLANTED = (
     ),
     _planted(
         "a reader that believes every row", "outside", {42}, 1,
-        Edit("report/results.py", "if crc32(repr(row[: _WIDTH - 1])", "if False and crc32(repr(row[: _WIDTH - 1])"),
-        Edit("report/export.py", "and _counted(db) != tally", "and False"),
+        Edit("ledger/sqlite/reader.py", "if crc32(repr(row[: _ORDER_WIDTH - 1])", "if False and crc32(repr(row[: _ORDER_WIDTH - 1])"),
+        Edit("report/export.py", "and tally != _counted(reader)", "and False"),
         only=("a row changed between two runs",),
     ),
     _planted(

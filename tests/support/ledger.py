@@ -7,13 +7,18 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bulkdelete.ledger import InputReport, PendingFilter, Plan
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger import Hooks, InputReport, PendingFilter, Plan, Retry
+from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite.commits import Commits
+from bulkdelete.ledger.sqlite.drafts import SqliteStaging
+from bulkdelete.ledger.sqlite.opened import OpenFile
+from bulkdelete.ledger.sqlite.run import SqliteRun
 from bulkdelete.model import (
     Counts,
     Doubts,
@@ -73,9 +78,65 @@ def orders(*ids: int, account: int = ACCOUNT, revert: bool = False) -> list[Orde
     return [order(order_id, account, revert=revert) for order_id in ids]
 
 
+class Held:
+    """A ledger that this process has open: its lock, its run once it has begun, and what the contract does not show."""
+
+    def __init__(self, commits: Commits) -> None:
+        self.commits = commits
+        self.file = commits.file
+        self.run = SqliteRun(commits, 0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.run, name)
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        return self.file.db
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
+
+    @property
+    def existed(self) -> bool:
+        return self.file.existed
+
+    @property
+    def remains(self) -> str:
+        return self.file.remains
+
+    @asynccontextmanager
+    async def staging(self) -> AsyncIterator[SqliteStaging]:
+        staging = SqliteStaging(self.commits)
+        try:
+            yield staging
+        finally:
+            await staging.leave()
+
+    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
+        return await SqliteStaging(self.commits).selected(doubts, retry)
+
+    async def retry(self, retry: Retry) -> None:
+        await SqliteStaging(self.commits).retry(retry)
+
+    def attend(self, hooks: Hooks) -> None:
+        self.commits.hooks = hooks
+
+    async def begin(self, options: str) -> None:
+        self.run = await SqliteRun.begin(self.commits, options, self.commits.hooks)
+
+    async def close(self) -> None:
+        await self.commits.close()
+
+
+async def hold(path: Path, host: str = HOST, now_ms: Callable[[], int] | None = None) -> Held:
+    """Raises LedgerLocked, LedgerRefused."""
+    return Held(await Commits.open(OpenFile(place.real(path), host, now_ms or (lambda: time.time_ns() // 1_000_000))))
+
+
 @asynccontextmanager
-async def opened(path: Path, host: str = HOST) -> AsyncIterator[SqliteLedger]:
-    ledger = await SqliteLedger.open(path, host, Clock())
+async def opened(path: Path, host: str = HOST) -> AsyncIterator[Held]:
+    ledger = await hold(path, host, Clock())
     try:
         async with asyncio.timeout(DEADLINE_S):
             yield ledger
@@ -84,7 +145,7 @@ async def opened(path: Path, host: str = HOST) -> AsyncIterator[SqliteLedger]:
 
 
 async def propose(
-    ledger: SqliteLedger, *inputs: Sequence[Order | Reject], doubts: Doubts | None = None, confirm: bool = False
+    ledger: Held, *inputs: Sequence[Order | Reject], doubts: Doubts | None = None, confirm: bool = False
 ) -> Plan:
     async with ledger.staging() as staging:
         tallies = []
@@ -98,11 +159,11 @@ async def propose(
         return facts
 
 
-async def arm(ledger: SqliteLedger, *inputs: Sequence[Order | Reject]) -> Plan:
+async def arm(ledger: Held, *inputs: Sequence[Order | Reject]) -> Plan:
     return await propose(ledger, *inputs, confirm=True)
 
 
-async def pending(ledger: SqliteLedger, passing: PendingFilter = SENDABLE, page: int = 1000) -> list[Task]:
+async def pending(ledger: Held, passing: PendingFilter = SENDABLE, page: int = 1000) -> list[Task]:
     """All that a pass hands out, page by page."""
     tasks: list[Task] = []
     after = (0, 0)
@@ -117,11 +178,11 @@ def ids(tasks: Sequence[Task]) -> list[int]:
     return [task.order.order_id for task in tasks]
 
 
-def settle(ledger: SqliteLedger, intent: Intent, state: State | None) -> None:
+def settle(ledger: Held, intent: Intent, state: State | None) -> None:
     ledger.settle(intent, ENDS[state], Verdict(state))
 
 
-async def send(ledger: SqliteLedger, wanted: Mapping[int, State | None], passing: PendingFilter = SENDABLE) -> None:
+async def send(ledger: Held, wanted: Mapping[int, State | None], passing: PendingFilter = SENDABLE) -> None:
     """One attempt of each of these orders, to this end, durably."""
     for task in await pending(ledger, passing):
         if task.order.order_id in wanted:
@@ -137,7 +198,7 @@ async def first(path: Path) -> None:
         await send(ledger, {1: State.DELETED})
 
 
-async def states(ledger: SqliteLedger, *, selected: bool = False) -> dict[str, int]:
+async def states(ledger: Held, *, selected: bool = False) -> dict[str, int]:
     return labels(await ledger.counts(selected))
 
 

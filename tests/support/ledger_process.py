@@ -28,7 +28,7 @@ def become_nobody():
         os.setgroups([]); os.setgid(65534); os.setuid(65534)
 async def refused():
     try:
-        await SqliteLedger.open(Path(argv[0]), HOST)
+        await hold(Path(argv[0]), HOST)
     except LedgerRefused as error:
         print(error)
 """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.run import SqliteRun
 from bulkdelete.model import Doubts, Scope, Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, Simulator
@@ -35,7 +35,7 @@ def test_a_ledger_that_breaks_while_it_is_read(tmp_path: Path, monkeypatch: pyte
     async def broken(*_: Any) -> Any:
         raise LedgerBroken("disk I/O error")
 
-    monkeypatch.setattr(SqliteLedger, "pending", broken)
+    monkeypatch.setattr(SqliteRun, "pending", broken)
     outcome = trial(simulation_of(orders), settings_of(tmp_path / "l.db"), orders)
     assert outcome.journal == []
     assert outcome.states() == {"pending": 5}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite import locks
 from tests.rigs.leaks import leaks
 from tests.support.agreement import outcomes
 from tests.support.command import IDS, Server, arguments, call, write
@@ -55,7 +55,7 @@ def test_an_error_before_the_start_is_an_object(tmp_path: Path, words: tuple[str
     write(tmp_path / "o.csv", IDS)
     write(tmp_path / "bad.csv", [0])
     (tmp_path / "foreign.db").write_bytes(b"x" * 200)
-    lock = place.Lock(tmp_path / "locked.db")
+    lock = locks.Lock(tmp_path / "locked.db")
     try:
         run = call(*PROGRAM, *words, "--json", cwd=tmp_path, env=environment(PYTHONPATH=str(Path.cwd())))
     finally:
@@ -86,11 +86,11 @@ main()
 @pytest.mark.parametrize(
     ("module", "owner", "name"),
     [
-        ("pipeline", "Lane", "settle"),
-        ("pipeline", "Lane", "may_send"),
+        ("run.pipeline", "Lane", "settle"),
+        ("run.pipeline", "Lane", "may_send"),
         ("cli.display", "Display", "on_event"),
         ("cli.display", "Display", "start"),
-        ("throttle", "Throttle", "take"),
+        ("run.throttle", "Throttle", "take"),
     ],
 )
 @pytest.mark.parametrize("error", ["KeyError('Status')", "RuntimeError('GET http://h/?API_KEY=' + KEY)"])

@@ -57,9 +57,9 @@ def test_interrupted_while_reading(tmp_path: Path, kind: str) -> None:
 SLOW_DISK = """
 import time
 from bulkdelete.cli import main
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
-committed = SqliteLedger._committed
-SqliteLedger._committed = lambda self, batch: (time.sleep(10), committed(self, batch))[1]
+from bulkdelete.ledger.sqlite.opened import OpenFile
+committed = OpenFile.commit
+OpenFile.commit = lambda self, batch: (time.sleep(10), committed(self, batch))[1]
 main()
 """
 

@@ -7,6 +7,7 @@ ever. The whole file is read only if it may be unsound; else each row is checked
 from __future__ import annotations
 
 import functools
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,28 +15,27 @@ from typing import Any
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
 from bulkdelete.ledger.sqlite import connection, rows
+from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE, PACE_SINCE, VERSION
 from bulkdelete.ledger.sqlite.schema import (
     ATTEMPT_COLUMNS,
-    CHECKED_SINCE,
     COUNT_COLUMNS,
     INPUT_COLUMNS,
     INTENT_COLUMNS,
     META_COLUMNS,
     ORDER_COLUMNS,
     PACE_COLUMNS,
-    PACE_SINCE,
     RUN_COLUMNS,
-    VERSION,
     crc,
 )
 
-__all__ = ["cut", "ended", "host_of", "records", "schema", "whole"]
+__all__ = ["cut", "ended", "host_of", "records", "schema", "server", "whole"]
 
 # ANALYZE makes these: they hold estimates for SQLite's planner, and no row of ours is read through them.
 _STATISTICS = frozenset(
     ("table", name, name, f"CREATE TABLE {name}({columns})")
     for name, columns in (("sqlite_stat1", "tbl,idx,stat"), ("sqlite_stat4", "tbl,idx,neq,nlt,ndlt,sample"))
 )
+_DEFAULT_PORT = re.compile(r"^(https://[^/]*):443(?=/|$)|^(http://[^/]*):80(?=/|$)")
 _ROWS_MAX = 100  # of a schema that is read; ours has 20
 
 
@@ -81,6 +81,18 @@ def host_of(db: sqlite3.Connection, version: int, name: str = "main") -> str | N
     if row is None:
         return None
     return str(rows.sound("meta", row)[1] if version >= CHECKED_SINCE else row[1])
+
+
+def server(path: Path, known: str | None, host: str, version: int) -> None:
+    """Refuse a ledger of another server, with the option that goes on with it. Before format 3 a ledger knew no path of its server: it
+    takes that of its next run."""
+    same = host == known
+    if version < CHECKED_SINCE and known is not None:
+        same = same or host.startswith(known + "/")
+    if not same:
+        url = known and _DEFAULT_PORT.sub(r"\1\2", known)
+        remedy = f"Add --api-url {url}, or use another ledger" if url else "Use another ledger"
+        raise LedgerRefused(f"{path}: this ledger is of {known or 'no host'}, not of {host}. {remedy}")
 
 
 def ended(db: sqlite3.Connection) -> bool:

@@ -5,24 +5,22 @@ No file of a ledger is opened here by other means than SQLite: closing any other
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from pathlib import Path
 
 from bulkdelete.errors import BulkDeleteError, LedgerLocked, LedgerRefused
 from bulkdelete.ledger.sqlite import rows
-from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, CHECKED_SINCE, MIGRATIONS, VERSION, crc
+from bulkdelete.ledger.sqlite.migrations import MIGRATIONS, VERSION
+from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, crc
 
 __all__ = [
     "connect",
     "create",
     "migrate",
-    "other_server",
     "pages_bytes",
     "pragma",
     "prepare",
     "refusal",
-    "same_server",
     "warm",
 ]
 
@@ -36,7 +34,6 @@ _NOT_THE_FILE = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )  # primary result codes that accuse the disk, the folder or the machine
-_DEFAULT_PORT = re.compile(r"^(https://[^/]*):443(?=/|$)|^(http://[^/]*):80(?=/|$)")
 _PAGE_BYTES = 1024  # an order's three commits write single rows: a quarter of the log that pages of 4096 make, and no slower to read
 _CACHE_KIB = 16_000
 _PRAGMAS = (
@@ -105,23 +102,9 @@ def migrate(db: sqlite3.Connection, to: int, host: str) -> None:
             db.execute(f"PRAGMA user_version = {version + 1}")
 
 
-def same_server(known: str | None, host: str, version: int) -> bool:
-    """Whether a ledger of `known` is one of `host`. Before format 3 a ledger knew no path: it takes that of its next run."""
-    if version >= CHECKED_SINCE or known is None:
-        return known == host
-    return host == known or host.startswith(known + "/")
-
-
-def other_server(path: Path, known: str | None, host: str) -> LedgerRefused:
-    """The error for a ledger of another server, with the option that goes on with this ledger."""
-    url = known and _DEFAULT_PORT.sub(r"\1\2", known)
-    remedy = f"Add --api-url {url}, or use another ledger" if url else "Use another ledger"
-    return LedgerRefused(f"{path}: this ledger is of {known or 'no host'}, not of {host}. {remedy}")
-
-
 def refusal(path: Path, error: Exception) -> BulkDeleteError:
     """What an error means for a ledger that nothing was written to."""
-    said = " ".join(str(error).split())  # it may quote a table's definition, in lines
+    said = " ".join(str(error).split()).removeprefix("damaged: ")  # it may quote a table's definition, in lines
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if isinstance(error, OSError):
         said, code = error.strerror or said, sqlite3.SQLITE_IOERR

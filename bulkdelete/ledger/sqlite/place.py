@@ -1,57 +1,48 @@
-"""Where a ledger lies: its path, its locks, and whether the file there is ours. It reads and locks; it never writes into a ledger.
-
-The lock is a file beside the real path, held by the process: it dies with it, and two names of one ledger meet in it. On Linux the
-ledger's own file is locked as well: hard links, files mounted elsewhere and a lock file that was removed lead to the same one.
-
-No ledger that this process has open is opened here a second time: closing any descriptor of it would drop SQLite's locks.
-"""
+"""Where a ledger lies: its path, what is beside it, and whether the file there is ours. It reads, and never writes into a ledger."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shlex
 import shutil
 import stat
 import struct
 import sys
-import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkdelete.errors import LedgerLocked, LedgerRefused
-from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, VERSION
+from bulkdelete.errors import LedgerRefused
+from bulkdelete.ledger.sqlite import locks
+from bulkdelete.ledger.sqlite.migrations import VERSION
+from bulkdelete.ledger.sqlite.schema import APPLICATION_ID
 
 __all__ = [
     "SIDES",
     "Header",
-    "Hold",
-    "Lock",
     "check_disk",
     "check_file",
     "check_folder",
     "check_left_over",
     "check_owner",
     "create",
+    "files_of",
     "header",
-    "identity",
-    "is_locked",
+    "is_ledger",
+    "is_of_a_ledger",
     "log_is_missing",
     "open_to_all",
     "real",
     "scratch_names",
     "side",
-    "sync_folder",
 ]
 
 SIDES = ("-wal", "-shm", "-journal", ".lock")
 """What may lie beside a ledger while a run works, and after one that was killed."""
 
+_SCRATCH = (".staging", ".new")
+_HEAD_BYTES = 100
 _MAGIC = b"SQLite format 3\0"
 _WAL = 2  # the file format's version at bytes 18 and 19, while there is a write-ahead log
-_OPEN: set[tuple[int, int]] = set()  # the ledgers that this process has open, by device and inode
 _NETWORK = frozenset(
     ("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs")
 ) | {f"fuse.{name}" for name in ("ceph", "glusterfs", "rclone", "s3fs", "sshfs")}
@@ -64,112 +55,13 @@ def real(ledger: Path) -> Path:
 
 def scratch_names(ledger: Path) -> tuple[Path, Path]:
     """The staging file and the not yet confirmed ledger, both on the ledger's own disk."""
-    return ledger.with_name(ledger.name + ".staging"), ledger.with_name(ledger.name + ".new")
-
-
-class Lock:
-    """An exclusive lock on one ledger. Raises LedgerLocked if another process holds it."""
-
-    def __init__(self, ledger: Path) -> None:
-        self._path = ledger.with_name(ledger.name + ".lock")
-        self._fd = self._acquired()
-
-    def _acquired(self) -> int:
-        waited = False
-        while True:
-            try:
-                fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise LedgerRefused(
-                    f"{self._path.parent}: cannot write there ({error.strerror}). Name a ledger in a folder of yours with --ledger"
-                ) from None
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(fd)
-                if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                    if not waited:  # `is_locked` of a reader holds it for an instant
-                        waited = True
-                        time.sleep(0.05)
-                        continue
-                    raise LedgerLocked(
-                        f"{self._path.with_suffix('')}: another run holds this ledger. Wait for it to end"
-                    ) from None
-                raise LedgerRefused(f"{self._path}: cannot be locked ({error.strerror}). Use a local disk") from None
-            try:
-                if os.path.samestat(os.fstat(fd), self._path.stat()):
-                    return fd
-            except FileNotFoundError:
-                pass
-            os.close(fd)  # its holder has just gone and taken the file along: try with the new one
-
-    @property
-    def path(self) -> Path:
-        return self._path
-
-    def release(self) -> None:
-        """Remove the lock file while it is still held, then let go: at rest the ledger is one file. Another one's is left alone."""
-        if self._fd >= 0:
-            with suppress(OSError):  # a file that stays there locks nothing
-                if os.path.samestat(os.fstat(self._fd), self._path.lstat()):
-                    self._path.unlink(missing_ok=True)
-            os.close(self._fd)
-            self._fd = -1
-
-
-class Hold:
-    """An exclusive lock on the ledger's own file (on Linux; elsewhere the two kinds of lock would meet). It is made before the
-    ledger's connection, and released after that is closed. Raises LedgerLocked, LedgerRefused."""
-
-    def __init__(self, ledger: Path) -> None:
-        self._fd = -1
-        self._identity = identity(ledger)
-        if self._identity in _OPEN:
-            raise LedgerLocked(f"{ledger}: this process has the ledger open already. Wait for it to end")
-        if sys.platform.startswith("linux"):
-            self._fd = os.open(ledger, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(self._fd)
-                if error.errno == errno.EWOULDBLOCK:
-                    raise LedgerLocked(
-                        f"{ledger}: another run holds this ledger, by another name of it. Wait for it to end"
-                    ) from None
-                raise LedgerRefused(f"{ledger}: cannot be locked ({error.strerror}). Use a local disk") from None
-        _OPEN.add(self._identity)
-
-    def release(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        _OPEN.discard(self._identity)
-
-
-def identity(path: Path) -> tuple[int, int]:
-    """What the system knows a file by, whatever its name. The file is not opened. Raises OSError."""
-    found = path.lstat()
-    return found.st_dev, found.st_ino
+    staging, new = (side(ledger, suffix) for suffix in _SCRATCH)
+    return staging, new
 
 
 def side(ledger: Path, suffix: str) -> Path:
     """A file beside the ledger."""
     return ledger.with_name(ledger.name + suffix)
-
-
-def is_locked(ledger: Path) -> bool:
-    """Whether a run holds this ledger just now."""
-    try:
-        fd = os.open(ledger.with_name(ledger.name + ".lock"), os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -188,17 +80,15 @@ class Header:
 def header(ledger: Path) -> Header | None:
     """Read it; None if no file is there. Raises LedgerRefused if the file is not ours or newer; it is only read."""
     try:
-        if (
-            identity(Path(os.path.realpath(ledger))) in _OPEN
-        ):  # ours, for certain, and it must not be opened a second time
+        if locks.is_open_here(ledger):  # ours, for certain, and it must not be opened a second time
             return Header(VERSION, wal=True)
         with open(ledger, "rb", opener=_at_once) as file:  # Path.open takes no opener
-            head = file.read(100)
+            head = file.read(_HEAD_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise LedgerRefused(f"{ledger}: cannot be read ({error.strerror})") from None
-    if len(head) < 100 or not head.startswith(_MAGIC) or struct.unpack(">I", head[68:72])[0] != APPLICATION_ID:
+    if len(head) < _HEAD_BYTES or not _is_ours(head):
         raise LedgerRefused(f"{ledger}: this is not a ledger of bulkdelete. Name another file with --ledger")
     version = struct.unpack(">I", head[60:64])[0]
     if version > VERSION:
@@ -206,6 +96,34 @@ def header(ledger: Path) -> Header | None:
             f"{ledger}: written by a newer bulkdelete (format {version}, this one reads up to {VERSION}). Update it"
         )
     return Header(version, wal=_WAL in head[18:20])
+
+
+def is_ledger(path: Path) -> bool:
+    """Whether a ledger of ours is there, of whatever format, by its first bytes."""
+    try:
+        if not path.is_file():  # a pipe would wait for its other end
+            return False
+        if locks.is_open_here(path):
+            return True
+        with path.open("rb") as file:
+            return _is_ours(file.read(_HEAD_BYTES))
+    except (OSError, ValueError):
+        return False
+
+
+def _is_ours(head: bytes) -> bool:
+    return head.startswith(_MAGIC) and head[68:72] == struct.pack(">I", APPLICATION_ID)
+
+
+def files_of(ledger: Path) -> tuple[Path, ...]:
+    """All files of a ledger, those that a proposal has for a while, too."""
+    return (ledger, *(side(ledger, suffix) for suffix in SIDES), *scratch_names(ledger))
+
+
+def is_of_a_ledger(path: Path) -> bool:
+    """Whether a file of this name is a ledger, or beside one."""
+    names = (path.name.removesuffix(suffix) for suffix in ("", *SIDES, *_SCRATCH) if path.name.endswith(suffix))
+    return any(name and is_ledger(path.with_name(name)) for name in names)
 
 
 def log_is_missing(ledger: Path) -> bool:
@@ -293,15 +211,6 @@ def create(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise LedgerRefused(f"{path}: cannot be made ({error.strerror}). Name another ledger with --ledger") from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _file_system(folder: Path) -> str:

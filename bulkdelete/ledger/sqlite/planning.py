@@ -6,54 +6,84 @@ elsewhere if that cannot be written.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from bulkdelete.errors import LedgerBroken, LedgerRefused, NothingSent
-from bulkdelete.ledger.sqlite import check, connection, place
-from bulkdelete.ledger.sqlite.schema import VERSION
+from bulkdelete.disk import temporary_folder
+from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerRefused, NothingSent
+from bulkdelete.ledger.sqlite import check, connection, place, rules
+from bulkdelete.ledger.sqlite.drafts import SqliteDraft, Steps
+from bulkdelete.ledger.sqlite.migrations import VERSION
 from bulkdelete.ledger.sqlite.staging import Scratch
+from bulkdelete.model import State
 
-__all__ = ["planning"]
+__all__ = ["planned", "planning"]
 
-# An order with an open intent is in doubt: a run that opened this ledger would begin with that.
-_ORDERS = """
-CREATE TEMP VIEW orders AS SELECT o.account_id, o.order_id, o.revert_stock, o.selected, o.attempts,
-  CASE WHEN EXISTS (SELECT 1 FROM ledger.intents i WHERE i.account_id = o.account_id AND i.order_id = o.order_id)
-    THEN 2 ELSE o.state END AS state
+T = TypeVar("T")
+
+# An order with an open intent is in doubt, after one more attempt: a run that opened this ledger would begin with that.
+_ORDERS = f"""
+CREATE TEMP VIEW orders AS SELECT o.account_id, o.order_id, o.revert_stock, o.selected,
+  o.attempts + ({rules.IN_FLIGHT}) AS attempts, CASE WHEN {rules.IN_FLIGHT} THEN {State.IN_DOUBT.value} ELSE o.state END AS state
   FROM ledger.orders o
 """
-
 
 _NAME_KEPT = 40  # characters of the ledger's name in that of a scratch file: a name has 255 bytes at most
 _ROOM_BYTES = 16 * 1024 * 1024  # the staging of 200,000 orders; where less is free, the scratch file lies elsewhere
 
 
-def _temporary() -> Path:
-    return Path(tempfile.gettempdir())
+@asynccontextmanager
+async def planned(ledger: Path, host: str) -> AsyncIterator[SqliteDraft]:
+    """`planning`, in a thread of its own."""
+    loop = asyncio.get_running_loop()
+    with ExitStack() as exits:
+        thread = exits.enter_context(ThreadPoolExecutor(1, thread_name_prefix="plan"))
+
+        async def alone(function: Callable[[], T]) -> T:
+            return await loop.run_in_executor(thread, function)
+
+        entered = planning(ledger, host)
+        exits.callback(lambda: thread.submit(entered.__exit__, None, None, None).result())
+        proposal = await alone(entered.__enter__)
+        yield SqliteDraft(Steps(alone, lambda: proposal.db, proposal.db.interrupt, proposal.blamed), proposal.scratch)
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """A connection on which a scratch works. `folder`: where that lies."""
+
+    ledger: Path
+    folder: Path
+    db: sqlite3.Connection
+    scratch: Scratch
+
+    def blamed(self, error: Exception, _sorts: bool = False) -> BulkDeleteError:
+        """What an error in here means for a person."""
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return _unusable(f"{self.folder} or the temporary folder", str(error))
+        return connection.refusal(self.ledger, error)
 
 
 @contextmanager
-def planning(
-    ledger: Path, host: str, elsewhere: Callable[[], Path] = _temporary
-) -> Iterator[tuple[sqlite3.Connection, Scratch]]:
-    """A connection on which `Scratch.add` and `Scratch.facts` work; `elsewhere` is a folder for the scratch file where the
-    ledger's cannot be written. Raises LedgerRefused, NothingSent for that folder, and what `elsewhere` raises.
-    """
+def planning(ledger: Path, host: str) -> Iterator[Planning]:
+    """Raises LedgerRefused, and NothingSent for the folder of temporary files."""
     path = place.real(ledger)
     place.check_folder(path)
     known = place.check_file(path)
-    db = sqlite3.connect("file::memory:", uri=True, isolation_level=None, timeout=10)
     beside = _can_take(path.parent)
-    folder = path.parent if beside else elsewhere()
+    folder = path.parent if beside else temporary_folder("a plan")
     name = f"{path.name[:_NAME_KEPT]}.plan-{secrets.randbelow(10**16)}"
-    scratch = Scratch(folder / name, ledger="ledger" if known else "main")
+    db = sqlite3.connect("file::memory:", uri=True, isolation_level=None, timeout=10)
+    proposal = Planning(path, folder, db, Scratch(folder / name, ledger="ledger" if known else "main"))
     try:
         connection.prepare(db)
         if known:
@@ -61,20 +91,18 @@ def planning(
         else:
             connection.migrate(db, VERSION, host)
         try:
-            scratch.attach(db)
+            proposal.scratch.attach(db)
         except LedgerRefused:
             if beside:
                 raise
             raise _unusable(str(folder), "no file can be made there") from None
-        scratch.forget()
-        yield db, scratch
+        proposal.scratch.forget()
+        yield proposal
     except (sqlite3.DatabaseError, LedgerBroken) as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            raise _unusable(f"{folder} or the temporary folder", str(error)) from None
-        raise connection.refusal(path, error) from None
+        raise proposal.blamed(error) from None
     finally:
         with suppress(sqlite3.Error):
-            scratch.detach(db)
+            proposal.scratch.detach(db)
         db.close()
 
 
@@ -94,7 +122,5 @@ def _unusable(folder: str, why: str) -> NothingSent:
 def _attach(db: sqlite3.Connection, path: Path, host: str) -> None:
     db.execute("ATTACH ? AS ledger", (f"{path.as_uri()}?mode=ro",))
     version = check.schema(db, path, "ledger")
-    known = check.host_of(db, version, "ledger")
-    if not connection.same_server(known, host, version):
-        raise connection.other_server(path, known, host)
+    check.server(path, check.host_of(db, version, "ledger"), host, version)
     db.execute(_ORDERS)

@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
-from bulkdelete.ledger.sqlite import check, connection, place, rows
+from bulkdelete.ledger.sqlite import check, connection, locks, place, rows
 from bulkdelete.model import Counts
 
-__all__ = ["LACKING", "UNREADABLE", "committed_counts", "connect_read_only", "lacking", "reader"]
+__all__ = ["LACKING", "committed_counts", "connect_read_only", "is_running", "lacking", "reader"]
 
 LACKING = (
     "{path}: its last run did not end, and the write-ahead log of that run is not beside it. If this is a copy of a ledger that was in"
@@ -18,9 +18,6 @@ LACKING = (
     " {name}-wal. If a database tool has opened this file since the run was killed, nothing is missing"
 )
 """The warning about a ledger without its log."""
-
-UNREADABLE = (sqlite3.Error, LedgerBroken, ValueError, TypeError, OverflowError)
-"""What reading may raise: rows that anybody else wrote may hold anything where we keep numbers."""
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
@@ -51,6 +48,11 @@ def reader(path: Path) -> sqlite3.Connection:
     return db
 
 
+def is_running(path: Path) -> bool:
+    """Whether a run holds this ledger just now, by whatever name."""
+    return locks.is_locked(place.real(path))
+
+
 def lacking(db: sqlite3.Connection, path: Path) -> str | None:
     """A warning, if this may be a copy of a ledger in use that was made without its log; None while a run holds it.
 
@@ -58,14 +60,14 @@ def lacking(db: sqlite3.Connection, path: Path) -> str | None:
     killed, if a database tool has written the log into the file since and removed it, by SQLite's rules: nothing tells the two apart,
     so this is no reason to refuse it.
     """
-    if not place.log_is_missing(path) or place.is_locked(place.real(path)) or check.ended(db):
+    if not place.log_is_missing(path) or is_running(path) or check.ended(db):
         return None
     return LACKING.format(path=path, name=path.name)
 
 
 def _roll_back(path: Path) -> None:
     """Undo what a run had half done when it was killed while it opened or closed the ledger: no reader can, and none sees it."""
-    lock = place.Lock(path)
+    lock = locks.Lock(path)
     try:
         with closing(connection.connect(path)) as db:
             db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -79,5 +81,5 @@ def committed_counts(path: Path) -> tuple[Counts, Counts]:
         with closing(connect_read_only(path)) as db:
             db.execute("BEGIN")
             return rows.counts_of(db, True), rows.counts_of(db, False)
-    except UNREADABLE as error:
+    except (sqlite3.Error, LedgerBroken, ValueError) as error:
         raise connection.refusal(path, error) from None

@@ -12,22 +12,23 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bulkdelete.core.policy import REFUSALS
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import PendingFilter, Retry
+from bulkdelete.ledger.sqlite import rules
+from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE
 from bulkdelete.ledger.sqlite.schema import (
-    ATTEMPT_COLUMNS,
-    CHECKED_SINCE,
     COUNT_COLUMNS,
     ENDPOINT,
     INTENT_COLUMNS,
     ORDER_COLUMNS,
     PACE_COLUMNS,
+    RUN_COLUMNS,
     crc,
+    crc_of,
+    values,
 )
 from bulkdelete.model import (
     MAX_ID,
-    OPEN,
     Counts,
     Intent,
     Learned,
@@ -41,22 +42,26 @@ from bulkdelete.model import (
     Verdict,
 )
 
-_OPEN_STATES = ", ".join(str(state.value) for state in sorted(OPEN))
-_REFUSALS = ", ".join(map(str, sorted(REFUSALS)))
-_OF_ORDER = "FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id"
-
-# What is known of an order `o` from its attempts. Those of this run that were sent, 429 aside; a refusal is the server's last word
-# in this run, as good as all attempts.
-_TRIED = f"""(SELECT count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0) {_OF_ORDER}
-    AND a.run_id = :run AND a.sent = 1 AND a.status IS NOT 429)"""
-# Whether one of them may have deleted it: a response that the table takes for a doubt, or none. Earlier versions also called a doubt
-# what was none, a 404 whose body broke off for one.
-_MAY_HAVE_ACTED = f"""EXISTS (SELECT 1 {_OF_ORDER} AND a.outcome = {State.IN_DOUBT.value} AND a.sent IS NOT 0
-    AND (a.status IS NULL OR a.status NOT IN ({_REFUSALS}, 404)))"""
-# Whether its last response, 429 aside, was one of an earlier run that stopped there: not understood, or at least not about the order.
-_STRANGE = f"""coalesce((SELECT a.run_id <> :run AND a.status NOT IN (204, 304, 401)
-    AND (a.outcome IS NULL OR (a.outcome = {State.IN_DOUBT.value} AND a.status BETWEEN 200 AND 399))
-    {_OF_ORDER} AND a.status IS NOT NULL AND a.status <> 429 ORDER BY a.n DESC LIMIT 1), 0)"""
+__all__ = [
+    "LockedOut",
+    "Transaction",
+    "begin",
+    "check_counts",
+    "counts_of",
+    "end",
+    "intend",
+    "kept_counts",
+    "learn",
+    "learned",
+    "lost",
+    "pending",
+    "recent",
+    "recount",
+    "retry",
+    "settle",
+    "sound",
+    "take_intent",
+]
 
 
 class LockedOut(sqlite3.OperationalError):
@@ -125,9 +130,10 @@ def check_counts(db: sqlite3.Connection) -> None:
 
 def recount(db: sqlite3.Connection) -> None:
     """Make the counts from the orders; only where many rows changed at once."""
-    more = ", crc(account_id, selected, state, count(*))" if _checked(db) else ""
+    counted = values(COUNT_COLUMNS, orders="count(*)")
+    more = f", crc({counted})" if _checked(db) else ""
     db.execute("DELETE FROM counts")
-    db.execute(f"INSERT INTO counts SELECT account_id, selected, state, count(*){more} FROM orders GROUP BY 1, 2, 3")
+    db.execute(f"INSERT INTO counts SELECT {counted}{more} FROM orders GROUP BY 1, 2, 3")
 
 
 def _count(db: sqlite3.Connection, account_id: int, selected: int, state: int, by: int) -> None:
@@ -164,17 +170,12 @@ def _in_flight(db: sqlite3.Connection) -> Iterator[tuple[int, int, int]]:
     """Account, state and selected of every order with an open intent."""
     width = len(INTENT_COLUMNS.split(","))
     for row in db.execute(
-        f"""SELECT {_of("i", INTENT_COLUMNS)}, i.crc, {_of("o", ORDER_COLUMNS)}, o.crc
+        f"""SELECT {values(INTENT_COLUMNS, "i")}, i.crc, {values(ORDER_COLUMNS, "o")}, o.crc
             FROM intents i JOIN orders o USING (account_id, order_id)"""
     ):
         sound("intents", row[: width + 1])
         account, _, _, state, selected, *_ = sound("orders", row[width + 1 :])
         yield account, state, selected
-
-
-def _of(table: str, columns: str) -> str:
-    """These columns of this table, where two have such."""
-    return ", ".join(f"{table}.{column}" for column in columns.split(", "))
 
 
 def pending(
@@ -198,35 +199,28 @@ def pending(
 def _pending(
     db: sqlite3.Connection, passing: PendingFilter, after: tuple[int, int], last_account: int, n: int, run_id: int
 ) -> list[Task]:
-    states = f"({State.IN_DOUBT.value})" if passing.in_doubt else f"({State.PENDING.value}, {State.FAILED.value})"
+    tried = f"AND tried < :max AND {rules.is_resent(passing.doubts)}" if passing.in_doubt else ""
     rows = db.execute(
-        f"""SELECT {_of("o", ORDER_COLUMNS)}, o.crc, i.path,
-              {_TRIED if passing.in_doubt else "0"} AS tried, o.doubtful AND {_MAY_HAVE_ACTED} AS doubtful,
-              o.attempts > 0 AND o.attempts IS NOT {_sound_attempts()} AS unsound
+        f"""SELECT {values(ORDER_COLUMNS, "o")}, o.crc, i.path,
+              {rules.TRIED if passing.in_doubt else "0"} AS tried, o.doubtful AND {rules.MAY_HAVE_ACTED} AS doubtful,
+              o.attempts > 0 AND o.attempts IS NOT {rules.SOUND_ATTEMPTS} AS unsound
             FROM orders o LEFT JOIN inputs i USING (input_id)
             WHERE (o.account_id, o.order_id) > (:account, :order) AND o.account_id <= :last_account
-              AND o.selected = 1 AND o.state < 3 AND o.state IN {states}
-              AND (NOT :in_doubt OR (tried < :max AND (:doubts = 'resend' OR (:doubts IS NULL AND NOT o.revert_stock))))
-              AND (:strange = (o.attempts > 0 AND {_STRANGE}) OR unsound)
+              AND o.selected = 1 AND {rules.IS_OPEN}
+              AND {rules.in_states([State.IN_DOUBT] if passing.in_doubt else rules.WAITING)} {tried}
+              AND (:strange = (o.attempts > 0 AND {rules.STRANGE}) OR unsound)
             ORDER BY o.account_id, o.order_id LIMIT :n""",
         {
             "run": run_id,
             "account": after[0],
             "order": after[1],
             "last_account": last_account,
-            "in_doubt": passing.in_doubt,
             "max": passing.attempts_max,
-            "doubts": passing.doubts,
             "strange": passing.strange,
             "n": n,
         },
     ).fetchall()
     return [_task(row) for row in rows]
-
-
-def _sound_attempts() -> str:
-    """How many attempts an order has that are as they were written: what is sent, and when, is decided by them."""
-    return f"(SELECT count(*) {_OF_ORDER} AND a.crc IS crc({_of('a', ATTEMPT_COLUMNS)}))"
 
 
 def _task(row: tuple[Any, ...]) -> Task:
@@ -240,13 +234,16 @@ def _task(row: tuple[Any, ...]) -> Task:
     return Task(order, OrderHistory(attempts_in_run=tried, doubtful=bool(doubtful)))
 
 
+_INTENT = values(INTENT_COLUMNS, run_id="?3", intended_ms="?4")
+
+
 def intend(db: sqlite3.Connection, intent: Intent, run_id: int) -> None:
     """One intent for an order that is selected and open, or LedgerBroken: a settled order is never sent again."""
     order = intent.task.order
     made = db.execute(
-        f"""INSERT INTO intents SELECT account_id, order_id, ?3, ?4, crc(account_id, order_id, ?3, ?4) FROM orders
-            WHERE account_id = ?1 AND order_id = ?2 AND selected = 1 AND revert_stock = ?5 AND state IN ({_OPEN_STATES})
-              AND crc IS crc({ORDER_COLUMNS})""",
+        f"""INSERT INTO intents SELECT {_INTENT}, crc({_INTENT}) FROM orders o
+            WHERE account_id = ?1 AND order_id = ?2 AND selected = 1 AND revert_stock = ?5 AND {rules.IS_OPEN}
+              AND NOT {rules.CHANGED}""",
         (order.account_id, order.order_id, run_id, intent.intended_ms, int(order.revert_stock)),
     ).rowcount
     if made != 1:
@@ -316,15 +313,26 @@ def lost(db: sqlite3.Connection, now_ms: int) -> None:
 
 def retry(db: sqlite3.Connection, asked: Retry) -> None:
     """Orders of the selection that are in this final state become pending again."""
+    pending = str(State.PENDING.value)
     db.execute(
-        f"""UPDATE orders SET state = 0, crc = crc(account_id, order_id, revert_stock, 0, selected, doubtful,
-            attempts, input_id, line, first_ms, changed_ms)
-            WHERE selected = 1 AND state = {asked.state.value} AND (?1 IS NULL OR ?1 = (
-              SELECT a.status FROM attempts a WHERE a.account_id = orders.account_id
-                AND a.order_id = orders.order_id AND a.n = orders.attempts))""",
-        (asked.status,),
+        f"""UPDATE orders AS o SET state = {pending}, crc = {crc_of(ORDER_COLUMNS, state=pending)}
+            WHERE selected = 1 AND {rules.asked_again(asked)}""",
+        {"status": asked.status},
     )
     recount(db)
+
+
+def begin(db: sqlite3.Connection, version: str, options: str, now_ms: int) -> int:
+    """A new run, and its number."""
+    new = values(RUN_COLUMNS, version="?1", options="?2", started_ms="?3", stopped_ms="NULL", why="NULL")
+    insert = f"""INSERT INTO runs SELECT {new}, crc({new})
+        FROM (SELECT coalesce(max(run_id), 0) + 1 AS run_id FROM runs) RETURNING run_id"""
+    return int(db.execute(insert, (version, options, now_ms)).fetchone()[0])
+
+
+def end(db: sqlite3.Connection, run_id: int, why: str, now_ms: int) -> None:
+    ended = crc_of(RUN_COLUMNS, stopped_ms="?1", why="?2")
+    db.execute(f"UPDATE runs SET stopped_ms = ?1, why = ?2, crc = {ended} WHERE run_id = ?3", (now_ms, why, run_id))
 
 
 def learn(db: sqlite3.Connection, host: str, fingerprint: str, learned: Learned, now_ms: int) -> None:

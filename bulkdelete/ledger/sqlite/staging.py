@@ -10,30 +10,32 @@ import itertools
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from bulkdelete.core.summary import conserved
-from bulkdelete.errors import LedgerBroken, NothingSent
-from bulkdelete.ledger import InputReport, Plan, Retry
-from bulkdelete.ledger.sqlite import place
-from bulkdelete.ledger.sqlite.rows import Transaction, kept_counts, recount
-from bulkdelete.ledger.sqlite.schema import ORDER_COLUMNS, SCRATCH, crc
-from bulkdelete.model import OPEN, Counts, Doubts, Order, Origin, Reject, State
+from bulkdelete.errors import NothingSent
+from bulkdelete.ledger import InputReport, Plan
+from bulkdelete.ledger.sqlite import place, rules
+from bulkdelete.ledger.sqlite.facts import ACCOUNTS_SHOWN, plan_of, refuse_changed
+from bulkdelete.ledger.sqlite.rows import Transaction, recount
+from bulkdelete.ledger.sqlite.schema import ORDER_COLUMNS, crc, crc_of, values
+from bulkdelete.model import Counts, Doubts, Order, Origin, Reject, State
 
-__all__ = ["Scratch", "no_room", "selected_facts"]
+__all__ = ["Scratch", "no_room"]
 
 _SHOWN = 20  # rejects and duplicates that a proposal lists
-_ENDS = 3  # orders shown at either end of a proposal
-_ACCOUNTS = 100  # accounts that a proposal names
 _BATCH = 10_000  # rows handed to SQLite at a time
 _ROOM_BYTES = 1024 * 1024  # free where the ledger lies: a disk that is full there has less
 
-_CHANGED = f"o.crc IS NOT crc({', '.join('o.' + column for column in ORDER_COLUMNS.split(', '))})"
-
-_RESENDS = "(:doubts = 'resend' OR (:doubts IS NULL AND NOT {revert_stock}))"
+_SCRATCH = """
+CREATE TABLE scratch.read (
+  seq INTEGER PRIMARY KEY, account_id INTEGER NOT NULL, order_id INTEGER NOT NULL, revert_stock INTEGER NOT NULL,
+  input INTEGER NOT NULL, line INTEGER NOT NULL);
+CREATE TABLE scratch.rejects (input INTEGER NOT NULL, line INTEGER NOT NULL, name TEXT NOT NULL, cell TEXT NOT NULL, why TEXT NOT NULL);
+"""
 
 # One row an order: the first of its rows (min(seq) is the only minimum, so SQLite takes the bare columns from its row), how many
 # there are, and why it cannot be taken.
@@ -67,25 +69,41 @@ INSERT INTO scratch.rejects SELECT r.input, r.line, 'order', CAST(r.order_id AS 
   WHERE (r.account_id, r.order_id) IN (SELECT account_id, order_id FROM scratch.staged WHERE why IS NOT NULL) ORDER BY r.seq
 """
 
-_ARM = """
-INSERT INTO orders
-  SELECT account_id, order_id, revert_stock, 0, 1, 0, 0, :input + input, line, :now, :now,
-    crc(account_id, order_id, revert_stock, 0, 1, 0, 0, :input + input, line, :now, :now)
-  FROM scratch.staged WHERE why IS NULL ORDER BY account_id, order_id
+_DUPLICATES = f"""
+SELECT input, line, order_id FROM scratch.read WHERE (account_id, order_id) IN (
+    SELECT account_id, order_id FROM scratch.staged WHERE copies > 1 AND why IS NULL)
+  AND seq NOT IN (SELECT seq FROM scratch.staged WHERE copies > 1) ORDER BY seq LIMIT {_SHOWN}
+"""
+
+# Orders that may be sent, as plan_of wants them.
+_STAGED = """(
+  SELECT s.account_id, s.order_id, s.revert_stock, s.input AS input_id, s.line, k.state
+  FROM scratch.staged s LEFT JOIN orders k USING (account_id, order_id) WHERE s.why IS NULL) o WHERE 1"""
+_LEFT_ALONE = f"""
+SELECT count(*) FROM orders o WHERE {rules.IS_OPEN} AND NOT EXISTS (
+  SELECT 1 FROM scratch.staged s WHERE s.account_id = o.account_id AND s.order_id = o.order_id)
+"""
+
+_NEW = values(
+    ORDER_COLUMNS,
+    state=str(State.PENDING.value), selected="1", doubtful="0", attempts="0", input_id=":input + input",
+    first_ms=":now", changed_ms=":now",
+)  # fmt: skip
+_ARM = f"""
+INSERT INTO orders SELECT {_NEW}, crc({_NEW}) FROM scratch.staged WHERE why IS NULL ORDER BY account_id, order_id
 ON CONFLICT (account_id, order_id) DO UPDATE SET selected = 1, revert_stock = excluded.revert_stock,
-    crc = crc(account_id, order_id, excluded.revert_stock, state, 1, doubtful, attempts, input_id, line, first_ms, changed_ms)
+    crc = {crc_of(ORDER_COLUMNS, revert_stock="excluded.revert_stock", selected="1")}
   WHERE selected = 0 OR revert_stock <> excluded.revert_stock
 """
-_DISARM = """
-UPDATE orders SET selected = 0,
-    crc = crc(account_id, order_id, revert_stock, state, 0, doubtful, attempts, input_id, line, first_ms, changed_ms)
+_DISARM = f"""
+UPDATE orders SET selected = 0, crc = {crc_of(ORDER_COLUMNS, selected="0")}
   WHERE selected = 1 AND NOT EXISTS (
     SELECT 1 FROM scratch.staged s WHERE s.why IS NULL AND s.account_id = orders.account_id AND s.order_id = orders.order_id)
 """
 
 
 class Scratch:
-    """The staging area of one proposal: attach, add every input, look at the facts once, confirm or not, detach.
+    """The staging area of one proposal: add every input, look at the facts once, confirm or not, detach.
 
     `ledger`: the name under which the connection has the ledger.
     """
@@ -93,16 +111,21 @@ class Scratch:
     def __init__(self, path: Path, ledger: str = "main") -> None:
         self._path = path
         self._ledger = ledger
-        self._tallies: tuple[InputReport, ...] = ()
+        self._inputs: tuple[InputReport, ...] = ()
+        self._attached = False
 
     def attach(self, db: sqlite3.Connection) -> None:
+        """Make it, with the first step that needs it."""
+        if self._attached:
+            return
         place.create(self._path)
         existing = f"{self._path.as_uri()}?mode=rw"  # SQLite would make it for all to read
         db.execute("ATTACH ? AS scratch", (existing,))
         db.execute("PRAGMA scratch.journal_mode = OFF")
         db.execute("PRAGMA scratch.synchronous = OFF")
-        for statement in SCRATCH.split(";\n"):
+        for statement in _SCRATCH.split(";\n"):
             db.execute(statement)
+        self._attached = True
 
     def forget(self) -> None:
         """Take the file's name away: it goes with the connection, however that ends. Its journal is off, so nothing else is left."""
@@ -118,6 +141,7 @@ class Scratch:
 
     def add(self, db: sqlite3.Connection, input_index: int, rows: Iterable[Order | Reject]) -> None:
         """Read an input to its end. Memory does not grow with it. Raises whatever reading it raises."""
+        self.attach(db)
         db.execute("BEGIN")
         try:
             rest = iter(rows)
@@ -141,74 +165,34 @@ class Scratch:
             [(input_index, row.origin.line, row.column, row.cell, row.why) for row in batch if isinstance(row, Reject)],
         )
 
-    def facts(self, db: sqlite3.Connection, tallies: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
-        """What a run of all that was added would do. `tallies` bring the readers' numbers; orders and duplicates are counted here.
+    def facts(self, db: sqlite3.Connection, inputs: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
+        """What a run of all that was added would do. `inputs` bring the readers' numbers; orders and duplicates are counted here.
 
-        The ledger's rows that this rests on are checked: raises sqlite3.DatabaseError, as for a damaged page, if one has changed.
+        The ledger's rows that this rests on are checked: raises LedgerBroken if one has changed.
         """
+        self.attach(db)
         for statement in (_GROUP, _BY_KEY, _BY_ID):
             db.execute(statement)
-        known = (
-            f"FROM scratch.staged s CROSS JOIN {self._ledger}.orders o USING (account_id, order_id) WHERE {_CHANGED}"
-        )
-        still_open = f"FROM {self._ledger}.orders o WHERE o.state < 3 AND {_CHANGED}"
-        for changed in (known, still_open):
-            if (row := db.execute(f"SELECT o.account_id, o.order_id {changed} LIMIT 1").fetchone()) is not None:
-                raise sqlite3.DatabaseError(f"the row of order {row[1]} of account {row[0]} has changed")
+        known = f"{self._ledger}.orders o"
+        refuse_changed(db, f"scratch.staged s CROSS JOIN {known} USING (account_id, order_id) WHERE 1")
+        refuse_changed(db, f"{known} WHERE {rules.IS_OPEN}")
         for statement in (_TWO_ACCOUNTS, _OTHER_ACCOUNT, _OTHER_STOCK, _REJECT):
             db.execute(statement)
-        self._tallies = tuple(self._counted(db, index, tally) for index, tally in enumerate(tallies))
-        goes = f"(o.state IS NULL OR o.state IN (0, 1) OR (o.state = 2 AND {_RESENDS.format(revert_stock='o.revert_stock')}))"
-        rows = "scratch.staged s LEFT JOIN orders o USING (account_id, order_id) WHERE s.why IS NULL"
-        orders, new, waiting, doubtful, settled, to_send, returning = db.execute(
-            f"""SELECT count(*), total(o.state IS NULL), total(o.state IN (0, 1)), total(o.state = 2), total(o.state > 2),
-                  total({goes}), total({goes} AND s.revert_stock) FROM {rows}""",
-            {"doubts": doubts},
-        ).fetchone()
-        left_alone = db.execute(
-            """SELECT count(*) FROM orders o WHERE o.state < 3 AND NOT EXISTS (
-                 SELECT 1 FROM scratch.staged s WHERE s.account_id = o.account_id AND s.order_id = o.order_id)"""
-        ).fetchone()[0]
-        duplicates = db.execute(
-            """SELECT input, line, order_id FROM scratch.read WHERE (account_id, order_id) IN (
-                 SELECT account_id, order_id FROM scratch.staged WHERE copies > 1 AND why IS NULL)
-               AND seq NOT IN (SELECT seq FROM scratch.staged WHERE copies > 1) ORDER BY seq LIMIT ?""",
-            (_SHOWN,),
-        ).fetchall()
-        rejects = db.execute("SELECT * FROM scratch.rejects ORDER BY input, line LIMIT ?", (_SHOWN,)).fetchall()
-        first, last = (
-            db.execute(
-                f"""SELECT s.account_id, s.order_id, s.revert_stock, s.input, s.line FROM {rows} AND {goes}
-                    ORDER BY s.account_id {way}, s.order_id {way} LIMIT {_ENDS}""",
-                {"doubts": doubts},
-            ).fetchall()
-            for way in ("ASC", "DESC")
-        )
-        accounts = db.execute(
-            "SELECT DISTINCT account_id FROM scratch.staged WHERE why IS NULL ORDER BY 1 LIMIT ?",
-            (_ACCOUNTS,),
-        ).fetchall()
-        path = [tally.path for tally in tallies]
-        return Plan(
-            inputs=self._tallies,
-            orders=orders,
-            new=int(new),
-            waiting=int(waiting),
-            doubtful=int(doubtful),
-            settled=int(settled),
-            to_send=int(to_send),
-            returning=int(returning),
-            left_alone=left_alone,
-            rejected=sum(tally.rejects for tally in self._tallies),
-            rejects=tuple(Reject(Origin(path[i], line), name, cell, why) for i, line, name, cell, why in rejects),
-            duplicated=sum(tally.duplicates for tally in self._tallies),
-            duplicates=tuple((Origin(path[i], line), order_id) for i, line, order_id in duplicates),
-            accounts=tuple(account for (account,) in accounts),
-            first=tuple(Order(a, o, bool(r), Origin(path[i], line)) for a, o, r, i, line in first),
-            last=tuple(Order(a, o, bool(r), Origin(path[i], line)) for a, o, r, i, line in reversed(last)),
+        self._inputs = tuple(self._counted(db, index, report) for index, report in enumerate(inputs))
+        paths = {index: report.path for index, report in enumerate(inputs)}
+        accounts = "SELECT DISTINCT account_id FROM scratch.staged WHERE why IS NULL ORDER BY 1 LIMIT ?"
+        return replace(
+            plan_of(db, _STAGED, paths, doubts),
+            left_alone=db.execute(_LEFT_ALONE).fetchone()[0],
+            accounts=tuple(account for (account,) in db.execute(accounts, (ACCOUNTS_SHOWN,))),
+            inputs=self._inputs,
+            rejected=sum(report.rejects for report in self._inputs),
+            rejects=tuple(_rejects(db, paths, _SHOWN)),
+            duplicated=sum(report.duplicates for report in self._inputs),
+            duplicates=tuple((Origin(paths[i], line), order_id) for i, line, order_id in db.execute(_DUPLICATES)),
         )
 
-    def counts(self, db: sqlite3.Connection) -> Counts:
+    def added(self, db: sqlite3.Connection) -> Counts:
         """What the ledger knows of the added orders."""
         by_account: dict[int, dict[State, int]] = {}
         for account, state, n in db.execute(
@@ -219,13 +203,13 @@ class Scratch:
         return Counts(by_account)
 
     def each_reject(
-        self, db: sqlite3.Connection, tallies: tuple[InputReport, ...], tell: Callable[[Reject], None]
+        self, db: sqlite3.Connection, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]
     ) -> None:
         """Tell every reject, in the order of files and lines."""
-        for i, line, name, cell, why in db.execute("SELECT * FROM scratch.rejects ORDER BY input, line"):
-            tell(Reject(Origin(tallies[i].path, line), name, cell, why))
+        for reject in _rejects(db, {index: report.path for index, report in enumerate(inputs)}):
+            tell(reject)
 
-    def _counted(self, db: sqlite3.Connection, index: int, tally: InputReport) -> InputReport:
+    def _counted(self, db: sqlite3.Connection, index: int, report: InputReport) -> InputReport:
         """The tally with the ledger's own numbers. NothingSent if a row of the input is not accounted for."""
         read = db.execute("SELECT count(*) FROM scratch.read WHERE input = ?", (index,)).fetchone()[0]
         orders = db.execute("SELECT count(*) FROM scratch.staged WHERE input = ? AND why IS NULL", (index,)).fetchone()[
@@ -238,21 +222,21 @@ class Scratch:
         ).fetchone()[0]
         rejects = db.execute("SELECT count(*) FROM scratch.rejects WHERE input = ?", (index,)).fetchone()[0]
         duplicates = read - orders - clashing
-        if not conserved(tally.data_rows, orders, duplicates, rejects, tally.skipped):
+        if not conserved(report.data_rows, orders, duplicates, rejects, report.skipped):
             raise NothingSent(
-                f"{tally.path}: {tally.data_rows} rows were read, but not all are accounted for. Please report this"
+                f"{report.path}: {report.data_rows} rows were read, but not all are accounted for. Please report this"
             )
-        return replace(tally, orders=orders, duplicates=duplicates, rejects=rejects)
+        return replace(report, orders=orders, duplicates=duplicates, rejects=rejects)
 
     def confirm(self, db: sqlite3.Connection, now_ms: int) -> None:
         """Make what was added the ledger's selection, in one transaction."""
         with Transaction(db):
             first_input = db.execute("SELECT coalesce(max(input_id), 0) + 1 FROM inputs").fetchone()[0]
-            for index, tally in enumerate(self._tallies):
-                path = os.fsencode(tally.path).decode("utf-8", "backslashreplace")  # a file's name need not be UTF-8
+            for index, report in enumerate(self._inputs):
+                path = os.fsencode(report.path).decode("utf-8", "backslashreplace")  # a file's name need not be UTF-8
                 row = (
-                    first_input + index, path, tally.sha256, now_ms, tally.data_rows, tally.orders, tally.duplicates,
-                    tally.rejects, tally.skipped,
+                    first_input + index, path, report.sha256, now_ms, report.data_rows, report.orders, report.duplicates,
+                    report.rejects, report.skipped,
                 )  # fmt: skip
                 db.execute("INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, crc(*row)))
             db.execute(_DISARM)
@@ -260,7 +244,7 @@ class Scratch:
             recount(db)
 
 
-def no_room(ledger: Path, error: sqlite3.Error) -> NothingSent | None:
+def no_room(ledger: Path, error: Exception) -> NothingSent | None:
     """What a full disk means while an input is staged: it is the temporary folder's, unless the ledger's has no room either. SQLite sorts a
     large input there, and says no name."""
     if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
@@ -275,54 +259,7 @@ def no_room(ledger: Path, error: sqlite3.Error) -> NothingSent | None:
     return None
 
 
-def selected_facts(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry | None) -> Plan:
-    """The facts of the last confirmed selection. It reads what is open, and settled orders only for `retry`.
-
-    Raises LedgerBroken if an order that is to be sent has changed, or if open orders are missing or too many.
-    """
-    among, retried = "o.state < 3", "0"
-    if retry is not None:
-        retried = f"""(o.state = {retry.state.value} AND (:status IS NULL OR :status = (
-            SELECT a.status FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id AND a.n = o.attempts)))"""
-        among = f"(o.state < 3 OR o.state = {retry.state.value})"
-    values = {"doubts": doubts, "status": retry.status if retry else None}
-    goes = f"(o.state IN (0, 1) OR (o.state = 2 AND {_RESENDS.format(revert_stock='o.revert_stock')}) OR {retried})"
-    still_open, to_send, returning, changed = db.execute(
-        f"""SELECT total(o.state < 3), total({goes}), total({goes} AND o.revert_stock), total({_CHANGED})
-            FROM orders o WHERE o.selected = 1 AND {among}""",
-        values,
-    ).fetchone()
-    if changed:
-        raise LedgerBroken(f"damaged: {int(changed)} rows of orders have changed")
-    counted: dict[tuple[bool, State], int] = {}
-    accounts = set()
-    for account, selected, state, n in kept_counts(db):
-        key = (bool(selected), State(state))
-        counted[key] = counted.get(key, 0) + n
-        if selected:
-            accounts.add(account)
-    waiting = counted.get((True, State.PENDING), 0) + counted.get((True, State.FAILED), 0)
-    doubtful = counted.get((True, State.IN_DOUBT), 0)
-    orders = sum(n for (selected, _), n in counted.items() if selected)
-    if waiting + doubtful != still_open:
-        raise LedgerBroken("damaged: the kept counts disagree with the orders")
-    first, last = (
-        db.execute(
-            f"""SELECT o.account_id, o.order_id, o.revert_stock, path, line FROM orders o JOIN inputs USING (input_id)
-                WHERE o.selected = 1 AND {among} AND {goes} ORDER BY o.account_id {way}, o.order_id {way} LIMIT {_ENDS}""",
-            values,
-        ).fetchall()
-        for way in ("ASC", "DESC")
-    )
-    return Plan(
-        orders=orders,
-        waiting=waiting,
-        doubtful=doubtful,
-        settled=orders - waiting - doubtful,
-        to_send=int(to_send),
-        returning=int(returning),
-        left_alone=sum(n for (selected, state), n in counted.items() if not selected and state in OPEN),
-        accounts=tuple(sorted(accounts)[:_ACCOUNTS]),
-        first=tuple(Order(a, o, bool(r), Origin(path, line)) for a, o, r, path, line in first),
-        last=tuple(Order(a, o, bool(r), Origin(path, line)) for a, o, r, path, line in reversed(last)),
-    )
+def _rejects(db: sqlite3.Connection, paths: Mapping[int, str], n: int = -1) -> Iterator[Reject]:
+    """The first `n` rejects (-1: all), in the order of files and lines."""
+    for i, line, name, cell, why in db.execute("SELECT * FROM scratch.rejects ORDER BY input, line LIMIT ?", (n,)):
+        yield Reject(Origin(paths[i], line), name, cell, why)

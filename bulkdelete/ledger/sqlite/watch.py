@@ -17,8 +17,9 @@ import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 
+from bulkdelete.disk import sync_folder
 from bulkdelete.errors import LedgerBroken, LedgerRefused, LedgerReplaced
-from bulkdelete.ledger.sqlite import check, connection, place
+from bulkdelete.ledger.sqlite import check, connection, locks, place
 
 __all__ = ["Watch", "replaced"]
 
@@ -39,7 +40,7 @@ class Watch:
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
         self._log = place.side(ledger, "-wal")
-        self._known = {path: place.identity(path) for path in (place.side(ledger, suffix) for suffix in _WATCHED)}
+        self._known = {path: locks.identity(path) for path in (place.side(ledger, suffix) for suffix in _WATCHED)}
         self._bytes = self._held_bytes = ledger.lstat().st_size
         self._written_ns = ledger.lstat().st_mtime_ns
         self._log_is_shorter = False
@@ -119,7 +120,7 @@ class Watch:
                 return
         for path in (place.side(self._ledger, "-wal"), place.side(self._ledger, "-shm")):
             with suppress(OSError):
-                if place.identity(path) == self._known[path]:
+                if locks.identity(path) == self._known[path]:
                     path.unlink()
 
 
@@ -185,4 +186,4 @@ def _back_up(db: sqlite3.Connection, copy: Path) -> None:
             check.whole(other, copy, version)
         except LedgerRefused:
             raise LedgerBroken("parts of it are gone") from None
-    place.sync_folder(copy.parent)
+    sync_folder(copy.parent)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bulkdelete.core.summary import conserved
 from bulkdelete.errors import BulkDeleteError
-from bulkdelete.ledger.sqlite.place import is_locked
+from bulkdelete.ledger.sqlite.locks import is_locked
 from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.ledger.sqlite.rows import check_counts
 from bulkdelete.model import State

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite import locks
 from tests.rigs.kill.process import Child
 from tests.rigs.outside.scene import Event, Scene
 from tests.rigs.report import Broken
@@ -165,7 +165,7 @@ def _holds_no_lock(number: signal.Signals) -> Callable[[Scene], bool]:
         if not scene.on_its_way():
             return False
         end_s = time.monotonic() + PROMPTLY_S
-        while place.is_locked(scene.ledger) or not scene.ledger.exists() or scene.file("-wal").exists():
+        while locks.is_locked(scene.ledger) or not scene.ledger.exists() or scene.file("-wal").exists():
             if time.monotonic() > end_s:
                 raise Broken(INVARIANT, "a result that nobody reads holds the ledger's lock")
             time.sleep(0.01)

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bulkdelete.errors import BulkDeleteError
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import State
 from tests.rigs.books import books_of
 from tests.rigs.leaks import SENTINEL, leaks
 from tests.rigs.power.disk import Heard, Op, Sent, Told, Write, image
 from tests.rigs.power.record import LEDGER, Recording, record
 from tests.rigs.report import Broken, Report
+from tests.support.ledger import hold
 from tests.support.memory import MEMORY
 
 __all__ = ["KINDS", "campaign"]
@@ -80,7 +80,7 @@ async def _check(files: dict[str, bytes], before: Sequence[Op], recording: Recor
         return
     _lay_out(files, folder)
     try:
-        ledger = await SqliteLedger.open(folder / LEDGER, recording.host)
+        ledger = await hold(folder / LEDGER, recording.host)
         await ledger.close()
     except BulkDeleteError as error:
         raise Broken(7, f"after a power cut: {error}") from None

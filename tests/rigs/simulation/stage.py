@@ -22,7 +22,10 @@ from bulkdelete.api.client import Client
 from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.api.wire import HeadFirst
 from bulkdelete.errors import NothingSent
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger import Hooks
+from bulkdelete.ledger.sqlite.commits import Commits
+from bulkdelete.ledger.sqlite.opened import OpenFile
+from bulkdelete.ledger.sqlite.run import SqliteRun
 from bulkdelete.model import Order, Reject, Result, Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Simulator
@@ -76,7 +79,7 @@ class _Stage:
         self._confirmed: frozenset[Place] = frozenset()
         self._process: Process[Any] | None = None
         self._sent = 0
-        self._ledgers: list[SqliteLedger] = []
+        self._ledgers: list[OpenFile] = []
 
     @property
     def life(self) -> Life:
@@ -236,11 +239,13 @@ class _Stage:
         life.sendings.remove(sending)
         self.played.effects["withheld"] += 1
 
-    async def begin(self, real: Any, ledger: SqliteLedger, options: str) -> None:
-        await real(ledger, options)
-        self._ledgers.append(ledger)
-        file = ledger.db.execute("PRAGMA database_list").fetchone()[2]
-        self.played.opened.append((file, ledger.db.execute("PRAGMA synchronous").fetchone()[0]))
+    async def begin(self, real: Any, commits: Commits, options: str, hooks: Hooks | None) -> SqliteRun:
+        begun: SqliteRun = await real(commits, options, hooks)
+        self._ledgers.append(commits.file)
+        db = commits.file.db
+        file = db.execute("PRAGMA database_list").fetchone()[2]
+        self.played.opened.append((file, db.execute("PRAGMA synchronous").fetchone()[0]))
+        return begun
 
 
 @contextmanager
@@ -261,10 +266,10 @@ def _fingerprint(real: Any, key: str, host: str) -> str:
 @contextmanager
 def _tapped(stage: _Stage) -> Iterator[None]:
     """Look on at two doors of the program, and make two slow things once: a key's fingerprint and the TLS settings."""
-    delete, begin, fingerprint = Client.delete, SqliteLedger.begin, ApiKey.fingerprint
+    delete, begin, fingerprint = Client.delete, SqliteRun.begin, ApiKey.fingerprint
     with (
         patch.object(Client, "delete", lambda client, order, may_leave: stage.delete(delete, client, order, may_leave)),
-        patch.object(SqliteLedger, "begin", lambda ledger, options: stage.begin(begin, ledger, options)),
+        patch.object(SqliteRun, "begin", lambda commits, options, hooks: stage.begin(begin, commits, options, hooks)),
         patch.object(ApiKey, "fingerprint", lambda key, host: _fingerprint(fingerprint, key.reveal(), host)),
         patch.object(api, "_tls", _tls),
     ):

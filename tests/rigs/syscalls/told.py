@@ -11,11 +11,11 @@ from typing import Any
 
 from bulkdelete.cli import main
 from bulkdelete.ledger.sqlite import rows
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.opened import OpenFile
 from bulkdelete.model import Intent
 
 _rig = socket.socket(fileno=int(os.environ.pop("TESTS_TOLD_FD")))
-_real_intend, _real_committed = rows.intend, SqliteLedger._committed
+_real_intend, _real_committed = rows.intend, OpenFile.commit
 _batch: list[int] = []
 
 
@@ -24,7 +24,7 @@ def _intend(db: sqlite3.Connection, intent: Intent, run_id: int) -> None:
     _batch.append(intent.task.order.order_id)
 
 
-def _committed(ledger: SqliteLedger, batch: Any) -> list[Any]:
+def _committed(ledger: OpenFile, batch: Any) -> list[Any]:
     _batch.clear()
     results = _real_committed(ledger, batch)
     for order in _batch:
@@ -33,6 +33,6 @@ def _committed(ledger: SqliteLedger, batch: Any) -> list[Any]:
 
 
 vars(rows)["intend"] = _intend
-SqliteLedger._committed = _committed  # type: ignore[method-assign, assignment]
+OpenFile.commit = _committed  # type: ignore[method-assign, assignment]
 
 main()

@@ -10,7 +10,6 @@ import pytest
 
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import PendingFilter
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import Intent, OrderHistory, Response, State, Task, Verdict
 from tests.support.ledger import (
     ENDS,
@@ -21,6 +20,7 @@ from tests.support.ledger import (
     arm,
     ask,
     everything,
+    hold,
     ids,
     opened,
     order,
@@ -251,7 +251,7 @@ async def test_the_end_of_a_run_is_noted(tmp_path: Path) -> None:
 async def test_many_at_once(tmp_path: Path) -> None:
     """Sixty-four lanes of intents and settlements share transactions, and each order ends as its own."""
     path = tmp_path / "l.db"
-    ledger = await SqliteLedger.open(path, HOST, Clock())
+    ledger = await hold(path, HOST, Clock())
     commits = 0
 
     def traced(statement: str) -> None:

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerRefused
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.ledger.sqlite.planning import planning
 from bulkdelete.model import State
 from bulkdelete.report.export import missing_log
 from bulkdelete.report.status import read_status, status_json, status_text
 from bulkdelete.settings import Settings
-from tests.support.ledger import HOST, arm, names, opened, orders, pending, send, settle
+from tests.support.ledger import HOST, arm, hold, names, opened, orders, pending, send, settle
 
 
 async def copied(folder: Path, *suffixes: str) -> Path:
@@ -41,7 +40,7 @@ async def test_a_copy_without_its_log(tmp_path: Path) -> None:
             assert "copy.db: its last run did not end, and the write-ahead log of that run is not beside it" in words
             assert "copy.db-wal" in words
     async with opened(copy) as ledger:
-        assert ledger.lacking == status.warning
+        assert ledger.file.warnings == (status.warning,)
 
 
 async def test_a_copy_with_its_log(tmp_path: Path) -> None:
@@ -51,7 +50,7 @@ async def test_a_copy_with_its_log(tmp_path: Path) -> None:
         assert read_status(path).warning is None
         assert missing_log(path) is None
         async with opened(path) as ledger:
-            assert ledger.lacking is None
+            assert not ledger.file.warnings
             await ledger.begin("")
             assert read_status(path).warning is None
 
@@ -59,7 +58,7 @@ async def test_a_copy_with_its_log(tmp_path: Path) -> None:
 async def test_a_database_tool_that_was_last(tmp_path: Path) -> None:
     """It writes the log into the file and removes it, and the file goes on saying that it has one: if the run had ended, that is all."""
     path = tmp_path / "l.db"
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await arm(ledger, orders(1))
     await ledger.begin("")
     (task,) = await pending(ledger)
@@ -72,7 +71,7 @@ async def test_a_database_tool_that_was_last(tmp_path: Path) -> None:
     assert names(tmp_path) == ["l.db"]
     assert read_status(path).warning is None
     async with opened(path) as ledger:
-        assert ledger.lacking is None
+        assert not ledger.file.warnings
 
 
 @pytest.mark.parametrize(
@@ -94,7 +93,7 @@ async def test_a_ledger_of_another_server(tmp_path: Path, host: str, url: str) -
     with pytest.raises(
         LedgerRefused, match=rf"Add --api-url {url.replace('[', '.').replace(']', '.')}, or use another"
     ):
-        await SqliteLedger.open(path, "https://else:443")
+        await hold(path, "https://else:443")
     with pytest.raises(LedgerRefused, match="Add --api-url "), planning(path, "https://else:443"):
         pass
     assert Settings(account_id=7, api_url=url, ledger=path).host == host

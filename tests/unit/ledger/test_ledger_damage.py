@@ -16,9 +16,7 @@ from typing import Any
 import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
-from bulkdelete.ledger.sqlite import ledger as sqlite
-from bulkdelete.ledger.sqlite import place
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite import opened as opened_file
 from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.model import Learned, State
 from bulkdelete.report.export import Format, export
@@ -30,6 +28,7 @@ from tests.support.ledger import (
     ask,
     child,
     everything,
+    hold,
     in_memory,
     names,
     opened,
@@ -67,7 +66,7 @@ async def mixed(path: Path, *, ended: bool = False) -> None:
 
 async def shown(path: Path) -> list[object]:
     """All that is said of a ledger: by a run that goes on with it, by `status`, and by `export`. LedgerRefused if any of them refuses."""
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     try:
         said: list[object] = [await ledger.selected(None), await ledger.counts(selected=True), await pending(ledger)]
     except LedgerBroken as error:
@@ -125,7 +124,7 @@ async def flip(flips: int, seed: int) -> Counter[str]:
             bad[at] ^= 1 << bit
             path.write_bytes(bad)
             try:
-                ledger = await SqliteLedger.open(path, HOST)
+                ledger = await hold(path, HOST)
             except LedgerRefused as refusal:
                 said = str(refusal)
                 assert said.startswith(str(path)), f"byte {at} bit {bit}: {said}"
@@ -190,7 +189,7 @@ async def test_invariant_10_changes_by_another_hand(tmp_path: Path, change: str)
     db.close()
     before = path.read_bytes()
     with pytest.raises(LedgerRefused, match=r"l\.db: (damaged|this ledger is of)"):
-        await SqliteLedger.open(path, HOST)
+        await hold(path, HOST)
     assert path.read_bytes() == before
     assert names(tmp_path) == ["l.db"]
 
@@ -204,7 +203,7 @@ async def test_invariant_10_a_truncated_ledger(tmp_path: Path, ended: bool) -> N
     for size in range(100, len(good), 3333):
         path.write_bytes(good[:size])
         with pytest.raises(LedgerRefused, match=r"l\.db"):
-            await SqliteLedger.open(path, HOST)
+            await hold(path, HOST)
         assert path.read_bytes() == good[:size]
 
 
@@ -241,9 +240,8 @@ async def test_a_commit_that_fails(tmp_path: Path, statement: str) -> None:
         await ledger.begin("")
         first, second, third = await pending(ledger)
         flown = await ledger.intend(first)
-        assert ledger._db is not None
-        failing = Failing(ledger._db, statement)
-        ledger._db = failing  # type: ignore[assignment]
+        failing = Failing(ledger.db, statement)
+        ledger.file.connection = failing  # type: ignore[assignment]
         failing.armed = True
         settle(ledger, flown, State.DELETED)
         waiting = [asyncio.ensure_future(ledger.intend(task)) for task in (second, third)]
@@ -281,7 +279,7 @@ async def test_invariant_09_a_scratch_file_that_cannot_go(
         await send(ledger, {1: State.DELETED})
         stuck += [left_behind, "l.db.lock"]
     with pytest.raises(LedgerRefused, match=r"l\.db: cannot be used \(Input/output error"):
-        await SqliteLedger.open(path, HOST)
+        await hold(path, HOST)
     stuck.clear()
     async with opened(path) as ledger:
         assert await states(ledger) == {"deleted": 1}
@@ -300,7 +298,7 @@ async def test_invariant_09_a_name_that_cannot_be_made_durable(tmp_path: Path, m
 
     async with opened(path) as ledger:
         with monkeypatch.context() as broken:
-            broken.setattr(place, "sync_folder", fails)
+            broken.setattr(opened_file, "sync_folder", fails)
             with pytest.raises(LedgerRefused, match=r"l\.db: cannot be used \(Input/output error"):
                 await arm(ledger, orders(1))
     async with opened(path) as ledger:
@@ -333,16 +331,16 @@ async def test_invariant_09_a_log_that_cannot_be_folded_in(
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
         await arm(ledger, orders(1, 2))
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     if moment == "begin":
-        monkeypatch.setattr(ledger, "_db", Unfoldable(ledger.db, code))
+        monkeypatch.setattr(ledger.file, "connection", Unfoldable(ledger.db, code))
         with pytest.raises(LedgerBroken, match=r"l\.db: disk I/O error"):
             await ledger.begin("")
     else:
         await ledger.begin("")
         (task, _) = await pending(ledger)
-        monkeypatch.setattr(sqlite, "_FOLDED_BYTES", 1)
-        monkeypatch.setattr(ledger, "_db", Unfoldable(ledger.db, code))
+        monkeypatch.setattr(opened_file, "_FOLDED_BYTES", 1)
+        monkeypatch.setattr(ledger.file, "connection", Unfoldable(ledger.db, code))
         with pytest.raises(LedgerBroken, match=r"l\.db: disk I/O error"):
             await ledger.intend(task)
     with pytest.raises(LedgerBroken):
@@ -357,11 +355,11 @@ async def test_invariant_41_a_lock_puts_off_that_a_log_is_folded_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     """Somebody else's lock is no failed disk."""
-    monkeypatch.setattr(sqlite, "_FOLDED_BYTES", 1)
+    monkeypatch.setattr(opened_file, "_FOLDED_BYTES", 1)
     async with opened(tmp_path / "l.db") as ledger:
         await arm(ledger, orders(1, 2))
         with monkeypatch.context() as locked:
-            locked.setattr(ledger, "_db", Unfoldable(ledger.db, code))
+            locked.setattr(ledger.file, "connection", Unfoldable(ledger.db, code))
             await ledger.begin("")
             await send(ledger, {1: State.DELETED, 2: State.DELETED})
         assert await states(ledger) == {"deleted": 2}
@@ -455,7 +453,7 @@ async def test_invariant_11_what_is_sent_when_is_decided_by_sound_attempts(tmp_p
     with closing(sqlite3.connect(path)) as db:
         db.execute(change)
         db.commit()
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     with pytest.raises(LedgerBroken, match="an attempt of order 1 has changed or is gone"):
         await pending(ledger)
     await ledger.close()

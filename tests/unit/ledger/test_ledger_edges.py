@@ -12,10 +12,11 @@ import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
 from bulkdelete.ledger import InputReport
-from bulkdelete.ledger.sqlite import connection, place
+from bulkdelete.ledger.sqlite import connection, locks, place
+from bulkdelete.ledger.sqlite.migrations import VERSION
 from bulkdelete.ledger.sqlite.planning import planning
 from bulkdelete.ledger.sqlite.reading import committed_counts, connect_read_only
-from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, VERSION
+from bulkdelete.ledger.sqlite.schema import APPLICATION_ID
 from bulkdelete.model import Origin, Reject, State
 from tests.support.ledger import HOST, arm, first, labels, names, opened, orders, send
 
@@ -37,7 +38,7 @@ def test_a_lock_that_the_file_system_does_not_give(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr("fcntl.flock", no_locks)
     with pytest.raises(LedgerRefused, match="cannot be locked"):
-        place.Lock(tmp_path / "l.db")
+        locks.Lock(tmp_path / "l.db")
 
 
 def test_a_lock_whose_file_goes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,9 +55,9 @@ def test_a_lock_whose_file_goes_meanwhile(tmp_path: Path, monkeypatch: pytest.Mo
             taken.append(fd)
 
     monkeypatch.setattr("fcntl.flock", late)
-    lock = place.Lock(tmp_path / "l.db")
+    lock = locks.Lock(tmp_path / "l.db")
     assert len(taken) == 2
-    assert place.is_locked(tmp_path / "l.db")
+    assert locks.is_locked(tmp_path / "l.db")
     lock.release()
     lock.release()
     assert names(tmp_path) == []
@@ -136,9 +137,9 @@ async def test_a_plan_refuses_what_a_run_would(tmp_path: Path) -> None:
 
 def test_a_plan_without_a_ledger(tmp_path: Path) -> None:
     """Everything is new, and nothing is left behind."""
-    with planning(tmp_path / "l.db", HOST) as (db, scratch):
-        scratch.add(db, 0, orders(1, 2))
-        facts = scratch.facts(db, (InputReport("a.csv", "", "orderId", 2, 0, 0, 0),), None)
+    with planning(tmp_path / "l.db", HOST) as proposal:
+        proposal.scratch.add(proposal.db, 0, orders(1, 2))
+        facts = proposal.scratch.facts(proposal.db, (InputReport("a.csv", "", "orderId", 2, 0, 0, 0),), None)
         assert (facts.orders, facts.new, facts.left_alone) == (2, 2, 0)
     assert names(tmp_path) == []
 
@@ -154,7 +155,7 @@ async def test_what_a_proposal_can_tell(tmp_path: Path) -> None:
             await staging.add(0, [*orders(1, 2), *rejects])
             tallies = (InputReport("a.csv", "", "orderId", 4, 0, 0, 0),)
             await staging.facts(tallies, None)
-            assert labels(await staging.counts()) == {"deleted": 1, "refused": 1}
+            assert labels(await staging.added()) == {"deleted": 1, "refused": 1}
             told: list[Reject] = []
             await staging.each_reject(tallies, told.append)
             assert told == rejects[::-1]

@@ -15,13 +15,12 @@ import pytest
 
 from bulkdelete.errors import LedgerRefused
 from bulkdelete.ledger import InputReport
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.migrations import VERSION
 from bulkdelete.ledger.sqlite.planning import planning
-from bulkdelete.ledger.sqlite.schema import VERSION
 from bulkdelete.model import State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status
-from tests.support.ledger import HOST, ask, ids, names, opened, order, pending, send, states
+from tests.support.ledger import HOST, ask, hold, ids, names, opened, order, pending, send, states
 
 FORMATS = Path(__file__).parent / "formats"
 VERSIONS = range(1, VERSION + 1)
@@ -56,9 +55,9 @@ def test_readers_leave_it_as_it_is(path: Path) -> None:
     rows = exported(path)
     assert {row["outcome"] for row in rows} == set(HELD)
     assert {row["file"] for row in rows} == {"pedidos ñ.csv"}
-    with planning(path, HOST) as (db, scratch):
-        scratch.add(db, 0, [order(1000), order(1002), order(5000)])
-        facts = scratch.facts(db, (InputReport("a.csv", "", "orderId", 3, 0, 0, 0),), None)
+    with planning(path, HOST) as proposal:
+        proposal.scratch.add(proposal.db, 0, [order(1000), order(1002), order(5000)])
+        facts = proposal.scratch.facts(proposal.db, (InputReport("a.csv", "", "orderId", 3, 0, 0, 0),), None)
     assert (facts.new, facts.orders) == (1, 3)
     assert path.read_bytes() == before
     assert names(path.parent) == ["l.db"]
@@ -96,16 +95,16 @@ async def test_an_earlier_format_takes_the_path_of_its_next_run(path: Path) -> N
     version = ask(path, "PRAGMA user_version")[0][0]
     if version >= 3:
         with pytest.raises(LedgerRefused, match="this ledger is of"):
-            await SqliteLedger.open(path, HOST + "/staging")
+            await hold(path, HOST + "/staging")
         return
     with planning(path, HOST + "/staging"), pytest.raises(LedgerRefused, match="this ledger is of"):
-        await SqliteLedger.open(path, "https://api.test:4430/staging")
+        await hold(path, "https://api.test:4430/staging")
     async with opened(path, HOST + "/staging") as ledger:
         await ledger.begin("")
         await ledger.end(())
     assert read_status(path).host == HOST + "/staging"
     for other in (HOST, HOST + "/production", HOST + "/staging/2"):
         with pytest.raises(LedgerRefused, match=r"is of https://api\.test:443/staging, not of"):
-            await SqliteLedger.open(path, other)
+            await hold(path, other)
         with pytest.raises(LedgerRefused, match="this ledger is of"), planning(path, other):
             pass

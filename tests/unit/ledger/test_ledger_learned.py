@@ -10,12 +10,11 @@ import pytest
 
 from bulkdelete.errors import LedgerRefused
 from bulkdelete.ledger.sqlite import connection
-from bulkdelete.ledger.sqlite import ledger as backend
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite import opened as backend
+from bulkdelete.ledger.sqlite.migrations import VERSION
 from bulkdelete.ledger.sqlite.planning import planning
 from bulkdelete.ledger.sqlite.reading import committed_counts
 from bulkdelete.ledger.sqlite.rows import learned
-from bulkdelete.ledger.sqlite.schema import VERSION
 from bulkdelete.model import Learned, State
 from bulkdelete.report.status import read_status
 from tests.support.ledger import (
@@ -26,6 +25,7 @@ from tests.support.ledger import (
     ask,
     everything,
     first,
+    hold,
     names,
     opened,
     order,
@@ -146,8 +146,8 @@ async def test_readers_take_an_old_ledger_as_it_is(tmp_path: Path, monkeypatch: 
     status = read_status(path)
     assert (status.outcomes, status.learned) == ({"pending": 1, "deleted": 1}, None)
     assert committed_counts(path)[0].total == 2
-    with planning(path, HOST) as (db, _):
-        assert db.execute("SELECT count(*) FROM orders").fetchone() == (2,)
+    with planning(path, HOST) as proposal:
+        assert proposal.db.execute("SELECT count(*) FROM orders").fetchone() == (2,)
     assert path.read_bytes() == before
     assert names(tmp_path) == ["l.db"]
 
@@ -174,7 +174,7 @@ async def test_an_old_ledger_that_is_refused_stays_old(
         db.executescript(change)
     before = path.read_bytes()
     with pytest.raises(LedgerRefused, match=r"l\.db: (damaged|this ledger is of)"):
-        await SqliteLedger.open(path, HOST)
+        await hold(path, HOST)
     assert path.read_bytes() == before
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused
-from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite import locks
 from tests.support.ledger import names
 
 
@@ -36,8 +36,8 @@ def test_a_reader_that_looks_at_the_lock_keeps_no_run_from_starting(
     path = tmp_path / "l.db"
     reader = Reader(path, waits=1)
     monkeypatch.setattr("time.sleep", reader.sleep)
-    lock = place.Lock(path)
-    assert place.is_locked(path)
+    lock = locks.Lock(path)
+    assert locks.is_locked(path)
     assert len(reader.waited_s) == 1
     assert reader.waited_s[0] <= 0.1
     lock.release()
@@ -51,7 +51,7 @@ def test_who_holds_the_lock_for_longer_is_a_run(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("time.sleep", reader.sleep)
     before = os.listdir("/dev/fd")
     with pytest.raises(LedgerLocked, match=r"/l\.db: another run"):
-        place.Lock(path)
+        locks.Lock(path)
     assert len(reader.waited_s) == 1
     assert len(os.listdir("/dev/fd")) == len(before)
     os.close(reader.fd)
@@ -73,10 +73,10 @@ def test_a_lock_whose_file_has_just_gone_is_taken_anew(
 
     monkeypatch.setattr("fcntl.flock", just_then)
     before = os.listdir("/dev/fd")
-    lock = place.Lock(path)
-    assert place.is_locked(path)
+    lock = locks.Lock(path)
+    assert locks.is_locked(path)
     with pytest.raises(LedgerLocked):
-        place.Lock(path)
+        locks.Lock(path)
     lock.release()
     assert len(os.listdir("/dev/fd")) == len(before)
 
@@ -89,12 +89,12 @@ def test_a_lock_that_cannot_be_had_at_all_is_no_other_run(tmp_path: Path, monkey
 
     monkeypatch.setattr("fcntl.flock", nowhere)
     with pytest.raises(LedgerRefused, match=r"cannot be locked \(Operation not supported\)\. Use a local disk"):
-        place.Lock(tmp_path / "l.db")
+        locks.Lock(tmp_path / "l.db")
 
 
 def test_a_lock_is_let_go_once(tmp_path: Path) -> None:
     """A second release closes no file, whoever has that number now; a lock file that a person removed is no matter."""
-    lock = place.Lock(tmp_path / "l.db")
+    lock = locks.Lock(tmp_path / "l.db")
     (tmp_path / "l.db.lock").unlink()
     before = os.listdir("/dev/fd")
     lock.release()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.opened import OpenFile
 from bulkdelete.simulator import Simulator
 from tests.support.rig import go, settings_of, shuffled, simulation_of
 
@@ -36,16 +36,16 @@ async def test_invariant_22_a_slow_disk_does_not_stall_the_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With commits of 0.3 s a run deletes 20 orders, and the loop is never late by 50 ms (p99)."""
-    commit = SqliteLedger._committed
+    commit = OpenFile.commit
     commits = 0
 
-    def slow(self: SqliteLedger, batch: Any) -> Any:
+    def slow(self: OpenFile, batch: Any) -> Any:
         nonlocal commits
         commits += 1
         time.sleep(FSYNC_S)
         return commit(self, batch)
 
-    monkeypatch.setattr(SqliteLedger, "_committed", slow)
+    monkeypatch.setattr(OpenFile, "commit", slow)
     measured = []
     for trial in range(TRIALS):
         orders = shuffled(20)

@@ -20,15 +20,28 @@ import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerBusy, LedgerLocked, LedgerRefused, LedgerReplaced
 from bulkdelete.ledger import Hooks
-from bulkdelete.ledger.sqlite import ledger as sqlite
-from bulkdelete.ledger.sqlite import place, watch
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite import commits, locks, place, watch
+from bulkdelete.ledger.sqlite import opened as opened_file
 from bulkdelete.ledger.sqlite.planning import planning
 from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.model import State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status
-from tests.support.ledger import HOST, arm, ask, child, first, names, opened, orders, pending, send, settle, states
+from tests.support.ledger import (
+    HOST,
+    arm,
+    ask,
+    child,
+    first,
+    hold,
+    names,
+    opened,
+    orders,
+    pending,
+    send,
+    settle,
+    states,
+)
 from tests.support.ledger_process import NOBODY, held
 
 
@@ -53,7 +66,7 @@ async def test_invariant_34_nobody_is_told_of_a_commit_that_is_lost(
 ) -> None:
     """An intent whose file is another after its commit is not told: nothing is sent. All that was recorded is in a new file."""
     path = tmp_path / "l.db"
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await arm(ledger, orders(1, 2, 3))
     await ledger.begin("")
     one, two, three = await pending(ledger)
@@ -78,7 +91,7 @@ async def test_invariant_34_a_file_that_is_another_when_it_is_closed(tmp_path: P
     """The last look is at the end: the end of a run is no success if its ledger is gone. A name that is taken is not written to."""
     path = tmp_path / "l.db"
     (tmp_path / "l.saved-1.db").write_text("mine")
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await arm(ledger, orders(1))
     await ledger.begin("")
     await send(ledger, {1: State.DELETED})
@@ -95,7 +108,7 @@ async def test_invariant_34_a_file_that_is_another_when_it_is_confirmed(tmp_path
     """A person thinks for an hour, and the file is replaced meanwhile: nothing is confirmed in a file that nobody will find."""
     path = tmp_path / "l.db"
     await first(path)
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     copied_back(path)
     before = path.read_bytes()
     with pytest.raises(LedgerReplaced):
@@ -109,7 +122,7 @@ async def test_invariant_34_a_folder_that_is_gone(tmp_path: Path, monkeypatch: p
     (tmp_path / "tmp").mkdir()
     for there, folder in ((True, tmp_path / "a"), (False, tmp_path / "b")):
         folder.mkdir()
-        ledger = await SqliteLedger.open(folder / "l.db", HOST)
+        ledger = await hold(folder / "l.db", HOST)
         await arm(ledger, orders(1))
         await ledger.begin("")
         (task,) = await pending(ledger)
@@ -125,7 +138,7 @@ async def test_invariant_34_a_folder_that_is_gone(tmp_path: Path, monkeypatch: p
 async def test_a_log_of_a_ledger_that_is_gone(tmp_path: Path) -> None:
     """It is played into no other file: a run that has saved its copy takes it away, and another one makes no ledger beside it."""
     path = tmp_path / "l.db"
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await arm(ledger, orders(1))
     await ledger.begin("")
     (task,) = await pending(ledger)
@@ -137,18 +150,18 @@ async def test_a_log_of_a_ledger_that_is_gone(tmp_path: Path) -> None:
     assert names(tmp_path) == ["kept", "l.saved-1.db"]
     (tmp_path / "kept").rename(path.with_name("l.db-wal"))
     with pytest.raises(LedgerRefused, match=r"l\.db-wal: belongs to a ledger that is no longer here"):
-        await SqliteLedger.open(path, HOST)
+        await hold(path, HOST)
     assert names(tmp_path) == ["l.db-wal", "l.saved-1.db"]
 
 
 async def test_a_lock_of_another_run_is_left_alone(tmp_path: Path) -> None:
     """Whose lock file was removed removes none at its end: the one that is there now is another run's."""
     path = tmp_path / "l.db"
-    lock = place.Lock(path)
+    lock = locks.Lock(path)
     lock.path.unlink()
-    other = place.Lock(path)
+    other = locks.Lock(path)
     lock.release()
-    assert place.is_locked(path)
+    assert locks.is_locked(path)
     other.release()
     assert names(tmp_path) == []
 
@@ -170,7 +183,7 @@ async def test_invariant_35_a_ledger_with_two_names(tmp_path: Path) -> None:
     await first(path)
     os.link(path, tmp_path / "other.db")
     with pytest.raises(LedgerRefused, match=rf"has 2 names.*find / -xdev -samefile {path}"):
-        await SqliteLedger.open(path, HOST)
+        await hold(path, HOST)
     assert read_status(path).outcomes == {"pending": 1, "deleted": 1}
     (tmp_path / "other.db").unlink()
     async with opened(path) as ledger:
@@ -196,7 +209,7 @@ async def test_invariant_35_a_file_of_another_owner(tmp_path: Path, suffix: str)
     place.side(path, suffix).touch()
     os.chown(place.side(path, suffix), 65534, 65534)
     with pytest.raises(LedgerRefused, match=r"belongs to another user \(uid 65534\)"):
-        await SqliteLedger.open(path, HOST)
+        await hold(path, HOST)
     if not suffix:
         assert read_status(path).outcomes == {"pending": 1, "deleted": 1}
 
@@ -207,7 +220,7 @@ async def test_invariant_35_a_side_file_that_is_a_link(tmp_path: Path) -> None:
     await first(path)
     path.with_name("l.db-wal").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LedgerRefused, match="is no plain file"):
-        await SqliteLedger.open(path, HOST)
+        await hold(path, HOST)
 
 
 FOREIGN = [
@@ -231,7 +244,7 @@ async def test_invariant_35_anything_in_it_that_is_not_ours(tmp_path: Path, chan
         db.executescript(change)
     before = path.read_bytes()
     with pytest.raises(LedgerRefused, match=r"l\.db: damaged \("):
-        await SqliteLedger.open(path, HOST)
+        await hold(path, HOST)
     with pytest.raises(LedgerRefused, match=r"l\.db: damaged \("):
         connect_read_only(path)
     with pytest.raises(LedgerRefused, match=r"l\.db: damaged \("), planning(path, HOST):
@@ -270,7 +283,7 @@ async def test_what_a_database_tool_may_do(tmp_path: Path, change: str) -> None:
 
 async def test_invariant_41_a_lock_in_mid_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The transaction that could not begin is tried again, and nothing is lost; who asks is asked about once a second."""
-    monkeypatch.setattr(sqlite, "_BUSY_MS", 50)
+    monkeypatch.setattr(opened_file, "_BUSY_MS", 50)
     path, waits = tmp_path / "l.db", list[float]()
 
     def wait(waited_s: float) -> bool:
@@ -296,7 +309,7 @@ async def test_invariant_41_a_lock_in_mid_run(tmp_path: Path, monkeypatch: pytes
 
 async def test_invariant_41_a_lock_that_outlasts_all_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not recorded then is in doubt, and no more is sent; it is no damage."""
-    monkeypatch.setattr(sqlite, "_BUSY_MS", 50)
+    monkeypatch.setattr(opened_file, "_BUSY_MS", 50)
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
         await arm(ledger, orders(1))
@@ -324,7 +337,7 @@ async def test_invariant_41_a_lock_at_the_start(tmp_path: Path, monkeypatch: pyt
     with closing(connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerLocked, match="holds a lock"):
-            await SqliteLedger.open(path, HOST)
+            await hold(path, HOST)
     async with opened(path) as ledger:
         with closing(connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -338,10 +351,10 @@ async def test_invariant_41_a_log_that_grows_and_a_disk_that_fills(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write-ahead log that a reader keeps from being reset is told, once for each doubling; so is a disk below its floor."""
-    monkeypatch.setattr(sqlite, "_WAL_BYTES", 100_000)
+    monkeypatch.setattr(commits, "_WAL_BYTES", 100_000)
     path, grown, free = tmp_path / "l.db", list[int](), list[int]()
     async with opened(path) as ledger:
-        ledger._told_bytes = 100_000
+        ledger.commits._told_bytes = 100_000
         await arm(ledger, orders(*range(1, 101)))
         ledger.attend(hooks(grows=grown.append, low=free.append, free_disk_bytes=2**70))
         await ledger.begin("")
@@ -382,7 +395,7 @@ async def test_invariant_41_an_export_that_nobody_reads(tmp_path: Path, monkeypa
 async def test_what_remains_is_said(tmp_path: Path) -> None:
     """A reader at the end leaves files beside the ledger: which ones, and what to do with them. Nothing else remains."""
     path = tmp_path / "l.db"
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await arm(ledger, orders(1))
     with closing(connect_read_only(path)) as reader:
         reader.execute("BEGIN")
@@ -420,7 +433,7 @@ except sqlite3.OperationalError as error: print(error)
         read_status(path)
         ledger.committed()
         with pytest.raises(LedgerLocked):
-            await SqliteLedger.open(path, HOST)
+            await hold(path, HOST)
         assert "locked" in child(code, path).stdout
     assert ask(path, "SELECT count(*) FROM orders") == [(1,)]
 
@@ -459,7 +472,7 @@ async def test_a_check_that_is_given_up_ends_at_once(tmp_path: Path, monkeypatch
         raise sqlite3.OperationalError("interrupted")
 
     monkeypatch.setattr("bulkdelete.ledger.sqlite.check.whole", endless)
-    opening = asyncio.ensure_future(SqliteLedger.open(path, HOST))
+    opening = asyncio.ensure_future(hold(path, HOST))
     await asyncio.to_thread(begun.wait, 10)
     await asyncio.sleep(0.1)
     began_s = time.monotonic()

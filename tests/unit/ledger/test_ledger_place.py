@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerLocked, LedgerRefused
-from bulkdelete.ledger.sqlite import place
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite import locks, place
+from bulkdelete.ledger.sqlite.migrations import VERSION
 from bulkdelete.ledger.sqlite.reading import connect_read_only
-from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, VERSION
+from bulkdelete.ledger.sqlite.schema import APPLICATION_ID
 from bulkdelete.model import State
 from tests.support.ledger import (
     HOST,
@@ -28,6 +28,7 @@ from tests.support.ledger import (
     ask,
     child,
     first,
+    hold,
     names,
     opened,
     orders,
@@ -48,12 +49,12 @@ async def test_another_process_is_locked_out(tmp_path: Path) -> None:
         before = names(tmp_path)
         for name in ("l.db", "alias.db"):
             with pytest.raises(LedgerLocked, match=r"/l\.db: another run"):
-                await SqliteLedger.open(tmp_path / name, HOST)
-        assert place.is_locked(path)
+                await hold(tmp_path / name, HOST)
+        assert locks.is_locked(path)
         assert names(tmp_path) == before
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert not place.is_locked(path)
+        assert not locks.is_locked(path)
         async with opened(path) as ledger:
             assert await states(ledger) == {"pending": 1}
     assert names(tmp_path) == ["alias.db", "l.db"]
@@ -63,12 +64,12 @@ async def test_the_same_process_is_locked_out(tmp_path: Path) -> None:
     """The lock is the ledger's, not the process's: a second opening in one program is refused as well."""
     path = tmp_path / "l.db"
     async with opened(path):
-        assert place.is_locked(path)
+        assert locks.is_locked(path)
         with pytest.raises(LedgerLocked):
-            await SqliteLedger.open(path, HOST)
-        assert place.is_locked(path)
+            await hold(path, HOST)
+        assert locks.is_locked(path)
         assert names(tmp_path) == ["l.db.lock", "l.db.new"]
-    assert not place.is_locked(path)
+    assert not locks.is_locked(path)
 
 
 async def test_an_alias_of_a_ledger_to_be(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ async def test_an_alias_of_a_ledger_to_be(tmp_path: Path) -> None:
     (tmp_path / "alias.db").symlink_to(tmp_path / "there" / "l.db")
     async with opened(tmp_path / "alias.db") as ledger:
         with pytest.raises(LedgerLocked):
-            await SqliteLedger.open(tmp_path / "there" / "l.db", HOST)
+            await hold(tmp_path / "there" / "l.db", HOST)
         await arm(ledger, orders(1))
     assert (names(tmp_path), names(tmp_path / "there")) == (["alias.db", "there"], ["l.db"])
     assert (tmp_path / "alias.db").is_symlink()
@@ -87,19 +88,19 @@ async def test_invariant_31_a_lock_that_is_a_symlink(tmp_path: Path) -> None:
     """Nobody can make the lock open, or truncate, a file elsewhere."""
     (tmp_path / "l.db.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LedgerRefused):
-        await SqliteLedger.open(tmp_path / "l.db", HOST)
+        await hold(tmp_path / "l.db", HOST)
     assert names(tmp_path) == ["l.db.lock"]
 
 
 def test_looking_at_the_lock_leaves_nothing(tmp_path: Path) -> None:
     """`is_locked` makes no file and keeps no lock; a stale lock file is no lock."""
     path = tmp_path / "l.db"
-    assert not place.is_locked(path)
+    assert not locks.is_locked(path)
     assert names(tmp_path) == []
     path.with_name("l.db.lock").touch()
-    assert not place.is_locked(path)
-    lock = place.Lock(path)
-    assert place.is_locked(path)
+    assert not locks.is_locked(path)
+    lock = locks.Lock(path)
+    assert locks.is_locked(path)
     lock.release()
     lock.release()
     assert names(tmp_path) == []
@@ -187,7 +188,7 @@ def test_the_sqlite_shell_opens_it(tmp_path: Path) -> None:
 async def test_closing(tmp_path: Path) -> None:
     """It may be closed twice and with settlements in the line; later calls say that it is closed, and nobody waits for ever."""
     path = tmp_path / "l.db"
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await arm(ledger, orders(1))
     await ledger.begin("")
     (task,) = await pending(ledger)
@@ -251,7 +252,7 @@ async def test_a_reader_at_rest_keeps_a_run_from_starting(tmp_path: Path, monkey
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM results").fetchone()
         with pytest.raises(LedgerLocked, match="reading this ledger"):
-            await SqliteLedger.open(path, HOST)
+            await hold(path, HOST)
     async with opened(path) as ledger:
         assert await states(ledger) == {"pending": 1}
 
@@ -297,7 +298,7 @@ async def test_invariant_10_foreign_files_stay_as_they_are(tmp_path: Path, kind:
     os.utime(path, ns=(before["l.db"][1], before["l.db"][1]))
     said = "newer bulkdelete" if kind == "newer" else "not a ledger"
     with pytest.raises(LedgerRefused, match=rf"l\.db.*{said}"):
-        await SqliteLedger.open(path, HOST)
+        await hold(path, HOST)
     with pytest.raises(LedgerRefused, match=said):
         connect_read_only(path)
     assert snapshot(tmp_path) == before
@@ -317,7 +318,7 @@ async def test_invariant_10_a_sqlite_file_that_only_claims_to_be_ours(tmp_path: 
     sqlite_file(path, APPLICATION_ID, VERSION)
     before = snapshot(tmp_path)
     with pytest.raises(LedgerRefused, match=r"l\.db: damaged"):
-        await SqliteLedger.open(path, HOST)
+        await hold(path, HOST)
     with pytest.raises(LedgerRefused, match=r"l\.db: damaged"):
         connect_read_only(path)
     assert snapshot(tmp_path) == before
@@ -330,7 +331,7 @@ async def test_invariant_13_another_host(tmp_path: Path) -> None:
         await arm(ledger, orders(1))
     before = snapshot(tmp_path)
     with pytest.raises(LedgerRefused, match=r"of https://api\.test:443, not of https://api\.other:443"):
-        await SqliteLedger.open(path, "https://api.other:443")
+        await hold(path, "https://api.other:443")
     assert snapshot(tmp_path) == before
 
 
@@ -338,14 +339,14 @@ async def test_a_ledger_that_is_a_folder(tmp_path: Path) -> None:
     """It is refused, with nothing left beside it."""
     (tmp_path / "l.db").mkdir()
     with pytest.raises(LedgerRefused, match=r"l\.db: cannot be read"):
-        await SqliteLedger.open(tmp_path / "l.db", HOST)
+        await hold(tmp_path / "l.db", HOST)
     assert names(tmp_path) == ["l.db"]
 
 
 async def test_a_missing_folder(tmp_path: Path) -> None:
     """No folder is made for a ledger; the refusal names the option."""
     with pytest.raises(LedgerRefused, match=r"nowhere: no such folder.*--ledger"):
-        await SqliteLedger.open(tmp_path / "nowhere" / "l.db", HOST)
+        await hold(tmp_path / "nowhere" / "l.db", HOST)
     assert names(tmp_path) == []
 
 
@@ -353,7 +354,7 @@ async def test_a_network_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Locks and syncs cannot be trusted there: refused, with the option's name."""
     monkeypatch.setattr(place, "_file_system", lambda _folder: "nfs4")
     with pytest.raises(LedgerRefused, match=r"nfs4.*--ledger"):
-        await SqliteLedger.open(tmp_path / "l.db", HOST)
+        await hold(tmp_path / "l.db", HOST)
     assert names(tmp_path) == []
 
 

@@ -18,9 +18,11 @@ from tests.support.ledger import HOST, arm, ask, first, names, opened, order, or
 
 
 def plan(path: Path, rows: Sequence[Order], doubts: Doubts | None = None) -> Plan:
-    with planning(path, HOST) as (db, scratch):
-        scratch.add(db, 0, rows)
-        return scratch.facts(db, (InputReport(rows[0].origin.file, "sha 0", "orderId", len(rows), 0, 0, 0),), doubts)
+    with planning(path, HOST) as proposal:
+        proposal.scratch.add(proposal.db, 0, rows)
+        return proposal.scratch.facts(
+            proposal.db, (InputReport(rows[0].origin.file, "sha 0", "orderId", len(rows), 0, 0, 0),), doubts
+        )
 
 
 @pytest.mark.parametrize("doubts", [None, Doubts.HOLD, Doubts.RESEND])
@@ -61,11 +63,11 @@ async def test_a_plan_changes_nothing_and_leaves_nothing(tmp_path: Path, monkeyp
     path = tmp_path / "l.db"
     await first(path)
     before = path.read_bytes()
-    with planning(path, HOST) as (db, scratch):
-        scratch.add(db, 0, orders(1, 2, 3))
+    with planning(path, HOST) as proposal:
+        proposal.scratch.add(proposal.db, 0, orders(1, 2, 3))
         assert names(tmp_path) == ["l.db"]
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            db.execute("UPDATE ledger.orders SET state = 0")
+            proposal.db.execute("UPDATE ledger.orders SET state = 0")
     assert path.read_bytes() == before
     assert names(tmp_path) == ["l.db"]
 
@@ -73,7 +75,7 @@ async def test_a_plan_changes_nothing_and_leaves_nothing(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("UPDATE meta SET value = 'https://other.test'", r"damaged \(damaged: a row of meta has changed"),
+        ("UPDATE meta SET value = 'https://other.test'", r"damaged \(a row of meta has changed"),
         ("UPDATE meta SET key = 'x'", "this ledger is of no host"),
         ("DROP TABLE intents", r"damaged \(its tables or views have changed\)"),
     ],

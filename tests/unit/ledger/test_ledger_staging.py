@@ -14,7 +14,7 @@ import pytest
 
 from bulkdelete.errors import InputRefused, LedgerRefused, NothingSent
 from bulkdelete.ledger import InputReport, Retry
-from bulkdelete.ledger.sqlite.proposing import SqliteStaging
+from bulkdelete.ledger.sqlite.drafts import SqliteStaging
 from bulkdelete.model import Doubts, Order, Origin, Reject, State
 from tests.support.ledger import (
     arm,
@@ -91,7 +91,7 @@ async def test_what_a_killed_proposal_left(tmp_path: Path, existing: bool) -> No
 
 
 KILLED = """
-import bulkdelete.ledger.sqlite.place as place, bulkdelete.ledger.sqlite.rows as rows
+import bulkdelete.ledger.sqlite.opened as opened_file, bulkdelete.ledger.sqlite.rows as rows
 def die(*_args, **_kwargs): os.kill(os.getpid(), signal.SIGKILL)
 async def main():
     async with opened(Path(argv[0])) as ledger:
@@ -102,8 +102,8 @@ async def main():
                 case "before the commit": rows.Transaction.__exit__ = die
                 case "before the name": os.link = die
                 case "before the other name goes": Path.unlink = lambda p, **_k: die() if p.name.endswith(".new") else os.unlink(p)
-                case "before the folder is synced": place.sync_folder = die
-                case "before the rest": ledger._prepare = die
+                case "before the folder is synced": opened_file.sync_folder = die
+                case "before the rest": ledger.file._prepare = die
             await staging.confirm()
     raise SystemExit("not killed")
 asyncio.run(main())
@@ -147,6 +147,7 @@ async def test_a_name_that_somebody_takes_meanwhile(tmp_path: Path) -> None:
 async def test_a_disk_that_fills_while_staging(tmp_path: Path) -> None:
     """It is a refusal of the ledger's place, not a crash; nothing is left."""
     async with opened(tmp_path / "l.db") as ledger, ledger.staging() as staging:
+        await staging.add(0, [])
         ledger.db.execute("PRAGMA scratch.max_page_count = 20")
         with pytest.raises(LedgerRefused, match=r"full.*--ledger"):
             await staging.add(0, (order(n) for n in range(1, 20_000)))
@@ -226,7 +227,7 @@ async def test_what_is_known_of_the_proposed_orders(tmp_path: Path) -> None:
         async with ledger.staging() as staging:
             await staging.add(0, [*orders(1, 2, 3, 9), *orders(5, 6, account=8)])
             await staging.facts((InputReport("a.csv", "", "", 6, 0, 0, 0),), None)
-            assert (await staging.counts()).by_account == {
+            assert (await staging.added()).by_account == {
                 7: {State.DELETED: 2, State.REFUSED: 1},
                 8: {State.DELETED: 1, State.PENDING: 1},
             }
@@ -261,7 +262,7 @@ async def test_sql_that_is_given_up_ends(tmp_path: Path) -> None:
             assert isinstance(staging, SqliteStaging)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
-                    await staging._step(lambda db: db.execute(endless).fetchone())
+                    await staging._steps.do(lambda db: db.execute(endless).fetchone())
         assert await states(ledger) == {}
 
 

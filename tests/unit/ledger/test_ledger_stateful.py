@@ -26,11 +26,10 @@ from hypothesis.stateful import (
 )
 
 from bulkdelete.ledger import PendingFilter, Plan, Retry
-from bulkdelete.ledger.sqlite import ledger as sqlite
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite import opened as opened_file
 from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.model import OPEN, Doubts, Intent, Learned, Order, Origin, Reject, State, Task
-from tests.support.ledger import HOST, Clock, arm, ids, in_memory, labels, order, pending, propose, settle
+from tests.support.ledger import HOST, Clock, arm, hold, ids, in_memory, labels, order, pending, propose, settle
 
 T = TypeVar("T")
 IDS = range(1, 9)
@@ -76,7 +75,7 @@ class History(RuleBasedStateMachine):
         self.known: dict[int, Known] = {}
         self.flying: dict[int, Intent] = {}
         self.learned: dict[str, Learned] = {}
-        self.ledger = self.do(SqliteLedger.open(self.path, HOST, self.clock))
+        self.ledger = self.do(hold(self.path, HOST, self.clock))
 
     def do(self, step: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(step)
@@ -94,8 +93,8 @@ class History(RuleBasedStateMachine):
             self.confirm(rows, 0)
             return
         self.do(self.ledger.close())
-        with patch.object(sqlite, "VERSION", 1):
-            self.ledger = self.do(SqliteLedger.open(self.path, HOST, self.clock))
+        with patch.object(opened_file, "VERSION", 1):
+            self.ledger = self.do(hold(self.path, HOST, self.clock))
             self.do(arm(self.ledger, self.inputs(rows, 0)))
             self.do(self.ledger.begin(""))
             self.known = {n: Known(revert) for n, revert in rows.items()}
@@ -237,7 +236,7 @@ class History(RuleBasedStateMachine):
         for order_id in self.flying:
             self.known[order_id].end(State.IN_DOUBT, this_run=False)
         self.flying.clear()
-        self.ledger = self.do(SqliteLedger.open(self.path, HOST, self.clock))
+        self.ledger = self.do(hold(self.path, HOST, self.clock))
         self.began()
 
     # What must hold at any moment.

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerReplaced
-from bulkdelete.ledger.sqlite import ledger as sqlite
+from bulkdelete.ledger.sqlite import opened as opened_file
 from bulkdelete.ledger.sqlite import place
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import State, Task
-from tests.support.ledger import HOST, arm, ask, names, opened, orders, pending, send, settle, states
+from tests.support.ledger import HOST, Held, arm, ask, hold, names, opened, orders, pending, send, settle, states
 
 
 def keep(share: float, path: Path) -> None:
@@ -26,7 +25,7 @@ def keep(share: float, path: Path) -> None:
 async def test_invariant_34_a_file_that_is_cut_in_place(tmp_path: Path, suffix: str, share: float) -> None:
     """Nobody is told of a commit to a file of which a part is gone; what the connection still holds is saved and can be gone on with."""
     path = tmp_path / "l.db"
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await arm(ledger, orders(*range(1, 40)))
     await ledger.begin("")
     one, two, three = (await pending(ledger))[:3]
@@ -47,7 +46,7 @@ async def test_invariant_34_a_file_that_is_cut_in_place(tmp_path: Path, suffix: 
 async def test_invariant_34_a_file_that_is_cut_before_the_end(tmp_path: Path, suffix: str) -> None:
     """The last look sees it as well: no run ends well on a file that nobody can read."""
     path = tmp_path / "l.db"
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await arm(ledger, orders(1))
     await ledger.begin("")
     (task,) = await pending(ledger)
@@ -63,7 +62,7 @@ async def test_invariant_34_a_file_that_is_cut_before_the_end(tmp_path: Path, su
 async def test_invariant_34_a_read_does_not_hide_it(tmp_path: Path) -> None:
     """Between the cut and the next commit there may be operations that write nothing."""
     path = tmp_path / "l.db"
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await arm(ledger, orders(1, 2))
     await ledger.begin("")
     await send(ledger, {1: State.DELETED})
@@ -84,7 +83,7 @@ async def test_invariant_34_what_cannot_be_saved_is_not_called_saved(
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
         await arm(ledger, orders(*range(1, 3000)))
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await ledger.begin("")
     task = (await pending(ledger))[-1]
     keep(0.3, path)
@@ -134,17 +133,17 @@ async def test_a_log_that_is_longer_at_once_than_the_one_before(tmp_path: Path) 
     assert names(tmp_path) == ["l.db"]
 
 
-async def uncut(tmp_path: Path) -> tuple[SqliteLedger, list[Task], Path]:
+async def uncut(tmp_path: Path) -> tuple[Held, list[Task], Path]:
     """A ledger in a run whose log was begun anew, by the intent of its first task, and could not be cut behind it: SQLite says
     nothing of an error there. What stood in the log before still stands behind its last frame."""
     path = tmp_path / "l.db"
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await arm(ledger, orders(*range(1, 400)))
     await ledger.begin("")
     tasks = await pending(ledger)
     log = place.side(path, "-wal")
     await send(ledger, {task.order.order_id: State.DELETED for task in tasks[-30:]})
-    await ledger._alone(lambda: ledger._fold(always=True))
+    await ledger.commits.alone(lambda: ledger.file.fold(always=True))
     before = log.read_bytes()
     intent = await ledger.intend(tasks[0])
     end = log.stat().st_size
@@ -182,7 +181,7 @@ async def test_a_log_that_could_not_be_cut_was_not_truncated(tmp_path: Path) -> 
     assert log.stat().st_size == before
     await send(ledger, {task.order.order_id: State.DELETED for task in tasks[5:100]})
     assert log.stat().st_size > before
-    await ledger._alone(lambda: ledger._fold(always=True))
+    await ledger.commits.alone(lambda: ledger.file.fold(always=True))
     settle(ledger, await ledger.intend(tasks[-40]), State.DELETED)
     await ledger.flush()
     assert log.stat().st_size < before
@@ -214,12 +213,12 @@ async def test_invariant_34_an_older_copy_that_is_written_over_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """In place, with its own size and inode: the run does not end well on a file whose parts are of two moments."""
-    monkeypatch.setattr(sqlite, "_FOLDED_BYTES", 1)
+    monkeypatch.setattr(opened_file, "_FOLDED_BYTES", 1)
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
         await arm(ledger, orders(*range(1, 400)))
     older = path.read_bytes()
-    ledger = await SqliteLedger.open(path, HOST)
+    ledger = await hold(path, HOST)
     await ledger.begin("")
     tasks = await pending(ledger)
     for task in tasks[:300:100]:

@@ -28,9 +28,9 @@ def exported(path: Path) -> str:
 
 
 def planned(path: Path) -> None:
-    with planning(path, HOST) as (db, scratch):
-        scratch.add(db, 0, orders(1, 2, 3))
-        scratch.facts(db, (InputReport("a.csv", "", "orderId", 3, 0, 0, 0),), None)
+    with planning(path, HOST) as proposal:
+        proposal.scratch.add(proposal.db, 0, orders(1, 2, 3))
+        proposal.scratch.facts(proposal.db, (InputReport("a.csv", "", "orderId", 3, 0, 0, 0),), None)
 
 
 async def ledger_at(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused
-from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite import locks
 from bulkdelete.model import State, Stop, StopReason
 from bulkdelete.report.status import read_status, status_json, status_text, utc
 from bulkdelete.words import duration
@@ -173,7 +173,7 @@ async def test_invariant_07_status_after_a_kill_in_mid_transaction(tmp_path: Pat
         db.executemany("INSERT INTO meta VALUES (?, ?, 0)", ((str(n), "x" * 500) for n in range(100)))
         for suffix in ("", "-journal"):
             shutil.copy(f"{path}{suffix}", f"{killed}{suffix}")
-    lock = place.Lock(killed)
+    lock = locks.Lock(killed)
     with pytest.raises(LedgerLocked):
         read_status(killed)
     lock.release()

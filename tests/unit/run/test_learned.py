@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bulkdelete.core.pace import PacingOptions
-from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.ledger.sqlite.run import SqliteRun
 from bulkdelete.model import Learned, Stop, StopReason
 from bulkdelete.run import execute
 from bulkdelete.run.stop import StopSwitch
@@ -83,14 +83,14 @@ def test_what_was_learned_is_kept_as_it_changes_and_at_the_end(tmp_path: Path, h
     """A change of more than 1 % is handed over at once; the last word is what the ledger has at the end."""
     ids, ledger = shuffled(400), tmp_path / "l.db"
     kept: list[Learned] = []
-    learn = SqliteLedger.learn
+    learn = SqliteRun.learn
 
-    def heard(self: SqliteLedger, fingerprint: str, learned: Learned) -> None:
+    def heard(self: SqliteRun, fingerprint: str, learned: Learned) -> None:
         kept.append(learned)
         learn(self, fingerprint, learned)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(SqliteLedger, "learn", heard)
+        patched.setattr(SqliteRun, "learn", heard)
         trial(simulation_of(ids, limit=120, schedule=((60.0, 240),), headers=headers), settings_of(ledger), ids)
     assert 1 < len(kept) < 40
     if headers is HeaderMode.FULL:

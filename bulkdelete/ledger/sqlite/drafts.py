@@ -1,0 +1,133 @@
+"""A proposal on a connection: each step in the connection's own thread, and one that is given up ends at once.
+
+What is asked and what is stored is in staging.py; what a confirmation means for the ledger's files is in opened.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerReplaced, NothingSent
+from bulkdelete.ledger import InputReport, Plan, Retry
+from bulkdelete.ledger.sqlite import facts, place, rows
+from bulkdelete.ledger.sqlite.commits import Commits
+from bulkdelete.ledger.sqlite.connection import refusal
+from bulkdelete.ledger.sqlite.staging import Scratch, no_room
+from bulkdelete.model import Counts, Doubts, Order, Reject
+
+__all__ = ["SqliteDraft", "SqliteStaging", "Steps"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Operations on one connection, one after the other.
+
+    `alone` runs a function in the connection's thread; `connected` is asked there. `interrupt` ends what SQLite does at this moment.
+    `blamed` says what an error means for a person; its flag, that SQLite may have sorted a large input in the temporary folder.
+    """
+
+    alone: Callable[[Callable[[], Any]], Awaitable[Any]]
+    connected: Callable[[], sqlite3.Connection]
+    interrupt: Callable[[], None]
+    blamed: Callable[[Exception, bool], BulkDeleteError]
+
+    async def do(self, operation: Callable[[sqlite3.Connection], T], *, sorts: bool = False) -> T:
+        """Whoever gives it up ends what SQLite does for it, so that letting go of the ledger need not wait."""
+
+        def step() -> T:
+            db = self.connected()
+            try:
+                return operation(db)
+            except LedgerReplaced:
+                raise
+            except (sqlite3.Error, LedgerBroken) as error:  # a full disk, for one: nothing is armed
+                raise self.blamed(error, sorts) from error
+
+        try:
+            found: T = await self.alone(step)
+        except asyncio.CancelledError:
+            self.interrupt()
+            raise
+        return found
+
+
+class SqliteDraft:
+    """Implements `Draft`."""
+
+    def __init__(self, steps: Steps, scratch: Scratch) -> None:
+        self._steps = steps
+        self._scratch = scratch
+
+    async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
+        given_up = threading.Event()
+
+        def wanted() -> Iterator[Order | Reject]:
+            for row in rows:
+                if given_up.is_set():
+                    return
+                yield row
+
+        try:
+            await self._steps.do(lambda db: self._scratch.add(db, input_index, wanted()))
+        finally:
+            given_up.set()
+
+    async def facts(self, inputs: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
+        return await self._steps.do(lambda db: self._scratch.facts(db, inputs, doubts), sorts=True)
+
+    async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
+        await self._steps.do(lambda db: self._scratch.each_reject(db, inputs, tell))
+
+
+class SqliteStaging(SqliteDraft):
+    """Implements `Staging`, on the connection of a ledger that is locked. Its scratch file is made when something is added."""
+
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
+        self._file = file = commits.file
+        self.warnings = file.warnings
+
+        def blamed(error: Exception, sorts: bool) -> BulkDeleteError:
+            full = no_room(file.path, error) if sorts else None
+            return full or refusal(file.path, error)
+
+        super().__init__(
+            Steps(commits.alone, lambda: file.db, file.interrupt, blamed), Scratch(place.scratch_names(file.path)[0])
+        )
+
+    @property
+    def remains(self) -> str:
+        return self._file.remains
+
+    async def leave(self) -> None:
+        """Throw away what was not confirmed. What stays of it goes with the connection, or at the next opening."""
+        with suppress(sqlite3.Error, OSError):
+            await self._commits.alone(lambda: self._scratch.detach(self._file.connection))
+
+    async def added(self) -> Counts:
+        return await self._steps.do(self._scratch.added)
+
+    async def counts(self, selected: bool) -> Counts:
+        return await self._commits.do(lambda db: rows.counts_of(db, selected))
+
+    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
+        if not self._file.existed:
+            raise NothingSent(f"{self._file.path}: nothing was ever confirmed here. Start with: bulkdelete run FILES")
+        return await self._commits.do(lambda db: facts.selected(db, doubts, retry))
+
+    def check_room(self, needed_bytes: int) -> None:
+        place.check_disk(self._file.path, needed_bytes)
+
+    async def confirm(self) -> None:
+        await self._steps.do(lambda _db: self._file.confirm(self._scratch))
+
+    async def retry(self, retry: Retry) -> None:
+        await self._commits.do(lambda db: rows.retry(db, retry))

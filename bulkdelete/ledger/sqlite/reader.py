@@ -1,0 +1,200 @@
+"""A ledger at one moment, through a connection that cannot write: each row as the contract has it, and each of them checked.
+
+It reads past the ledger's views: what they show cannot be checked.
+"""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from zlib import crc32
+
+from bulkdelete.errors import LedgerBroken
+from bulkdelete.ledger import AttemptRow, ResultRow, RunRow, Traffic
+from bulkdelete.ledger.sqlite import check, reading, rows, rules
+from bulkdelete.ledger.sqlite.migrations import PACE_SINCE
+from bulkdelete.ledger.sqlite.schema import (
+    ATTEMPT_COLUMNS,
+    INPUT_COLUMNS,
+    INTENT_COLUMNS,
+    ORDER_COLUMNS,
+    RUN_COLUMNS,
+    values,
+)
+from bulkdelete.model import OPEN, Counts, Learned, State
+
+__all__ = ["SqliteReader"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ORDER_WIDTH = len(ORDER_COLUMNS.split(", ")) + 1  # with the CRC
+_MS_MAX = 253_402_300_799_999  # the last moment that a date can show
+_NUMBERS = {int}
+_STATES = {state.value: state for state in State}
+
+_RESULTS = f"""
+SELECT {values(ORDER_COLUMNS, "o")}, o.crc, {values(ATTEMPT_COLUMNS, "a")}, a.crc
+FROM orders o LEFT JOIN attempts a ON {rules.LAST_ATTEMPT}
+WHERE (o.account_id, o.order_id) > (:account, :order) AND {{among}} ORDER BY o.account_id, o.order_id LIMIT :n
+"""
+
+
+def _reads(method: F) -> F:
+    """Rows that anybody else wrote may hold anything where we keep numbers: that is damage, and no bug."""
+
+    @functools.wraps(method)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise LedgerBroken(str(error)) from None
+
+    return cast(F, checked)
+
+
+class SqliteReader:
+    """Implements `LedgerReader`, on a connection with an open read transaction."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self._db = db
+        self._path = path
+        self._version: int = db.execute("PRAGMA user_version").fetchone()[0]  # older ledgers are read as they are
+
+    def running(self) -> bool:
+        return reading.is_running(self._path)
+
+    @_reads
+    def warning(self) -> str | None:
+        return reading.lacking(self._db, self._path)
+
+    @_reads
+    def host(self) -> str:
+        return check.host_of(self._db, self._version) or ""
+
+    @_reads
+    def counts(self, selected: bool) -> Counts:
+        return rows.counts_of(self._db, selected)
+
+    @_reads
+    def in_flight(self) -> int:
+        return len(self._intents())
+
+    @_reads
+    def results(self, after: tuple[int, int], n: int, states: Collection[State] | None = None) -> list[ResultRow]:
+        files = {input_id: path for input_id, path, *_ in self._sound("inputs", INPUT_COLUMNS)}
+        intents = self._intents()
+        found = self._db.execute(
+            _RESULTS.format(among=_among(states)), {"account": after[0], "order": after[1], "n": n}
+        ).fetchall()
+        return [_result(row, files, intents) for row in found]
+
+    @_reads
+    def attempts(self, after: tuple[int, int, int], n: int) -> list[AttemptRow]:
+        found = self._db.execute(
+            f"""SELECT {ATTEMPT_COLUMNS}, crc FROM attempts WHERE (account_id, order_id, n) > (?, ?, ?)
+                ORDER BY account_id, order_id, n LIMIT ?""",
+            (*after, n),
+        )
+        return [_attempt(*rows.sound("attempts", row)) for row in found]
+
+    @_reads
+    def traffic(self, window_ms: int) -> Traffic:
+        requests, limited, last_ms = self._db.execute(
+            "SELECT total(sent IS NOT 0), total(status IS 429), max(answered_ms) FROM attempts"
+        ).fetchone()
+        settled, first_ms = 0, None
+        if last_ms is not None:
+            settled, first_ms = self._db.execute(
+                "SELECT count(*), min(answered_ms) FROM attempts WHERE answered_ms > ? AND outcome IS NOT NULL",
+                (_moment(last_ms) - window_ms,),
+            ).fetchone()
+        return Traffic(int(requests), int(limited), settled, first_ms, last_ms)
+
+    @_reads
+    def last_run(self) -> RunRow | None:
+        row = self._last_run()
+        if row is None:
+            return None
+        run_id, version, options, started_ms, stopped_ms, why = row
+        return RunRow(
+            run_id, version, options, _moment(started_ms), None if stopped_ms is None else _moment(stopped_ms), why
+        )
+
+    @_reads
+    def learned(self) -> Learned | None:
+        return rows.learned(self._db, self.host(), None) if self._version >= PACE_SINCE else None
+
+    @_reads
+    def stamp(self) -> object:
+        inputs = self._db.execute("SELECT max(input_id) FROM inputs").fetchone()
+        return self._last_run(), inputs, rows.kept_counts(self._db)
+
+    def _last_run(self) -> tuple[Any, ...] | None:
+        row = self._db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
+        return None if row is None else tuple(rows.sound("runs", row))
+
+    def _intents(self) -> frozenset[tuple[int, int]]:
+        return frozenset((account, order) for account, order, *_ in self._sound("intents", INTENT_COLUMNS))
+
+    def _sound(self, table: str, columns: str) -> list[Any]:
+        return [rows.sound(table, row) for row in self._db.execute(f"SELECT {columns}, crc FROM {table}")]
+
+
+def _among(states: Collection[State] | None) -> str:
+    """Which orders are in these states: one with an open intent is in doubt, whatever its row says."""
+    if states is None:
+        return "1"
+    among = f"({rules.in_states(states)} AND NOT {rules.IN_FLIGHT})"
+    if State.IN_DOUBT in states:
+        among = f"({rules.in_states(states)} OR {rules.IN_FLIGHT})"
+    return f"{rules.IS_OPEN} AND {among}" if set(states) <= OPEN else among
+
+
+def _result(row: tuple[Any, ...], files: dict[int, str], intents: frozenset[tuple[int, int]]) -> ResultRow:
+    """LedgerBroken if anything of it is not what we wrote. 100,000 rows a second pass here."""
+    (
+        account, order_id, reverts, number, selected, _, attempts, input_id, line, first_ms, changed_ms, crc,
+        _, _, _, _, _, _, _, status, _, message, _, attempt_crc,
+    ) = row  # fmt: skip
+    if crc32(repr(row[: _ORDER_WIDTH - 1]).encode("utf-8", "surrogatepass")) != crc:
+        raise LedgerBroken(f"the row of order {order_id} of account {account} has changed")
+    if not attempts:
+        status, message = None, ""
+    elif crc32(repr(row[_ORDER_WIDTH:-1]).encode("utf-8", "surrogatepass")) != attempt_crc:
+        raise LedgerBroken(f"the last attempt of order {order_id} of account {account} has changed")
+    in_flight = (account, order_id) in intents
+    state = State.IN_DOUBT if in_flight else _STATES.get(number)
+    file = files.get(input_id)
+    if (
+        state is None
+        or type(file) is not str
+        or type(message) is not str
+        or not (status is None or type(status) is int)
+        or {type(account), type(order_id), type(attempts), type(line), type(first_ms), type(changed_ms)} != _NUMBERS
+        or not 0 <= first_ms <= _MS_MAX
+        or not 0 <= changed_ms <= _MS_MAX
+    ):  # a CRC is no protection from a person
+        raise LedgerBroken(f"the row of order {order_id} of account {account} is none of ours")
+    return ResultRow(
+        account, order_id, state, status, message, attempts, bool(reverts), file, line, first_ms, changed_ms,
+        bool(selected), in_flight,
+    )  # fmt: skip
+
+
+def _attempt(
+    account: int, order_id: int, n: int, run_id: int, intended_ms: int, answered_ms: int | None, sent: int | None,
+    status: int | None, outcome: int | None, message: str, latency_ms: int | None,
+) -> AttemptRow:  # fmt: skip
+    return AttemptRow(
+        account, order_id, n, run_id, intended_ms, answered_ms, None if sent is None else bool(sent), status,
+        None if outcome is None else State(outcome), message, latency_ms,
+    )  # fmt: skip
+
+
+def _moment(ms: int) -> int:
+    if type(ms) is not int or not 0 <= ms <= _MS_MAX:
+        raise LedgerBroken(f"{ms} is no moment of ours")
+    return ms
