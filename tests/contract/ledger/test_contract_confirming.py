@@ -1,0 +1,195 @@
+"""What a proposal says, what arms a selection, and who may hold a ledger: the same on every backend."""
+
+from __future__ import annotations
+
+import pytest
+
+from bulkdelete.errors import LedgerLocked, LedgerRefused, NothingSent
+from bulkdelete.ledger import Draft, InputReport, Retry
+from bulkdelete.model import Doubts, Order, Origin, Reject, State
+from tests.contract.ledger.conftest import Opens
+from tests.contract.ledger.scene import arm, attempt, facts, pending
+from tests.support.ledger import ids, order, orders
+
+ENDED = {1: State.DELETED, 2: State.REFUSED, 3: State.NOT_FOUND, 4: State.IN_DOUBT, 5: State.FAILED}
+
+
+async def worked_with(opens: Opens) -> None:
+    """Orders 1 to 6 of account 7, each in another state; 6 waits. 8 of account 8 is in doubt, and returns stock."""
+    await arm(opens(), [*orders(1, 2, 3, 4, 5, 6), order(8, 8, revert=True)])
+    async with opens().run("") as run:
+        await attempt(run, {**ENDED, 8: State.IN_DOUBT})
+        await run.end(())
+
+
+async def test_what_is_not_confirmed_leaves_nothing(opens: Opens) -> None:
+    """Neither a plan nor a proposal that is left makes a ledger; there is nothing to resume or to read."""
+    async with opens().plan() as draft:
+        assert (await facts(draft, orders(1, 2))).new == 2
+    async with opens().stage() as staging:
+        assert (await facts(staging, orders(1, 2))).to_send == 2
+    ledger = opens()
+    assert not ledger.exists()
+    with pytest.raises(LedgerRefused), ledger.read():
+        pass
+    async with ledger.stage() as staging:
+        with pytest.raises(NothingSent, match="nothing was ever confirmed"):
+            await staging.selected(None)
+    assert not ledger.exists()
+
+
+async def test_a_declined_proposal_leaves_the_selection(opens: Opens) -> None:
+    """What was confirmed before is what a run sends."""
+    await arm(opens(), orders(1, 2))
+    async with opens().stage() as staging:
+        await facts(staging, orders(3))
+    async with opens().run("") as run:
+        assert ids(await pending(run)) == [1, 2]
+
+
+async def test_a_confirmation_is_the_selection(opens: Opens) -> None:
+    """It takes the place of the one before; open orders outside it are left alone and told."""
+    await arm(opens(), orders(1, 2, 3))
+    plan = await arm(opens(), orders(3, 4))
+    assert (plan.orders, plan.new, plan.waiting, plan.left_alone) == (2, 1, 1, 2)
+    ledger = opens()
+    assert ledger.exists()
+    async with ledger.stage() as staging:
+        again = await staging.selected(None)
+        assert (again.orders, again.to_send, again.left_alone, again.accounts) == (2, 2, 2, (7,))
+        assert (await staging.counts(selected=True)).total == 2
+        assert (await staging.counts(selected=False)).total == 4
+        async with ledger.run("") as run:
+            assert ids(await pending(run)) == [3, 4]
+
+
+@pytest.mark.parametrize(("doubts", "resent"), [(None, {4}), (Doubts.HOLD, set()), (Doubts.RESEND, {4, 8})])
+async def test_a_plan_of_every_state(opens: Opens, doubts: Doubts | None, resent: set[int]) -> None:
+    """A draft, a proposal and the selection itself count the same: settled orders stay, and doubts go as the rule says."""
+    await worked_with(opens)
+    rows = [*orders(1, 2, 3, 4, 5, 6), order(8, 8, revert=True)]
+
+    async def proposed(draft: Draft) -> None:
+        plan = await facts(draft, [*rows, order(9)], doubts=doubts)
+        assert (plan.orders, plan.new, plan.waiting, plan.doubtful, plan.settled) == (8, 1, 2, 2, 3)
+        assert plan.to_send == 3 + len(resent)
+        assert plan.returning == (8 in resent)
+        assert plan.accounts == (7, 8)
+
+    async with opens().plan() as draft:
+        await proposed(draft)
+    async with opens().stage() as staging:
+        await proposed(staging)
+        assert (await staging.added()).total == 7
+        again = await staging.selected(doubts)
+        assert (again.orders, again.new, again.waiting, again.doubtful, again.settled) == (7, 0, 2, 2, 3)
+        sent = sorted({5, 6} | resent)
+        assert again.to_send == len(sent)
+        assert [order.order_id for order in again.first] == sent[:3]
+        assert [order.order_id for order in again.last] == sent[-3:]
+
+
+async def test_what_a_run_leaves_in_flight_is_in_doubt_for_a_plan(opens: Opens) -> None:
+    """Beside a run, and with the other stock refused, as the next run would say it."""
+    await arm(opens(), orders(1, 2))
+    async with opens().run("") as run:
+        await run.intend((await pending(run))[0])
+        async with opens().plan() as draft:
+            plan = await facts(draft, orders(1, 2))
+            assert (plan.waiting, plan.doubtful) == (1, 1)
+        async with opens().plan() as draft:
+            assert (await facts(draft, orders(1, revert=True))).rejected == 1
+
+
+async def test_rows_that_cannot_be_taken(opens: Opens) -> None:
+    """Every row of a clash is a reject; the first of equal rows counts; what is left over is conserved, and each reject is told."""
+    await worked_with(opens)
+    unread = Reject(Origin("0.csv", 9), "orderId", "x", "no id")
+    first: list[Order | Reject] = [
+        *orders(10, 10),
+        order(11),
+        order(11, revert=True),
+        order(12, 7),
+        order(12, 9),
+        unread,
+    ]
+    second = [order(6, 9), order(1, revert=True), order(6, revert=True), order(10)]
+    async with opens().stage() as staging:
+        plan = await facts(staging, first, second)
+        assert (plan.orders, plan.new, plan.waiting, plan.duplicated) == (1, 1, 0, 2)
+        assert plan.rejected == len(first) + len(second) - 3
+        assert [report.rejects for report in plan.inputs] == [5, 3]
+        assert [order_id for _, order_id in plan.duplicates] == [10, 10]
+        told: list[Reject] = []
+        await staging.each_reject(plan.inputs, told.append)
+        assert len(told) == plan.rejected
+        assert unread in told
+        assert set(plan.rejects) <= set(told)
+
+
+async def test_an_order_that_was_never_sent_takes_the_new_stock(opens: Opens) -> None:
+    await arm(opens(), orders(1))
+    await arm(opens(), orders(1, revert=True))
+    async with opens().run("") as run:
+        assert [task.order.revert_stock for task in await pending(run)] == [True]
+
+
+async def test_rows_that_are_not_accounted_for(opens: Opens) -> None:
+    """A reader that lost a row proposes nothing."""
+    async with opens().stage() as staging:
+        await staging.add(0, orders(1, 2))
+        with pytest.raises(NothingSent, match="not all are accounted for"):
+            await staging.facts((InputReport("a.csv", "", "orderId", 3, 0, 0, 0),), None)
+
+
+async def test_one_holder(opens: Opens) -> None:
+    """A second proposal or run is refused while one is there; a run inside a proposal shares its lock; a reader needs none."""
+    ledger = opens()
+    async with ledger.stage() as staging:
+        await facts(staging, orders(1))
+        await staging.confirm()
+        for other in (opens().stage(), opens().run("")):
+            with pytest.raises(LedgerLocked):
+                await other.__aenter__()
+        async with ledger.run("") as run:
+            assert ids(await pending(run)) == [1]
+            with opens().read() as reader:
+                assert reader.running()
+            with pytest.raises(LedgerLocked):
+                await opens().run("").__aenter__()
+    with opens().read() as reader:
+        assert not reader.running()
+    async with opens().run("") as run:
+        assert ids(await pending(run)) == [1]
+
+
+async def test_another_server(opens: Opens) -> None:
+    """Its orders are others, whatever their ids: neither a plan nor a proposal nor a run."""
+    await arm(opens(), orders(1))
+    other = opens("https://other.test:443")
+    for entered in (other.plan(), other.stage(), other.run("")):
+        with pytest.raises(LedgerRefused, match="not of https://other"):
+            await entered.__aenter__()
+    with other.read() as reader:
+        assert reader.host() == "https://api.test:443"
+
+
+@pytest.mark.parametrize(
+    ("retry", "again"),
+    [
+        (Retry(), [2]),
+        (Retry(412), [2]),
+        (Retry(409), []),
+        (Retry(state=State.NOT_FOUND), [3]),
+    ],
+)
+async def test_retry(opens: Opens, retry: Retry, again: list[int]) -> None:
+    """Settled orders that a person asks for are pending again, by state and last status code, and no others."""
+    await worked_with(opens)
+    ledger = opens()
+    async with ledger.stage() as staging:
+        before, plan = await staging.selected(Doubts.HOLD), await staging.selected(Doubts.HOLD, retry)
+        assert plan.to_send == before.to_send + len(again)
+        await staging.retry(retry)
+        async with ledger.run("") as run:
+            assert ids(await pending(run)) == sorted([5, 6, *again])

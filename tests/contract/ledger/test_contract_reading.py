@@ -1,0 +1,126 @@
+"""What a reader sees, beside a run and at rest: the same on every backend."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from bulkdelete.errors import LedgerBroken, LedgerRefused
+from bulkdelete.ledger import Traffic
+from bulkdelete.model import State
+from tests.contract.ledger.conftest import Opens
+from tests.contract.ledger.scene import arm, attempt, pending
+from tests.support.ledger import HOST, orders
+
+ENDED = {1: State.DELETED, 2: State.REFUSED, 3: State.NOT_FOUND, 4: State.IN_DOUBT, 5: State.FAILED}
+
+
+async def filled(opens: Opens) -> None:
+    """Orders 1 to 6, each in another state; order 9 is open and outside the selection."""
+    await arm(opens(), orders(9))
+    await arm(opens(), orders(1, 2, 3, 4, 5, 6))
+    async with opens().run("") as run:
+        await attempt(run, ENDED)
+        await run.end(())
+
+
+async def test_results(opens: Opens) -> None:
+    """Every order once, page by page, with its input, its state and its last attempt."""
+    await filled(opens)
+    with opens().read() as reader:
+        rows = reader.results((0, 0), 4)
+        rows += reader.results(rows[-1][:2], 4)
+        assert reader.results(rows[-1][:2], 4) == []
+        assert [row.order_id for row in rows] == [1, 2, 3, 4, 5, 6, 9]
+        assert {row.order_id: row.state for row in rows} == {**ENDED, 6: State.PENDING, 9: State.PENDING}
+        assert [row.selected for row in rows] == [True] * 6 + [False]
+        assert {row.file for row in rows} == {"0.csv"} or {row.file for row in rows} == {"a.csv"}
+        assert [row.line for row in rows] == [2, 3, 4, 5, 6, 7, 10]
+        assert (rows[1].status, rows[1].message, rows[5].status, rows[5].message) == (412, "already invoiced", None, "")
+        assert all(row.first_ms <= row.changed_ms for row in rows)
+        assert reader.host() == HOST
+
+
+@pytest.mark.parametrize(
+    "states", [set(), {State.IN_DOUBT}, {State.REFUSED, State.NOT_FOUND}, {State.PENDING}, set(State)]
+)
+async def test_results_in_some_states(opens: Opens, states: set[State]) -> None:
+    """Exactly these; an order in flight is in doubt and nothing else."""
+    await filled(opens)
+    async with opens().run("") as run:
+        await run.intend(next(task for task in await pending(run) if task.order.order_id == 6))
+        with opens().read() as reader:
+            every = reader.results((0, 0), 99)
+            assert reader.results((0, 0), 99, states) == [row for row in every if row.state in states]
+            assert [row.state for row in every if row.in_flight] == [State.IN_DOUBT]
+
+
+async def test_attempts(opens: Opens) -> None:
+    """Every attempt once, in order, page by page."""
+    await filled(opens)
+    async with opens().run("") as run:
+        await attempt(run, {5: State.DELETED})
+    with opens().read() as reader:
+        first = reader.attempts((0, 0, 0), 5)
+        rest = reader.attempts((first[-1].account_id, first[-1].order_id, first[-1].n), 5)
+        assert [(each.order_id, each.n, each.run_id) for each in [*first, *rest]] == [
+            (1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 1, 1), (5, 1, 1), (5, 2, 2),
+        ]  # fmt: skip
+        assert [each.sent for each in first] == [True, True, True, True, False]
+
+
+async def test_counts_are_the_rows(opens: Opens) -> None:
+    await filled(opens)
+    with opens().read() as reader:
+        rows = reader.results((0, 0), 99)
+        for selected in (True, False):
+            counts = reader.counts(selected)
+            for state in State:
+                assert counts[state] == sum(row.state is state and row.selected >= selected for row in rows)
+
+
+async def test_traffic(opens: Opens) -> None:
+    """Requests that may have left, those answered 429, and the pace of the last attempts that changed their order."""
+    await arm(opens(), orders(1, 2, 3, 4))
+    with opens().read() as reader:
+        assert reader.traffic(60_000) == Traffic(0, 0, 0, None, None)
+    async with opens().run("") as run:
+        await attempt(run, {1: State.DELETED, 2: None, 3: State.FAILED})
+    with opens().read() as reader:
+        traffic = reader.traffic(60_000)
+        answered = [each.answered_ms for each in reader.attempts((0, 0, 0), 9)]
+        assert (traffic.requests, traffic.limited, traffic.settled) == (2, 1, 2)
+        assert (traffic.first_ms, traffic.last_ms) == (answered[0], answered[2])
+        assert reader.traffic(1).settled == 1
+
+
+async def test_a_stamp_changes_with_what_is_done(opens: Opens) -> None:
+    """A confirmation and a run make another one; reading and a declined proposal do not."""
+    await arm(opens(), orders(1))
+
+    def stamp() -> object:
+        with opens().read() as reader:
+            return reader.stamp()
+
+    stamps = [stamp()]
+    assert stamp() == stamps[0]
+    async with opens().stage():
+        pass
+    assert stamp() == stamps[0]
+    await arm(opens(), orders(1, 2))
+    stamps.append(stamp())
+    async with opens().run("") as run:
+        stamps.append(stamp())
+        await attempt(run, {1: State.DELETED})
+        stamps.append(stamp())
+        await run.end(())
+    stamps.append(stamp())
+    assert all(one != other for one, other in itertools.pairwise(stamps))
+
+
+async def test_rows_that_contradict_each_other(opens: Opens) -> None:
+    """Who finds that out inside a reader has a damaged ledger."""
+    await arm(opens(), orders(1))
+    with pytest.raises(LedgerRefused, match=r"damaged \(so it is\)"), opens().read():
+        raise LedgerBroken("so it is")

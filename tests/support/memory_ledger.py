@@ -1,0 +1,495 @@
+"""A ledger in dictionaries: it keeps nothing and obeys the same laws. It shows that the contract is all that a run and a report need."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+
+from bulkdelete.core.policy import REFUSALS, resends
+from bulkdelete.core.summary import conserved
+from bulkdelete.errors import LedgerBroken, LedgerLocked, LedgerRefused, NothingSent
+from bulkdelete.ledger import AttemptRow, Hooks, InputReport, PendingFilter, Plan, ResultRow, Retry, RunRow, Traffic
+from bulkdelete.model import (
+    OPEN,
+    Counts,
+    Doubts,
+    Intent,
+    Learned,
+    Order,
+    OrderHistory,
+    Reject,
+    Response,
+    Result,
+    State,
+    Stop,
+    Task,
+    Verdict,
+)
+
+__all__ = ["MemoryLedger", "Store"]
+
+Key = tuple[int, int]
+
+
+@dataclass
+class Kept:
+    """What is known of one order."""
+
+    order: Order
+    now_ms: int
+    state: State = State.PENDING
+    selected: bool = True
+    doubtful: bool = False
+    changed_ms: int = 0
+    attempts: list[AttemptRow] = field(default_factory=list)
+
+
+@dataclass
+class Store:
+    """What would be on a disk."""
+
+    host: str = ""
+    held: bool = False
+    inputs: int = 0
+    now_ms: int = 1_700_000_000_000
+    orders: dict[Key, Kept] = field(default_factory=dict)
+    intents: dict[Key, tuple[int, Intent]] = field(default_factory=dict)
+    runs: list[RunRow] = field(default_factory=list)
+    learned: dict[str, Learned] = field(default_factory=dict)
+
+    def tick(self) -> int:
+        self.now_ms += 1
+        return self.now_ms
+
+    def state_of(self, key: Key) -> State:
+        return State.IN_DOUBT if key in self.intents else self.orders[key].state
+
+    def all(self) -> Iterator[tuple[Key, Kept]]:
+        yield from sorted(self.orders.items())
+
+    def counts(self, selected: bool) -> Counts:
+        found: dict[int, dict[State, int]] = {}
+        for key, kept in self.all():
+            if kept.selected >= selected:
+                states = found.setdefault(key[0], {})
+                states[self.state_of(key)] = states.get(self.state_of(key), 0) + 1
+        return Counts(found)
+
+    def append(
+        self, key: Key, run_id: int, intended_ms: int, sent: bool | None, result: Result | None, state: State | None
+    ) -> None:
+        """One attempt, in the place of its intent."""
+        kept, now_ms = self.orders[key], self.tick()
+        status = result.status if isinstance(result, Response) else None
+        match result:
+            case Response(message=message):
+                pass
+            case None:
+                message = "lost: the run ended before the answer"
+            case _:
+                message = f"{result.reason}: {result.message}" if result.message else f"{result.reason}"
+        latency_ms = None if result is None else round(result.latency_s * 1000)
+        answered_ms = None if result is None else now_ms
+        kept.attempts.append(
+            AttemptRow(
+                *key, len(kept.attempts) + 1, run_id, intended_ms, answered_ms, sent, status, state, message, latency_ms
+            )
+        )
+        kept.state, kept.changed_ms = kept.state if state is None else state, now_ms
+        kept.doubtful |= kept.state is State.IN_DOUBT
+
+
+def _plan(
+    store: Store, found: Iterable[tuple[Order, State | None]], doubts: Doubts | None, again: Collection[Key]
+) -> Plan:
+    """The numbers of these orders; None: not known yet."""
+    listed = sorted(found, key=lambda each: (each[0].account_id, each[0].order_id))
+    sent = [
+        order
+        for order, state in listed
+        if state in (None, State.PENDING, State.FAILED)
+        or (state is State.IN_DOUBT and resends(order.revert_stock, doubts))
+        or (order.account_id, order.order_id) in again
+    ]
+    states = Counter(state for _, state in listed)
+    waiting = states[State.PENDING] + states[State.FAILED]
+    return Plan(
+        orders=len(listed),
+        new=states[None],
+        waiting=waiting,
+        doubtful=states[State.IN_DOUBT],
+        settled=len(listed) - states[None] - waiting - states[State.IN_DOUBT],
+        to_send=len(sent),
+        returning=sum(order.revert_stock for order in sent),
+        left_alone=sum(
+            store.state_of(key) in OPEN
+            for key in store.orders.keys() - {(order.account_id, order.order_id) for order, _ in listed}
+        ),
+        accounts=tuple(sorted({order.account_id for order, _ in listed})),
+        first=tuple(sent[:3]),
+        last=tuple(sent[-3:]),
+    )
+
+
+class MemoryDraft:
+    """Implements `Staging`, and so `Draft`."""
+
+    warnings: tuple[str, ...] = ()
+    remains = ""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._rows: list[tuple[int, Order]] = []
+        self._rejects: list[tuple[int, Reject]] = []
+        self._staged: dict[Key, Order] = {}
+        self._inputs = 0
+
+    async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
+        for row in rows:
+            if isinstance(row, Order):
+                self._rows.append((input_index, row))
+            else:
+                self._rejects.append((input_index, row))
+
+    def _why_not(self, order: Order) -> str | None:
+        """Why an order of the input cannot be taken."""
+        key, others = (
+            (order.account_id, order.order_id),
+            [row for _, row in self._rows if row.order_id == order.order_id],
+        )
+        known = self._store.orders.get(key)
+        if any(row.revert_stock != order.revert_stock and row.account_id == key[0] for row in others):
+            return "this order stands with two values of revertStock. Keep one"
+        if any(row.account_id != key[0] for row in others):
+            return "this order stands under two accounts. Keep one"
+        if any(n == key[1] and account != key[0] for account, n in self._store.orders):
+            return "this ledger knows the order under another account. Use another ledger"
+        if known and known.order.revert_stock != order.revert_stock and (known.attempts or key in self._store.intents):
+            return "this order was already sent with the other revertStock. Take the row out"
+        return None
+
+    async def facts(self, inputs: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
+        duplicates, counted = [], [Counter[str]() for _ in inputs]
+        for index, order in self._rows:
+            key = (order.account_id, order.order_id)
+            if (why := self._why_not(order)) is not None:
+                self._rejects.append((index, Reject(order.origin, "order", str(order.order_id), why)))
+            elif key in self._staged:
+                duplicates.append((order.origin, order.order_id))
+                counted[index]["duplicates"] += 1
+            else:
+                self._staged[key] = order
+                counted[index]["orders"] += 1
+        self._rejects.sort(key=lambda each: (each[0], each[1].origin.line))
+        for index, _ in self._rejects:
+            counted[index]["rejects"] += 1
+        reports = []
+        for report, n in zip(inputs, counted, strict=True):
+            if not conserved(report.data_rows, n["orders"], n["duplicates"], n["rejects"], report.skipped):
+                raise NothingSent(f"{report.path}: {report.data_rows} rows were read, but not all are accounted for")
+            reports.append(replace(report, orders=n["orders"], duplicates=n["duplicates"], rejects=n["rejects"]))
+        self._inputs = len(reports)
+        store = self._store
+        found = [(order, store.state_of(key) if key in store.orders else None) for key, order in self._staged.items()]
+        return replace(
+            _plan(store, found, doubts, ()),
+            inputs=tuple(reports),
+            rejected=len(self._rejects),
+            rejects=tuple(reject for _, reject in self._rejects[:20]),
+            duplicated=len(duplicates),
+            duplicates=tuple(duplicates[:20]),
+        )
+
+    async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
+        for _, reject in self._rejects:
+            tell(reject)
+
+    async def added(self) -> Counts:
+        return Counts(
+            {
+                account: dict(Counter(self._store.state_of(key) for key in keys))
+                for account, keys in itertools.groupby(
+                    sorted(self._staged.keys() & self._store.orders.keys()), key=lambda key: key[0]
+                )
+            }
+        )
+
+    async def counts(self, selected: bool) -> Counts:
+        return self._store.counts(selected)
+
+    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
+        return _selected(self._store, doubts, retry)
+
+    def check_room(self, needed_bytes: int) -> None:
+        """There is always room."""
+
+    async def confirm(self) -> None:
+        store, now_ms = self._store, self._store.tick()
+        for key, kept in store.orders.items():
+            kept.selected = key in self._staged
+        for key, order in self._staged.items():
+            kept = store.orders.setdefault(key, Kept(order, now_ms, changed_ms=now_ms))
+            kept.order = replace(kept.order, revert_stock=order.revert_stock)
+        store.inputs += self._inputs or 1
+
+    async def retry(self, retry: Retry) -> None:
+        for key in _asked_again(self._store, retry):
+            self._store.orders[key].state = State.PENDING
+
+
+def _asked_again(store: Store, retry: Retry) -> set[Key]:
+    return {
+        key
+        for key, kept in store.orders.items()
+        if kept.selected and kept.state is retry.state and retry.status in (None, kept.attempts[-1].status)
+    }
+
+
+def _selected(store: Store, doubts: Doubts | None, retry: Retry | None) -> Plan:
+    if not store.inputs:
+        raise NothingSent("nothing was ever confirmed here")
+    found = [(kept.order, store.state_of(key)) for key, kept in store.all() if kept.selected]
+    return _plan(store, found, doubts, _asked_again(store, retry) if retry else ())
+
+
+class MemoryRun:
+    """Implements `RunLedger`."""
+
+    def __init__(self, store: Store, run_id: int) -> None:
+        self._store = store
+        self._run_id = run_id
+        self.broken: LedgerBroken | None = None
+
+    def _check(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+
+    def _refuse(self, why: str) -> LedgerBroken:
+        self.broken = LedgerBroken(why)
+        return self.broken
+
+    def _handed_out(self, kept: Kept, passing: PendingFilter) -> OrderHistory | None:
+        """What is known of an order that this pass hands out; None if it does not."""
+        if not kept.selected or kept.state not in OPEN or (kept.state is State.IN_DOUBT) != passing.in_doubt:
+            return None
+        mine = [each for each in kept.attempts if each.run_id == self._run_id and each.sent and each.status != 429]
+        said = [each for each in kept.attempts if each.status not in (None, 429)]
+        strange = (
+            bool(said)
+            and said[-1].run_id != self._run_id
+            and said[-1].status not in (204, 304, 401)
+            and (said[-1].state is None or (said[-1].state is State.IN_DOUBT and 200 <= (said[-1].status or 0) < 400))
+        )
+        if strange != passing.strange:
+            return None
+        if passing.in_doubt:
+            refused = any(each.status in REFUSALS for each in mine)
+            if refused or len(mine) >= passing.attempts_max or not resends(kept.order.revert_stock, passing.doubts):
+                return None
+        acted = any(
+            each.state is State.IN_DOUBT and each.sent is not False and each.status not in REFUSALS | {404}
+            for each in kept.attempts
+        )
+        return OrderHistory(attempts_in_run=len(mine) if passing.in_doubt else 0, doubtful=kept.doubtful and acted)
+
+    async def pending(
+        self, passing: PendingFilter, after: tuple[int, int], n: int, accounts: Collection[int] | None = None
+    ) -> list[Task]:
+        self._check()
+        tasks = (
+            Task(kept.order, past)
+            for key, kept in self._store.all()
+            if key > after and (accounts is None or key[0] in accounts)
+            if (past := self._handed_out(kept, passing)) is not None
+        )
+        return list(itertools.islice(tasks, n))
+
+    async def intend(self, task: Task) -> Intent:
+        self._check()
+        key = (task.order.account_id, task.order.order_id)
+        kept = self._store.orders.get(key)
+        if kept is None or not kept.selected or kept.state not in OPEN or key in self._store.intents:
+            raise self._refuse(f"order {key[1]} of account {key[0]} is not open in this selection")
+        intent = Intent(task, self._store.tick())
+        self._store.intents[key] = (self._run_id, intent)
+        return intent
+
+    def _take(self, intent: Intent) -> Key | None:
+        """The order of an open intent, which it has no longer. An error shows in the next call, as with a disk."""
+        self._check()
+        key = (intent.task.order.account_id, intent.task.order.order_id)
+        if self._store.intents.pop(key, None) is None:
+            self._refuse(f"order {key[1]} of account {key[0]} has no open intent")
+            return None
+        return key
+
+    def settle(self, intent: Intent, answer: Result, verdict: Verdict) -> None:
+        if (key := self._take(intent)) is not None:
+            sent = True if isinstance(answer, Response) else answer.sent
+            self._store.append(key, self._run_id, intent.intended_ms, sent, answer, verdict.state)
+
+    def withdraw(self, intent: Intent) -> None:
+        self._take(intent)
+
+    async def learned(self, fingerprint: str) -> Learned | None:
+        return self._store.learned.get(fingerprint)
+
+    def learn(self, fingerprint: str, learned: Learned) -> None:
+        self._check()
+        self._store.learned.pop(fingerprint, None)
+        self._store.learned[fingerprint] = learned
+
+    async def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
+        attempts = (each for kept in self._store.orders.values() for each in kept.attempts)
+        sent = [(a.account_id, a.intended_ms) for a in attempts if a.sent is not False and a.status != 429]
+        sent += [(key[0], intent.intended_ms) for key, (_, intent) in self._store.intents.items()]
+        return sorted(
+            (ms for account, ms in sent if ms >= since_ms and (accounts is None or account in accounts)), reverse=True
+        )[:n]
+
+    async def flush(self) -> None:
+        self._check()
+
+    async def counts(self, selected: bool) -> Counts:
+        self._check()
+        return self._store.counts(selected)
+
+    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
+        self._check()
+        return _selected(self._store, doubts, retry)
+
+    def committed(self) -> tuple[Counts, Counts]:
+        return self._store.counts(True), self._store.counts(False)
+
+    async def end(self, stops: tuple[Stop, ...]) -> None:
+        self._check()
+        why = "; ".join(f"{stop.reason}: {stop.detail}" if stop.detail else f"{stop.reason}" for stop in stops)
+        self._store.runs[-1] = replace(self._store.runs[-1], stopped_ms=self._store.tick(), why=why or "finished")
+
+
+class MemoryReader:
+    """Implements `LedgerReader`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def running(self) -> bool:
+        return self._store.held
+
+    def warning(self) -> str | None:
+        return None
+
+    def host(self) -> str:
+        return self._store.host
+
+    def counts(self, selected: bool) -> Counts:
+        return self._store.counts(selected)
+
+    def in_flight(self) -> int:
+        return len(self._store.intents)
+
+    def results(self, after: tuple[int, int], n: int, states: Collection[State] | None = None) -> list[ResultRow]:
+        found = []
+        for key, kept in self._store.all():
+            state = self._store.state_of(key)
+            if key > after and (states is None or state in states):
+                last = kept.attempts[-1] if kept.attempts else None
+                found.append(
+                    ResultRow(
+                        *key, state, last and last.status, last.message if last else "", len(kept.attempts),
+                        kept.order.revert_stock, kept.order.origin.file, kept.order.origin.line, kept.now_ms,
+                        kept.changed_ms, kept.selected, key in self._store.intents,
+                    )
+                )  # fmt: skip
+        return found[:n]
+
+    def attempts(self, after: tuple[int, int, int], n: int) -> list[AttemptRow]:
+        every = (each for _, kept in self._store.all() for each in kept.attempts)
+        return [each for each in every if (each.account_id, each.order_id, each.n) > after][:n]
+
+    def traffic(self, window_ms: int) -> Traffic:
+        every = self.attempts((0, 0, 0), 10**9)
+        answered = [each.answered_ms for each in every if each.answered_ms is not None]
+        last_ms = max(answered, default=None)
+        window = [
+            each.answered_ms
+            for each in every
+            if last_ms is not None and (each.answered_ms or 0) > last_ms - window_ms and each.state is not None
+            if each.answered_ms is not None
+        ]
+        requests, limited = sum(each.sent is not False for each in every), sum(each.status == 429 for each in every)
+        return Traffic(requests, limited, len(window), min(window, default=None), last_ms)
+
+    def last_run(self) -> RunRow | None:
+        return self._store.runs[-1] if self._store.runs else None
+
+    def learned(self) -> Learned | None:
+        return list(self._store.learned.values())[-1] if self._store.learned else None
+
+    def stamp(self) -> object:
+        return self.last_run(), self._store.inputs, self._store.counts(True), self._store.counts(False)
+
+
+class MemoryLedger:
+    """Implements `Ledger`. Each one is as a process of its own that works with the same `Store`."""
+
+    def __init__(self, store: Store, host: str = "") -> None:
+        self._store = store
+        self._host = host
+        self._staged = False
+
+    def exists(self) -> bool:
+        return bool(self._store.inputs)
+
+    def _check_host(self) -> None:
+        if self.exists() and self._store.host != self._host:
+            raise LedgerRefused(f"this ledger is of {self._store.host}, not of {self._host}")
+
+    @asynccontextmanager
+    async def plan(self) -> AsyncIterator[MemoryDraft]:
+        self._check_host()
+        yield MemoryDraft(self._store)
+
+    @asynccontextmanager
+    async def _leased(self) -> AsyncIterator[None]:
+        store = self._store
+        if store.held:
+            raise LedgerLocked("another run holds this ledger")
+        self._check_host()
+        store.held = True
+        try:
+            store.host = self._host
+            for key, (run_id, intent) in store.intents.items():
+                store.append(key, run_id, intent.intended_ms, None, None, State.IN_DOUBT)
+            store.intents.clear()
+            yield
+        finally:
+            store.held = False
+
+    @asynccontextmanager
+    async def stage(self) -> AsyncIterator[MemoryDraft]:
+        async with self._leased():
+            self._staged = True
+            try:
+                yield MemoryDraft(self._store)
+            finally:
+                self._staged = False
+
+    @asynccontextmanager
+    async def run(self, options: str, hooks: Hooks | None = None) -> AsyncIterator[MemoryRun]:
+        async with nullcontext() if self._staged else self._leased():
+            run_id = len(self._store.runs) + 1
+            self._store.runs.append(RunRow(run_id, "memory", options, self._store.tick(), None, None))
+            yield MemoryRun(self._store, run_id)
+
+    @contextmanager
+    def read(self) -> Iterator[MemoryReader]:
+        if not self.exists():
+            raise LedgerRefused("no ledger there")
+        try:
+            yield MemoryReader(self._store)
+        except LedgerBroken as error:
+            raise LedgerRefused(f"damaged ({error})") from None
