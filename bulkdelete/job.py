@@ -163,11 +163,11 @@ def obstacle(facts: Plan, settings: Settings, has_input: bool = True) -> str | N
     """Why these facts must not be confirmed, and what to do; None if they may."""
     if facts.rejected and not settings.skip_rejected:
         rows = counted(facts.rejected, "row", ("is", "are"))
-        return f"{rows} rejected, so nothing was sent. Fix the input, or leave them out with --skip-rejected"
+        return f"{rows} rejected, so nothing was sent. Fix the input, or leave them out with `settings.skip_rejected`"
     if has_input and not facts.orders and not settings.allow_empty:
-        return "the input names no order, so nothing was sent. If that is meant, say --allow-empty"
+        return "the input names no order, so nothing was sent. If that is meant, say `settings.allow_empty`"
     if settings.max_orders is not None and facts.to_send > settings.max_orders:
-        return f"{counted(facts.to_send, 'order')} would be sent, more than --max-orders {settings.max_orders}. Nothing was sent"
+        return f"{counted(facts.to_send, 'order')} would be sent, more than `settings.max_orders` {settings.max_orders}. Nothing was sent"
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,7 +21,8 @@ _ADDED = re.compile(r"(/v2(?:/orders)?)/*$", re.IGNORECASE)  # the part of a req
 class Settings:
     """How a run behaves. Times in seconds, sizes in bytes unless a name says otherwise.
 
-    Raises UsageError, naming the option, for a value that cannot mean anything.
+    Raises UsageError for a value that cannot mean anything. Every message of the product names a setting like this: `settings.slots`, the
+    value of a switch like this: `settings.revert_stock=False`. Whoever shows it may say it in other words, as the command line does.
     """
 
     ledger: Path
@@ -77,37 +79,29 @@ class Settings:
     bytes_per_order: int = 1000
 
     def __post_init__(self) -> None:
-        for option, write, value, low, high in (
-            ("--account-id", number, self.account_id, 1, 2**63 - 1),
-            ("--slots", number, self.slots, 1, 512),
-            ("--timeout", span, self.answer_timeout_s, 0.1, 3600),
-            ("--attempts", number, self.attempts, 1, 100),
-            ("--patience", span, self.patience_s, 1, 30 * 86400),
-            ("--grace", span, self.grace_s, 0, 3600),
-            ("--guard", number, self.guard, 1, 10**9),
-            ("--max-consecutive-failures", number, self.max_consecutive_failures, 1, 10**9),
-            ("--max-orders", number, self.max_orders, 0, 2**63 - 1),
-            ("--max-failures", number, self.max_failures, 1, 2**63 - 1),
-            ("--max-failures", _percent, self.max_failures_percent, 0.001, 100),
-            ("--max-time", span, self.max_time_s, 1, 365 * 86400),
-            ("--rate", _per_min, _times(60, self.rate_max_per_s), 1 / 60, 600_000),
-            ("--reserve", _percent, _times(100, self.reserve), 0, 90),
-        ):
-            if value is not None and not low <= value <= high and not low <= round(value, 9) <= high:
-                raise UsageError(f"{option} is {write(value)}: give a value from {write(low)} to {write(high)}")
+        for name, (write, per, low, high) in _BOUNDS.items():
+            value = getattr(self, name)
+            if value is not None and not low <= per * value <= high and not low <= round(per * value, 9) <= high:
+                raise UsageError(
+                    f"`settings.{name}` is {write(per * value)}: give a value from {write(low)} to {write(high)}"
+                )
         host = _plain_host(self.api_url)
         if host is None:
-            raise UsageError("--api-url must be like https://api.alephcrm.com, without user, query or fragment")
+            raise UsageError(
+                "`settings.api_url` must be like https://api.alephcrm.com, without user, query or fragment"
+            )
         if urlsplit(self.api_url).scheme == "http" and not _is_loopback(host):
-            raise UsageError("--api-url must be https: the API key is in the URL. Plain http goes to this machine only")
+            raise UsageError(
+                "`settings.api_url` must be https: the API key is in the URL. Plain http goes to this machine only"
+            )
         if ended := _ADDED.search(self.api_url):
             raise UsageError(
-                f"--api-url ends in {ended.group(1)}, which is added to it for each request. Write --api-url"
+                f"`settings.api_url` ends in {ended.group(1)}, which is added to it for each request. Write `settings.api_url`"
                 f" {self.api_url[: ended.start()]}"
             )
         if {".", ".."} & set(urlsplit(self.api_url).path.split("/")):
             raise UsageError(
-                "--api-url has . or .. in its path, so two URLs could mean one server. Write the path without them"
+                "`settings.api_url` has . or .. in its path, so two URLs could mean one server. Write the path without them"
             )
 
     @property
@@ -127,13 +121,27 @@ def _percent(value: float) -> str:
 
 
 def _per_min(value: float) -> str:
-    """A rate as `--rate` takes it."""
+    """Requests per minute as people write them."""
     return f"{number(60 * value)}/h" if value < 1 else f"{number(value)}/min"
 
 
-def _times(factor: float, value: float | None) -> float | None:
-    """A value as its option is written."""
-    return None if value is None else factor * value
+_BOUNDS: dict[str, tuple[Callable[[float], str], float, float, float]] = {
+    "account_id": (number, 1, 1, 2**63 - 1),
+    "slots": (number, 1, 1, 512),
+    "answer_timeout_s": (span, 1, 0.1, 3600),
+    "attempts": (number, 1, 1, 100),
+    "patience_s": (span, 1, 1, 30 * 86400),
+    "grace_s": (span, 1, 0, 3600),
+    "guard": (number, 1, 1, 10**9),
+    "max_consecutive_failures": (number, 1, 1, 10**9),
+    "max_orders": (number, 1, 0, 2**63 - 1),
+    "max_failures": (number, 1, 1, 2**63 - 1),
+    "max_failures_percent": (_percent, 1, 0.001, 100),
+    "max_time_s": (span, 1, 1, 365 * 86400),
+    "rate_max_per_s": (_per_min, 60, 1 / 60, 600_000),
+    "reserve": (_percent, 100, 0, 90),
+}
+"""How a setting is written for people, and in how many of that unit one of its own is; the least and the greatest that it may be there."""
 
 
 def _plain_host(url: str) -> str | None:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from bulkdelete.cli.flags import flagged
+from bulkdelete.cli.options import OPTIONS, option_of
+from bulkdelete.settings import _BOUNDS
 from tests.support import ROOT
 
 PRODUCT = ROOT / "bulkdelete"
@@ -277,3 +280,43 @@ def test_help_loads_little(arguments: list[str]) -> None:
     assert "click" in loaded
     assert "bulkdelete" in done.stdout
     assert not loaded & {"aiohttp", "structlog", "rich"}
+
+
+def test_the_command_line_passes_values_with_names() -> None:
+    """No bag of anything goes from one function of cli/ to the next: each value has a class, and mypy knows it."""
+    named = [
+        module for module, path in MODULES.items() if room_of(module) == "cli" and "dict[str, Any]" in path.read_text()
+    ]
+    assert named == []
+
+
+BELOW = [module for module in MODULES if room_of(module) not in ("cli", "__main__")]
+SETTING = re.compile(r"`settings\.([^`]*)`")
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """Every text in a file, docstrings and parts of f-strings included."""
+    return (
+        node.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+@pytest.mark.parametrize("module", BELOW)
+def test_what_lies_below_the_command_line_speaks_of_settings(module: str) -> None:
+    """No message names an option; a setting that it names is one of the table of options, so that the command line can say it. Only
+    `settings.NAME` is written by code, for a name of Settings."""
+    flags = {flag for options in OPTIONS.values() for option in options for flag in option.switches}
+    for text in texts_of(MODULES[module]):
+        assert not flags & set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)), text
+        for named in SETTING.findall(text):
+            assert option_of(named.partition("=")[0]).part or named in ("api_key_file", "retry", "rejects"), text
+            assert flagged(f"`settings.{named}`").startswith("--")
+
+
+def test_the_marks_of_settings_are_seen() -> None:
+    """The test above reads what messages are made of."""
+    found = {named for module in BELOW for text in texts_of(MODULES[module]) for named in SETTING.findall(text)}
+    assert {"column", "ledger", "max_orders", "revert_stock", "api_key_file"} <= found
+    assert {name for name in _BOUNDS if not option_of(name)} == set()

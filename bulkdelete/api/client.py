@@ -207,7 +207,7 @@ def _tls_reason(error: ClientConnectorSSLError) -> str:
     """Also in words that say what to do, where the port does not speak TLS at all: OpenSSL's own differ with its version."""
     reason = _reason(error)
     if any(sign in reason.lower().replace("_", " ") for sign in _NOT_TLS):
-        return f"this port does not speak https but, it seems, plain http: check --api-url ({reason})"
+        return f"this port does not speak https but, it seems, plain http: check `settings.api_url` ({reason})"
     return f"no TLS connection ({reason})"
 
 
@@ -234,4 +234,4 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"--ca-file: {ca_file} cannot be read as certificates ({error})") from None
+        raise UsageError(f"`settings.ca_file`: {ca_file} cannot be read as certificates ({error})") from None

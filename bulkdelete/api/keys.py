@@ -161,14 +161,14 @@ def read_key(
 ) -> ApiKey:
     """The key from the first source that is there; `prompt` None: nobody can be asked. UsageError if there is none.
 
-    --api-key-file (`-` is stdin), BULKDELETE_API_KEY_FILE, BULKDELETE_API_KEY, $CREDENTIALS_DIRECTORY/bulkdelete-api-key, a
+    `settings.api_key_file` (`-` is stdin), BULKDELETE_API_KEY_FILE, BULKDELETE_API_KEY, $CREDENTIALS_DIRECTORY/bulkdelete-api-key, a
     hidden prompt.
     """
     folder = environ.get("CREDENTIALS_DIRECTORY") or None
     if file == "-":
         return _bare(stdin(), "stdin")
     if file:
-        return _from_file(Path(file), "--api-key-file", folder)
+        return _from_file(Path(file), "`settings.api_key_file`", folder)
     if named := environ.get("BULKDELETE_API_KEY_FILE"):
         if named.isspace():
             raise UsageError(
@@ -184,7 +184,7 @@ def read_key(
     if prompt is not None:
         return _bare(prompt(), "the prompt")
     raise UsageError(
-        "no API key: put it into a file that only you can read, and name the file with --api-key-file or BULKDELETE_API_KEY_FILE"
+        "no API key: put it into a file that only you can read, and name the file with `settings.api_key_file` or BULKDELETE_API_KEY_FILE"
     )
 
 

@@ -17,6 +17,7 @@ from bulkdelete import job
 from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import check_inputs, check_outputs
+from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, rejects_to
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.options import Output, RunOptions
@@ -254,7 +255,7 @@ def _ask(question: str, number: int, asks: bool) -> None:
         raise NothingSent(
             "nobody can be asked here: say --yes, or --expect N with the number of orders. Nothing was sent"
         )
-    sys.stderr.write(f"{hidden(question)}\n> ")
+    sys.stderr.write(f"{flagged(hidden(question))}\n> ")
     drain_stderr()
     try:
         typed = sys.stdin.readline()

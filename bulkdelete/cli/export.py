@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from bulkdelete.cli.flags import flagging
 from bulkdelete.cli.helping import Example, argument, command
 from bulkdelete.cli.parameters import FILE
 from bulkdelete.cli.streams import say
@@ -36,7 +37,7 @@ def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | No
         say(f"warning: {escaped(warning)}")
     if output is None or str(output) == "-":
         try:
-            export(ledger, sys.stdout, Format(form), wanted)
+            export(ledger, flagging(sys.stdout), Format(form), wanted)
             sys.stdout.flush()
         except BrokenPipeError:  # `| head` has seen enough
             return
@@ -46,7 +47,7 @@ def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | No
     check_outputs({"--output": output}, (), ledger, overwrite=overwrite)
     try:
         with replaced(output, overwrite) as out:
-            rows = export(ledger, out, Format(form), wanted)
+            rows = export(ledger, flagging(out), Format(form), wanted)
     except OSError as error:
         raise UsageError(f"--output: {escaped(str(output))} cannot be written ({error.strerror})") from None
     say(f"{counted(rows, 'order')} written to {escaped(str(output))}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.cli.files import replaced
+from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.spelling import program
 from bulkdelete.errors import LedgerRefused, UsageError
@@ -96,7 +97,7 @@ def rejects_to(path: Path | None, overwrite: bool) -> Iterator[Callable[[Reject]
 
 
 def _write(writer: Any, reject: Reject, path: Path) -> None:
-    harmless = Reject(reject.origin, hidden(reject.column), hidden(reject.cell), hidden(reject.why))
+    harmless = Reject(reject.origin, hidden(reject.column), hidden(reject.cell), flagged(hidden(reject.why)))
     try:
         writer.writerow(reject_cells(harmless))
     except OSError as error:

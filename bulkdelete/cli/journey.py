@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def _journey(folder: Path, server: _Server) -> int:
     return 1 if differences else 0
 
 
-def compare(journal: list[dict[str, Any]], ledger: Path, orders: int) -> list[str]:
+def compare(journal: Sequence[Mapping[str, Any]], ledger: Path, orders: int) -> list[str]:
     """Every difference between a simulator's journal and a ledger of so many orders: requests an order, and what became of it."""
     with open_ledger(ledger).read() as reader:
         outcomes = {row.order_id: row.state for row in reader.results((0, 0), _ALL)}
@@ -163,7 +164,7 @@ class _Server:
         lines = [out.readline() for _ in range(2)] if out else []
         self.url = lines[-1].split()[-1] if lines and lines[-1].split() else ""
 
-    def journal(self) -> list[dict[str, Any]]:
+    def journal(self) -> Sequence[Mapping[str, Any]]:
         if not self._path.exists():
             return []
         return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from bulkdelete.cli.files import appended
+from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.streams import say
 from bulkdelete.cli.writer import BackgroundWriter
 from bulkdelete.errors import UsageError
@@ -90,6 +91,7 @@ def _logger(renderer: Any, stream: Any) -> Any:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,
+            lambda _logger, _name, line: flagged(str(line)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(0),
     )

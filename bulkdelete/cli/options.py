@@ -80,9 +80,13 @@ class Option:
         return self.field or self.long.lstrip("-").replace("-", "_")
 
     @property
+    def switches(self) -> list[str]:
+        """The flag as messages and commands have it; two of a switch, the one that turns it on first."""
+        return self.flag.split()[-1].split("/")
+
+    @property
     def long(self) -> str:
-        """The flag as messages and commands have it; of a switch, the one that turns it on."""
-        return self.flag.split()[-1].split("/")[0]
+        return self.switches[0]
 
     def made(self, purpose: str) -> CheckedOption:
         """For click. What a setting defaults to is left to Settings: None is what was not given."""

@@ -1,8 +1,8 @@
 """stdin, stdout and stderr as this program uses them: open, and without a character that they cannot hold. stderr holds up nobody,
 and stdout only whoever writes a result that is complete.
 
-It never decides what is said, and says no key that is known. No stream changes an exit code: what stdout does not take is said on
-stderr.
+It never decides what is said; it names options where the text has settings, and says no key that is known. No stream changes an exit
+code: what stdout does not take is said on stderr.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import io
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
+from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.secrecy import hidden, hidden_in, know
 from bulkdelete.cli.writer import DRAIN_S, BackgroundWriter, write_all
 
@@ -93,17 +95,17 @@ def dropped_lines() -> int:
 
 def say(text: str) -> None:
     """A line or more for people, on stderr."""
-    sys.stderr.write(hidden(text) + "\n")
+    sys.stderr.write(flagged(hidden(text)) + "\n")
 
 
-def write_json(fields: dict[str, Any]) -> bool:
+def write_json(fields: Mapping[str, object]) -> bool:
     """Write one JSON object to stdout, as `write_result` does."""
-    return _written(json.dumps(hidden_in(fields), ensure_ascii=False))
+    return _written(flagged(json.dumps(hidden_in(fields), ensure_ascii=False)))
 
 
 def write_result(text: str) -> bool:
     """Write a result to stdout, waiting for its reader, or else to stderr; whether stdout took it."""
-    return _written(hidden(text))
+    return _written(flagged(hidden(text)))
 
 
 def _written(text: str) -> bool:

@@ -132,7 +132,7 @@ def in_a_row_after(in_a_row: int, past: OrderHistory, verdict: Verdict) -> int:
 
 
 def judge_in_a_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:
-    """The stop of `--max-consecutive-failures`. `whose`: the account or the run that the row is of."""
+    """The stop of `settings.max_consecutive_failures`. `whose`: the account or the run that the row is of."""
     if limits.consecutive_failures is not None and in_a_row >= limits.consecutive_failures:
         return Stop(
             StopReason.REFUSALS,
@@ -143,7 +143,7 @@ def judge_in_a_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:
 
 
 def judge_failures(failures: int, limits: Limits) -> Stop | None:
-    """The stop that `--max-failures` asks for. `failures`: orders of this run that ended refused, failed or in doubt."""
+    """The stop that `settings.max_failures` asks for. `failures`: orders of this run that ended refused, failed or in doubt."""
     if limits.failures is not None and failures >= limits.failures:
         return Stop(
             StopReason.FAILURES,

@@ -19,7 +19,9 @@ class Meaning(enum.Enum):
     """What the name of a column says. Where a name alone says too little, the cells below it decide (`undecided_columns`)."""
 
     ORDER = "the id of the order"
-    NUMBER = "perhaps Alephee's id, perhaps the shop's own number: only a person knows, so only --column takes it"
+    NUMBER = (
+        "perhaps Alephee's id, perhaps the shop's own number: only a person knows, so only `settings.column` takes it"
+    )
     FOREIGN = "ids of something else: the API would delete whatever order happens to have that number"
     ACCOUNT = "the id of the account"
     PERHAPS_ACCOUNT = "the account, if the cells are ids"

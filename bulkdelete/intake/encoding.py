@@ -91,12 +91,14 @@ def _asked(asked: str, found: Encoding | None, head: bytes, name: str) -> Encodi
     if asked in ("utf-16", "utf-32"):  # the byte order is the file's to say
         found = found or _by_parity(head)
         if found is None or not found.name.startswith(asked):
-            raise InputRefused(f"{name} does not begin as {asked} does. Say --encoding {asked}-le or {asked}-be")
+            raise InputRefused(
+                f"{name} does not begin as {asked} does. Say `settings.encoding` {asked}-le or {asked}-be"
+            )
         return found
     asked = asked.removesuffix("-sig")
     if found is not None and found.name != asked:
         raise InputRefused(
-            f"{name} begins with the mark of {found.name}, --encoding says {asked}. Leave the option out"
+            f"{name} begins with the mark of {found.name}, `settings.encoding` says {asked}. Leave the option out"
         )
     return found or Encoding(asked)
 

@@ -165,14 +165,14 @@ class _Header:
         called = [] if self.reading.column is None else self.called(self.reading.column)
         if self.is_id[0] and not called and Meaning.ORDER not in self.meanings:
             return self.headless()
-        self.ignored = {at for name in self.reading.ignored for at in self.named(name, "--ignore-column")}
+        self.ignored = {at for name in self.reading.ignored for at in self.named(name, "`settings.ignored`")}
         for at in self.ignored:
             self.meanings[at] = Meaning.OTHER
         order = self.order(called)
         if order in self.ignored:
             raise self.refused(
-                f"{self.names[order]} is the column of the order ids, which cannot be ignored. Leave --ignore-column out, "
-                "or name another one with --column"
+                f"{self.names[order]} is the column of the order ids, which cannot be ignored. Leave `settings.ignored` out, "
+                "or name another one with `settings.column`"
             )
         named = max(at + 1 for at, name in enumerate(self.names) if name or at == order)
         undecided = tuple(at for at, meaning in enumerate(self.meanings) if meaning in UNDECIDED and at != order)
@@ -183,13 +183,13 @@ class _Header:
         asked, width = self.reading.column, len(self.cells)
         if self.reading.ignored:
             raise self.refused(
-                "the first row holds an id, not column names, so there is nothing to ignore. Leave --ignore-column out"
+                "the first row holds an id, not column names, so there is nothing to ignore. Leave `settings.ignored` out"
             )
         at = 0 if asked is None else _number(asked, width)
         if at is None:
             raise self.refused(
                 f"the first row holds an id, not column names, so there is no column {shown(asked or '')}. "
-                f"Put a header row on top, or give --column a number from 1 to {width}"
+                f"Put a header row on top, or give `settings.column` a number from 1 to {width}"
             )
         if asked is None and len(found := [n for n, cell in enumerate(self.cells) if could_be_id(cell)]) > 1:
             raise self.refused(several_columns(self.cells, found))
@@ -203,7 +203,7 @@ class _Header:
                 found = [at for at in range(len(self.cells)) if at in found or self.is_numbered(at)]
             if len(found) > 1:
                 raise self.refused(
-                    f"{self.candidates(found)} could each be the order id. Say which with --column NAME or --column N"
+                    f"{self.candidates(found)} could each be the order id. Say which with `settings.column` NAME or `settings.column` N"
                 )
             if not found:
                 found = [at for at in self.ignored if meaning_of(self.cells[at]) is Meaning.ORDER]
@@ -212,9 +212,9 @@ class _Header:
             return found[0]
         if len(called) > 1:
             raise self.refused(
-                f"{self.candidates(called)} are both called {shown(self.reading.column)}. Say which with --column and its number"
+                f"{self.candidates(called)} are both called {shown(self.reading.column)}. Say which with `settings.column` and its number"
             )
-        [at] = self.named(self.reading.column, "--column")
+        [at] = self.named(self.reading.column, "`settings.column`")
         meaning = meaning_of(self.cells[at])
         if meaning is Meaning.FOREIGN:
             raise self.refused(f"{self.names[at]} {_NOT_TO_DELETE_BY}")
@@ -241,7 +241,8 @@ class _Header:
             return called
         if (number := _number(name, len(self.cells))) is None:
             raise self.refused(
-                f"there is no column {shown(name)}{' to ignore' * (option != '--column')}. It has: {shown(', '.join(self.names))}. "
+                f"there is no column {shown(name)}{' to ignore' * (option != '`settings.column`')}."
+                f" It has: {shown(', '.join(self.names))}. "
                 f"Give {option} one of these names, or a number from 1 to {len(self.cells)}{self.lines_above()}"
             )
         return [number]
@@ -290,7 +291,7 @@ class _Header:
                 )
             return (
                 f"{quoted} may be the shop's own number instead of Alephee's id. "
-                f"If it is Alephee's id, say --column {option_value(numbers[0], names)}; else export the column orderId as well"
+                f"If it is Alephee's id, say `settings.column` {option_value(numbers[0], names)}; else export the column orderId as well"
                 + self.lines_above()
             )
         for name in cells:
@@ -306,16 +307,14 @@ class _Header:
             return "the first row holds an id, not column names. Put a header row on top, with orderId over the ids"
         if len(cells) == 1 and (mark := next((mark for mark in ",;\t|" if mark in cells[0]), None)):
             if self.reading.delimiter is not None:
-                return f"the cells seem to be separated by {mark!r}. Leave --delimiter out, or say that one"
-            return (
-                f"the cells seem to be separated by {mark!r}. Say --delimiter {'tab' if mark == chr(9) else repr(mark)}"
-            )
+                return f"the cells seem to be separated by {mark!r}. Leave `settings.delimiter` out, or say that one"
+            return f"the cells seem to be separated by {mark!r}. Say `settings.delimiter` {'tab' if mark == chr(9) else repr(mark)}"
         titled = self.lines_above()
         return (
             f"no column is named orderId (or id). It has: {shown(', '.join(filter(None, names)))}{titled}. "
             + f"If line {self.line} is, name" * bool(titled)
             + "Name" * (not titled)
-            + " the column of the ids orderId, or say which it is with --column"
+            + " the column of the ids orderId, or say which it is with `settings.column`"
         )
 
 
@@ -323,16 +322,17 @@ def several_columns(cells: Sequence[str], found: Sequence[int]) -> str:
     """Why a table without a header is not read unasked, and what to do."""
     if is_indian_number(cells):
         number = ",".join(map(bare, cells))
-        return f"{number} may be one number, grouped as in India: export without thousands separators; if not, say --column N"
+        return f"{number} may be one number, grouped as in India: export without thousands separators; if not, say `settings.column` N"
     those = " and ".join(f"'{shown(bare(cells[at]))}' (column {at + 1})" for at in found[:2])
     return (
-        f"there is no header, and more than one column could hold the ids: {those}. Say which with --column N, or put a "
+        f"there is no header, and more than one column could hold the ids: {those}. Say which with `settings.column` N, or put a "
         "header row on top; if each number is an order, put one id on each line"
     )
 
 
 def option_value(at: int, names: Sequence[str]) -> str:
-    """A column as --column and --ignore-column understand it: its name as a shell needs it, or its number where that would not do."""
+    """A column as `settings.column` and `settings.ignored` understand it: its name as a shell needs it, or its number where that would
+    not do."""
     name = names[at]
     usable = (
         fold(name) and "…" not in name and "\\" not in name and [fold(other) for other in names].count(fold(name)) == 1
@@ -341,7 +341,7 @@ def option_value(at: int, names: Sequence[str]) -> str:
 
 
 def ignoring(at: int, names: Sequence[str]) -> str:
-    return f"--ignore-column {option_value(at, names)}"
+    return f"`settings.ignored` {option_value(at, names)}"
 
 
 _NOT_TO_DELETE_BY = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bulkdelete.errors import InputRefused
 
-_REMEDY = "To go on with what is open: bulkdelete resume LEDGER, and with --retry refused to send refused orders again"
+_REMEDY = "To go on with what is open: bulkdelete resume LEDGER, and with `settings.retry` refused to send refused orders again"
 _TABLES = (
     (
         {"outcome", "attempts", "first_seen", "changed"},
@@ -18,7 +18,7 @@ _TABLES = (
     ),
     (
         {"file", "line", "column", "cell", "why"},
-        "what --rejects wrote: rows that name no order",
+        "what `settings.rejects` wrote: rows that name no order",
         "Correct these rows in the file that they come from, and name that",
     ),
 )

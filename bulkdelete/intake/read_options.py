@@ -27,12 +27,14 @@ class ReadOptions:
     ignored: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        ignored = [("--ignore-column", name) for name in self.ignored]
-        for option, text in [("--column", self.column), ("--sheet", self.sheet), *ignored]:
+        ignored = [("`settings.ignored`", name) for name in self.ignored]
+        for option, text in [("`settings.column`", self.column), ("`settings.sheet`", self.sheet), *ignored]:
             if text is not None and not text.strip():
                 raise UsageError(f"{option} is empty: give a name, or a number from 1")
         if self.thousands not in (None, ".", ","):
-            raise UsageError(f"--thousands {self.thousands!r}: write . or , as it stands between the groups of digits")
+            raise UsageError(
+                f"`settings.thousands` {self.thousands!r}: write . or , as it stands between the groups of digits"
+            )
         object.__setattr__(self, "delimiter", _delimiter(self.delimiter))
         object.__setattr__(self, "encoding", _encoding(self.encoding))
 
@@ -42,7 +44,7 @@ def _delimiter(text: str | None) -> str | None:
         return None
     mark = _NAMED_DELIMITERS.get(text.lower(), text)
     if len(mark) != 1 or mark.isalnum() or mark in "\"'\r\n" or not (mark == "\t" or mark.isprintable()):
-        raise UsageError(f"--delimiter {text!r}: write one character such as , ; | or the word tab")
+        raise UsageError(f"`settings.delimiter` {text!r}: write one character such as , ; | or the word tab")
     return mark
 
 
@@ -54,7 +56,9 @@ def _encoding(name: str | None) -> str | None:
         "0".encode(name)
         return codecs.lookup(name).name
     except (LookupError, ValueError, UnicodeError):
-        raise UsageError(f"--encoding {name!r} is not known: write utf-8, cp1252, latin-1 or utf-16, say") from None
+        raise UsageError(
+            f"`settings.encoding` {name!r} is not known: write utf-8, cp1252, latin-1 or utf-16, say"
+        ) from None
 
 
 NO_OPTIONS = ReadOptions()

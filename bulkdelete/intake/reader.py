@@ -121,7 +121,7 @@ class Source:
     def _table(self, contents: Contents, exits: ExitStack) -> Table:
         name = self._stored.name
         if self.reading.sheet is not None:
-            raise InputRefused(f"{name} is text and has no sheets. Leave --sheet out")
+            raise InputRefused(f"{name} is text and has no sheets. Leave `settings.sheet` out")
         encoding = find_encoding(contents, self.reading.encoding, name)
         with contents.open() as stream:
             dialect = find_dialect(encoding.text(stream).read(HEAD_CHARS), self.reading, name)
@@ -175,11 +175,9 @@ class Source:
         if not columns.headless and header.odd and parser.header_swallowed(header):
             raise InputRefused(f"{file}:{header.line}: in the header {swallowed_why}")
         if account_id is None and not undecided.may_name_accounts:
-            raise UsageError(f"{file} has no column accountId: give --account-id, or add the column")
+            raise UsageError(f"{file} has no column accountId: give `settings.account_id`, or add the column")
         if columns.stock is None and revert_stock is None:
-            raise UsageError(
-                f"{file} has no column revertStock: give --revert-stock or --keep-stock, or add the column"
-            )
+            raise UsageError(f"{file} has no column revertStock: give `settings.revert_stock`, or add the column")
         self.column = columns.name(columns.order)
         outcomes = _but_the_last(chain(top if columns.headless else top[1:], rows), parser, unended)
         yield from _but_the_first(outcomes, parser) if columns.headless else outcomes
@@ -222,12 +220,16 @@ def _refuse_hidden_columns(
     if sheet.hides(columns.order) and reading.column is None:
         raise InputRefused(
             f"{where}: the column of the order ids, {columns.name(columns.order)}, is hidden. "
-            f"Show it, or say --column {columns.order + 1} if it is meant"
+            f"Show it, or say `settings.column` {columns.order + 1} if it is meant"
         )
     accounts = undecided.accounts if columns.account is None else [columns.account]
     for what, positions, option in (
-        ("account", accounts, " and --account-id" * (account_id is None)),
-        ("stock flag", [columns.stock], " and --keep-stock or --revert-stock" * (revert_stock is None)),
+        ("account", accounts, " and `settings.account_id`" * (account_id is None)),
+        (
+            "stock flag",
+            [columns.stock],
+            " and `settings.revert_stock=False` or `settings.revert_stock=True`" * (revert_stock is None),
+        ),
     ):
         for at in positions:
             if at is not None and sheet.hides(at):
@@ -245,13 +247,13 @@ def _refuse_what_it_says(file: str, row: Row, account_id: int | None) -> None:
     line = shown(" ".join(filter(None, map(bare, row.cells))))
     if (account := account_said(row.cells)) is not None and account != str(account_id):
         raise InputRefused(
-            f"{file}:{row.line}: '{line}' above the header may name the account. If so, take the line out, and say --account-id {account}; "
-            "if it is something else, take it out"
+            f"{file}:{row.line}: '{line}' above the header may name the account. If so, take the line out, and"
+            f" say `settings.account_id` {account}; if it is something else, take it out"
         )
     if (stock := stock_said(row.cells)) is not None:
         raise InputRefused(
             f"{file}:{row.line}: '{line}' above the header may say whether the stock is returned ({shown(stock)}). If so, take it out, "
-            "and say --revert-stock or --keep-stock; if it is something else, take it out"
+            "and say `settings.revert_stock`; if it is something else, take it out"
         )
 
 

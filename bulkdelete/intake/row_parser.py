@@ -165,7 +165,7 @@ class RowParser:
         if self.columns.headless and self.columns.width > 1 and not self.columns.asked and self.counting:
             raise InputRefused(
                 f"{escaped(self.path)}:{last.line}: there is no header, and the numbers in column {self.columns.order + 1} only count "
-                "the lines. Put a header row on top, or say which column has the order ids with --column N"
+                "the lines. Put a header row on top, or say which column has the order ids with `settings.column` N"
             )
 
     def _check_other_columns(self, row: Row, order_id: int) -> None:
@@ -184,12 +184,12 @@ class RowParser:
             return f"{why}: is the line in quotes as a whole? Take the quotes at both ends out, or correct the row"
         joined = mark.join(cells).strip()
         if columns.width == 1 and len(self.marks) == 1 and isinstance(read_id(joined, self.thousands), Id):
-            return f"{why}: if {joined} is one number, say --delimiter {_OTHER_MARK[mark]}; if not, correct the row"
+            return f"{why}: if {joined} is one number, say `settings.delimiter` {_OTHER_MARK[mark]}; if not, correct the row"
         if columns.width == 1 and is_indian_number(cells):
             return f"{why}: if {joined} is one number, export without thousands separators; if not, correct the row"
         if columns.width == 1 and all(map(could_be_id, filter(bare, cells))):
             return f"{why}: put each id on a line of its own" + "".join(
-                f"; if {joined} is one number, say --delimiter {_OTHER_MARK[mark]} --thousands {mark}"
+                f"; if {joined} is one number, say `settings.delimiter` {_OTHER_MARK[mark]} `settings.thousands` {mark}"
                 for _ in (1,)
                 if mark in ",." and isinstance(read_id(joined, mark), Id)
             )
@@ -206,7 +206,7 @@ class RowParser:
             return None
         return (
             f"no id, and cells as in line {above.line}: another line of that order (an item of it?). The order is listed there; "
-            "take this row out, or leave such rows out with --skip-rejected"
+            "take this row out, or leave such rows out with `settings.skip_rejected`"
         )
 
     def _unless_ignored(self, at: int | None, cells: list[str]) -> str:
@@ -333,10 +333,10 @@ _OTHER_MARK = {",": "';'", ";": ",", "\t": ",", "|": ","}
 def account_of(text: str, given: int | None, thousands: str | None = None) -> Id | NoValue:
     """The account of a row: its cell, or the option where the cell is empty."""
     if not bare(text):
-        return NoValue("empty: fill it in, or give --account-id") if given is None else Id(given)
+        return NoValue("empty: fill it in, or give `settings.account_id`") if given is None else Id(given)
     account = read_id(text, thousands)
     if isinstance(account, Id) and given not in (None, account.value):
-        return NoValue(f"--account-id says {given}. Take the option away or the row out")
+        return NoValue(f"`settings.account_id` says {given}. Take the option away or the row out")
     return account
 
 
@@ -344,9 +344,9 @@ def account_of(text: str, given: int | None, thousands: str | None = None) -> Id
 def stock_of(text: str, given: bool | None) -> bool | NoValue:
     """Whether a row's stock is returned: its cell, or the option where the cell is empty."""
     if not bare(text):
-        return NoValue("empty: fill it in, or give --revert-stock or --keep-stock") if given is None else given
+        return NoValue("empty: fill it in, or give `settings.revert_stock`") if given is None else given
     stock = read_flag(text)
     if isinstance(stock, bool) and given not in (None, stock):
-        option = "--revert-stock" if given else "--keep-stock"
+        option = "`settings.revert_stock=True`" if given else "`settings.revert_stock=False`"
         return NoValue(f"{option} says otherwise. Take the option away or the row out")
     return stock

@@ -99,7 +99,7 @@ class UndecidedColumns:
             if self.account_id is None and not self.may_name_accounts:
                 raise UsageError(
                     f"{self.file} has no column accountId ({self.columns.name(at)} holds names): "
-                    "give --account-id, or add the column"
+                    "give `settings.account_id`, or add the column"
                 )
             return
         if at in self._names:

@@ -34,7 +34,7 @@ async def _time_is_up(limit_s: float, switch: StopSwitch) -> None:
     # No event tells of it: timers stand still while a machine sleeps. In whole seconds, since two clocks are read one after the other.
     while (left_s := limit_s - (clock() - began_s) - round(_slept_s() - slept_s)) > 0:  # noqa: ASYNC110
         await asyncio.sleep(min(left_s, _SLEEP_SEEN_S))
-    switch.drain(Stop(StopReason.MAX_TIME, Scope.RUN, f"--max-time {duration(limit_s)}"))
+    switch.drain(Stop(StopReason.MAX_TIME, Scope.RUN, f"`settings.max_time_s` {duration(limit_s)}"))
 
 
 def _slept_s() -> float:

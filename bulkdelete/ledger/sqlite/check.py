@@ -91,7 +91,7 @@ def server(path: Path, known: str | None, host: str, version: int) -> None:
         same = same or host.startswith(known + "/")
     if not same:
         url = known and _DEFAULT_PORT.sub(r"\1\2", known)
-        remedy = f"Add --api-url {url}, or use another ledger" if url else "Use another ledger"
+        remedy = f"Add `settings.api_url` {url}, or use another ledger" if url else "Use another ledger"
         raise LedgerRefused(f"{path}: this ledger is of {known or 'no host'}, not of {host}. {remedy}")
 
 

@@ -114,6 +114,6 @@ def refusal(path: Path, error: Exception) -> BulkDeleteError:
         )
     if code in _NOT_THE_FILE:
         return LedgerRefused(
-            f"{path}: cannot be used ({said}). Check the folder and the disk, or name another ledger with --ledger"
+            f"{path}: cannot be used ({said}). Check the folder and the disk, or name another ledger with `settings.ledger`"
         )
     return LedgerRefused(f"{path}: damaged ({said}). Keep the file, and start again from a copy or with another ledger")

@@ -65,7 +65,7 @@ class Lock:
                 fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 raise LedgerRefused(
-                    f"{self._path.parent}: cannot write there ({error.strerror}). Name a ledger in a folder of yours with --ledger"
+                    f"{self._path.parent}: cannot write there ({error.strerror}). Name a ledger in a folder of yours with `settings.ledger`"
                 ) from None
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

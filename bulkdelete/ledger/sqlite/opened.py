@@ -199,7 +199,7 @@ class OpenFile:
         try:
             os.link(new, self.path, follow_symlinks=False)
         except OSError as error:
-            raise LedgerRefused(f"{self.path}: cannot be made ({error.strerror}). Use --ledger") from None
+            raise LedgerRefused(f"{self.path}: cannot be made ({error.strerror}). Use `settings.ledger`") from None
         new.unlink()
         sync_folder(self.path.parent)
         self.existed = True

@@ -89,7 +89,7 @@ def header(ledger: Path) -> Header | None:
     except OSError as error:
         raise LedgerRefused(f"{ledger}: cannot be read ({error.strerror})") from None
     if len(head) < _HEAD_BYTES or not _is_ours(head):
-        raise LedgerRefused(f"{ledger}: this is not a ledger of bulkdelete. Name another file with --ledger")
+        raise LedgerRefused(f"{ledger}: this is not a ledger of bulkdelete. Name another file with `settings.ledger`")
     version = struct.unpack(">I", head[60:64])[0]
     if version > VERSION:
         raise LedgerRefused(
@@ -154,11 +154,13 @@ def check_owner(ledger: Path) -> None:
         except OSError as error:
             raise LedgerRefused(f"{path}: cannot be looked at ({error.strerror})") from None
         if not stat.S_ISREG(found.st_mode):
-            raise LedgerRefused(f"{path}: is no plain file. Move it away, or name another ledger with --ledger")
+            raise LedgerRefused(
+                f"{path}: is no plain file. Move it away, or name another ledger with `settings.ledger`"
+            )
         if found.st_uid != os.geteuid():
             raise LedgerRefused(
                 f"{path}: belongs to another user (uid {found.st_uid}), who could change it while a run works. Run as that user, or"
-                " name another ledger with --ledger"
+                " name another ledger with `settings.ledger`"
             )
         if found.st_nlink > 1:
             raise LedgerRefused(
@@ -171,10 +173,12 @@ def check_folder(ledger: Path) -> None:
     """Refuse a folder that is missing or on a network file system: neither locks nor durable writes can be trusted there."""
     folder = ledger.parent
     if not folder.is_dir():
-        raise LedgerRefused(f"{folder}: no such folder. Make it, or name another ledger with --ledger")
+        raise LedgerRefused(f"{folder}: no such folder. Make it, or name another ledger with `settings.ledger`")
     kind = _file_system(folder)
     if kind in _NETWORK:
-        raise LedgerRefused(f"{folder}: a network file system ({kind}). Name a ledger on a local disk with --ledger")
+        raise LedgerRefused(
+            f"{folder}: a network file system ({kind}). Name a ledger on a local disk with `settings.ledger`"
+        )
 
 
 def check_left_over(ledger: Path) -> None:
@@ -183,7 +187,7 @@ def check_left_over(ledger: Path) -> None:
         if path.exists():
             raise LedgerRefused(
                 f"{path}: belongs to a ledger that is no longer here, and may hold what that one recorded. Put the ledger back beside"
-                " it, or move this file away, or name another ledger with --ledger"
+                " it, or move this file away, or name another ledger with `settings.ledger`"
             )
 
 
@@ -201,7 +205,8 @@ def check_disk(ledger: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(ledger.parent).free
     if free < needed_bytes:
         raise LedgerRefused(
-            f"{ledger.parent}: {free // 2**20} MiB free, the ledger may need {needed_bytes // 2**20} MiB. Free some, or use --ledger"
+            f"{ledger.parent}: {free // 2**20} MiB free, the ledger may need {needed_bytes // 2**20} MiB. Free some, or"
+            " use `settings.ledger`"
         )
 
 
@@ -210,7 +215,9 @@ def create(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise LedgerRefused(f"{path}: cannot be made ({error.strerror}). Name another ledger with --ledger") from None
+        raise LedgerRefused(
+            f"{path}: cannot be made ({error.strerror}). Name another ledger with `settings.ledger`"
+        ) from None
 
 
 def _file_system(folder: Path) -> str:

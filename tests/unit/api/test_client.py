@@ -618,7 +618,7 @@ async def test_invariant_27_tls_to_a_plain_port() -> None:
         assert bare(answer) == NoResponse(False, NoResponseReason.CONNECT)
         assert isinstance(answer, NoResponse)
         assert "plain http" in answer.message
-        assert "--api-url" in answer.message
+        assert "`settings.api_url`" in answer.message
         assert simulator.journal == []
 
 
@@ -661,7 +661,7 @@ async def test_ca_file_that_is_none(tmp_path: Path) -> None:
     for text in (None, "no certificate"):
         if text is not None:
             path.write_text(text)
-        with pytest.raises(UsageError, match="--ca-file"):
+        with pytest.raises(UsageError, match=r"`settings.ca_file`"):
             client_of(443, scheme="https", ca_file=path)
 
 

@@ -57,7 +57,7 @@ def test_precedence(tmp_path: Path) -> None:
     assert [key.reveal() for key in found] == ["key-1", "key-2", "key-3", "key-4", "key-5", "key-6"]
     assert [key.source for key in found] == [
         "stdin",
-        f"--api-key-file {option}",
+        f"`settings.api_key_file` {option}",
         f"BULKDELETE_API_KEY_FILE {tmp_path / 'variable'}",
         "BULKDELETE_API_KEY",
         f"CREDENTIALS_DIRECTORY {credentials / 'bulkdelete-api-key'}",
@@ -73,7 +73,7 @@ def test_empty_sources_are_none(tmp_path: Path) -> None:
 
 def test_no_source() -> None:
     """Without a source and without anybody to ask, the error says what to do; an argument with the key is no way."""
-    with pytest.raises(UsageError, match=r"--api-key-file or BULKDELETE_API_KEY_FILE"):
+    with pytest.raises(UsageError, match=r"`settings.api_key_file` or BULKDELETE_API_KEY_FILE"):
         read_key(None, {}, no_stdin, None)
 
 
@@ -310,12 +310,14 @@ def test_a_key_where_a_file_is_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         with pytest.raises(UsageError, match="cannot be read") as caught:
             read_key(file, environ, no_stdin, None)
         assert "SENTINEL" not in str(caught.value)
-        assert "--api-key-file" in str(caught.value) or "BULKDELETE_API_KEY_FILE" in str(caught.value)
+        assert "`settings.api_key_file`" in str(caught.value) or "BULKDELETE_API_KEY_FILE" in str(caught.value)
 
 
 def test_missing_file(tmp_path: Path) -> None:
     """A file that is not there is an error, whatever the other sources have: a typing mistake must not pick another key."""
-    with pytest.raises(UsageError, match=r"--api-key-file: .*absent cannot be read \(No such file or directory\)"):
+    with pytest.raises(
+        UsageError, match=r"`settings.api_key_file`: .*absent cannot be read \(No such file or directory\)"
+    ):
         read_key(str(tmp_path / "absent"), {"BULKDELETE_API_KEY": KEY}, no_stdin, lambda: KEY)
     with pytest.raises(UsageError, match=r"BULKDELETE_API_KEY_FILE: .*absent cannot be read"):
         read_key(None, {"BULKDELETE_API_KEY_FILE": str(tmp_path / "absent")}, no_stdin, lambda: KEY)

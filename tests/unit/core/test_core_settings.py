@@ -16,19 +16,19 @@ from bulkdelete.settings import API_URL, Settings
 LEDGER = Path("orders.ledger.db")
 
 BOUNDS: list[tuple[str, str, float, float]] = [
-    ("account_id", "--account-id", 1, 2**63 - 1),
-    ("slots", "--slots", 1, 512),
-    ("answer_timeout_s", "--timeout", 0.1, 3600),
-    ("attempts", "--attempts", 1, 100),
-    ("patience_s", "--patience", 1, 30 * 86400),
-    ("grace_s", "--grace", 0, 3600),
-    ("rate_max_per_s", "--rate", 1 / 3600, 10_000),
-    ("reserve", "--reserve", 0, 0.9),
-    ("guard", "--guard", 1, 10**9),
-    ("max_orders", "--max-orders", 0, 2**63 - 1),
-    ("max_failures", "--max-failures", 1, 2**63 - 1),
-    ("max_failures_percent", "--max-failures", 0.001, 100),
-    ("max_time_s", "--max-time", 1, 365 * 86400),
+    ("account_id", "`settings.account_id`", 1, 2**63 - 1),
+    ("slots", "`settings.slots`", 1, 512),
+    ("answer_timeout_s", "`settings.answer_timeout_s`", 0.1, 3600),
+    ("attempts", "`settings.attempts`", 1, 100),
+    ("patience_s", "`settings.patience_s`", 1, 30 * 86400),
+    ("grace_s", "`settings.grace_s`", 0, 3600),
+    ("rate_max_per_s", "`settings.rate_max_per_s`", 1 / 3600, 10_000),
+    ("reserve", "`settings.reserve`", 0, 0.9),
+    ("guard", "`settings.guard`", 1, 10**9),
+    ("max_orders", "`settings.max_orders`", 0, 2**63 - 1),
+    ("max_failures", "`settings.max_failures`", 1, 2**63 - 1),
+    ("max_failures_percent", "`settings.max_failures`", 0.001, 100),
+    ("max_time_s", "`settings.max_time_s`", 1, 365 * 86400),
 ]
 
 
@@ -52,9 +52,11 @@ def test_a_value_beyond_its_bounds_is_refused_by_name(name: str, option: str, lo
 
 def test_rate_and_reserve_are_told_as_they_are_written() -> None:
     """A minute and per cent, not the seconds and shares that they are kept in."""
-    with pytest.raises(UsageError, match=r"^--rate is 1200000/min: give a value from 1/h to 600000/min$"):
+    with pytest.raises(
+        UsageError, match=r"^`settings.rate_max_per_s` is 1200000/min: give a value from 1/h to 600000/min$"
+    ):
         settings_of(rate_max_per_s=20_000.0)
-    with pytest.raises(UsageError, match=r"^--reserve is 95%: give a value from 0% to 90%$"):
+    with pytest.raises(UsageError, match=r"^`settings.reserve` is 95%: give a value from 0% to 90%$"):
         settings_of(reserve=0.95)
     assert (settings_of().rate_max_per_s, settings_of().reserve) == (None, 0.0)
 
@@ -62,11 +64,11 @@ def test_rate_and_reserve_are_told_as_they_are_written() -> None:
 def test_bounds_are_written_as_options_take_them() -> None:
     """Digits and units, never 9.22337e+18 or a number of seconds that nobody would type."""
     for option, said in (
-        ({"max_orders": -1}, "--max-orders is -1: give a value from 0 to 9223372036854775807"),
-        ({"patience_s": 0.5}, "--patience is 0.5s: give a value from 1s to 30d"),
-        ({"answer_timeout_s": 7200.0}, "--timeout is 2h: give a value from 0.1s to 1h"),
-        ({"max_failures_percent": 100.5}, "--max-failures is 100.5%: give a value from 0.001% to 100%"),
-        ({"guard": 10**10}, "--guard is 10000000000: give a value from 1 to 1000000000"),
+        ({"max_orders": -1}, "`settings.max_orders` is -1: give a value from 0 to 9223372036854775807"),
+        ({"patience_s": 0.5}, "`settings.patience_s` is 0.5s: give a value from 1s to 30d"),
+        ({"answer_timeout_s": 7200.0}, "`settings.answer_timeout_s` is 2h: give a value from 0.1s to 1h"),
+        ({"max_failures_percent": 100.5}, "`settings.max_failures` is 100.5%: give a value from 0.001% to 100%"),
+        ({"guard": 10**10}, "`settings.guard` is 10000000000: give a value from 1 to 1000000000"),
     ):
         with pytest.raises(UsageError) as refused:
             settings_of(**option)
@@ -129,7 +131,7 @@ def test_a_url_that_says_what_is_added_to_it(text: str, part: str, right: str) -
         url(text)
     assert (
         str(refused.value)
-        == f"--api-url ends in {part}, which is added to it for each request. Write --api-url {right}"
+        == f"`settings.api_url` ends in {part}, which is added to it for each request. Write `settings.api_url` {right}"
     )
     assert url(right).api_url == right
 
@@ -160,7 +162,7 @@ def test_a_path_that_is_another(text: str) -> None:
 )
 def test_plain_http_goes_to_this_machine_only(text: str) -> None:
     """The key is in the URL: no name or address that only looks like this machine gets it in the clear."""
-    with pytest.raises(UsageError, match="--api-url must be https"):
+    with pytest.raises(UsageError, match=r"`settings.api_url` must be https"):
         url(text)
 
 
@@ -191,7 +193,7 @@ def test_plain_http_goes_to_this_machine_only(text: str) -> None:
 )
 def test_a_url_that_is_no_plain_address_is_refused(text: str) -> None:
     """No user, query or fragment, no other scheme, no broken port or address: each is a UsageError that names the option."""
-    with pytest.raises(UsageError, match=r"^--api-url must be "):
+    with pytest.raises(UsageError, match=r"^`settings.api_url` must be "):
         url(text)
 
 

@@ -53,7 +53,7 @@ def test_declared(head: str, delimiter: str) -> None:
 )
 def test_two_meanings(head: str) -> None:
     """Nobody guesses which; an option says it."""
-    with pytest.raises(InputRefused, match="--delimiter"):
+    with pytest.raises(InputRefused, match=r"`settings.delimiter`"):
         find_dialect(head, ReadOptions(), "a.csv")
     assert find_dialect(head, ReadOptions(delimiter=";"), "a.csv") == Dialect(";")
 
@@ -82,7 +82,7 @@ def test_delimiters_that_can_be_said(text: str, mark: str) -> None:
 )
 def test_options_that_cannot_mean_anything(option: str, value: str) -> None:
     """Wrong use, named, before anything is opened."""
-    with pytest.raises(UsageError, match=f"--{option}"):
+    with pytest.raises(UsageError, match=f"`settings.{option}`"):
         ReadOptions(**{option: value})  # type: ignore[arg-type]
 
 

@@ -73,7 +73,7 @@ def test_taken_unasked(name: str) -> None:
 )
 def test_numbers_are_asked_for(name: str) -> None:
     """They may be the shop's own; --column takes them."""
-    with pytest.raises(InputRefused, match="--column"):
+    with pytest.raises(InputRefused, match=r"`settings.column`"):
         columns(f"n,{name}")
     assert columns(f"n,{name}", column=name.upper()).order == 1
 

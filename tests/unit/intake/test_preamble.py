@@ -30,7 +30,7 @@ from tests.support.reads import orders, refusal, rejects, tell
 )
 def test_invariant_45_without_a_header_one_column_may_hold_ids(text: str, tmp_path: Path) -> None:
     """More than one that could, in any row, or numbers that only count the lines: --column says which."""
-    assert "--column N" in refusal(tmp_path, text)
+    assert "`settings.column` N" in refusal(tmp_path, text)
     first = [re.split("[,;\t]", line)[0] for line in text.splitlines()]
     assert tell(tmp_path, text, column="1").ids == list(map(int, first))
 
@@ -103,7 +103,7 @@ def test_a_title_over_a_single_column(tmp_path: Path) -> None:
 def test_lines_above_the_header_that_may_be_more_than_titles(text: str, tmp_path: Path) -> None:
     """They are refused, and taking them out works, or leads to another message."""
     why = refusal(tmp_path, text)
-    assert "Take the lines above the header out" in why or "--column" in why
+    assert "Take the lines above the header out" in why or "`settings.column`" in why
     below = text[text.index("id;") if "id;" in text else text.rindex("\n", 0, text.index("orderId;")) + 1 :]
     assert refusal(tmp_path, below) != why
 
@@ -121,7 +121,7 @@ def test_a_line_that_is_quoted_as_a_whole(tmp_path: Path) -> None:
 def test_a_number_with_a_decimal_comma_that_nobody_quoted(tmp_path: Path) -> None:
     """Two cells under one name: --delimiter ';' makes it one number again."""
     text = "orderId\r\n700001,00\r\n700002,00\r\n"
-    assert all("--delimiter ';'" in why for _, why in rejects(tmp_path, text))
+    assert all("`settings.delimiter` ';'" in why for _, why in rejects(tmp_path, text))
     assert tell(tmp_path, text, delimiter=";").ids == [700001, 700002]
 
 
@@ -150,13 +150,13 @@ def test_ids_in_portuguese(tmp_path: Path) -> None:
     for name in ("ID do pedido", "id da ordem", "Pedido ID", "ID_do_Pedido"):
         assert tell(tmp_path, f"n;{name}\nx;700001\n").ids == [700001]
     for name in ("Nº do pedido", "número do pedido"):
-        assert "--column" in refusal(tmp_path, f"n;{name}\nx;700001\n")
+        assert "`settings.column`" in refusal(tmp_path, f"n;{name}\nx;700001\n")
         assert tell(tmp_path, f"n;{name}\nx;700001\n", column=name).ids == [700001]
 
 
 def test_options_that_are_missing_are_told_before_any_row(tmp_path: Path) -> None:
     """Neither a column nor an option."""
-    with pytest.raises(UsageError, match="--account-id"):
+    with pytest.raises(UsageError, match=r"`settings.account_id`"):
         orders(tmp_path, "orderId\n700001\n", account_id=None)
 
 
@@ -222,7 +222,7 @@ def test_invariant_45_a_line_above_the_header_names_an_account(line: str, tmp_pa
     """It is never dropped: the run stops, and without the line it goes to the account that is said."""
     why = refusal(tmp_path, SAYS.format(line))
     assert ":1: " in why
-    assert "say --account-id 99" in why
+    assert "say `settings.account_id` 99" in why
     assert "take it out" in why
     assert orders(tmp_path, SAYS.format(""), account_id=99) == [(99, 700001, False), (99, 700002, False)]
 
@@ -247,7 +247,7 @@ def test_a_line_above_the_header_that_says_what_the_option_says(tmp_path: Path) 
 def test_invariant_45_a_line_above_the_header_speaks_of_the_stock(line: str, tmp_path: Path) -> None:
     """The same."""
     why = refusal(tmp_path, SAYS.format(line))
-    assert "say --revert-stock or --keep-stock" in why
+    assert "say `settings.revert_stock`" in why
     assert len(orders(tmp_path, SAYS.format(""))) == 2
 
 
@@ -288,7 +288,7 @@ def test_one_column_whose_name_has_several_words(text: str, tmp_path: Path) -> N
     """No advice takes the numbers below for orders."""
     why = refusal(tmp_path, text)
     assert "awk" not in why
-    assert "--delimiter" not in why
+    assert "`settings.delimiter`" not in why
     assert "sed" not in why
 
 
@@ -328,4 +328,4 @@ def test_a_table_that_is_drawn(line: str, tmp_path: Path) -> None:
     """A box of mysql or duckdb, of one column or more: how to have it as CSV."""
     why = refusal(tmp_path, f"{line}\n| id |\n{line}\n| 51 |\n{line}\n")
     assert "mysql -B" in why
-    assert "--delimiter" not in why
+    assert "`settings.delimiter`" not in why

@@ -16,7 +16,7 @@ from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.model import MAX_ID, Order, Origin, Reject
 from tests.support import ROOT
 
-UNLESS = ". If the column is something else, rename it, or say --ignore-column {}"
+UNLESS = ". If the column is something else, rename it, or say `settings.ignored` {}"
 SAMPLE = ROOT / "samples" / "orders.csv"
 
 
@@ -143,9 +143,9 @@ def test_other_ids_beside_the_order_id(tmp_path: Path) -> None:
 
 def test_missing_columns_name_the_option(tmp_path: Path) -> None:
     """Neither a column nor an option: wrong use, before any row."""
-    with pytest.raises(UsageError, match="--account-id"):
+    with pytest.raises(UsageError, match=r"`settings.account_id`"):
         read(tmp_path, "orderId\n1\n", None, False)
-    with pytest.raises(UsageError, match="--revert-stock or --keep-stock"):
+    with pytest.raises(UsageError, match=r"`settings.revert_stock`"):
         read(tmp_path, "orderId\n1\n", 5, None)
 
 
@@ -156,12 +156,18 @@ def test_options_fill_empty_cells_only(tmp_path: Path) -> None:
         (5, 1, False),
         (5, 2, False),
         (5, 3, False),
-        (5, "accountId", "6", "--account-id says 5. Take the option away or the row out" + UNLESS.format("accountId")),
+        (
+            5,
+            "accountId",
+            "6",
+            "`settings.account_id` says 5. Take the option away or the row out" + UNLESS.format("accountId"),
+        ),
         (
             6,
             "revertStock",
             "1",
-            "--keep-stock says otherwise. Take the option away or the row out" + UNLESS.format("revertStock"),
+            "`settings.revert_stock=False` says otherwise. Take the option away or the row out"
+            + UNLESS.format("revertStock"),
         ),
         (
             7,
@@ -174,7 +180,7 @@ def test_options_fill_empty_cells_only(tmp_path: Path) -> None:
             9,
             "accountId",
             "1.000",
-            "the digits are ambiguous (thousands or decimals?): export without thousands separators, or say --thousands ."
+            "the digits are ambiguous (thousands or decimals?): export without thousands separators, or say `settings.thousands` ."
             + UNLESS.format("accountId"),
         ),
     ]
@@ -186,8 +192,8 @@ def test_options_fill_empty_cells_only(tmp_path: Path) -> None:
 def test_empty_cells_without_an_option(tmp_path: Path) -> None:
     """Each such row is a reject that names the option."""
     assert rejects(tmp_path, "accountId,id,revertStock\n,1,1\n5,2,\n5,3,1\n", None, None) == [
-        "2: empty: fill it in, or give --account-id",
-        "3: empty: fill it in, or give --revert-stock or --keep-stock",
+        "2: empty: fill it in, or give `settings.account_id`",
+        "3: empty: fill it in, or give `settings.revert_stock`",
     ]
 
 

@@ -29,9 +29,9 @@ def test_invariant_45_an_account_column_is_understood(name: str, tmp_path: Path)
     assert orders(tmp_path, text) == []
     [reject, _] = tell(tmp_path, text).rejects
     assert (reject.column, reject.cell) == (name, "99")
-    assert "--account-id says 7" in reject.why
+    assert "`settings.account_id` says 7" in reject.why
     assert "rename it" in reject.why
-    assert "--ignore-column" in reject.why
+    assert "`settings.ignored`" in reject.why
     assert orders(tmp_path, text, ignored=(name,)) == [(7, 700001, False), (7, 700002, False)]
     assert orders(tmp_path, text, ignored=("2",)) == [(7, 700001, False), (7, 700002, False)]
 
@@ -70,7 +70,7 @@ def test_invariant_45_other_columns_stay_other_columns(name: str, cells: tuple[s
 
 def test_names_do_not_say_the_account(tmp_path: Path) -> None:
     """A column of names leaves the account open, and then an option is missing."""
-    with pytest.raises(UsageError, match="--account-id"):
+    with pytest.raises(UsageError, match=r"`settings.account_id`"):
         tell(tmp_path, "orderId,Cuenta\n700001,Tienda\n", account_id=None)
 
 
@@ -87,7 +87,7 @@ def test_invariant_45_names_and_ids_in_one_column(rows: str, tmp_path: Path) -> 
     why = refusal(tmp_path, "orderId,Cuenta\n" + rows)
     assert "'Cuenta' (column 2)" in why
     assert "rename it" in why
-    assert "--ignore-column Cuenta" in why
+    assert "`settings.ignored` Cuenta" in why
     assert len(orders(tmp_path, "orderId,Cuenta\n" + rows, ignored=("Cuenta",))) == rows.count("\n")
 
 
@@ -159,7 +159,7 @@ def test_invariant_45_a_stock_column_is_understood(name: str, tmp_path: Path) ->
     """Yes and no in three languages; a contradiction to the option is a reject."""
     text = f"orderId;{name}\n700001;Sim\n700002;Não\n700003;S\n700004;nao\n700005;yes\n700006;n\n"
     assert [stock for _, _, stock in orders(tmp_path, text, revert_stock=None)] == [True, False] * 3
-    assert [line for line, why in rejects(tmp_path, text) if "--ignore-column" in why] == [2, 4, 6]
+    assert [line for line, why in rejects(tmp_path, text) if "`settings.ignored`" in why] == [2, 4, 6]
     assert len(orders(tmp_path, text, ignored=(name,))) == 6
 
 
@@ -182,7 +182,7 @@ def test_invariant_45_what_may_speak_of_returning_stock_stops_the_run(name: str,
     why = refusal(tmp_path, text)
     assert f"a.csv:3: '{name}' (column 2), whose cell is '{cell}'" in why
     assert "rename it revertStock" in why
-    assert "--ignore-column" in why
+    assert "`settings.ignored`" in why
     assert len(orders(tmp_path, text, ignored=(name,))) == 2
     assert len(orders(tmp_path, text.replace(name, "nota"))) == 2
 
@@ -207,7 +207,7 @@ def test_invariant_45_yes_and_no_beside_a_word_of_stock(name: str, cells: tuple[
     why = refusal(tmp_path, text)
     assert f"'{name}' (column 2)" in why
     assert "rename it revertStock" in why
-    assert "--ignore-column" in why
+    assert "`settings.ignored`" in why
     assert len(orders(tmp_path, text, ignored=(name,))) == 2
     assert len(orders(tmp_path, text.replace(name, "nota"))) == 2
 
@@ -246,4 +246,4 @@ def test_columns_that_cannot_be_ignored(ignored: str, sign: str, tmp_path: Path)
 
 def test_ignoring_needs_names(tmp_path: Path) -> None:
     """Without a header there is nothing to ignore."""
-    assert "Leave --ignore-column out" in refusal(tmp_path, "700001\n", ignored=("x",))
+    assert "Leave `settings.ignored` out" in refusal(tmp_path, "700001\n", ignored=("x",))

@@ -196,13 +196,13 @@ SUGGESTIONS = (
         for name in zipfile.ZipFile(io.BytesIO(made)).namelist()
     })),
     Suggestion(sheet(*PAIRS, change=hide_column), "Show it", [700001], edited(show("B"))),
-    Suggestion(sheet(*PAIRS, change=hide_column), "or say --column 2", [700001], options={"column": "2"}),
+    Suggestion(sheet(*PAIRS, change=hide_column), "or say `settings.column` 2", [700001], options={"column": "2"}),
     Suggestion(sheet(*TWO, change=hide_sheet), "Show it", [700001, 700002],
                edited(lambda found: setattr(found, "sheet_state", "visible"))),
-    Suggestion(sheet(*TWO, change=hide_sheet, title="Ventas AR"), "say --sheet 'Ventas AR'", [700001, 700002],
+    Suggestion(sheet(*TWO, change=hide_sheet, title="Ventas AR"), "say `settings.sheet` 'Ventas AR'", [700001, 700002],
                options={"sheet": "Ventas AR"}),
-    Suggestion(sheet(*TWO, change=second_sheet), "Say which with --sheet", [700009], options={"sheet": "Febrero"}),
-    Suggestion(sheet(*TWO, change=second_sheet), "Say which with --sheet", [700001, 700002], options={"sheet": "1"}),
+    Suggestion(sheet(*TWO, change=second_sheet), "Say which with `settings.sheet`", [700009], options={"sheet": "Febrero"}),
+    Suggestion(sheet(*TWO, change=second_sheet), "Say which with `settings.sheet`", [700001, 700002], options={"sheet": "1"}),
     Suggestion(ERROR, "Correct the formula", [700001, 700002], edited(put("A3", 700002))),
     Suggestion(ERROR, "or take the row out", [700001], edited(lambda found: found.delete_rows(3))),
     Suggestion(sheet(["orderId"], [700001], ["=A2+1"]), "Open the workbook in a spreadsheet program and save it again",
@@ -233,10 +233,10 @@ SUGGESTIONS = (
     Suggestion(NUMBERS, "export the table as CSV", [700001], as_csv("orderId", "700001")),
     Suggestion(DOCX, "Save its table as xlsx", [700001, 700002], written_anew(*TWO)),
     Suggestion(ODT, "or CSV", [700001], as_csv("orderId", "700001")),
-    Suggestion(b"orderId\n700001\n", "Leave --sheet out", [700001], options={"sheet": None}),
+    Suggestion(b"orderId\n700001\n", "Leave `settings.sheet` out", [700001], options={"sheet": None}),
     Suggestion(sheet(*TWO), "It has: 'Hoja1'", [700001, 700002], options={"sheet": "Hoja1"}),
 )  # fmt: skip
-BEFORE = {"Leave --sheet out": {"sheet": "1"}, "It has: 'Hoja1'": {"sheet": "Enero"}}
+BEFORE = {"Leave `settings.sheet` out": {"sheet": "1"}, "It has: 'Hoja1'": {"sheet": "Enero"}}
 """What was asked for, where the message is about that."""
 
 
@@ -271,7 +271,7 @@ def test_invariant_46_a_marketplaces_report_leads_to_its_orders(tmp_path: Path) 
     second = read_or_refusal(tmp_path, content, {})
     assert isinstance(second, str)
     assert "a marketplace's own numbers" in second
-    assert "--column" not in second
+    assert "`settings.column`" not in second
 
     def with_ids(page: Any) -> None:
         for row, value in enumerate(["orderId", 700001, 700002], 1):

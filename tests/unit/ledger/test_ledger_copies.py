@@ -91,9 +91,9 @@ async def test_a_ledger_of_another_server(tmp_path: Path, host: str, url: str) -
     async with opened(path, host) as ledger:
         await arm(ledger, orders(1))
     with pytest.raises(
-        LedgerRefused, match=rf"Add --api-url {url.replace('[', '.').replace(']', '.')}, or use another"
+        LedgerRefused, match=rf"Add `settings.api_url` {url.replace('[', '.').replace(']', '.')}, or use another"
     ):
         await hold(path, "https://else:443")
-    with pytest.raises(LedgerRefused, match="Add --api-url "), planning(path, "https://else:443"):
+    with pytest.raises(LedgerRefused, match=r"Add `settings.api_url` "), planning(path, "https://else:443"):
         pass
     assert Settings(account_id=7, api_url=url, ledger=path).host == host

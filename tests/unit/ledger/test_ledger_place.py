@@ -345,7 +345,7 @@ async def test_a_ledger_that_is_a_folder(tmp_path: Path) -> None:
 
 async def test_a_missing_folder(tmp_path: Path) -> None:
     """No folder is made for a ledger; the refusal names the option."""
-    with pytest.raises(LedgerRefused, match=r"nowhere: no such folder.*--ledger"):
+    with pytest.raises(LedgerRefused, match=r"nowhere: no such folder.*`settings.ledger`"):
         await hold(tmp_path / "nowhere" / "l.db", HOST)
     assert names(tmp_path) == []
 
@@ -353,7 +353,7 @@ async def test_a_missing_folder(tmp_path: Path) -> None:
 async def test_a_network_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks and syncs cannot be trusted there: refused, with the option's name."""
     monkeypatch.setattr(place, "_file_system", lambda _folder: "nfs4")
-    with pytest.raises(LedgerRefused, match=r"nfs4.*--ledger"):
+    with pytest.raises(LedgerRefused, match=r"nfs4.*`settings.ledger`"):
         await hold(tmp_path / "l.db", HOST)
     assert names(tmp_path) == []
 
@@ -404,12 +404,12 @@ async def test_invariant_10_a_place_that_cannot_be_written(tmp_path: Path, kind:
     before = snapshot(folder)
     ran = child(NOBODY + "become_nobody()\nasyncio.run(refused())", folder / "l.db")
     folder.chmod(0o755)
-    assert "--ledger" in ran.stdout, ran.stderr
+    assert "`settings.ledger`" in ran.stdout, ran.stderr
     assert snapshot(folder) == before
 
 
 def test_a_disk_with_too_little_room(tmp_path: Path) -> None:
     """A disk that could not take what a run writes is refused before it starts."""
     place.check_disk(tmp_path / "l.db", 1)
-    with pytest.raises(LedgerRefused, match=r"MiB free.*--ledger"):
+    with pytest.raises(LedgerRefused, match=r"MiB free.*`settings.ledger`"):
         place.check_disk(tmp_path / "l.db", 10**18)

@@ -138,7 +138,7 @@ async def test_a_name_that_somebody_takes_meanwhile(tmp_path: Path) -> None:
     """A file that appeared under the ledger's name during the prompt is not overwritten."""
     async with opened(tmp_path / "l.db") as ledger:
         (tmp_path / "l.db").write_text("mine")
-        with pytest.raises(LedgerRefused, match="--ledger"):
+        with pytest.raises(LedgerRefused, match=r"`settings.ledger`"):
             await arm(ledger, orders(1))
     assert (tmp_path / "l.db").read_text() == "mine"
     assert names(tmp_path) == ["l.db"]
@@ -149,7 +149,7 @@ async def test_a_disk_that_fills_while_staging(tmp_path: Path) -> None:
     async with opened(tmp_path / "l.db") as ledger, ledger.staging() as staging:
         await staging.add(0, [])
         ledger.db.execute("PRAGMA scratch.max_page_count = 20")
-        with pytest.raises(LedgerRefused, match=r"full.*--ledger"):
+        with pytest.raises(LedgerRefused, match=r"full.*`settings.ledger`"):
             await staging.add(0, (order(n) for n in range(1, 20_000)))
     assert names(tmp_path) == []
 

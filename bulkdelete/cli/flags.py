@@ -1,0 +1,43 @@
+"""Text of the packages below, as the command line says it: they name settings, people here type options. It is applied where text leaves,
+and nowhere else, so that nothing leaves without it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TextIO, cast
+
+from bulkdelete.cli.options import option_of
+
+__all__ = ["flagged", "flagging"]
+
+_BEGIN = "`settings."
+_SETTING = re.compile(r"`settings\.(\w+)(?:=(True|False))?`")
+
+
+def flagged(text: str) -> str:
+    """The text with `--max-orders` where it has `settings.max_orders` in backticks: no server, file or cell says that by chance."""
+    return _SETTING.sub(_flag, text) if _BEGIN in text else text
+
+
+def flagging(out: TextIO) -> TextIO:
+    """A file that says so whatever is written into it."""
+    return cast(TextIO, _Flagging(out))
+
+
+class _Flagging:
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        return self._out.write(flagged(text))
+
+
+def _flag(found: re.Match[str]) -> str:
+    try:
+        on, *off = option_of(found[1]).switches
+    except KeyError:  # a message that a newer ledger holds: better than none
+        return found[0]
+    if not off:
+        return on
+    return {"True": on, "False": off[0]}.get(found[2], f"{on} or {off[0]}")
