@@ -27,7 +27,7 @@ BOUNDS: list[tuple[str, str, float, float]] = [
     ("guard", "`settings.guard`", 1, 10**9),
     ("max_orders", "`settings.max_orders`", 0, 2**63 - 1),
     ("max_failures", "`settings.max_failures`", 1, 2**63 - 1),
-    ("max_failures_percent", "`settings.max_failures`", 0.001, 100),
+    ("max_failures_percent", "`settings.max_failures_percent`", 0.001, 100),
     ("max_time_s", "`settings.max_time_s`", 1, 365 * 86400),
 ]
 
@@ -67,7 +67,10 @@ def test_bounds_are_written_as_options_take_them() -> None:
         ({"max_orders": -1}, "`settings.max_orders` is -1: give a value from 0 to 9223372036854775807"),
         ({"patience_s": 0.5}, "`settings.patience_s` is 0.5s: give a value from 1s to 30d"),
         ({"answer_timeout_s": 7200.0}, "`settings.answer_timeout_s` is 2h: give a value from 0.1s to 1h"),
-        ({"max_failures_percent": 100.5}, "`settings.max_failures` is 100.5%: give a value from 0.001% to 100%"),
+        (
+            {"max_failures_percent": 100.5},
+            "`settings.max_failures_percent` is 100.5%: give a value from 0.001% to 100%",
+        ),
         ({"guard": 10**10}, "`settings.guard` is 10000000000: give a value from 1 to 1000000000"),
     ):
         with pytest.raises(UsageError) as refused:
