@@ -228,7 +228,7 @@ def _refuse_hidden_columns(
         (
             "stock flag",
             [columns.stock],
-            " and `settings.revert_stock=False` or `settings.revert_stock=True`" * (revert_stock is None),
+            " and `settings.revert_stock`" * (revert_stock is None),
         ),
     ):
         for at in positions:

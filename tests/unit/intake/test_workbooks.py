@@ -184,7 +184,7 @@ def test_a_hidden_column_that_is_used(
     book = Xlsx([rows], before='<cols><col min="2" max="2" hidden="1"/></cols>').content()
     why = reads.refusal(tmp_path, book, **dict.fromkeys(options))
     assert f"a.csv, sheet 'Hoja1':1: the column of the {what}, {name}, is hidden" in why
-    assert f"Show it, or say `settings.ignored` {name} and --" in why
+    assert f"Show it, or say `settings.ignored` {name} and `settings." in why
     assert reads.refusal(tmp_path, book, **options).endswith(f"Show it, or say `settings.ignored` {name}")
     assert len(reads.orders(tmp_path, book, ignored=(name,), **options)) == 2
     assert len(reads.orders(tmp_path, Xlsx([rows]).content(), **dict.fromkeys(options))) == 2
