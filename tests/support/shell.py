@@ -66,7 +66,7 @@ class Shell:
         answers: Mapping[str, str] | None = None,
         *,
         interrupt_after_s: float | None = None,
-        timeout_s: float = 90,
+        timeout_s: float = 300,
     ) -> tuple[int, str]:
         """Its exit code and what it showed. `answers`: what is typed once the command has shown a text, each once and in this order."""
         echo = text.strip()
