@@ -148,6 +148,6 @@ def test_what_nobody_foresaw(
     said = capsys.readouterr().err
     assert end.value.code == 70
     assert type(error).__name__ in said
-    assert "commands.py" in said
+    assert "status.py" in said
     assert "SENTINEL" not in said
     assert "Traceback" not in said
