@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import TextIO, cast
 
 import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkdelete.cli.options import OPTIONS, Option, kept, run_options
+from bulkdelete.cli.flags import flagged, flagging
+from bulkdelete.cli.log import Log
+from bulkdelete.cli.options import OPTIONS, Option, kept, option_of, run_options
 from bulkdelete.cli.parameters import CheckedOption, Pattern
 from bulkdelete.cli.program import program
 from bulkdelete.cli.spelling import resuming
+from bulkdelete.cli.streams import say, write_json, write_result
 from bulkdelete.intake import ReadOptions
-from bulkdelete.model import Doubts
+from bulkdelete.model import Doubts, StopReason
+from bulkdelete.report.summary import ADVICE
 from bulkdelete.settings import Settings
 
 ROWS = [option for options in OPTIONS.values() for option in options]
@@ -126,3 +132,44 @@ def test_the_key_is_named_by_its_file() -> None:
     """From any folder; stdin is not named."""
     assert kept(Settings(LEDGER), "a key") == {"api_key_file": ["--api-key-file", str(Path("a key").absolute())]}
     assert kept(Settings(LEDGER), "-") == kept(Settings(LEDGER), None) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("more than `settings.max_orders` 5.", "more than --max-orders 5."),
+        ("`settings.rate_max_per_s` is 0/h", "--rate is 0/h"),
+        ("`settings.max_failures_percent` is 0%", "--max-failures is 0%"),
+        ("give `settings.revert_stock`, or", "give --revert-stock or --keep-stock, or"),
+        ("`settings.revert_stock=False` says", "--keep-stock says"),
+        ("`settings.revert_stock=True` says", "--revert-stock says"),
+        ("`settings.of_next_year` is", "`settings.of_next_year` is"),
+        ("Unknown column `ledger` in settings.ledger", "Unknown column `ledger` in settings.ledger"),
+    ],
+)
+def test_a_setting_is_said_as_its_option(text: str, said: str) -> None:
+    """What a server or a cell says in backticks is left as it is, and so is a name that nobody knows."""
+    assert flagged(text) == said
+
+
+@pytest.mark.parametrize("reason", ADVICE)
+def test_advice_names_settings_that_have_an_option(reason: StopReason) -> None:
+    """A name in braces is one of the table."""
+    for name in re.findall(r"\{(\w+)\}", ADVICE[reason]):
+        assert option_of(name)
+
+
+def test_every_stream_says_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """stderr, a result, JSON, the log on stderr and in its file, and what an export writes."""
+    text = "use `settings.ledger`"
+    say(text)
+    write_result(text)
+    write_json({"error": text})
+    log = Log("json", "never", 0, tmp_path / "log")
+    log("warning", "w", detail=text)
+    log.drain()
+    flagging(cast(TextIO, sys.stdout)).write(f"{text}\n")
+    shown = capsys.readouterr()
+    for written, times in ((shown.out, 3), (shown.err, 2), ((tmp_path / "log").read_text(), 1)):
+        assert written.count("use --ledger") == times
+        assert "settings" not in written
