@@ -1,3 +1,137 @@
-"""Delete AlephCRM orders listed in CSV files: paced, accounted for, resumable. `bulkdelete.job` is the library's door."""
+"""Delete AlephCRM orders listed in CSV files: paced to the rate limit, recorded, resumable.
 
-__version__ = "0.1.0"
+What is named here is the library's interface; every other name may change. job.py says how its parts go together, and events.py what
+a run tells. Each name is loaded when it is first used, so that `import bulkdelete` costs nothing.
+
+The enumerations (`State`, `StopReason`, `NoResponseReason`) are open: a later version may add members.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from bulkdelete.version import __version__
+
+if TYPE_CHECKING:
+    from bulkdelete.api.keys import ApiKey, Credential
+    from bulkdelete.core.summary import Summary
+    from bulkdelete.errors import (
+        BulkDeleteError,
+        InputRefused,
+        LedgerBroken,
+        LedgerBusy,
+        LedgerLocked,
+        LedgerRefused,
+        LedgerReplaced,
+        NothingSent,
+        UsageError,
+    )
+    from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, Stopped
+    from bulkdelete.intake import ReadOptions, Source
+    from bulkdelete.job import Job, Proposal, Readable, Session, plan
+    from bulkdelete.ledger import InputReport, Plan, Retry
+    from bulkdelete.model import (
+        Counts,
+        Doubts,
+        NoResponse,
+        NoResponseReason,
+        Order,
+        Origin,
+        Quota,
+        Reject,
+        Requeue,
+        Response,
+        Result,
+        Scope,
+        State,
+        Stop,
+        StopReason,
+        Verdict,
+    )
+    from bulkdelete.run.stop import StopSwitch
+    from bulkdelete.settings import Settings
+
+_HOMES = {
+    "api.keys": ("ApiKey", "Credential"),
+    "core.summary": ("Summary",),
+    "errors": (
+        *("BulkDeleteError", "InputRefused", "LedgerBroken", "LedgerBusy", "LedgerLocked", "LedgerRefused"),
+        *("LedgerReplaced", "NothingSent", "UsageError"),
+    ),
+    "events": ("AttemptEnded", "DoubtWait", "Event", "LedgerGrows", "LedgerWaits", "PaceChanged", "Stopped"),
+    "intake": ("ReadOptions", "Source"),
+    "job": ("Job", "Proposal", "Readable", "Session", "plan"),
+    "ledger": ("InputReport", "Plan", "Retry"),
+    "model": (
+        *("Counts", "Doubts", "NoResponse", "NoResponseReason", "Order", "Origin", "Quota", "Reject", "Requeue"),
+        *("Response", "Result", "Scope", "State", "Stop", "StopReason", "Verdict"),
+    ),
+    "run.stop": ("StopSwitch",),
+    "settings": ("Settings",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ApiKey",
+    "AttemptEnded",
+    "BulkDeleteError",
+    "Counts",
+    "Credential",
+    "DoubtWait",
+    "Doubts",
+    "Event",
+    "InputRefused",
+    "InputReport",
+    "Job",
+    "LedgerBroken",
+    "LedgerBusy",
+    "LedgerGrows",
+    "LedgerLocked",
+    "LedgerRefused",
+    "LedgerReplaced",
+    "LedgerWaits",
+    "NoResponse",
+    "NoResponseReason",
+    "NothingSent",
+    "Order",
+    "Origin",
+    "PaceChanged",
+    "Plan",
+    "Proposal",
+    "Quota",
+    "ReadOptions",
+    "Readable",
+    "Reject",
+    "Requeue",
+    "Response",
+    "Result",
+    "Retry",
+    "Scope",
+    "Session",
+    "Settings",
+    "Source",
+    "State",
+    "Stop",
+    "StopReason",
+    "StopSwitch",
+    "Stopped",
+    "Summary",
+    "UsageError",
+    "Verdict",
+    "__version__",
+    "plan",
+]
+
+
+def __getattr__(name: str) -> object:
+    """PEP 562: load the module that a name lives in when it is first asked for."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,7 +19,6 @@ import aiohttp
 from aiohttp.client_exceptions import ClientConnectorCertificateError, ClientConnectorSSLError
 from yarl import URL
 
-from bulkdelete import __version__
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.api.text import Redactor, json_status, message_of
 from bulkdelete.api.wire import Connector, Deadline, SingleRequest, Unusable, Withheld
@@ -27,6 +26,7 @@ from bulkdelete.core.quota import quota_of
 from bulkdelete.errors import UsageError
 from bulkdelete.model import NoResponse, NoResponseReason, Order, Response, Result
 from bulkdelete.settings import Settings
+from bulkdelete.version import __version__
 
 __all__ = ["Client"]
 

@@ -7,13 +7,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
 
-from bulkdelete import job
 from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import check_inputs, check_outputs
@@ -27,7 +26,9 @@ from bulkdelete.cli.spelling import command, resuming, spelling
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
 from bulkdelete.core.summary import EXIT_OF_REASON, Summary, exit_code
 from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
+from bulkdelete.events import Event
 from bulkdelete.intake import sources
+from bulkdelete.job import Job, Proposal, Session
 from bulkdelete.ledger import Retry
 from bulkdelete.model import Counts, State, Stop, StopReason
 from bulkdelete.report.messages import ServerMessage, read_messages
@@ -55,7 +56,7 @@ def delete_files(options: RunOptions) -> int:
     named = sources(given.files, given.reading, settings.allow_empty)
     if not named:
         return _nothing(options)
-    return _run(options, lambda: job.propose(fetched(named), settings))
+    return _run(options, lambda session: session.propose(*fetched(named)))
 
 
 def _nothing(options: RunOptions) -> int:
@@ -86,10 +87,10 @@ def delete_selection(options: RunOptions) -> int:
         ca_file=settings.ca_file,
     )
     retry = _retry(options.retry)
-    return _run(options, lambda: job.reopen(settings, retry))
+    return _run(options, lambda session: session.resume(retry))
 
 
-def _run(options: RunOptions, propose: Callable[[], Coroutine[None, None, job.Proposal]]) -> int:
+def _run(options: RunOptions, propose: Callable[[Session], Coroutine[None, None, Proposal]]) -> int:
     signals, log = Signals(), _log(options.output)
     try:
         asks = sys.stdin.isatty() and sys.stderr.isatty()
@@ -97,17 +98,17 @@ def _run(options: RunOptions, propose: Callable[[], Coroutine[None, None, job.Pr
         with asyncio.Runner() as runner:
             deletion = _Deletion(runner, signals, options, log)
             with blaming_the_ledger(options.settings.ledger):
-                proposal = signals.run(runner, propose())
+                proposal = signals.run(runner, propose(deletion.session))
             try:
                 armed = deletion.confirmed(proposal, key, asks)
-                summary = signals.run(runner, job.conclude(proposal) if armed is None else deletion.deleted(*armed))
+                summary = signals.run(runner, proposal.conclude() if armed is None else deletion.deleted(*armed))
             except Exception as error:
                 if not isinstance(error, BulkDeleteError):
                     log("warning", "run.crashed", **_place(error))
                 error.add_note(f"What was sent stands in the ledger: {command('status', options.settings.ledger)}")
                 raise
             finally:
-                deletion.close(proposal)
+                deletion.close()
             deletion.tell(summary)
             if armed is not None:
                 # A name look-up that hangs in a thread must not hold up the exit.
@@ -127,18 +128,25 @@ class _Deletion:
     signals: Signals
     options: RunOptions
     log: Log
+    exits: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)  # what `close` closes: the session
+    session: Session = field(init=False)
+    display: Display | None = field(init=False, default=None)
 
-    def confirmed(self, proposal: job.Proposal, key: ApiKey | None, asks: bool) -> tuple[job.Job, ApiKey] | None:
+    def __post_init__(self) -> None:
+        session = Session(self.options.settings, self._on_event)
+        self.session = self.signals.run(self.runner, self.exits.enter_async_context(session))
+
+    def confirmed(self, proposal: Proposal, key: ApiKey | None, asks: bool) -> tuple[Job, ApiKey] | None:
         """The job that a person or an option confirmed, and its key; None if there is nothing to send. Raises NothingSent."""
-        facts, options, given = proposal.facts, self.options, self.options.input
+        facts, options, given = proposal.plan, self.options, self.options.input
         for warning in proposal.warnings:
             say(f"warning: {warning}")
         with rejects_to(given.rejects, given.overwrite) as tell:
             if tell is not None:
-                self.signals.run(self.runner, job.each_reject(proposal, tell))
+                self.signals.run(self.runner, proposal.each_reject(tell))
         if options.output.quiet < 2 or facts.rejected:
             say(proposal_text(facts, options.settings))
-        job.check(proposal)
+        proposal.check()
         _check_expected(
             "the input names" if facts.inputs else "the ledger's selection has", facts.orders, options.expect
         )
@@ -147,15 +155,14 @@ class _Deletion:
         if not (options.yes or options.expect is not None):
             _ask(question(facts, options.settings), facts.to_send, asks)
         key = read_key(None, {}, str, _prompt) if key is None else key
-        return self.signals.run(self.runner, job.confirm(proposal)), key
+        return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), key
 
-    async def deleted(self, armed: job.Job, key: ApiKey) -> Summary:
+    async def deleted(self, armed: Job, key: ApiKey) -> Summary:
         """How the run ended. A first signal drains it, a second one makes it leave."""
         settings, output, log = self.options.settings, self.options.output, self.log
-        loop, switch, to_send = asyncio.get_running_loop(), StopSwitch(), armed.facts.to_send
+        loop, switch, to_send = asyncio.get_running_loop(), armed.switch, armed.plan.to_send
         bar = sys.stderr.isatty() and output.quiet == 0 and output.progress is not False
-        display = Display(log, to_send, bar, switch.in_flight, settings.grace_s)
-        switch.on_event = display.on_event
+        self.display = display = Display(log, to_send, bar, switch.in_flight, settings.grace_s)
         self.signals.on_first = lambda stop: _soon(loop, switch.drain, stop)
         self.signals.on_second = lambda stop: _soon(loop, switch.now, stop)
         self.signals.on_deadline = lambda: self._cut_short(switch)
@@ -169,7 +176,7 @@ class _Deletion:
         )
         display.start()
         try:
-            summary = await job.delete(armed, key, switch, display.on_event)
+            summary = await armed.delete(key)
         finally:
             display.stop()
         log(
@@ -191,14 +198,18 @@ class _Deletion:
         # The loop may have hung before it heard of the signal.
         leave(exit_code(Counts(), switch.stops, ()) if switch.stops else self.signals.code or 0)
 
-    def close(self, proposal: job.Proposal) -> None:
+    def _on_event(self, event: Event) -> None:
+        if self.display is not None:
+            self.display.on_event(event)
+
+    def close(self) -> None:
         """Let go of the ledger: before the result is written, since whoever reads that may take as long as he likes."""
         twice = self.signals.twice
         self.signals.on_first = self.signals.start_deadline
         with suppress(TimeoutError):  # told to leave at once: the lock goes with the process
-            remains = self.runner.run(_closed(proposal, self.options.settings.flush_s / 2 if twice else None))
-            if remains:
-                self.log("warning", "ledger.remains", detail=remains)
+            self.runner.run(_closed(self.exits, self.options.settings.flush_s / 2 if twice else None))
+            if self.session.remains:
+                self.log("warning", "ledger.remains", detail=self.session.remains)
 
     def tell(self, summary: Summary) -> None:
         """Write the result. Everything is done, so that any signal may end the process now."""
@@ -239,9 +250,9 @@ def _soon(loop: asyncio.AbstractEventLoop, heed: Callable[[Stop], None], stop: S
         loop.call_soon_threadsafe(heed, stop)
 
 
-async def _closed(proposal: job.Proposal, longest_s: float | None) -> str:
+async def _closed(exits: AsyncExitStack, longest_s: float | None) -> None:
     async with asyncio.timeout(longest_s):
-        return await job.close(proposal)
+        await exits.aclose()
 
 
 def _leave_at_once(log: Log, code: int) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bulkdelete import job
 from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, rejects_to
 from bulkdelete.cli.options import PlanOptions
 from bulkdelete.cli.streams import write_json, write_result
 from bulkdelete.intake import Source, sources
+from bulkdelete.job import obstacle, plan
 from bulkdelete.ledger import Plan
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.report.proposal import Forecast, Pace, forecast_json, forecast_text
@@ -35,7 +35,7 @@ def plan_files(options: PlanOptions) -> int:
         facts, pace = _planned(named, options)
     else:
         facts, pace = _NOTHING, Pace(_SHOWN_RATES, None, "no file matches")
-    forecast = Forecast(facts, settings, pace, job.obstacle(facts, settings))
+    forecast = Forecast(facts, settings, pace, obstacle(facts, settings))
     if options.as_json:
         write_json(forecast_json(forecast))
     else:
@@ -49,7 +49,7 @@ def _planned(named: list[Source], options: PlanOptions) -> tuple[Plan, Pace]:
     with rejects_to(options.input.rejects, options.input.overwrite) as reject:
         found = fetched(named)
         with blaming_the_ledger(settings.ledger):
-            return asyncio.run(job.plan(found, settings, reject)), _pace(given_per_min, settings.ledger)
+            return asyncio.run(plan(*found, settings=settings, on_reject=reject)), _pace(given_per_min, settings.ledger)
 
 
 def _pace(given: float | None, ledger: Path) -> Pace:

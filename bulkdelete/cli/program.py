@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from bulkdelete import __version__
 from bulkdelete.cli.demo import demo
 from bulkdelete.cli.export import export
 from bulkdelete.cli.helping import Example, Group, argument, command, version_option
@@ -14,6 +13,7 @@ from bulkdelete.cli.run import run
 from bulkdelete.cli.simulate import simulate
 from bulkdelete.cli.status import status
 from bulkdelete.cli.streams import write_result
+from bulkdelete.version import __version__
 
 __all__ = ["program"]
 

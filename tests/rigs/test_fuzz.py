@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from bulkdelete import job
 from bulkdelete.intake import Source
+from bulkdelete.job import Session
 from tests.rigs import headers, reader
 from tests.rigs.reader.tables import NoOrder, made
 from tests.rigs.reader.written import Written, drawn, packed
@@ -83,19 +83,16 @@ async def test_invariant_03_every_row_of_any_file_is_accounted_for(tmp_path: Pat
         given = {"account_id": table.given_account, "revert_stock": table.given_stock, "skip_rejected": True}
         settings = settings_of(tmp_path / "l.db", allow_empty=True, **given)
         reading = table.reading(written.dialect.mark if written.dialect.asked else None, None)
-        proposal = await job.propose([Source(str(file), reading)], settings)
-        try:
-            (tally,) = proposal.facts.inputs
-            rows = {
-                "orders": tally.orders,
-                "duplicates": tally.duplicates,
-                "rejects": tally.rejects,
-                "skipped": tally.skipped,
-            }
-            proposed.update(rows)
-            assert sum(rows.values()) == tally.data_rows == sum(row.truth is not NoOrder.BLANK for row in table.rows)
-        finally:
-            await job.close(proposal)
+        async with Session(settings) as session:
+            (tally,) = (await session.propose(Source(str(file), reading))).plan.inputs
+        rows = {
+            "orders": tally.orders,
+            "duplicates": tally.duplicates,
+            "rejects": tally.rejects,
+            "skipped": tally.skipped,
+        }
+        proposed.update(rows)
+        assert sum(rows.values()) == tally.data_rows == sum(row.truth is not NoOrder.BLANK for row in table.rows)
     assert min(proposed.values()) > 2, proposed
 
 

@@ -197,23 +197,16 @@ def _step(call: Call, draft: str, target: str, folder: str) -> str | None:
 FULL = """
 import asyncio, json, subprocess, sys
 from pathlib import Path
-from bulkdelete import job
-from bulkdelete.api.keys import ApiKey
-from bulkdelete.intake import Source
-from bulkdelete.model import State
-from bulkdelete.run.stop import StopSwitch
-from bulkdelete.settings import Settings
+from bulkdelete import ApiKey, Session, Settings, Source, State
 
 url, disk = sys.argv[1:]
 
 async def run():
     settings = Settings(ledger=Path(disk) / "l.db", api_url=url, account_id=7, revert_stock=False, slots=4,
         settling_delay_s=0.0, backoff_s=0.0, free_disk_bytes=0, bytes_per_order=0)
-    proposal = await job.propose([Source("o.csv")], settings)
-    try:
-        summary = await job.delete(await job.confirm(proposal), ApiKey("k"), StopSwitch())
-    finally:
-        await job.close(proposal)
+    async with Session(settings) as session:
+        proposal = await session.propose(Source("o.csv"))
+        summary = await (await proposal.confirm(expect=proposal.plan.orders)).delete(ApiKey("k"))
     print(json.dumps([summary.exit_code, {state.label: n for state in State if (n := summary.counts[state])}]))
 
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", disk], check=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from bulkdelete import job
 from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.core.summary import Summary
 from bulkdelete.events import Event
+from bulkdelete.job import Session
 from bulkdelete.ledger import Plan, Retry
 from bulkdelete.model import Order, Origin, Reject, State
 from bulkdelete.run.stop import StopSwitch
@@ -122,22 +122,17 @@ async def go(
     """One run of `orders` (None: resume) against a simulator that listens."""
     first = len(simulator.journal)
     events: list[Event] = []
-    proposal = await (job.reopen(settings, retry) if orders is None else job.propose([Rows(orders)], settings))
-    try:
-        armed = await job.confirm(proposal)
-        switch = StopSwitch(events.append)
-        other = None if meanwhile is None else asyncio.ensure_future(meanwhile(switch, simulator))
-        summary = await job.delete(
-            armed, ApiKey(key) if isinstance(key, str) else key, switch, events.append, jitter=lambda: 0.5
-        )
+    async with Session(settings, events.append) as session:
+        proposal = await (session.resume(retry) if orders is None else session.propose(Rows(orders)))
+        job = await proposal.confirm(expect=proposal.plan.orders)
+        other = None if meanwhile is None else asyncio.ensure_future(meanwhile(job.switch, simulator))
+        summary = await job.delete(ApiKey(key) if isinstance(key, str) else key, jitter=lambda: 0.5)
         if other is not None:
             other.cancel()
             await asyncio.gather(other, return_exceptions=True)
-    finally:
-        await job.close(proposal)
     journal = sorted(simulator.journal[first:], key=lambda entry: entry.n)
     seconds = journal[-1].t_s - journal[0].t_s if journal else 0.0
-    return Outcome(summary, armed.facts, events, simulator, journal, seconds)
+    return Outcome(summary, job.plan, events, simulator, journal, seconds)
 
 
 def trial(

@@ -8,13 +8,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
-from bulkdelete import __version__
 from bulkdelete.errors import LedgerBroken, LedgerReplaced
 from bulkdelete.ledger import Hooks, PendingFilter, Plan, Retry
 from bulkdelete.ledger.sqlite import facts, rows
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.reading import committed_counts
 from bulkdelete.model import Counts, Doubts, Intent, Learned, Result, Stop, Task, Verdict
+from bulkdelete.version import __version__
 
 __all__ = ["SqliteRun"]
 

@@ -37,7 +37,7 @@ def test_a_whole_run(store: Store, tmp_path: Path) -> None:
     simulation = simulation_of([*exist, *native], native=set(native), limit=600)
 
     async def planned() -> Plan:
-        return await job.plan([Rows(wanted)], settings)
+        return await job.plan(Rows(wanted), settings=settings)
 
     assert virtual(planned).to_send == len(wanted)
     outcome: Outcome = trial(simulation, settings, wanted)

@@ -15,18 +15,19 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bulkdelete import job
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.log import Log
+from bulkdelete.core.summary import Summary
 from bulkdelete.events import AttemptEnded, Event
+from bulkdelete.job import Session
 from bulkdelete.model import NoResponse, NoResponseReason
 from bulkdelete.report.summary import Ending, Spelling, summary_text
-from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
 from tests.rigs.leaks import SENTINEL
 from tests.rigs.proxy.checks import Scene, broken
@@ -162,14 +163,15 @@ async def _in_process(plan: Plan, ran: Counter[str]) -> Scene:
         told: list[str] = []
         journals, enough_s = b"", time.monotonic() + ENOUGH_S
         while len(told) < RUNS and time.monotonic() < enough_s:
-            proposal = await (job.reopen(settings) if told else job.propose([Rows(there.ids)], settings))
-            try:
-                if not proposal.facts.to_send:
+            heard = _Heard(there)
+            async with Session(settings, heard) as session:
+                proposal = await (session.resume() if told else session.propose(Rows(there.ids)))
+                if not proposal.plan.to_send:
                     break
-                told.append(await _run(proposal, there, log))
+                heard.display = Display(log, proposal.plan.to_send, bar=False, in_flight=lambda: 0, grace_s=0.0)
+                job = await proposal.confirm(expect=proposal.plan.orders)
+                told.append(_said(await job.delete(ApiKey(SENTINEL)), settings))
                 journals += _journal(there.ledger)
-            finally:
-                await job.close(proposal)
             there.proxy.listen()
         log.drain()
         await asyncio.sleep(0.02)  # what comes late
@@ -179,20 +181,25 @@ async def _in_process(plan: Plan, ran: Counter[str]) -> Scene:
     return scene
 
 
-async def _run(proposal: job.Proposal, there: World, log: Log) -> str:
-    """One run, with a log as the command has it. What it tells at its end."""
-    display = Display(log, proposal.facts.to_send, bar=False, in_flight=lambda: 0, grace_s=0.0)
+@dataclass
+class _Heard:
+    """The events of one run: a log as the command has it, and a proxy that listens again once nothing reached it."""
 
-    def heard(event: Event) -> None:
+    there: World
+    display: Display | None = None
+
+    def __call__(self, event: Event) -> None:
         match event:
             case AttemptEnded(result=NoResponse(reason=NoResponseReason.CONNECT)):
-                there.proxy.listen()
-        display.on_event(event)
+                self.there.proxy.listen()
+        if self.display is not None:
+            self.display.on_event(event)
 
-    armed = await job.confirm(proposal)
-    summary = await job.delete(armed, ApiKey(SENTINEL), StopSwitch(heard), heard)
+
+def _said(summary: Summary, settings: Settings) -> str:
+    """What a run tells at its end."""
     spelling = Spelling(setting=str, command=lambda changes: f"resume {dict(changes)}")
-    return summary_text(Ending(summary, armed.settings, spelling))
+    return summary_text(Ending(summary, settings, spelling))
 
 
 def _journal(ledger: Path) -> bytes:

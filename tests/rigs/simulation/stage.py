@@ -16,12 +16,12 @@ from unittest.mock import patch
 
 from aiohttp.client_proto import ResponseHandler
 
-from bulkdelete import job
 from bulkdelete.api import client as api
 from bulkdelete.api.client import Client
 from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.api.wire import HeadFirst
 from bulkdelete.errors import NothingSent
+from bulkdelete.job import Session
 from bulkdelete.ledger import Hooks
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.opened import OpenFile
@@ -140,7 +140,8 @@ class _Stage:
         keys = credentials if len(credentials) > 1 else self._story.keys[0][0]
         if chapter.declined:
             others = [(account, order, False) for account, order in sorted(self._story.others)]
-            await job.close(await job.propose([Rows(others)], settings))
+            async with Session(settings) as session:
+                await session.propose(Rows(others))
 
         async def signals(switch: StopSwitch, _: Simulator) -> None:
             if chapter.drain_s is None:

@@ -15,12 +15,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bulkdelete import job
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.core.summary import Summary
 from bulkdelete.intake import ReadOptions, Source
+from bulkdelete.job import Session
 from bulkdelete.model import Doubts
-from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
 from bulkdelete.simulator import Entry, Latency, Simulation, Simulator
 from tests.rigs import strace
@@ -184,8 +183,6 @@ class Stage:
             ledger=files.ledger, api_url=self._url, account_id=ACCOUNT, revert_stock=False, doubts=Doubts.RESEND,
             settling_delay_s=0.0, backoff_s=0.0,
         )  # fmt: skip
-        proposal = await job.propose([Source(str(files.file), ReadOptions())], settings)
-        try:
-            return await job.delete(await job.confirm(proposal), ApiKey(SENTINEL), StopSwitch())
-        finally:
-            await job.close(proposal)
+        async with Session(settings) as session:
+            proposal = await session.propose(Source(str(files.file), ReadOptions()))
+            return await (await proposal.confirm(expect=proposal.plan.orders)).delete(ApiKey(SENTINEL))

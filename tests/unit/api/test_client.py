@@ -34,7 +34,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from bulkdelete import __version__
 from bulkdelete.api import client as module
 from bulkdelete.api.client import Client
 from bulkdelete.api.keys import ApiKey
@@ -46,6 +45,7 @@ from bulkdelete.simulator import Fault, FaultKind, Simulation, Simulator
 from bulkdelete.simulator.faults import ACTS
 from bulkdelete.simulator.faulty_response import bomb
 from bulkdelete.simulator.order_store import Effect
+from bulkdelete.version import __version__
 from tests.support import ROOT
 from tests.support.certificates import certificate
 from tests.support.virtual import run
