@@ -17,9 +17,9 @@ from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.flags import flagged
+from bulkdelete.cli.given import Output, RunOptions
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, rejects_to
 from bulkdelete.cli.log import Log
-from bulkdelete.cli.options import Output, RunOptions
 from bulkdelete.cli.secrecy import hidden, know
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.spelling import command, resuming, spelling

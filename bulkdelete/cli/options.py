@@ -6,10 +6,10 @@ A new option is a new row, and a field of `Settings` if the library has it, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
@@ -34,24 +34,13 @@ from bulkdelete.cli.parameters import (
 from bulkdelete.model import Doubts, State
 from bulkdelete.settings import Settings
 
-if TYPE_CHECKING:  # `--help` needs none of it
-    from bulkdelete.intake import ReadOptions
-
 __all__ = [
     "OPTIONS",
-    "Given",
-    "Input",
     "Option",
-    "Output",
-    "PlanOptions",
-    "RunOptions",
-    "filled",
     "kept",
     "option_of",
     "parameters",
-    "plan_options",
-    "reading_of",
-    "run_options",
+    "rows",
 ]
 
 
@@ -270,104 +259,8 @@ def parameters(command: str) -> list[click.Parameter]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """The files that a run or a plan reads, how, and where it writes what it rejects."""
-
-    files: tuple[str, ...]
-    reading: ReadOptions
-    rejects: Path | None = None
-    overwrite: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What a run says, and where."""
-
-    as_json: bool
-    log_format: str
-    log_file: Path | None
-    progress: bool | None
-    color: str
-    quiet: int
-    verbose: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
-    """All that `plan` is told."""
-
-    settings: Settings
-    input: Input
-    as_json: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """All that `run` and `resume` are told. The `input` of `resume` has no files."""
-
-    settings: Settings
-    output: Output
-    api_key_file: str | None
-    yes: bool
-    expect: int | None
-    input: Input
-    retry: str | None = None
-
-
-Given = Mapping[str, object]
-"""The values of a command's options, by their names; None of what was not given."""
-
-T = TypeVar("T")
-
-
-def run_options(given: Given, ledger: Path, files: tuple[str, ...] = ()) -> RunOptions:
-    """The options of `run`, or of `resume`, which has no files. Raises UsageError."""
-    return filled(
-        RunOptions,
-        given,
-        settings=_settings(given, ledger),
-        output=filled(Output, given),
-        input=_input(given, files),
-    )
-
-
-def plan_options(given: Given, ledger: Path, files: tuple[str, ...]) -> PlanOptions:
-    """The options of `plan`, also from those of `run`. Raises UsageError."""
-    return filled(PlanOptions, given, settings=_settings(given, ledger), input=_input(given, files))
-
-
-def reading_of(given: Given) -> ReadOptions:
-    """How inputs are read. Raises UsageError."""
-    from bulkdelete.intake import ReadOptions
-
-    return ReadOptions(**dict(_given(given, _READING)))
-
-
-def _input(given: Given, files: tuple[str, ...]) -> Input:
-    return filled(Input, given, files=files, reading=reading_of(given))
-
-
-def _settings(given: Given, ledger: Path) -> Settings:
-    return Settings(**{**dict(_given(given, _SETTINGS)), "ledger": ledger})
-
-
-def _given(given: Given, part: str) -> Iterator[tuple[str, Any]]:
-    """What was given of a part, as its fields have it; the rest keeps its default there."""
-    for option in _rows():
-        value = given.get(option.name)
-        if option.part == part and value is not None:
-            name = option.share_field if option.share_field and isinstance(value, float) else option.name
-            yield name, option.type.setting(value) if isinstance(option.type, Pattern) else value
-
-
-def filled(make: Callable[..., T], given: Given, **more: object) -> T:
-    """A value whose fields are named like the options."""
-    names = {field.name for field in fields(make)}  # type: ignore[arg-type]  # all of them are dataclasses
-    return make(**{name: value for name, value in given.items() if name in names} | more)
-
-
-def _rows() -> Iterator[Option]:
+def rows() -> Iterator[Option]:
+    """All of them."""
     return (option for options in OPTIONS.values() for option in options)
 
 
@@ -383,7 +276,7 @@ def kept(settings: Settings, api_key_file: str | None) -> dict[str, list[str]]:
     key = None if api_key_file in (None, "-") else Path(str(api_key_file))
     return {
         option.name: option.words(value)
-        for option in _rows()
+        for option in rows()
         if option.in_resume
         for value in [key if option.name == "api_key_file" else values[option.name]]
         if value is not None and value != _DEFAULTS.get(option.name)
@@ -392,7 +285,7 @@ def kept(settings: Settings, api_key_file: str | None) -> dict[str, list[str]]:
 
 _OF_FIELD = {
     field: option
-    for option in _rows()
+    for option in rows()
     if {"run", "resume"} & set(option.commands.split())
     for field in (option.name, option.share_field)
     if field

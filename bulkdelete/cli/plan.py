@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bulkdelete.cli.given import plan_options
 from bulkdelete.cli.helping import Example, argument, command
-from bulkdelete.cli.options import plan_options
 
 __all__ = ["plan"]
 

@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 
 from bulkdelete.cli.files import check_inputs, check_outputs
+from bulkdelete.cli.given import PlanOptions
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, rejects_to
-from bulkdelete.cli.options import PlanOptions
 from bulkdelete.cli.streams import write_json, write_result
 from bulkdelete.intake import Source, sources
 from bulkdelete.job import obstacle, plan

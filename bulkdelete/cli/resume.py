@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bulkdelete.cli.given import run_options
 from bulkdelete.cli.helping import Example, argument, command
-from bulkdelete.cli.options import run_options
 from bulkdelete.cli.parameters import FILE
 
 __all__ = ["resume"]

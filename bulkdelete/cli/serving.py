@@ -10,8 +10,8 @@ from itertools import product
 from pathlib import Path
 
 from bulkdelete.cli.files import appended, check_inputs, check_outputs
+from bulkdelete.cli.given import Given, filled, reading_of
 from bulkdelete.cli.inputs import fetched
-from bulkdelete.cli.options import Given, filled, reading_of
 from bulkdelete.cli.streams import write_result
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import ReadOptions, Source, sources

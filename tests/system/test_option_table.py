@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkdelete.cli.flags import flagged, flagging
+from bulkdelete.cli.given import run_options
 from bulkdelete.cli.log import Log
-from bulkdelete.cli.options import OPTIONS, Option, kept, option_of, run_options
+from bulkdelete.cli.options import OPTIONS, Option, kept, option_of
 from bulkdelete.cli.parameters import CheckedOption, Pattern
 from bulkdelete.cli.program import program
 from bulkdelete.cli.spelling import resuming

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from bulkdelete.cli import main, options
+from bulkdelete.cli import given, main
 from bulkdelete.settings import Settings
 
-vars(options)["Settings"] = partial(Settings, settling_delay_s=0.2, backoff_s=0.1)
+vars(given)["Settings"] = partial(Settings, settling_delay_s=0.2, backoff_s=0.1)
 
 main()

@@ -1,0 +1,126 @@
+"""What a command was given, as frozen values: from click's names and values, by the table of options. What was not given keeps the default
+that Settings or ReadOptions has. It opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bulkdelete.cli.options import rows
+from bulkdelete.cli.parameters import Pattern
+from bulkdelete.settings import Settings
+
+if TYPE_CHECKING:  # `--help` needs none of it
+    from bulkdelete.intake import ReadOptions
+
+__all__ = [
+    "Given",
+    "Input",
+    "Output",
+    "PlanOptions",
+    "RunOptions",
+    "filled",
+    "plan_options",
+    "reading_of",
+    "run_options",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The files that a run or a plan reads, how, and where it writes what it rejects."""
+
+    files: tuple[str, ...]
+    reading: ReadOptions
+    rejects: Path | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a run says, and where."""
+
+    as_json: bool
+    log_format: str
+    log_file: Path | None
+    progress: bool | None
+    color: str
+    quiet: int
+    verbose: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """All that `plan` is told."""
+
+    settings: Settings
+    input: Input
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """All that `run` and `resume` are told. The `input` of `resume` has no files."""
+
+    settings: Settings
+    output: Output
+    api_key_file: str | None
+    yes: bool
+    expect: int | None
+    input: Input
+    retry: str | None = None
+
+
+Given = Mapping[str, object]
+"""The values of a command's options, by their names; None of what was not given."""
+
+T = TypeVar("T")
+
+
+def run_options(given: Given, ledger: Path, files: tuple[str, ...] = ()) -> RunOptions:
+    """The options of `run`, or of `resume`, which has no files. Raises UsageError."""
+    return filled(
+        RunOptions,
+        given,
+        settings=_settings(given, ledger),
+        output=filled(Output, given),
+        input=_input(given, files),
+    )
+
+
+def plan_options(given: Given, ledger: Path, files: tuple[str, ...]) -> PlanOptions:
+    """The options of `plan`, also from those of `run`. Raises UsageError."""
+    return filled(PlanOptions, given, settings=_settings(given, ledger), input=_input(given, files))
+
+
+def reading_of(given: Given) -> ReadOptions:
+    """How inputs are read. Raises UsageError."""
+    from bulkdelete.intake import ReadOptions
+
+    return ReadOptions(**dict(_given(given, "reading")))
+
+
+def _input(given: Given, files: tuple[str, ...]) -> Input:
+    return filled(Input, given, files=files, reading=reading_of(given))
+
+
+def _settings(given: Given, ledger: Path) -> Settings:
+    return Settings(**{**dict(_given(given, "settings")), "ledger": ledger})
+
+
+def _given(given: Given, part: str) -> Iterator[tuple[str, Any]]:
+    """What was given of a part, as its fields have it; the rest keeps its default there."""
+    for option in rows():
+        value = given.get(option.name)
+        if option.part == part and value is not None:
+            name = option.share_field if option.share_field and isinstance(value, float) else option.name
+            yield name, option.type.setting(value) if isinstance(option.type, Pattern) else value
+
+
+def filled(make: Callable[..., T], given: Given, **more: object) -> T:
+    """A value whose fields are named like the options."""
+    names = {field.name for field in fields(make)}  # type: ignore[arg-type]  # all of them are dataclasses
+    return make(**{name: value for name, value in given.items() if name in names} | more)
