@@ -23,7 +23,7 @@ IDS = list(range(1, 13))
 def example() -> str:
     """The program under README's heading."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(r"^## Library\n.*?```python\n(.*?)```", readme, re.MULTILINE | re.DOTALL)
+    found = re.search(r"^### Library\n.*?```python\n(.*?)```", readme, re.MULTILINE | re.DOTALL)
     assert found, "README shows no library"
     return found[1]
 
