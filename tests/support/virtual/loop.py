@@ -19,7 +19,7 @@ import socket
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Executor
 from typing import Any, NoReturn, TypeVar, TypeVarTuple
 
@@ -279,6 +279,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def deliver_signal(self, sig: int) -> None:
         self._ready.append(self._signal_handlers[sig])
 
+    def _asyncgen_firstiter_hook(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """asyncio runs every generator that is left to its end. A process that was killed must not go on: its own are unwound with it."""
+        if current() is None:
+            super()._asyncgen_firstiter_hook(generator)  # type: ignore[misc]
+
     # The end.
 
     def close(self) -> None:
@@ -401,7 +406,7 @@ class _Lane:
 def _unwind(coroutine: Any) -> None:
     """Close it from the inside out: a `finally` that awaits swallows one GeneratorExit, and what it waits for would stay."""
     for _ in range(100):
-        inner = coroutine.cr_await
+        inner = getattr(coroutine, "cr_await", None)  # a generator's `aclose` has none
         if inspect.iscoroutine(inner):
             _unwind(inner)
         with contextlib.suppress(BaseException):
