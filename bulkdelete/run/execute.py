@@ -53,7 +53,6 @@ async def execute(
     ever = await staging.counts(selected=False)
     shared = Run(settings, GuardState(_limits(settings, plan.to_send), ever), switch, on_event, jitter, Totals())
     lanes: list[Lane] = []
-    slots_max = settings.slots_in_all // len(credentials)
     async with AsyncExitStack() as exits:
         with time_limit(settings.max_time_s, switch):
             begun = await exits.enter_async_context(ledger.run(_options(settings), _hooks(settings, switch, on_event)))
@@ -61,8 +60,9 @@ async def execute(
                 for credential in credentials:
                     client = await clients.enter_async_context(Client(credential.key, settings))
                     throttle = await _throttle(credential, begun, settings, on_event)
-                    orders, slots = selected.open_of(credential.accounts), min(settings.slots, slots_max)
-                    lanes.append(Lane(client, throttle, begun, shared, LaneConfig(orders, slots, credential.accounts)))
+                    slots = min(settings.slots, settings.slots_in_all // len(credentials))
+                    config = LaneConfig(selected.open_of(credential.accounts), slots, credential.accounts)
+                    lanes.append(Lane(client, throttle, begun, shared, config))
                 await run(lanes)
         return await _summary(begun, plan, shared, lanes)
 

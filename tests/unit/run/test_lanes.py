@@ -59,6 +59,14 @@ def together(
     return outcome
 
 
+def test_several_keys_and_nothing_left_to_send(tmp_path: Path) -> None:
+    """The same run once more, when every order is settled: no key is needed, nothing is sent, and all is well."""
+    orders = orders_of(a1=3, a3=2)
+    together(tmp_path / "l.db", orders, credentials())
+    again = together(tmp_path / "l.db", orders, credentials())
+    assert (again.summary.exit_code, again.states(), again.journal) == (0, {"deleted": 5}, [])
+
+
 def test_each_key_goes_at_its_own_pace(tmp_path: Path) -> None:
     """30 and 300 a minute: no 429, and each key's orders take the best possible time, within 1 % and two tokens."""
     run = together(tmp_path / "l.db", orders_of(a1=60, a2=40, a3=1200), credentials(), limits=(30, 300))
