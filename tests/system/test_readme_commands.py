@@ -4,7 +4,7 @@ The blocks are pasted one after the other into one interactive bash, in a scratc
 contacted, so four things differ from what is printed, and nothing else does:
 
 - a command that would go to the API gets `--api-url` with the address of a simulator at its end;
-- the simulator's port is another one where the printed one is taken;
+- the simulator has another port than the printed one, which somebody else on this machine may use;
 - paths outside the home of a user (/opt, /etc, /var/lib, /exports) are put below the scratch folder;
 - systemd and cron are not run: their files are checked, and the command in each is run as they would run it.
 
@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import click
@@ -238,8 +239,7 @@ class _api:  # noqa: N801  # a context manager, named as what it stands for
 def _pasted(shell: Shell, block: Block, url: str) -> tuple[int, str]:
     """The exit code of a block's last line, and what all of its lines showed."""
     port, text, shown, code = _port(), block.text, "", 0
-    if port != PORT:
-        text = text.replace(f":{PORT}", f":{port}").replace("simulate ", f"simulate --port {port} ")
+    text = text.replace(f":{PORT}", f":{port}").replace("simulate ", f"simulate --port {port} ")
     for line in text.strip().splitlines():
         if "bulkdelete run" in line and "--api-url" not in line:
             line = f"{line} --api-url {url}"
@@ -252,18 +252,9 @@ def _pasted(shell: Shell, block: Block, url: str) -> tuple[int, str]:
     return code, shown.replace(f":{port}", f":{PORT}")
 
 
-_PORTS: list[int] = []
-
-
+@lru_cache(maxsize=1)
 def _port() -> int:
-    """The printed port of the simulator, or another where it is taken."""
-    if not _PORTS:
-        for port in (PORT, 0):
-            with socket.socket() as tried:
-                try:
-                    tried.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                _PORTS.append(tried.getsockname()[1])
-                break
-    return _PORTS[0]
+    """A port for the simulator, that is free now."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return int(tried.getsockname()[1])
