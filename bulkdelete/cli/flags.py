@@ -4,7 +4,9 @@ and nowhere else, so that nothing leaves without it.
 
 from __future__ import annotations
 
+import io
 import re
+from collections.abc import Iterable
 from typing import TextIO, cast
 
 from bulkdelete.cli.options import option_of
@@ -25,12 +27,15 @@ def flagging(out: TextIO) -> TextIO:
     return cast(TextIO, _Flagging(out))
 
 
-class _Flagging:
+class _Flagging(io.TextIOBase):
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
     def write(self, text: str) -> int:
         return self._out.write(flagged(text))
+
+    def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]  # of text, which the base leaves open
+        self._out.writelines(map(flagged, lines))
 
 
 def _flag(found: re.Match[str]) -> str:

@@ -169,8 +169,10 @@ def test_every_stream_says_options(tmp_path: Path, capsys: pytest.CaptureFixture
     log = Log("json", "never", 0, tmp_path / "log")
     log("warning", "w", detail=text)
     log.drain()
-    flagging(cast(TextIO, sys.stdout)).write(f"{text}\n")
+    out = flagging(cast(TextIO, sys.stdout))
+    out.write(f"{text}\n")
+    out.writelines([f"{text}\n"])
     shown = capsys.readouterr()
-    for written, times in ((shown.out, 3), (shown.err, 2), ((tmp_path / "log").read_text(), 1)):
+    for written, times in ((shown.out, 4), (shown.err, 2), ((tmp_path / "log").read_text(), 1)):
         assert written.count("use --ledger") == times
         assert "settings" not in written

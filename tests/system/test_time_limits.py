@@ -38,7 +38,9 @@ def test_a_time_that_is_up_with_work_left(tmp_path: Path, doubts: Doubts) -> Non
     simulation = simulation_of(orders, limit=30, faults=faults)
     run = trial(simulation, settings_of(tmp_path / "l.db", max_time_s=10.0, doubts=doubts), orders)
     assert run.summary.exit_code == 75
-    assert [(stop.reason, stop.detail) for stop in run.summary.stops] == [(StopReason.MAX_TIME, "--max-time 10 s")]
+    assert [(stop.reason, stop.detail) for stop in run.summary.stops] == [
+        (StopReason.MAX_TIME, "`settings.max_time_s` 10 s")
+    ]
     assert run.seconds <= 11
 
 
