@@ -15,7 +15,7 @@ from bulkdelete.version import __version__
 
 if TYPE_CHECKING:
     from bulkdelete.api.keys import ApiKey, Credential
-    from bulkdelete.core.summary import Summary
+    from bulkdelete.core.run_summary import Summary
     from bulkdelete.errors import (
         BulkDeleteError,
         InputRefused,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "api.keys": ("ApiKey", "Credential"),
-    "core.summary": ("Summary",),
+    "core.run_summary": ("Summary",),
     "errors": (
         *("BulkDeleteError", "InputRefused", "LedgerBroken", "LedgerBusy", "LedgerLocked", "LedgerRefused"),
         *("LedgerReplaced", "NothingSent", "UsageError"),

@@ -1,7 +1,7 @@
 """The exceptions of the product: wrong use, bad input, a ledger that cannot be trusted.
 
 What a server or a network did is never an exception here: it is an `Result` (model.py). Every message says what to do next.
-Exit codes belong to core/summary.py.
+Exit codes belong to core/run_summary.py.
 """
 
 from __future__ import annotations

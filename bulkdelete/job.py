@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, Self, runtime_checkable
 
 from bulkdelete.api.keys import ApiKey, Credential
-from bulkdelete.core.summary import Summary, unproven_accounts
+from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import NothingSent, UsageError
 from bulkdelete.events import Event
 from bulkdelete.ledger import Draft, InputReport, Plan, Retry, Staging

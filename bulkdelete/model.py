@@ -158,7 +158,7 @@ class NoResponseReason(enum.StrEnum):
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     GARBAGE = "garbage"
-    WITHHELD = "withheld"  # it was told not to leave
+    WITHHELD = "withheld"  # a stop or a pause came before it was sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ class Scope(enum.Enum):
 
 
 class StopReason(enum.StrEnum):
-    """Why a run stops before its selection is done. core/summary.py gives each its exit code and next step."""
+    """Why a run stops before its selection is done. core/run_summary.py gives each its exit code and next step."""
 
     CREDENTIALS = "credentials"
     NOT_UNDERSTOOD = "not_understood"

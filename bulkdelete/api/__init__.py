@@ -1,1 +1,1 @@
-"""The only rooms that hold an API key: where it comes from, and the one client that sends it."""
+"""The only package that handles an API key: it reads the key, and its client sends the requests. It must never retry or log."""

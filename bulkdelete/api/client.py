@@ -1,7 +1,7 @@
-"""One order, one request on the wire, one `Result`. Whatever the server or the net does is a value, never an exception.
+"""Send one request for one order and return one `Result`. Whatever the server or the network does is a value, never an exception.
 
-Each request has a connection of its own: an answer that comes unasked can then be credited to no other order. It never
-retries (aiohttp would, by itself), never follows a redirect, and reads a bounded part of a body.
+Each request has its own connection, so that an unexpected response cannot be credited to another order. The client never
+retries (aiohttp would by default), never follows a redirect, and reads only a bounded part of a body.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from yarl import URL
 
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.api.text import Redactor, json_status, message_of
-from bulkdelete.api.wire import Connector, Deadline, SingleRequest, Unusable, Withheld
+from bulkdelete.api.wire import Connector, Deadline, SingleRequest, UnusableConnection, Withheld
 from bulkdelete.core.quota import quota_of
 from bulkdelete.errors import UsageError
 from bulkdelete.model import NoResponse, NoResponseReason, Order, Response, Result
@@ -31,11 +31,11 @@ from bulkdelete.version import __version__
 __all__ = ["Client"]
 
 _PATH = "/v2/orders"
-_CODINGS = "gzip, deflate"  # what `_plain` decodes
+_CODINGS = "gzip, deflate"  # what `_decoded` can decode
 
 
 class _Failed(Exception):
-    """What aiohttp's own retry must not see: it repeats a DELETE after ClientOSError and ServerDisconnectedError, unasked."""
+    """Hides a failure from aiohttp, which would retry the DELETE after ClientOSError and ServerDisconnectedError."""
 
     def __init__(self, reason: NoResponseReason, message: str) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class _Failed(Exception):
 
 
 class Client:
-    """Sends DELETE /v2/orders with one API key. An async context manager; make it inside the running loop."""
+    """Sends DELETE /v2/orders with one API key. An async context manager; create it inside the running event loop."""
 
     def __init__(self, key: ApiKey, settings: Settings) -> None:
         self._key = key
@@ -61,11 +61,11 @@ class Client:
             headers={
                 "User-Agent": f"bulkdelete/{__version__}",
                 "Accept": "application/json",
-                "Accept-Encoding": _CODINGS,  # aiohttp would also name what other packages, or a newer Python, can decode
+                "Accept-Encoding": _CODINGS,  # aiohttp would add the codings of other installed packages and newer Pythons
             },
-            timeout=aiohttp.ClientTimeout(total=None),  # `delete` has the deadlines
+            timeout=aiohttp.ClientTimeout(total=None),  # `delete` sets the deadlines
             trust_env=False,
-            auto_decompress=False,  # a coding that aiohttp does not know (br) would cost the status; `_plain` does it
+            auto_decompress=False,  # a coding that aiohttp does not know (br) would lose the status code; `_decoded` does it
         )
 
     async def __aenter__(self) -> Self:
@@ -75,11 +75,11 @@ class Client:
         await self._session.close()
 
     async def delete(self, order: Order, may_leave: Callable[[], bool] | None = None) -> Result:
-        """Send one deletion and say what came of it. Only cancelling it raises.
+        """Send one deletion and return its result. It raises only if it is cancelled.
 
-        `may_leave` is asked at the last moment before the first byte, and once: a request that may not leave is closed, unsent and
-        WITHHELD. Deadlines (Settings): `connect_timeout_s` until the request starts to leave, from then `answer_timeout_s` for all
-        of the answer.
+        `may_leave` is called once, right before the first byte. If it returns False, the connection is closed, nothing is sent, and
+        the result is WITHHELD. Deadlines (Settings): `connect_timeout_s` until the first byte is sent, then `answer_timeout_s` for the
+        whole response.
         """
         url = self._url_of(order)
         loop = asyncio.get_running_loop()
@@ -101,28 +101,28 @@ class Client:
             async with (
                 Deadline(started_s + self._settings.connect_timeout_s) as deadline,
                 self._session.delete(
-                    url, allow_redirects=False, middlewares=(_watched(may_leave, on_send, on_rest), _once)
+                    url, allow_redirects=False, middlewares=(_with_hooks(may_leave, on_send, on_rest), _without_retry)
                 ) as response,
             ):
                 ends_s = deadline.at_s
-                deadline.move(None, None)  # the status is a fact now: a body that does not end takes it back no more
+                deadline.move(None, None)  # the status code is final now: a body that never ends must not discard it
                 body, cut = await self._body(response, Deadline(ends_s, sent_on))
-                body, readable = _plain(
+                body, readable = _decoded(
                     body or rest, response.headers.get("Content-Encoding", ""), self._settings.body_bytes
                 )
                 return self._reply(response, body, cut or not readable, loop.time() - started_s)
         except TimeoutError:
-            reason, said = NoResponseReason.TIMEOUT, "no answer in time" if sent else "no connection in time"
+            reason, message = NoResponseReason.TIMEOUT, "no response in time" if sent else "no connection in time"
         except Withheld:
-            reason, said = NoResponseReason.WITHHELD, "told not to leave"
+            reason, message = NoResponseReason.WITHHELD, "stopped before it was sent"
         except _Failed as failure:
-            reason, said = failure.reason, str(failure)
-        except Exception as error:  # a parser may raise anything at hostile bytes, and its order must end in a state
-            reason, said = NoResponseReason.GARBAGE, type(error).__name__
-        return NoResponse(sent=sent, reason=reason, message=self._redact(said), latency_s=loop.time() - started_s)
+            reason, message = failure.reason, str(failure)
+        except Exception as error:  # a parser may raise anything on hostile bytes, and the order must still get a state
+            reason, message = NoResponseReason.GARBAGE, type(error).__name__
+        return NoResponse(sent=sent, reason=reason, message=self._redact(message), latency_s=loop.time() - started_s)
 
     def _url_of(self, order: Order) -> URL:
-        """The URL of one deletion. Checked on the final URL: what a request without orderId deletes is not known."""
+        """The URL of one deletion. The final URL is checked, because it is not known what a request without orderId deletes."""
         query = {
             "API_KEY": self._key.reveal(),
             "accountId": str(order.account_id),
@@ -131,11 +131,11 @@ class Client:
         }
         url = self._url.with_query(query)
         if dict(url.query) != query or len(url.query) != len(query) or url.path != self._url.path:
-            raise UsageError("the URL of a deletion does not say what it must: nothing was sent")
+            raise UsageError("the URL of a deletion lacks a parameter or has a wrong one: nothing was sent")
         return url
 
     async def _body(self, response: aiohttp.ClientResponse, deadline: Deadline) -> tuple[bytes, bool]:
-        """The first bytes of a body, and whether it broke off or was not there by the deadline."""
+        """The first bytes of a body, and whether it was cut off or missed the deadline."""
         body = bytearray()
         try:
             async with deadline:
@@ -144,7 +144,7 @@ class Client:
                     if not chunk:
                         break
                     body += chunk
-        except Exception:  # the status is a fact whatever a parser raises at the body; TimeoutError too
+        except Exception:  # the status code is final, whatever a parser raises on the body; also TimeoutError
             return bytes(body), True
         return bytes(body), False
 
@@ -160,36 +160,36 @@ class Client:
         )
 
 
-def _watched(may_leave: Any, on_send: Any, on_rest: Any) -> Any:
+def _with_hooks(may_leave: Any, on_send: Any, on_rest: Any) -> Any:
     async def watch(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         if not isinstance(request, SingleRequest):
-            raise TypeError("the session makes other requests than SingleRequest")
+            raise TypeError("the session does not use SingleRequest")
         request.may_leave, request.on_send, request.on_rest = may_leave, on_send, on_rest
         return await handler(request)
 
     return watch
 
 
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Turn every failure into one that aiohttp does not retry, and say what kind it is."""
+async def _without_retry(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Turn every failure into one that aiohttp does not retry, with its reason."""
     try:
         return await handler(request)
     except ClientConnectorCertificateError as error:
         raise _Failed(NoResponseReason.CERTIFICATE, _reason(error)) from None
     except (
         ClientConnectorSSLError
-    ) as error:  # an alert, a cut handshake: a load balancer that is busy or restarts does that, too
+    ) as error:  # an alert or a cut handshake: a load balancer that is busy or restarting does that too
         raise _Failed(NoResponseReason.CONNECT, _tls_reason(error)) from None
     except aiohttp.ClientConnectorError as error:
         raise _Failed(NoResponseReason.CONNECT, _reason(error)) from None
     except aiohttp.ServerTimeoutError:
-        raise _Failed(NoResponseReason.TIMEOUT, "no answer in time") from None
-    except Unusable as error:
+        raise _Failed(NoResponseReason.TIMEOUT, "no response in time") from None
+    except UnusableConnection as error:
         raise _Failed(NoResponseReason.DISCONNECTED, str(error)) from None
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError):
-        raise _Failed(NoResponseReason.DISCONNECTED, "the connection broke before an answer") from None
+        raise _Failed(NoResponseReason.DISCONNECTED, "the connection was lost before a response") from None
     except aiohttp.ClientError as error:
-        raise _Failed(NoResponseReason.GARBAGE, f"no HTTP answer ({type(error).__name__})") from None
+        raise _Failed(NoResponseReason.GARBAGE, f"no valid HTTP response ({type(error).__name__})") from None
 
 
 def _reason(error: aiohttp.ClientConnectorError | ClientConnectorCertificateError | ClientConnectorSSLError) -> str:
@@ -204,10 +204,10 @@ def _reason(error: aiohttp.ClientConnectorError | ClientConnectorCertificateErro
 
 
 def _tls_reason(error: ClientConnectorSSLError) -> str:
-    """Also in words that say what to do, where the port does not speak TLS at all: OpenSSL's own differ with its version."""
+    """The reason, with advice if the port does not use TLS at all: OpenSSL's own texts differ between versions."""
     reason = _reason(error)
     if any(sign in reason.lower().replace("_", " ") for sign in _NOT_TLS):
-        return f"this port does not speak https but, it seems, plain http: check `settings.api_url` ({reason})"
+        return f"this port seems to use plain http instead of https: check `settings.api_url` ({reason})"
     return f"no TLS connection ({reason})"
 
 
@@ -220,13 +220,13 @@ _NOT_TLS = (
 )
 
 
-def _plain(body: bytes, coding: str, most: int) -> tuple[bytes, bool]:
-    """The first `most` bytes of a body without its content coding, and whether it could be read."""
+def _decoded(body: bytes, coding: str, bytes_max: int) -> tuple[bytes, bool]:
+    """The first `bytes_max` bytes of a body without its content coding, and whether it could be read."""
     if not body or coding.strip().lower() in ("", "identity"):
         return body, True
-    for wbits in (47, -15):  # zlib and gzip tell themselves; a bare deflate has no head
+    for wbits in (47, -15):  # zlib and gzip have a header; raw deflate has none
         with contextlib.suppress(zlib.error):
-            return zlib.decompressobj(wbits).decompress(body, most), True
+            return zlib.decompressobj(wbits).decompress(body, bytes_max), True
     return b"", False
 
 

@@ -1,6 +1,6 @@
-"""Where an API key comes from, and how it is kept from being seen. A key is never an argument and never printed.
+"""Read an API key and keep it from being seen. A key is never a command-line argument and never printed.
 
-It never logs, and it reads nothing but the sources named in `read_key`.
+This module never logs, and it reads only the sources that `read_key` names.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from bulkdelete.errors import UsageError
 __all__ = ["ApiKey", "Credential", "credentials_of", "has_source", "read_key", "seal_process"]
 
 _LONGEST = 4096  # characters; a longer "key" is a wrong file
-_LONGEST_BYTES = 4 * (_LONGEST + 2)  # of a file that is looked at: so many characters in UTF-8, and one too many
+_LONGEST_BYTES = 4 * (_LONGEST + 2)  # read from a file: that many characters in UTF-8, and some more
 _CREDENTIAL = "bulkdelete-api-key"  # its name under systemd's $CREDENTIALS_DIRECTORY
-_CREDENTIALS_MODE = stat.S_IRGRP  # systemd 254 and later shows them as 0440, and an ACL says who it is
+_CREDENTIALS_MODE = stat.S_IRGRP  # systemd 254 and later creates them with mode 0440 and an ACL for the user
 
 _QUOTES = "\"'`“”‘’«»"
 
-# What is no key, whatever the API's keys look like. Padding of base64 (`abc==`) is no value, a name is letters, digits and _ . - alone,
-# and a variable that nobody filled in is in capitals: a key that has such signs in another way stays a key.
+# Text that is not a key, whatever the API's keys look like. Base64 padding (`abc==`) is no assignment, a name has only letters, digits
+# and _ . -, and an unfilled variable is in capitals: a key may contain these characters in other ways.
 _ASSIGNED = r"(?ai:(?:(?:export|set|setx|env)\s+|\$env:|\$)?[a-z_][\w.-]*\s*(?:=\s*(?!=*\Z)|:\s+\S))"
 _UNFILLED = (
     r"(?:\$\{.*\}|\$\(.*\)|\$[A-Z_][A-Z0-9_]*|%[A-Z_][A-Z0-9_]*%|\{\{.*\}\}|<[^<>]*>|[*•]{3,}"
@@ -43,24 +43,24 @@ def _like(pattern: str) -> Callable[[str], object]:
     return re.compile(pattern, re.DOTALL).match
 
 
-_Rows = tuple[tuple[Callable[[str], object], str], ...]
-"""The first row that holds says what is there instead, and what to do."""
+_Rules = tuple[tuple[Callable[[str], object], str], ...]
+"""The first rule that matches gives what the text is instead of a key, and how to fix it."""
 
-_WRITTEN: _Rows = (
+_NOT_A_KEY: _Rules = (
     (_like(r"#(?:\s|.*\n)"), "begins with a comment. Leave only the line of the key"),
     (_like(_UNFILLED), "is a placeholder that nobody filled in. Put the key itself there"),
     (_like(_ASSIGNED), "is written as NAME=value. Leave only the value there, without quotes"),
     (_like(rf"[{_QUOTES}]|.*[{_QUOTES}]\Z"), "is in quotes. Take the quotes away"),
     (
         _like(r"(?i:bearer|basic|token|api[-_ ]?key)\s"),
-        "begins with a word such as Bearer. Leave only what is behind it",
+        "begins with a word such as Bearer. Leave only what follows it",
     ),
     (_like(r"(?i:[a-z][a-z0-9+.-]*://|\S*[?&]api_?key=)"), "is a URL. Put the key itself there, without percent codes"),
     (_like(r"(?i:<[a-z!?/])"), "is HTML or XML: the page of a login, or of an error? Put the key itself there"),
     (_like(r"[\[{]\s*[\[{\]}\"']"), "is JSON. Leave only the value of the key, without quotes"),
     (_like(r"-{5}BEGIN "), "is a certificate or another kind of key (PEM). Put the API's key there"),
 )
-_SHAPE: _Rows = (
+_INVALID: _Rules = (
     (_like(r"\Z"), "is empty. Put the key there, alone on one line"),
     (_like(r".*[\r\n]"), "has several lines. Leave only the line of the key"),
     (_like(r".*\s"), "has a blank in it. Leave only the key"),
@@ -72,13 +72,13 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class ApiKey:
-    """A key that shows itself only to `reveal`. UsageError for what can be none."""
+    """An API key that only `reveal` returns. UsageError if the text cannot be a key."""
 
     __slots__ = ("_value", "source")
 
     def __init__(self, value: str, source: str = "the caller") -> None:
         key = value.strip()
-        _refuse(_SHAPE, key, source)
+        _refuse(_INVALID, key, source)
         self._value = key
         self.source = source
 
@@ -86,14 +86,14 @@ class ApiKey:
         return self._value
 
     def fingerprint(self, host: str) -> str:
-        """Tells the keys of one host apart, and reveals none. It takes 60 ms of CPU on purpose: call it off the event loop.
+        """Distinguishes the keys of one host without revealing any. It takes 60 ms of CPU on purpose: call it off the event loop.
 
-        A plain hash of a short key could be found by trying all of them out; with scrypt that takes years.
+        The plain hash of a short key could be reversed by trying all keys; with scrypt that takes years.
         """
         return hashlib.scrypt(self._value.encode(), salt=host.encode(), n=2**14, r=8, p=1, dklen=8).hex()
 
-    def disguises(self) -> tuple[str, ...]:
-        """The key in every form in which a server could echo it, the longest first. Base64 also with other text before and after it."""
+    def encoded_forms(self) -> tuple[str, ...]:
+        """The key in every encoding in which a server could repeat it, the longest first; base64 also within other text."""
         key = self._value
         forms = {
             key,
@@ -111,7 +111,7 @@ class ApiKey:
             forms |= {
                 inner
                 for n in range(3)
-                if len(inner := _inner(encode(bytes(n) + raw).decode(), n, len(raw))) >= len(key)
+                if len(inner := _own_characters(encode(bytes(n) + raw).decode(), n, len(raw))) >= len(key)
             }
         forms |= {raw.hex()}
         forms |= {json.dumps(key)[1:-1], json.dumps(key, ensure_ascii=False)[1:-1]}
@@ -122,24 +122,24 @@ class ApiKey:
         return "ApiKey(hidden)"
 
     def __reduce__(self) -> str:
-        raise TypeError("an API key is not to be pickled")
+        raise TypeError("an API key must not be pickled")
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A key and the accounts it serves; None: every account, which only a single key can."""
+    """A key and the accounts it serves; None: every account, which only a single key can serve."""
 
     key: ApiKey
     accounts: frozenset[int] | None = None
 
 
-def _inner(text: str, before: int, n: int) -> str:
-    """Of a base64 text the characters that tell of these `n` bytes alone, `before` bytes into it: what stands around may be anything."""
+def _own_characters(text: str, before: int, n: int) -> str:
+    """The characters of a base64 text that depend only on the `n` bytes from offset `before`, whatever surrounds them."""
     return text[-(-8 * before // 6) : 8 * (before + n) // 6]
 
 
 def credentials_of(keys: ApiKey | Sequence[Credential]) -> tuple[Credential, ...]:
-    """The keys of a run, each once. UsageError if an account's orders could go with two keys, or two keys are one."""
+    """The keys of a run, each once. UsageError if an account has two keys, or a key is given twice."""
     credentials = (Credential(keys),) if isinstance(keys, ApiKey) else tuple(keys)
     if not credentials:
         raise UsageError("no API key is given")
@@ -159,14 +159,14 @@ def credentials_of(keys: ApiKey | Sequence[Credential]) -> tuple[Credential, ...
 def read_key(
     file: str | None, environ: Mapping[str, str], stdin: Callable[[], str], prompt: Callable[[], str] | None
 ) -> ApiKey:
-    """The key from the first source that is there; `prompt` None: nobody can be asked. UsageError if there is none.
+    """The key from the first source that exists. `prompt` None: nobody can be asked. UsageError if there is no key.
 
     `settings.api_key_file` (`-` is stdin), BULKDELETE_API_KEY_FILE, BULKDELETE_API_KEY, $CREDENTIALS_DIRECTORY/bulkdelete-api-key, a
     hidden prompt.
     """
     folder = environ.get("CREDENTIALS_DIRECTORY") or None
     if file == "-":
-        return _bare(stdin(), "stdin")
+        return _parse_key(stdin(), "stdin")
     if file:
         return _from_file(Path(file), "`settings.api_key_file`", folder)
     if named := environ.get("BULKDELETE_API_KEY_FILE"):
@@ -177,43 +177,43 @@ def read_key(
         return _from_file(Path(named), "BULKDELETE_API_KEY_FILE", folder)
     if value := environ.get("BULKDELETE_API_KEY"):
         if "/" in value and os.path.lexists(value):
-            raise UsageError("BULKDELETE_API_KEY names a file, not the key. Say BULKDELETE_API_KEY_FILE instead")
-        return _bare(value, "BULKDELETE_API_KEY")
+            raise UsageError("BULKDELETE_API_KEY names a file, not the key. Use BULKDELETE_API_KEY_FILE instead")
+        return _parse_key(value, "BULKDELETE_API_KEY")
     if folder and os.path.lexists(credential := Path(folder) / _CREDENTIAL):
         return _from_file(credential, "CREDENTIALS_DIRECTORY", folder)
     if prompt is not None:
-        return _bare(prompt(), "the prompt")
+        return _parse_key(prompt(), "the prompt")
     raise UsageError(
         "no API key: put it into a file that only you can read, and name the file with `settings.api_key_file` or BULKDELETE_API_KEY_FILE"
     )
 
 
 def has_source(environ: Mapping[str, str]) -> bool:
-    """Whether the environment names a key, so that nobody need be asked."""
+    """Whether the environment names a key, so that no prompt is needed."""
     named = any(environ.get(name) for name in ("BULKDELETE_API_KEY_FILE", "BULKDELETE_API_KEY"))
     folder = environ.get("CREDENTIALS_DIRECTORY")
     return named or bool(folder and os.path.lexists(Path(folder) / _CREDENTIAL))
 
 
-def _bare(text: str, source: str) -> ApiKey:
-    """The key, if nothing but a key is there. UsageError says what else is, and repeats nothing of it: half of it may be a key."""
-    _refuse(_WRITTEN, text.strip(), source)
+def _parse_key(text: str, source: str) -> ApiKey:
+    """The key, if the text is nothing else. UsageError explains what it is instead, without quoting it: part of it may be a key."""
+    _refuse(_NOT_A_KEY, text.strip(), source)
     return ApiKey(text, source)
 
 
-def _refuse(rows: _Rows, text: str, source: str) -> None:
-    if (why := next((why for is_so, why in rows if is_so(text)), None)) is not None:
+def _refuse(rules: _Rules, text: str, source: str) -> None:
+    if (why := next((why for is_so, why in rules if is_so(text)), None)) is not None:
         raise UsageError(f"the API key from {source} {why}")
 
 
 def _from_file(path: Path, source: str, credentials: str | None) -> ApiKey:
-    """A byte order mark and a line end do not belong to the key."""
-    shown = f"{source}: {path}" if _is_a_place(path) else f"{source}: the file (not shown: this may be the key itself)"
+    """The key in a file, without a byte order mark and the line end."""
+    shown = f"{source}: {path}" if _is_path(path) else f"{source}: the file (not shown: this may be the key itself)"
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             closed = stat.S_IRWXG | stat.S_IRWXO
-            if credentials is not None and _lies_in(path, credentials):
+            if credentials is not None and _is_inside(path, credentials):
                 closed &= ~_CREDENTIALS_MODE
             if stat.S_ISREG(status.st_mode) and status.st_mode & closed:
                 raise UsageError(f"{source}: {path} can be read by others. Run: chmod 600 {shlex.quote(str(path))}")
@@ -222,7 +222,9 @@ def _from_file(path: Path, source: str, credentials: str | None) -> ApiKey:
         raise UsageError(f"{shown} is a folder. Name the file with the key in it") from None
     except OSError as error:
         remedy = (
-            "Write the whole path: ~ is the shell's" if str(path)[:1] == "~" else "Check the name, and who may read it"
+            "Write the whole path: only a shell expands ~"
+            if str(path)[:1] == "~"
+            else "Check the name, and who may read it"
         )
         raise UsageError(f"{shown} cannot be read ({error.strerror}). {remedy}") from None
     try:
@@ -230,25 +232,26 @@ def _from_file(path: Path, source: str, credentials: str | None) -> ApiKey:
     except UnicodeDecodeError:
         what = ", but UTF-16" if raw.startswith(_UTF16) else ""
         raise UsageError(f"{shown} cannot be read (it is not UTF-8 text){what}. Save it as UTF-8") from None
-    return _bare(text, f"{source} {path}")
+    return _parse_key(text, f"{source} {path}")
 
 
-def _is_a_place(path: Path) -> bool:
-    """Whether a path is one: there is something, or at least a folder that was named. Else it may be a key in the wrong variable."""
+def _is_path(path: Path) -> bool:
+    """Whether this is really a path: it exists, or it names a folder that exists. Otherwise it may be a key in the wrong variable."""
     folder = path.parent
     return os.path.lexists(path) or (len(folder.parts) > 1 and folder.is_dir())
 
 
-def _lies_in(path: Path, folder: str) -> bool:
+def _is_inside(path: Path, folder: str) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def seal_process() -> None:
-    """Before a key is read: nobody of the same user may read this process's environment or memory, or dump it, and TLS keys go nowhere.
+    """Call this before a key is read: it hides this process's environment and memory from other processes of the user, and prevents core
+    dumps and a TLS key log.
 
-    After `os.environ.pop` a variable is still in /proc/PID/environ; PR_SET_DUMPABLE 0 closes that, and core dumps with it.
+    `os.environ.pop` leaves a variable in /proc/PID/environ; PR_SET_DUMPABLE 0 makes it unreadable and disables core dumps.
     """
-    os.environ.pop("SSLKEYLOGFILE", None)  # aiohttp honours it
+    os.environ.pop("SSLKEYLOGFILE", None)  # aiohttp would write TLS keys to this file
     if sys.platform.startswith("linux"):
         import ctypes
 

@@ -1,9 +1,9 @@
-"""What we need of aiohttp's wire that it does not do by itself: the last word before a request leaves, knowing whether a byte may
-have left, a deadline that takes back no response which is there, and reading a 304 with a body.
+"""Extensions of aiohttp's transport layer: a last check before a request is sent, knowing whether a byte may have been sent, a
+deadline that never discards a response which has arrived, and reading a 304 with a body. It never retries.
 
-RFC 9110 gives a 204 and a 304 no body, this API documents one for the 304. What follows such a head would reach aiohttp's
-parser as the start of another answer, and its error would hide the true status. So a protocol in front of it (asyncio's own
-`Transport.set_protocol`) hands on the head and keeps the rest for itself. With that, either parser of aiohttp will do.
+By RFC 9110 a 204 and a 304 have no body, but this API documents one for the 304. aiohttp's parser would take that body for the
+start of another response, and its error would hide the true status code. So a protocol in front of the parser (set by asyncio's
+`Transport.set_protocol`) passes on the head and keeps the rest. With that, both parsers of aiohttp work.
 """
 
 from __future__ import annotations
@@ -18,46 +18,48 @@ from aiohttp import ClientRequest, ClientResponse, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-__all__ = ["Connector", "Deadline", "HeadFirst", "SingleRequest", "Unusable", "Withheld"]
+__all__ = ["Connector", "Deadline", "HeadFirst", "SingleRequest", "UnusableConnection", "Withheld"]
 
-_TURNS = 100  # of the loop, at most, until a socket is read empty; each reads up to 256 KiB
-_QUIET_TURNS = 3  # after that, until what was read has woken its task
+# Iterations of the event loop, at most, until a socket is read empty; each one reads up to 256 KiB.
+_ITERATIONS_MAX = 100
+# Further iterations, until the task that waits for the data has run.
+_QUIET_ITERATIONS = 3
 
-_LONGEST_HEAD = 64 * 1024  # bytes; beyond, aiohttp's own bounds decide
+_LONGEST_HEAD = 64 * 1024  # bytes; beyond that, aiohttp's own limits apply
 _LONGEST_REST = 64 * 1024
 _BODYLESS = (b"204", b"304")
 
 
-class Unusable(ConnectionResetError):
-    """The connection is not fit to carry a request; none was sent on it."""
+class UnusableConnection(ConnectionResetError):
+    """The connection cannot be used; no request was sent on it."""
 
 
 class Withheld(Exception):
-    """A request was told at the last moment not to leave, and did not."""
+    """`may_leave` returned False right before the first byte; nothing was sent."""
 
 
 class SingleRequest(ClientRequest):
-    """A request that asks, at the last moment, whether it may leave, and says when it does: from then on its order may be deleted."""
+    """A request that calls `may_leave` right before its first byte, and then `on_send`: from then on its order may be deleted."""
 
     may_leave: Callable[[], bool] | None = None
     on_send: Callable[[asyncio.BaseTransport], None] | None = None
     on_rest: Callable[[bytes], None] | None = None
 
     async def send(self, conn: Connection) -> ClientResponse:
-        # What is there already, a response nobody asked for or the end, comes to the protocol. That the socket is readable says
-        # nothing by itself: TLS 1.3 sends its session tickets, and one turn of the loop does not always read it.
+        # Let the protocol read what has already arrived: an unexpected response or the end. A readable socket alone proves neither:
+        # TLS 1.3 sends session tickets, and one iteration of the event loop does not always read them.
         await asyncio.sleep(0)
-        turns = 0
-        while not _has_heard(conn) and is_readable(conn.transport) and turns < _TURNS:
+        iterations = 0
+        while not _has_received(conn) and is_readable(conn.transport) and iterations < _ITERATIONS_MAX:
             await asyncio.sleep(0)
-            turns += 1
-        # No await from here to the first byte: nothing can come in between, neither a stop nor a turn of the loop.
+            iterations += 1
+        # No await from here to the first byte: neither a stop nor another task may come in between.
         transport = conn.transport
         if transport is None or transport.is_closing():
-            raise Unusable("the connection was closed before anything was sent")
-        if _has_heard(conn) or turns == _TURNS:
-            # aiohttp would take these bytes for the beginning of this order's response: a 204 there is a false `deleted`.
-            raise Unusable("the server spoke before it was asked")
+            raise UnusableConnection("the connection was closed before anything was sent")
+        if _has_received(conn) or iterations == _ITERATIONS_MAX:
+            # aiohttp would take these bytes for the start of this order's response, and a 204 would be a false `deleted`.
+            raise UnusableConnection("the server sent data before the request")
         if self.may_leave is not None and not self.may_leave():
             raise Withheld
         inner = cast(asyncio.Protocol, transport.get_protocol())
@@ -68,29 +70,29 @@ class SingleRequest(ClientRequest):
 
 
 class Connector(TCPConnector):
-    """aiohttp's connector, whose connections know whether anything was heard on them; a parser that holds half a head does not tell."""
+    """aiohttp's connector, whose connections record whether they received data: a parser with half a head does not show it."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = cast(Any, functools.partial(_Hearing, loop=self._loop))
+        self._factory = cast(Any, functools.partial(_Recorder, loop=self._loop))
 
 
-class _Hearing(ResponseHandler):
-    heard = False
+class _Recorder(ResponseHandler):
+    has_received = False
 
     def data_received(self, data: bytes) -> None:
-        self.heard = True
+        self.has_received = True
         super().data_received(data)
 
 
-def _has_heard(conn: Connection) -> bool:
-    """Whether application data came, or something else that makes the connection useless."""
+def _has_received(conn: Connection) -> bool:
+    """Whether application data has arrived, or the connection cannot be used for another reason."""
     protocol = conn.protocol
-    return protocol is None or protocol.should_close or (isinstance(protocol, _Hearing) and protocol.heard)
+    return protocol is None or protocol.should_close or (isinstance(protocol, _Recorder) and protocol.has_received)
 
 
 def is_readable(transport: asyncio.BaseTransport | None) -> bool:
-    """Whether its socket has something to read: data, which may be TLS's own, or the end. Without a socket there is nothing to tell."""
+    """Whether its socket has something to read: data, possibly TLS's own, or the end. False without a socket."""
     sock = None if transport is None or transport.is_closing() else transport.get_extra_info("socket")
     if sock is None or (fd := sock.fileno()) < 0:
         return False
@@ -100,11 +102,11 @@ def is_readable(transport: asyncio.BaseTransport | None) -> bool:
 
 
 class Deadline:
-    """`async with` a time of the loop by which the block must be done, else TimeoutError.
+    """`async with Deadline(at_s)` raises TimeoutError unless the block ends by that time of the event loop.
 
-    A process that was stopped and continued finds its timers expired and its responses in the sockets, and asyncio runs the timers
-    first. So when the time has come, the socket is first read empty, and what was read wakes its task. `asyncio.timeout` cannot be
-    held back once it has fired: it is only told at the end.
+    When a process was stopped and continued, its timers have expired while responses wait in the sockets, and asyncio runs the
+    timers first. So at the deadline the socket is first read empty, and the waiting task gets the data. `asyncio.timeout` cannot be
+    withdrawn once it has fired, so it is scheduled only after that.
     """
 
     def __init__(self, at_s: float | None, transport: asyncio.BaseTransport | None = None) -> None:
@@ -125,22 +127,22 @@ class Deadline:
         await self._scope.__aexit__(*error)
 
     def move(self, at_s: float | None, transport: asyncio.BaseTransport | None) -> None:
-        """To another time (None: never), and the connection on which the response comes, as soon as there is one."""
+        """Set another time (None: never), and the connection of the response once there is one."""
         if self._handle is not None:
             self._handle.cancel()
         self.at_s, self._transport = at_s, transport
         self._handle = None if at_s is None else self._loop.call_at(at_s, self._due, 0, 0)
 
-    def _due(self, turns: int, quiet: int) -> None:
+    def _due(self, iterations: int, quiet: int) -> None:
         quiet = 0 if is_readable(self._transport) else quiet + 1
-        if quiet > _QUIET_TURNS or turns >= _TURNS:
+        if quiet > _QUIET_ITERATIONS or iterations >= _ITERATIONS_MAX:
             self._scope.reschedule(self._loop.time())
         else:
-            self._handle = self._loop.call_soon(self._due, turns + 1, quiet)
+            self._handle = self._loop.call_soon(self._due, iterations + 1, quiet)
 
 
 class HeadFirst(asyncio.Protocol):
-    """Hands everything on to `inner`, except what follows the head of a 204 or 304: that goes to `on_rest`, as far as it comes along."""
+    """Passes everything on to `inner`, except what follows the head of a 204 or 304: `on_rest` gets what arrived with the head."""
 
     def __init__(self, inner: asyncio.Protocol, on_rest: Callable[[bytes], None]) -> None:
         self._inner = inner
@@ -187,7 +189,7 @@ class HeadFirst(asyncio.Protocol):
         self._inner.connection_lost(exc)
 
     def _flush(self) -> None:
-        """A head that never ended: let aiohttp see what came of it."""
+        """Pass an incomplete head on to aiohttp, which handles it."""
         if self._reading_head and not self._bodyless:
             self._pass_on()
 
@@ -199,6 +201,6 @@ class HeadFirst(asyncio.Protocol):
 
 
 def _end_of_head(data: bytes) -> int:
-    """Where the head ends, -1 if it does not yet. aiohttp's parsers take a bare LF for a line's end too."""
+    """The position after the head, or -1 if it is incomplete. aiohttp's parsers also accept a bare LF as the end of a line."""
     ends = [found + len(mark) for mark in (b"\r\n\r\n", b"\n\n", b"\n\r\n") if (found := data.find(mark)) >= 0]
     return min(ends, default=-1)

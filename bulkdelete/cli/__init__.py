@@ -15,7 +15,7 @@ import click
 
 from bulkdelete.cli.signals import Interrupted
 from bulkdelete.cli.streams import give_back_stderr, prepare, say, write_json
-from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_REASON, EXIT_UNFORESEEN
+from bulkdelete.core.run_summary import EXIT_OF_ERROR, EXIT_OF_REASON, EXIT_UNFORESEEN
 from bulkdelete.errors import BulkDeleteError, UsageError
 from bulkdelete.model import StopReason
 from bulkdelete.words import escaped_lines

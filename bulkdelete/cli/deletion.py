@@ -24,7 +24,7 @@ from bulkdelete.cli.secrecy import hidden, know
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.spelling import command, resuming, spelling
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
-from bulkdelete.core.summary import EXIT_OF_REASON, Summary, exit_code
+from bulkdelete.core.run_summary import EXIT_OF_REASON, Summary, exit_code
 from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
 from bulkdelete.events import Event
 from bulkdelete.intake import sources
@@ -224,7 +224,7 @@ def _tell(summary: Summary, options: RunOptions) -> None:
     if summary.saved is not None:
         settings = replace(settings, ledger=Path(summary.saved))
     messages: tuple[ServerMessage, ...] = ()
-    if summary.told_by_server:
+    if summary.explained_by_server:
         with suppress(BulkDeleteError):  # another run may have begun, and what it does to the ledger is none of ours
             messages = read_messages(settings.ledger)
     ending = Ending(summary, settings, spelling(settings, options.api_key_file), messages, dropped_lines())

@@ -55,7 +55,7 @@ def _pattern(word: str) -> re.Pattern[str]:
     from bulkdelete.api.keys import ApiKey  # where no key is known, `--help` pays for neither of these
     from bulkdelete.intake.cells import SHOWN_CHARS
 
-    forms = {*ApiKey(word).disguises(), repr(word)[1:-1], shlex.quote(word).strip("'")}
+    forms = {*ApiKey(word).encoded_forms(), repr(word)[1:-1], shlex.quote(word).strip("'")}
     wholes = [
         r"\W{1,8}".join(map(re.escape, filter(None, re.split("[,;|]+", form)))) for form in sorted(forms, key=len)[::-1]
     ]

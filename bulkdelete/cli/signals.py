@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
-from bulkdelete.core.summary import EXIT_OF_REASON
+from bulkdelete.core.run_summary import EXIT_OF_REASON
 from bulkdelete.model import Scope, Stop, StopReason
 
 __all__ = ["Interrupted", "Signals", "leave"]

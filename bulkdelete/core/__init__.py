@@ -1,1 +1,1 @@
-"""The core: pure functions from values to values. No clock, no random, no I/O, no logging."""
+"""The core: pure functions of values. It has no clock, no randomness, no I/O and no logging."""

@@ -1,20 +1,20 @@
-"""What both ways to know a server's bucket share: the words, and the few numbers a user may set.
+"""Values that both models of the server's bucket share, and the settings of the pacing.
 
-Values only; the two ways are mirror.py and estimator.py, and pace.py leads them.
+The two models are mirror.py and estimator.py; pace.py uses them. This module decides no rate.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["UNBOUNDED", "Offer", "PacingOptions", "Permit", "Trips", "UserLimit", "narrow"]
+__all__ = ["UNBOUNDED", "Offer", "PacingOptions", "Permit", "RoundTrip", "UserLimit", "narrow"]
 
 UNBOUNDED = 2**31
 
 
 @dataclass(frozen=True, slots=True)
 class PacingOptions:
-    """What the user sets: the highest rate in requests per second, and the share of the quota (0..1) that is left to others."""
+    """The user's settings: the highest rate in requests per second, and the share of the quota (0..1) reserved for other users."""
 
     rate_max_per_s: float | None = None
     reserve: float = 0.0
@@ -22,7 +22,7 @@ class PacingOptions:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """A token taken: its number, when, in which epoch, and how many others were on their way then."""
+    """A token that was taken: its number, the time, the epoch, and the number of requests in flight at that time."""
 
     serial: int
     at_s: float
@@ -32,8 +32,8 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a bucket gives: `tokens` at once (negative: a debt), then `rate_per_s` up to `bucket`; how many may be in flight,
-    and nothing before `not_before_s`.
+    """What a bucket allows: `tokens` at once (negative: a debt), then `rate_per_s` up to `bucket`, at most `in_flight_max` requests
+    in flight, and nothing before `not_before_s`.
     """
 
     rate_per_s: float
@@ -44,17 +44,17 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Trips:
-    """The round trip of a request: its mean and mean deviation, in seconds."""
+class RoundTrip:
+    """The round-trip time of a request: mean and mean deviation, in seconds."""
 
     mean_s: float = 0.0
     dev_s: float = 0.0
     known: bool = False
 
-    def took(self, rtt_s: float) -> Trips:
-        """Jacobson's estimate (RFC 6298, section 2)."""
+    def with_sample(self, rtt_s: float) -> RoundTrip:
+        """The estimate after one more round trip (Jacobson; RFC 6298, section 2)."""
         if not self.known:
-            return Trips(rtt_s, rtt_s / 2, known=True)
+            return RoundTrip(rtt_s, rtt_s / 2, known=True)
         return replace(
             self,
             mean_s=self.mean_s + (rtt_s - self.mean_s) / 8,
@@ -64,7 +64,7 @@ class Trips:
 
 @dataclass(frozen=True, slots=True)
 class UserLimit:
-    """The user's own limit: a rate that is never exceeded, whatever the server allows."""
+    """The rate that the user allows. It is never exceeded, whatever the server allows."""
 
     at_s: float
     rate_per_s: float
@@ -78,10 +78,10 @@ class UserLimit:
     def sent(self) -> UserLimit:
         return replace(self, tokens=self.tokens - 1.0)
 
-    def unsent(self) -> UserLimit:
+    def not_sent(self) -> UserLimit:
         return replace(self, tokens=min(narrow(self.rate_per_s), self.tokens + 1.0))
 
 
 def narrow(rate_per_s: float) -> float:
-    """The smallest bucket that keeps its rate: just enough to make up for a loop that is 20 ms late."""
+    """The smallest bucket that sustains its rate: large enough to make up for an event loop that is 20 ms late."""
     return 1.0 + 0.02 * rate_per_s

@@ -1,14 +1,14 @@
-"""Every reason to stop that comes from what was seen. It never waits and never sends.
+"""Decide whether a run must stop because of its results so far. It never waits and never sends.
 
-The guard exists since a deletion cannot be undone and a CSV can be wrong as a whole: a wrong account or column, or a list of
-marketplace orders, shows as an account in which nothing is ever deleted.
+A deletion cannot be undone, and a whole CSV can be wrong: a wrong account, a wrong column or a list of marketplace orders shows as an
+account in which nothing is ever deleted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bulkdelete.core.policy import said_by
+from bulkdelete.core.policy import describe
 from bulkdelete.model import (
     Counts,
     Order,
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class AccountHistory:
-    """One account, over the ledger's life: whether anything was ever deleted, and the orders answered without; and what is under way.
+    """One account over the ledger's life: whether any order was deleted, how many got a response without, and how many are in flight.
 
     `in_a_row`: the responses of this run since the account's last deletion that deleted nothing.
     """
@@ -68,8 +68,8 @@ class AccountHistory:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A lane without progress: for how long, how long it still has to wait, and whether doubtful answers closed it; whether the
-    server was ever reached in this run."""
+    """A lane without progress: since when, how long it still has to wait, whether failures that leave orders in doubt closed it, and
+    whether the server was reached in this run."""
 
     stalled_s: float
     wait_s: float
@@ -78,14 +78,14 @@ class Stall:
 
 
 def history_of(account: int, ever: Counts) -> AccountHistory:
-    """What earlier runs of this ledger saw of an account."""
+    """What the ledger has recorded about an account."""
     states = ever.by_account.get(account, {})
     answered = sum(states.get(state, 0) for state in (State.NOT_FOUND, State.REFUSED))
     return AccountHistory(has_deleted=states.get(State.DELETED, 0) > 0, answered=answered)
 
 
 def admits(account: int, history: AccountHistory, limits: Limits) -> bool | Stop:
-    """Whether one more order of this account may be sent now; a Stop if none ever may, with what was seen so far."""
+    """Whether one more order of this account may be sent now; a Stop if no more may ever be sent."""
     if limits.unproven is None or history.has_deleted:
         return True
     if history.answered >= limits.unproven:
@@ -94,19 +94,19 @@ def admits(account: int, history: AccountHistory, limits: Limits) -> bool | Stop
 
 
 def admit(history: AccountHistory) -> AccountHistory:
-    """One more order of this account is under way."""
+    """The history with one more order in flight."""
     return replace(history, in_flight=history.in_flight + 1)
 
 
 def withdrawn(history: AccountHistory) -> AccountHistory:
-    """An order that was under way did not leave after all."""
+    """The history after an order in flight was not sent."""
     return replace(history, in_flight=history.in_flight - 1)
 
 
 def judge(
     account: int, history: AccountHistory, past: OrderHistory, verdict: Verdict, limits: Limits
 ) -> tuple[AccountHistory, Stop | None]:
-    """What an attempt's verdict adds to what was seen of its account, and the stop that follows. Repeats of doubts count for nothing."""
+    """The history after one more verdict, and the stop that follows. A repeated attempt after a doubt does not count."""
     history = withdrawn(history)
     history = replace(history, in_a_row=in_a_row_after(history.in_a_row, past, verdict))
     if verdict.state is State.DELETED:
@@ -122,9 +122,10 @@ def judge(
 
 
 def in_a_row_after(in_a_row: int, past: OrderHistory, verdict: Verdict) -> int:
-    """How many responses in a row have deleted nothing, after one more: orders that were refused or not found, together.
+    """How many responses in a row were "refused" or "not found", after one more.
 
-    A repeat of a doubt says nothing new of a list of orders, nor does a 429 or a server that fails: they neither count nor break a row.
+    A repeated attempt after a doubt says nothing new about the list of orders, nor does a 429 or a failing server: they neither extend
+    nor end the row.
     """
     if verdict.state is State.DELETED:
         return 0
@@ -132,7 +133,7 @@ def in_a_row_after(in_a_row: int, past: OrderHistory, verdict: Verdict) -> int:
 
 
 def judge_in_a_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:
-    """The stop of `settings.max_consecutive_failures`. `whose`: the account or the run that the row is of."""
+    """The stop of `settings.max_consecutive_failures`. `whose`: the account or the run of this row."""
     if limits.consecutive_failures is not None and in_a_row >= limits.consecutive_failures:
         return Stop(
             StopReason.REFUSALS,
@@ -143,7 +144,7 @@ def judge_in_a_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:
 
 
 def judge_failures(failures: int, limits: Limits) -> Stop | None:
-    """The stop that `settings.max_failures` asks for. `failures`: orders of this run that ended refused, failed or in doubt."""
+    """The stop of `settings.max_failures`. `failures`: orders of this run that ended refused, failed or in doubt."""
     if limits.failures is not None and failures >= limits.failures:
         return Stop(
             StopReason.FAILURES,
@@ -154,9 +155,9 @@ def judge_failures(failures: int, limits: Limits) -> Stop | None:
 
 
 def judge_stall(stall: Stall, limits: Limits) -> Stop | None:
-    """The stop of a lane that gets nowhere. It is resumable: nothing is wrong with the orders."""
+    """The stop of a lane without progress. The run can be resumed: nothing is wrong with the orders."""
     if stall.closed_by_doubt:
-        detail = "the server keeps failing, and an order sent to try it again would be in doubt"
+        detail = "the server keeps failing, and an order sent as a probe would be in doubt"
         return Stop(StopReason.OUTAGE, Scope.LANE, detail)
     if stall.wait_s > limits.longest_wait_s:
         return Stop(StopReason.OUTAGE, Scope.LANE, f"the server asks to wait {duration(stall.wait_s)}")
@@ -168,17 +169,16 @@ def judge_stall(stall: Stall, limits: Limits) -> Stop | None:
 
 
 def explained(stop: Stop, order: Order, result: Result) -> Stop:
-    """With what the result at hand adds for people: which order it is about, or why there is no progress."""
+    """The stop with details from the last result: the order that caused it, or why there is no progress."""
     match stop.reason:
         case StopReason.NOT_UNDERSTOOD:
             return replace(stop, detail=f"order {order.account_id}:{order.order_id}: {stop.detail}")
         case StopReason.OUTAGE:
-            said = "the last response" if isinstance(result, Response) else "what failed last"
-            return replace(stop, detail=f"{stop.detail}; {said}: {said_by(result)}")
+            last = "the last response" if isinstance(result, Response) else "the last failure"
+            return replace(stop, detail=f"{stop.detail}; {last}: {describe(result)}")
     return stop
 
 
 def _nothing_deleted(account: int, history: AccountHistory) -> Stop:
-    were = plural(history.answered, "was", "were")
-    detail = f"{counted(history.answered, 'order')} of account {account} {were} answered and not one was deleted"
+    detail = f"{counted(history.answered, 'order')} of account {account} got a response and not one was deleted"
     return Stop(StopReason.NOTHING_DELETED, Scope.RUN, detail)

@@ -1,8 +1,8 @@
-"""What an answer means for its order: the status table, as data. It never waits, counts or sends.
+"""The status table: what a response or its absence means for an order, as data. It never waits, counts or sends.
 
-An exception is never an HTTP status: `NoResponse` has rows of its own. An order is called deleted after a 204 and after nothing
-else; what may have been applied is in doubt until a later answer tells. A response that does not have the API's own form makes
-no order final: a firewall, a proxy or a router may have sent it, and none of them knows the order.
+A network failure is never treated as a status code: `NoResponse` has its own rows. An order is deleted only after a 204. An order that may
+have been deleted is in doubt until a later response settles it. A response that is not in the API's own form settles no order:
+a firewall, a proxy or a router may have sent it, and none of them knows the order.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ __all__ = [
     "Case",
     "case_of",
     "decide",
+    "describe",
     "doubts_of",
     "resend_delay_s",
     "resends",
     "retried",
-    "said_by",
 ]
 
 REFUSALS = frozenset({304, 400, 403, 409, 412, 422, 423, 424})
-"""Status codes that refuse to delete an order. A 304 has no body by HTTP's own rules, the others need a JSON Status."""
+"""Status codes that refuse to delete an order. In HTTP a 304 has no body; the others need a JSON Status."""
 
-LIMITED_MAX = 3  # 429s in a row; then other orders go first, since it may be this order alone that is refused
+LIMITED_MAX = 3  # 429s in a row; then other orders are sent first, since the server may refuse only this one
 
 
 class Case(enum.StrEnum):
-    """The rows of the table, each with the response it stands for, in README's words."""
+    """The rows of the table, each with its responses, in the words of the README."""
 
     DELETED = "204"
     REFUSED = "304; 400, 409, 412, 422, 423, 424 with a JSON Status"
@@ -92,10 +92,10 @@ VERDICTS: dict[Case, Verdict] = {
     Case.CERTIFICATE: Verdict(stop=Stop(StopReason.CERTIFICATE)),
     Case.LOST: Verdict(State.IN_DOUBT, Requeue.LATER, Signal.BREAKER),
 }
-"""The table. `decide` fills in what a stop was caused by, takes `requeue` away from an order whose attempts are held or used up, and
-puts one off that is answered 429 again and again."""
+"""The table. `decide` adds the cause of a stop, removes `requeue` from an order that is held or has used up its attempts, and requeues an
+order last that repeatedly gets a 429."""
 
-_ATTEMPTS = (Case.CUT_404, Case.SERVER_ERROR, Case.LOST)  # what may be tried again only so often in a run
+_ATTEMPTS = (Case.CUT_404, Case.SERVER_ERROR, Case.LOST)  # limited to `attempts_max` attempts per run
 
 _CASE_OF_STATUS = {
     200: Case.ACCEPTED,
@@ -109,7 +109,7 @@ _CASE_OF_STATUS = {
 
 
 def case_of(result: Result, past: OrderHistory) -> Case:
-    """The table's row for an answer to an order with this past."""
+    """The row of the table for a result of an order with this history."""
     match result:
         case NoResponse(reason=NoResponseReason.CERTIFICATE):
             return Case.CERTIFICATE
@@ -117,14 +117,14 @@ def case_of(result: Result, past: OrderHistory) -> Case:
             return Case.LOST if sent else Case.NOT_SENT
         case Response(status=404, cut=True):
             return Case.CUT_404
-        case Response(status=404 | 410 as status, json_status=said) if said == status:
+        case Response(status=404 | 410 as status, json_status=json_status) if json_status == status:
             return Case.GONE_AFTER_DOUBT if past.doubtful else Case.GONE
         case Response(status=404):
             return Case.STRANGE_404
         case Response(status=410):
             return Case.STRANGE_REFUSAL
-        case Response(status=status, json_status=said) if status in REFUSALS:
-            if said != status and status != 304:
+        case Response(status=status, json_status=json_status) if status in REFUSALS:
+            if json_status != status and status != 304:
                 return Case.STRANGE_REFUSAL
             if status == 403 and not past.account_has_deleted:
                 return Case.FORBIDDEN_AT_FIRST
@@ -144,7 +144,7 @@ def case_of(result: Result, past: OrderHistory) -> Case:
 
 
 def decide(result: Result, past: OrderHistory, doubts: Doubts, attempts_max: int) -> Verdict:
-    """The verdict of one attempt. `doubts` is the order's own rule (`doubts_of`), `attempts_max` the attempts of a run."""
+    """The verdict of one attempt. `doubts` is the rule for this order (`doubts_of`), `attempts_max` the limit of attempts per run."""
     case = case_of(result, past)
     verdict = VERDICTS[case]
     if verdict.requeue is Requeue.LATER and doubts is Doubts.HOLD:
@@ -154,12 +154,12 @@ def decide(result: Result, past: OrderHistory, doubts: Doubts, attempts_max: int
     if case is Case.RATE_LIMITED and past.limited_in_a_row + 1 >= LIMITED_MAX:
         verdict = replace(verdict, requeue=Requeue.LAST)
     if verdict.stop is not None:
-        verdict = replace(verdict, stop=replace(verdict.stop, detail=said_by(result)))
+        verdict = replace(verdict, stop=replace(verdict.stop, detail=describe(result)))
     return verdict
 
 
 def retried(past: OrderHistory, result: Result) -> OrderHistory:
-    """The past of an order that is retried without the ledger's handing it out again."""
+    """The history of an order after this result, if it is retried without being read from the ledger again."""
     match case_of(result, past):
         case Case.RATE_LIMITED:
             return replace(past, limited_in_a_row=(past.limited_in_a_row + 1) % LIMITED_MAX)
@@ -169,22 +169,22 @@ def retried(past: OrderHistory, result: Result) -> OrderHistory:
             return replace(past, limited_in_a_row=0, attempts_in_run=past.attempts_in_run + 1)
 
 
-def said_by(result: Result) -> str:
-    """A response, or why there is none, in a few words for people."""
+def describe(result: Result) -> str:
+    """A short text for people: the status code and message, or why there is no response."""
     status = f"HTTP {result.status}" if isinstance(result, Response) else f"{result.reason}"
     return f"{status}: {result.message}" if result.message else status
 
 
 def resends(revert_stock: bool, doubts: Doubts | None) -> bool:
-    """Whether a doubt about an order is sent again: as asked, else by the stock.
+    """Whether an order in doubt is sent again: as `doubts` says, else only if the stock is kept.
 
-    A repeat of a deletion that returns stock may return it twice; one that keeps stock finds the order gone, and no more.
+    Repeating a deletion that returns stock may return it twice. Repeating one that keeps stock only gets a 404.
     """
     return not revert_stock if doubts is None else doubts is Doubts.RESEND
 
 
 def doubts_of(order: Order, doubts: Doubts | None) -> Doubts:
-    """The rule for a doubt about this order."""
+    """What happens to this order if it is in doubt."""
     return Doubts.RESEND if resends(order.revert_stock, doubts) else Doubts.HOLD
 
 
@@ -193,8 +193,8 @@ def resend_delay_s(
 ) -> float:
     """Seconds from the last doubt to its next attempt.
 
-    The settling delay or the server's own wait, whichever is longer, then a backoff that doubles with each of the `attempts`
-    already made, spread by `jitter` in 0..1.
+    The sum of the settling delay or the wait that the server asks for, whichever is longer, and a backoff that doubles with each
+    of the `attempts` so far, varied by `jitter` (0..1).
     """
     backoff = min(longest_s, backoff_s * 2.0 ** min(max(attempts - 1, 0), 32))
     return max(settling_s, asked_s) + backoff * (0.5 + jitter / 2)

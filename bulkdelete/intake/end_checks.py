@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from bulkdelete.intake.cells import bare
 from bulkdelete.intake.header import Columns
+from bulkdelete.intake.id_totals import WITHOUT_LABEL, Above
 from bulkdelete.intake.table import Row
-from bulkdelete.intake.totals import WITHOUT_LABEL, Above
 from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Reject
 

@@ -27,9 +27,9 @@ from bulkdelete.intake.cells import (
 )
 from bulkdelete.intake.column_names import fold, is_name
 from bulkdelete.intake.header import Columns, ignoring, several_columns
+from bulkdelete.intake.id_totals import WITHOUT_LABEL, Above, IdTotals, says_total
 from bulkdelete.intake.layout_advice import is_indian_number
 from bulkdelete.intake.table import Row, swallowed
-from bulkdelete.intake.totals import WITHOUT_LABEL, Above, Totals, says_total
 from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Origin, Reject
 from bulkdelete.words import counted, escaped
@@ -61,7 +61,7 @@ class RowParser:
     thousands: str | None
     notices: Counter[str]
     undecided: UndecidedColumns
-    totals: Totals = field(default_factory=Totals, init=False)
+    totals: IdTotals = field(default_factory=IdTotals, init=False)
     swallowed_why: str = OPEN_QUOTE
     orders: int = 0
     rejects: int = 0

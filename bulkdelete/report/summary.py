@@ -1,6 +1,6 @@
 """How a run ended: what became of its orders, why it stopped, what the server said, and what to do next. As text and as the fields of JSON.
 
-Which exit code an end has, and what makes it suspicious, is judged in core/summary.py. The next steps are data here: settings in which
+Which exit code an end has, and what makes it suspicious, is judged in core/run_summary.py. The next steps are data here: settings in which
 to continue. How a setting and a command are spelled, only the command line knows.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bulkdelete.core.summary import LIFTED_BY, Summary, mostly_missing
+from bulkdelete.core.run_summary import LIFTED_BY, Summary, mostly_missing
 from bulkdelete.model import Doubts, State, StopReason
 from bulkdelete.report.messages import ServerMessage, message_lines
 from bulkdelete.settings import Settings

@@ -17,7 +17,7 @@ from functools import partial
 from bulkdelete.api.keys import ApiKey, Credential, credentials_of
 from bulkdelete.core.guard import Limits
 from bulkdelete.core.pace import PacingOptions
-from bulkdelete.core.summary import Summary, unproven_accounts
+from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, UsageError
 from bulkdelete.events import Event, LedgerGrows, LedgerWaits
 from bulkdelete.ledger import Hooks, Ledger, Plan, RunLedger, Staging

@@ -17,7 +17,7 @@ from aiolimiter import AsyncLimiter
 
 from bulkdelete.core import pace as pacing
 from bulkdelete.core.guard import Stall
-from bulkdelete.core.pace import Pace, PacingOptions, Permit
+from bulkdelete.core.pace import PacingOptions, PacingState, Permit
 from bulkdelete.events import Event, PaceChanged
 from bulkdelete.model import Learned, Response, Result, Signal
 
@@ -41,7 +41,7 @@ class Throttle:
         """`learned` by an earlier run; `spent_s`: how many seconds ago its last requests left; `keep` takes what this run learns."""
         self._clock = asyncio.get_running_loop().time
         self._changed = asyncio.Event()
-        self.pace: Pace = pacing.start(self._clock(), bounds or PacingOptions(), learned, spent_s)
+        self.pace: PacingState = pacing.start(self._clock(), bounds or PacingOptions(), learned, spent_s)
         self._on_event = on_event
         self._keep = keep
         self._kept = learned
@@ -78,13 +78,13 @@ class Throttle:
 
     def give_back(self, permit: Permit) -> None:
         """The call did not leave."""
-        self._turn(pacing.unsent(self.pace, permit, self._clock()))
+        self._turn(pacing.not_sent(self.pace, permit, self._clock()))
 
     def observe(self, permit: Permit, result: Result, signal: Signal, doubtful: bool) -> None:
         """Learn from a result, and report what is new. No await: see pipeline.attempt."""
         epoch = self.pace.epoch
         self._reached |= isinstance(result, Response) or result.sent
-        self._turn(pacing.heard(self.pace, permit, result, signal, doubtful, self._clock()))
+        self._turn(pacing.received(self.pace, permit, result, signal, doubtful, self._clock()))
         self._report_pace(epoch, result)
         self.keep_learned(_WORTH_KEEPING)
 
@@ -115,7 +115,7 @@ class Throttle:
             pause_s = max(0.0, pacing.tuning(pace, now_s).not_before_s - now_s)
             self._on_event(PaceChanged(pace.rate_per_s, limit, pause_s, result))
 
-    def _turn(self, pace: Pace) -> None:
+    def _turn(self, pace: PacingState) -> None:
         self.pace = pace
         self._changed.set()
 

@@ -18,7 +18,7 @@ from random import Random
 
 from multidict import CIMultiDict
 
-from bulkdelete.core.quota import FAR_S, quota_of
+from bulkdelete.core.quota import WAIT_MAX_S, quota_of
 from bulkdelete.model import Quota
 from tests.rigs.report import Broken, Report, command
 
@@ -253,7 +253,7 @@ def _is_sane(quota: Quota) -> bool:
     times = [s for s in (quota.reset_s, quota.retry_after_s, quota.window_s) if s is not None]
     return (
         all(type(n) is int and 0 <= n < 10**9 for n in counts)
-        and all(type(s) is float and math.isfinite(s) and 0 <= s <= FAR_S for s in times)
+        and all(type(s) is float and math.isfinite(s) and 0 <= s <= WAIT_MAX_S for s in times)
         and quota.limit != 0
         and quota.window_s != 0
     )

@@ -28,7 +28,9 @@ def _planted(name: str, rig: str, breaks: set[int], trials: int, *edits: Edit, o
     return Planted(name, rig, frozenset(breaks), trials, edits, only)
 
 
-_HEARD = "return protocol is None or protocol.should_close or (isinstance(protocol, _Hearing) and protocol.heard)"
+_HAS_RECEIVED = (
+    "return protocol is None or protocol.should_close or (isinstance(protocol, _Recorder) and protocol.has_received)"
+)
 
 PLANTED = (
     _planted(
@@ -62,11 +64,12 @@ PLANTED = (
     ),
     _planted(
         "a dead server stormed", "simulation", {18}, 300,
-        Edit("core/pace.py", "FAILURES = 10  #", "FAILURES = 10**9  #"),
+        Edit("core/pace.py", "FAILURES_IN_A_ROW = 10  #", "FAILURES_IN_A_ROW = 10**9  #"),
     ),
     _planted(
         "aiohttp's own re-send", "proxy", {23}, 1,
-        Edit("api/client.py", 'raise _Failed(NoResponseReason.DISCONNECTED, "the connection broke before an answer") from None', "raise"),
+        Edit("api/client.py", 'raise _Failed(NoResponseReason.DISCONNECTED, "the connection was lost before a response") from None',
+             "raise"),
     ),
     _planted(
         "doubt forgotten", "simulation", {2}, 10,
@@ -188,11 +191,11 @@ PLANTED = (
     _planted(
         "pooled connections with a stray 204", "proxy", {2, 25}, 2,
         Edit("api/client.py", "force_close=True,", "force_close=False,"),
-        Edit("api/wire.py", _HEARD, "return protocol is None"),
+        Edit("api/wire.py", _HAS_RECEIVED, "return protocol is None"),
     ),
     _planted(
         "an early 204 credited", "proxy", {25}, 3,
-        Edit("api/wire.py", _HEARD, "return protocol is None"),
+        Edit("api/wire.py", _HAS_RECEIVED, "return protocol is None"),
         only=("unasked_204",),
     ),
     _planted(

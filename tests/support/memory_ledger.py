@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from bulkdelete.core.policy import REFUSALS, resends
-from bulkdelete.core.summary import conserved
+from bulkdelete.core.run_summary import conserved
 from bulkdelete.errors import LedgerBroken, LedgerLocked, LedgerRefused, NothingSent
 from bulkdelete.ledger import AttemptRow, Hooks, InputReport, PendingFilter, Plan, ResultRow, Retry, RunRow, Traffic
 from bulkdelete.model import (

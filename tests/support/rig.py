@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 from bulkdelete.api.keys import ApiKey, Credential
-from bulkdelete.core.summary import Summary
+from bulkdelete.core.run_summary import Summary
 from bulkdelete.events import Event
 from bulkdelete.job import Session
 from bulkdelete.ledger import Plan, Retry

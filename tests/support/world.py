@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bulkdelete.core import pace as pacing
-from bulkdelete.core.pace import Pace, PacingOptions, Permit, Tuning
+from bulkdelete.core.pace import PacingOptions, PacingState, Permit, Tuning
 from bulkdelete.core.policy import decide
 from bulkdelete.model import Doubts, OrderHistory, Quota, Response, Result, State
 from bulkdelete.simulator.gcra import Gcra, Rounding
@@ -32,7 +32,7 @@ class World:
     bounds: PacingOptions = field(default_factory=PacingOptions)
     now_s: float = START_S
     out: list[Permit] = field(default_factory=list)
-    pace: Pace = field(init=False)
+    pace: PacingState = field(init=False)
 
     def __post_init__(self) -> None:
         self.pace = pacing.start(self.now_s, self.bounds)
@@ -58,11 +58,11 @@ class World:
         verdict = decide(answer, OrderHistory(), rule, 3)
         self.out.remove(call)
         held = hold and verdict.state is State.IN_DOUBT
-        self.pace = pacing.heard(self.pace, call, answer, verdict.signal, held, self.now_s)
+        self.pace = pacing.received(self.pace, call, answer, verdict.signal, held, self.now_s)
 
     def unsend(self, call: Permit) -> None:
         self.out.remove(call)
-        self.pace = pacing.unsent(self.pace, call, self.now_s)
+        self.pace = pacing.not_sent(self.pace, call, self.now_s)
 
     def wait_until_allowed(self) -> float:
         """Let time pass until a call may leave, and say how long it took."""
@@ -161,7 +161,7 @@ class Run:
     refused_s: list[float] = field(default_factory=list)
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> PacingState:
         return self.world.pace
 
     @property

@@ -15,7 +15,7 @@ import pytest
 from bulkdelete.cli.options import OPTIONS
 from bulkdelete.cli.program import program
 from bulkdelete.core.policy import VERDICTS, Case
-from bulkdelete.core.summary import EXIT_OF_ERROR, EXIT_OF_REASON, EXIT_UNFORESEEN
+from bulkdelete.core.run_summary import EXIT_OF_ERROR, EXIT_OF_REASON, EXIT_UNFORESEEN
 from bulkdelete.ledger.sqlite.migrations import MIGRATIONS
 from bulkdelete.model import State
 from tests.support import ROOT

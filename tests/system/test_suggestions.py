@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bulkdelete.cli.spelling import spelling
-from bulkdelete.core.summary import LIFTED_BY, Summary
+from bulkdelete.core.run_summary import LIFTED_BY, Summary
 from bulkdelete.model import Counts, State, Stop, StopReason
 from bulkdelete.report.summary import Action, Ending, next_steps, summary_text
 from bulkdelete.settings import Settings

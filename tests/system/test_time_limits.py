@@ -107,7 +107,7 @@ def test_a_server_that_is_not_there_from_the_start(tmp_path: Path) -> None:
     (stop,) = run.summary.stops
     assert stop.reason is StopReason.OUTAGE
     assert "the server could not be reached for 1 min" in stop.detail
-    assert "what failed last: connect: " in stop.detail
+    assert "the last failure: connect: " in stop.detail
 
 
 @pytest.mark.parametrize(("begins_s", "ends_s"), [(0.0, 30.0), (20.0, 3600.0)])

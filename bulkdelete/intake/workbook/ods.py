@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
-from bulkdelete.intake.workbook.formats import shows_digits
+from bulkdelete.intake.workbook.number_formats import shows_digits
 from bulkdelete.intake.workbook.parts import TEXT_CHARS, Package, check_text, truth
 from bulkdelete.intake.workbook.survey import (
     COLUMNS_MAX,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.workbook.formats import NEVER, NumberFormat, built_in, format_of
+from bulkdelete.intake.workbook.number_formats import NEVER, NumberFormat, built_in, format_of
 from bulkdelete.intake.workbook.parts import local
 
 STYLES_MAX = 100_000  # spreadsheet programs take 65,490

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
-from bulkdelete.intake.workbook.formats import DATE, NumberFormat
+from bulkdelete.intake.workbook.number_formats import DATE, NumberFormat
 
 EMPTY = -1  # of a cell with nothing to see; no hash in CPython is -1
 UNCOMPARED = -(2**63)  # of a date: libraries write them in many ways, and none is an id

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
-from bulkdelete.intake.workbook.formats import NEVER, NumberFormat, format_of
+from bulkdelete.intake.workbook.number_formats import NEVER, NumberFormat, format_of
 from bulkdelete.intake.workbook.survey import COLUMNS_MAX, ROWS_MAX, Survey, Title, error, fingerprint
 
 FILE_BYTES = 256 * 1024 * 1024  # xlrd holds the file in memory: more than the format's 65,536 rows and 256 columns take

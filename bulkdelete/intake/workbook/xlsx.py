@@ -10,7 +10,7 @@ from array import array
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
-from bulkdelete.intake.workbook.formats import DATE, NumberFormat
+from bulkdelete.intake.workbook.number_formats import DATE, NumberFormat
 from bulkdelete.intake.workbook.parts import Package, check_text, local, truth
 from bulkdelete.intake.workbook.styles import Styles
 from bulkdelete.intake.workbook.survey import (

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from bulkdelete.core.summary import conserved
+from bulkdelete.core.run_summary import conserved
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger import InputReport, Plan
 from bulkdelete.ledger.sqlite import place, rules

@@ -10,7 +10,7 @@ import aiolimiter
 import pytest
 
 from bulkdelete.core import pace as pacing
-from bulkdelete.core.pace import Pace, Tuning, tuning
+from bulkdelete.core.pace import PacingState, Tuning, tuning
 from tests.bench.pacing.campaign import commit, seeds_of
 from tests.bench.pacing.measure import misses, together
 from tests.bench.pacing.ours import ours
@@ -54,7 +54,7 @@ def test_a_frozen_tuning_misses_the_shared_key(monkeypatch: pytest.MonkeyPatch) 
     holds(label, SEEDS[:1])
     first: list[Tuning] = []
 
-    def frozen(pace: Pace, now_s: float) -> Tuning:
+    def frozen(pace: PacingState, now_s: float) -> Tuning:
         first.append(tuning(pace, now_s))
         return first[0]
 

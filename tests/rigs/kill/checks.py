@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bulkdelete.core.summary import conserved
+from bulkdelete.core.run_summary import conserved
 from bulkdelete.errors import BulkDeleteError
 from bulkdelete.ledger.sqlite.locks import is_locked
 from bulkdelete.ledger.sqlite.reading import connect_read_only

@@ -49,7 +49,7 @@ NEAR = {
     "core/quota.py": ("tests/unit/core/test_core_quota.py", "tests/unit/run/test_throttle.py"),
     "core/guard.py": ("tests/unit/core/test_core_guard.py", "tests/unit/run/test_pipeline.py"),
     "core/policy.py": ("tests/unit/core/test_core_policy.py", "tests/unit/run/test_pipeline.py"),
-    "core/summary.py": ("tests/unit/core/test_core_summary.py", "tests/unit/run/test_pipeline.py"),
+    "core/run_summary.py": ("tests/unit/core/test_run_summary.py", "tests/unit/run/test_pipeline.py"),
     "ledger/": (
         "tests/unit/ledger",
         "tests/unit/report tests/unit/run/test_pipeline.py tests/unit/run/test_lanes.py tests/unit/run/test_learned.py",

@@ -23,7 +23,7 @@ from unittest.mock import patch
 from bulkdelete.api.keys import ApiKey
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.log import Log
-from bulkdelete.core.summary import Summary
+from bulkdelete.core.run_summary import Summary
 from bulkdelete.events import AttemptEnded, Event
 from bulkdelete.job import Session
 from bulkdelete.model import NoResponse, NoResponseReason

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 
-from bulkdelete.core.summary import Summary
+from bulkdelete.core.run_summary import Summary
 from bulkdelete.errors import BulkDeleteError
 from bulkdelete.model import State
 from bulkdelete.report.status import read_status

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulkdelete.api.keys import ApiKey
-from bulkdelete.core.summary import Summary
+from bulkdelete.core.run_summary import Summary
 from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.job import Session
 from bulkdelete.model import Doubts

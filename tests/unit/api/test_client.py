@@ -931,7 +931,7 @@ async def test_what_aiohttp_raises_it_does_not_retry(error: Exception, why: NoRe
         raise error
 
     with pytest.raises(module._Failed) as failed:
-        await module._once(None, broken)  # type: ignore[arg-type]
+        await module._without_retry(None, broken)  # type: ignore[arg-type]
     assert failed.value.reason is why
     assert not isinstance(failed.value, aiohttp.ClientError | OSError)
 
@@ -951,7 +951,7 @@ async def test_an_error_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_no_other_kind_of_request() -> None:
     """A session that would make other requests than ours makes none."""
-    watch = module._watched(None, None, None)
+    watch = module._with_hooks(None, None, None)
     with pytest.raises(TypeError, match="SingleRequest"):
         await watch(object(), None)
 

@@ -188,7 +188,7 @@ def test_a_plain_odd_key_stays_a_key(tmp_path: Path, value: str) -> None:
 def test_the_name_of_a_file_where_the_key_is_meant(tmp_path: Path) -> None:
     """The other variable is named. A key that looks like a path, and is none, is a key."""
     file = key_file(tmp_path)
-    with pytest.raises(UsageError, match="Say BULKDELETE_API_KEY_FILE instead"):
+    with pytest.raises(UsageError, match="Use BULKDELETE_API_KEY_FILE instead"):
         read_key(None, {"BULKDELETE_API_KEY": str(file)}, no_stdin, None)
     assert read_key(None, {"BULKDELETE_API_KEY": "/a/key/that/is/no/file"}, no_stdin, None).reveal()[0] == "/"
 
@@ -339,9 +339,9 @@ def test_folder(tmp_path: Path) -> None:
         from_file(tmp_path)
 
 
-def test_disguises() -> None:
+def test_encoded_forms() -> None:
     """The forms of a key are non-empty, each once, the longest first: a shorter one must not take a part out of a longer."""
-    forms = ApiKey(KEY).disguises()
+    forms = ApiKey(KEY).encoded_forms()
     assert KEY in forms
     assert len(forms) == len(set(forms))
     assert list(forms) == sorted(forms, key=len, reverse=True)

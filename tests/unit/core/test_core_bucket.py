@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from bulkdelete.core.bucket import Trips, UserLimit, narrow
+from bulkdelete.core.bucket import RoundTrip, UserLimit, narrow
 
 
 def test_round_trips_are_estimated_as_rfc_6298_says() -> None:
     """The first is the mean, and half of it the deviation; then an eighth and a quarter of what is new."""
-    trips = Trips().took(0.4)
+    trips = RoundTrip().with_sample(0.4)
     assert (trips.mean_s, trips.dev_s) == (0.4, 0.2)
     for rtt_s, mean_s, dev_s in ((0.8, 0.45, 0.25), (0.05, 0.4, 0.2875)):
-        trips = trips.took(rtt_s)
+        trips = trips.with_sample(rtt_s)
         assert (trips.mean_s, trips.dev_s) == pytest.approx((mean_s, dev_s))
 
 
@@ -29,5 +29,5 @@ def test_the_users_own_limit_is_a_narrow_bucket() -> None:
     cap = cap.sent().refilled(10.1)
     assert (cap.at_s, cap.tokens) == pytest.approx((10.1, 0.5))
     assert cap.refilled(9.0) == cap
-    assert cap.unsent().tokens == cap.refilled(99.0).tokens == narrow(5.0)
-    assert cap.sent().unsent().tokens == pytest.approx(cap.tokens)
+    assert cap.not_sent().tokens == cap.refilled(99.0).tokens == narrow(5.0)
+    assert cap.sent().not_sent().tokens == pytest.approx(cap.tokens)

@@ -109,7 +109,7 @@ def test_twenty_answers_without_a_deletion_stop_the_run() -> None:
         assert guard.admits(ACCOUNT, seen, limits) is True
     seen, stop = judged(seen, REFUSED, limits)
     assert stop == Stop(
-        StopReason.NOTHING_DELETED, Scope.RUN, "20 orders of account 7 were answered and not one was deleted"
+        StopReason.NOTHING_DELETED, Scope.RUN, "20 orders of account 7 got a response and not one was deleted"
     )
     assert guard.admits(ACCOUNT, seen, limits) == stop
 
@@ -257,7 +257,7 @@ def test_max_failures_stops_when_it_is_reached(failures: int, stops: bool) -> No
         (Stall(0.0, 10.1, closed_by_doubt=False), "the server asks to wait 10 s"),
         (
             Stall(0.0, 0.0, closed_by_doubt=True),
-            "the server keeps failing, and an order sent to try it again would be in doubt",
+            "the server keeps failing, and an order sent as a probe would be in doubt",
         ),
     ],
 )

@@ -11,14 +11,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkdelete.core.bucket import PacingOptions, Permit, Trips
-from bulkdelete.core.mirror import CLAMP, LATE_S, PULL, ROUNDED_S, STILL_S, TELLING, Count, Mirror, count_of, mirror_of
+from bulkdelete.core.bucket import PacingOptions, Permit, RoundTrip
+from bulkdelete.core.mirror import (
+    BOUND_CORRECTION,
+    EVIDENCE_MIN,
+    FIXED_RESET_S,
+    LIKELY_CORRECTION,
+    RESET_PROBE_LATE_S,
+    RESET_ROUNDING_S,
+    Mirror,
+    QuotaSample,
+    mirror_of,
+    sample_of,
+)
 from bulkdelete.model import Quota, Response
 from bulkdelete.simulator.gcra import Gcra, Rounding
 from tests.support.world import START_S, Bucket, Run, Window, World, drive
 
 roundings = pytest.mark.parametrize("rounding", list(Rounding))
-UNHURRIED = Trips(0.1, 0.02, known=True)
+UNHURRIED = RoundTrip(0.1, 0.02, known=True)
 
 
 def count(
@@ -30,8 +41,8 @@ def count(
     limit: int = 30,
     others: int = 0,
     trip_s: float = 0.1,
-) -> Count:
-    return Count(serial, at_s, at_s + trip_s, others, serial + 1 + others, float(limit), 60.0, remaining, reset_s)
+) -> QuotaSample:
+    return QuotaSample(serial, at_s, at_s + trip_s, others, serial + 1 + others, float(limit), 60.0, remaining, reset_s)
 
 
 def mirror(run: Run | World) -> Mirror:
@@ -50,9 +61,9 @@ def waste(run: Run) -> float:
 def test_half_a_quota_is_no_count() -> None:
     """A limit without what remains, or what remains without a limit, tells nothing."""
     call = Permit(0, 0.0, 0, 0)
-    assert count_of(call, Quota(limit=30), 0, 1.0) is None
-    assert count_of(call, Quota(remaining=3), 0, 1.0) is None
-    assert count_of(call, Quota(limit=30, remaining=3, reset_s=2.0), 4, 1.0) == Count(
+    assert sample_of(call, Quota(limit=30), 0, 1.0) is None
+    assert sample_of(call, Quota(remaining=3), 0, 1.0) is None
+    assert sample_of(call, Quota(limit=30, remaining=3, reset_s=2.0), 4, 1.0) == QuotaSample(
         0, 0.0, 1.0, 4, 5, 30.0, 60.0, 3, 2.0
     )
 
@@ -60,7 +71,7 @@ def test_half_a_quota_is_no_count() -> None:
 @pytest.mark.parametrize(("window_s", "rate_per_s"), [(None, 0.5), (1.0, 30.0), (3600.0, 1 / 120)])
 def test_a_limit_is_per_minute_unless_its_window_is_named(window_s: float | None, rate_per_s: float) -> None:
     """The claim is limit / window."""
-    said = count_of(Permit(0, 0.0, 0, 0), Quota(limit=30, remaining=29, window_s=window_s), 0, 1.0)
+    said = sample_of(Permit(0, 0.0, 0, 0), Quota(limit=30, remaining=29, window_s=window_s), 0, 1.0)
     assert said is not None
     assert mirror_of(said, share=0.0).claim_per_s == pytest.approx(rate_per_s)
 
@@ -87,8 +98,10 @@ def test_the_first_wild_answers_change_nothing(rounding: Rounding, pause_s: floa
             if not said.allowed:
                 break
             now_s = sent_s + trip_s
-            told = Count(serial, sent_s, now_s, 0, serial + 1, float(limit), 60.0, said.remaining, float(said.reset))
-            known = known.refilled(now_s).told(told) if known else mirror_of(told, 0.0)
+            told = QuotaSample(
+                serial, sent_s, now_s, 0, serial + 1, float(limit), 60.0, said.remaining, float(said.reset)
+            )
+            known = known.refilled(now_s).with_sample(told) if known else mirror_of(told, 0.0)
             assert known.rate_per_s == limit / 60, limit
             assert known.ends_s is None, limit
             known = known.sent(1)
@@ -154,7 +167,7 @@ def test_no_evidence_moves_the_rate_beyond_its_bounds() -> None:
     """Others who take everything leave a third of the claim: two runs on one key both get on, and a free key is noticed."""
     known = mirror_of(count(0, 20, at_s=0.0), share=0.0)
     for serial in range(1, 50):
-        known = known.refilled(60.0 * serial).told(count(serial, 0, at_s=60.0 * serial))
+        known = known.refilled(60.0 * serial).with_sample(count(serial, 0, at_s=60.0 * serial))
     assert known.rate_per_s == known.claim_per_s / 3
 
 
@@ -162,15 +175,15 @@ def test_no_evidence_moves_the_rate_beyond_its_bounds() -> None:
 def test_what_others_take_at_once_is_no_rate_yet(after_s: float, rate_per_s: float) -> None:
     """Four of 30 gone in a second say nothing of the next minutes: it takes the time of eight tokens to lower a rate."""
     known = mirror_of(count(0, 20, at_s=0.0), share=0.0)
-    assert known.told(count(1, 23, at_s=after_s)).rate_per_s == pytest.approx(rate_per_s)
+    assert known.with_sample(count(1, 23, at_s=after_s)).rate_per_s == pytest.approx(rate_per_s)
 
 
 def test_an_older_request_proves_nothing() -> None:
     """A count that was taken before the one it is compared with, or at the same time, leaves the rate alone."""
     known = mirror_of(count(5, 10, at_s=0.0), share=0.0)
     for said in (count(4, 29, at_s=100.0), count(6, 0, at_s=0.05)):
-        after = known.told(said)
-        assert (after.rate_per_s, after.since) == (known.rate_per_s, known.since)
+        after = known.with_sample(said)
+        assert (after.rate_per_s, after.rate_from) == (known.rate_per_s, known.rate_from)
 
 
 def test_a_bucket_that_was_full_meanwhile_proves_nothing() -> None:
@@ -194,10 +207,10 @@ def test_a_measurement_ends_after_two_windows() -> None:
     """What is still not exact then begins anew, so that what others took for a while is forgotten."""
     known = mirror_of(count(0, 10, at_s=0.0, limit=300), share=0.0)
     for at_s in (60.0, 119.0):
-        known = known.told(count(1, 200, at_s=at_s, limit=300, others=90))
-        assert known.since == count(0, 10, at_s=0.0, limit=300)
+        known = known.with_sample(count(1, 200, at_s=at_s, limit=300, others=90))
+        assert known.rate_from == count(0, 10, at_s=0.0, limit=300)
     late = count(2, 200, at_s=120.1, limit=300, others=90)
-    assert known.told(late).since == late
+    assert known.with_sample(late).rate_from == late
 
 
 @pytest.mark.parametrize(
@@ -209,17 +222,17 @@ def test_a_count_pulls_the_copy_towards_it(tokens: float, others: int, nearest: 
     """Of 10 that remained: most of the way to the nearest level that was possible, some of it to the likeliest one, less the
     more was under way; and up to that only where little was, since `remaining` is rounded down."""
     known = replace(mirror_of(count(0, 20, at_s=0.0), share=0.0), tokens=tokens)
-    clamped = tokens + CLAMP * (nearest - tokens)
-    pulled = clamped if likeliest is None else clamped + PULL / (1 + others) * (likeliest - clamped)
-    assert known.told(count(1, 10, at_s=0.0, others=others)).tokens == pytest.approx(pulled)
+    clamped = tokens + BOUND_CORRECTION * (nearest - tokens)
+    pulled = clamped if likeliest is None else clamped + LIKELY_CORRECTION / (1 + others) * (likeliest - clamped)
+    assert known.with_sample(count(1, 10, at_s=0.0, others=others)).tokens == pytest.approx(pulled)
 
 
 def test_an_unsent_call_ends_the_measurement() -> None:
     """Its number was counted as sent: what `remaining` did since is not known any more."""
-    known = mirror_of(count(0, 10, at_s=0.0), share=0.0).sent(1).unsent()
-    assert known.since is None
+    known = mirror_of(count(0, 10, at_s=0.0), share=0.0).sent(1).not_sent()
+    assert known.rate_from is None
     said = count(2, 9, at_s=1.0)
-    assert known.told(said).since == said
+    assert known.with_sample(said).rate_from == said
 
 
 # A fixed window.
@@ -259,7 +272,7 @@ def test_a_refill_before_the_window_showed_itself_is_forgotten() -> None:
     """A scout left 29 of 30, and 12 more have left: 17 are there, whatever seemed to refill until the reset stood still."""
     scout = count(0, 29, at_s=0.0, reset_s=60.0)
     known = replace(mirror_of(scout, share=0.0), tokens=20.0)
-    known = known.told(replace(count(11, 18, at_s=0.2, reset_s=60.0, others=12), calls=13))
+    known = known.with_sample(replace(count(11, 18, at_s=0.2, reset_s=60.0, others=12), requests=13))
     assert known.ends_s is not None
     assert known.tokens == 17.0
 
@@ -274,50 +287,56 @@ def test_a_window_does_not_refill() -> None:
     assert known.tokens == 3.0
     known = known.sent(1).sent(1).sent(1)
     offer = known.offer(UNHURRIED, cold=False)
-    assert (offer.tokens, offer.in_flight_max, offer.not_before_s) == (1.0, 1, 60.1 + LATE_S + ROUNDED_S)
+    assert (offer.tokens, offer.in_flight_max, offer.not_before_s) == (
+        1.0,
+        1,
+        60.1 + RESET_PROBE_LATE_S + RESET_ROUNDING_S,
+    )
 
 
 def test_the_end_of_a_window_is_known_ever_better() -> None:
     """Two answers bound it more narrowly than one."""
-    known = windowed().told(count(3, 7, at_s=10.5, reset_s=49.5))
+    known = windowed().with_sample(count(3, 7, at_s=10.5, reset_s=49.5))
     assert known.ends_s == pytest.approx((59.0, 60.1))
-    known = windowed().told(count(3, 7, at_s=10.0, reset_s=50.0, trip_s=0.02))
+    known = windowed().with_sample(count(3, 7, at_s=10.0, reset_s=50.0, trip_s=0.02))
     assert known.ends_s == pytest.approx((59.0, 60.02))
 
 
 def test_within_a_window_the_count_is_exact() -> None:
     """What remains, less what is under way, is there; never more than what remains."""
-    assert windowed(tokens=2.0).told(count(3, 7, at_s=10.0, reset_s=50.0, others=2)).tokens == 5.0
-    assert windowed(tokens=9.0).told(count(3, 7, at_s=10.0, reset_s=50.0, others=2)).tokens == 7.0
-    assert windowed(tokens=9.0).told(count(3, 7, at_s=10.0, others=2)).tokens == 7.0  # no reset: it stays a window
+    assert windowed(tokens=2.0).with_sample(count(3, 7, at_s=10.0, reset_s=50.0, others=2)).tokens == 5.0
+    assert windowed(tokens=9.0).with_sample(count(3, 7, at_s=10.0, reset_s=50.0, others=2)).tokens == 7.0
+    assert (
+        windowed(tokens=9.0).with_sample(count(3, 7, at_s=10.0, others=2)).tokens == 7.0
+    )  # no reset: it stays a window
 
 
 def test_the_next_window_begins_with_what_remains() -> None:
     """The scout's answer has another reset: a new window, full but for the scout and those who came before."""
-    known = windowed(tokens=0.0).told(count(9, 29, at_s=60.2, reset_s=60.0, others=1))
+    known = windowed(tokens=0.0).with_sample(count(9, 29, at_s=60.2, reset_s=60.0, others=1))
     assert known.ends_s == pytest.approx((119.2, 120.3))
     assert known.tokens == 28.0
 
 
 def test_a_window_that_is_none_is_given_up() -> None:
     """Its end moves by more than rounding while it lasts: a bucket, and it refills again."""
-    moved = windowed().told(count(3, 7, at_s=30.0, reset_s=45.0))
+    moved = windowed().with_sample(count(3, 7, at_s=30.0, reset_s=45.0))
     assert moved.ends_s is None
     assert moved.refilled(40.0).tokens > moved.tokens
-    nudged = windowed().told(count(3, 7, at_s=30.0, reset_s=32.0))
+    nudged = windowed().with_sample(count(3, 7, at_s=30.0, reset_s=32.0))
     assert nudged.ends_s == pytest.approx((61.0, 62.1))  # the server's clock was set: a window still
-    nudged = windowed().told(count(3, 7, at_s=30.0, reset_s=STILL_S + 29.9))
-    assert nudged.ends_s == pytest.approx((STILL_S + 58.9, STILL_S + 60.0))
-    moved = windowed().told(count(3, 7, at_s=30.0, reset_s=STILL_S + 30.0))
+    nudged = windowed().with_sample(count(3, 7, at_s=30.0, reset_s=FIXED_RESET_S + 29.9))
+    assert nudged.ends_s == pytest.approx((FIXED_RESET_S + 58.9, FIXED_RESET_S + 60.0))
+    moved = windowed().with_sample(count(3, 7, at_s=30.0, reset_s=FIXED_RESET_S + 30.0))
     assert moved.ends_s is None
 
 
 def test_the_scout_of_a_window_comes_a_second_late_until_its_seconds_are_known_to_be_rounded_up() -> None:
     """A whole window left after its first request proves it; the first request itself proves nothing, nor does less."""
-    assert windowed().late_s == LATE_S + ROUNDED_S
-    assert windowed().told(count(3, 29, at_s=0.1, reset_s=60.0)).late_s == LATE_S + ROUNDED_S
-    assert windowed().told(count(3, 20, at_s=0.1, reset_s=59.0)).late_s == LATE_S + ROUNDED_S
-    assert windowed().told(count(3, 20, at_s=0.1, reset_s=60.0)).late_s == LATE_S
+    assert windowed().late_s == RESET_PROBE_LATE_S + RESET_ROUNDING_S
+    assert windowed().with_sample(count(3, 29, at_s=0.1, reset_s=60.0)).late_s == RESET_PROBE_LATE_S + RESET_ROUNDING_S
+    assert windowed().with_sample(count(3, 20, at_s=0.1, reset_s=59.0)).late_s == RESET_PROBE_LATE_S + RESET_ROUNDING_S
+    assert windowed().with_sample(count(3, 20, at_s=0.1, reset_s=60.0)).late_s == RESET_PROBE_LATE_S
 
 
 @pytest.mark.parametrize(("limit", "per_min"), [(30, 15), (30, 5), (300, 60), (600, 3600)])
@@ -327,30 +346,30 @@ def test_a_reset_that_speaks_against_the_claim_is_believed_at_the_eighth_time(li
     claims = []
     for used in range(2, limit + 1):
         reset_s = float(math.ceil(used * 60 / per_min))
-        known = known.told(count(used, limit - used, at_s=0.001 * used, reset_s=reset_s, limit=limit))
+        known = known.with_sample(count(used, limit - used, at_s=0.001 * used, reset_s=reset_s, limit=limit))
         claims.append(known.claim_per_s)
     first = next(k for k, claim in enumerate(claims, 2) if claim != limit / 60)
-    assert first >= 2 * TELLING - 1
-    assert claims[-1] == pytest.approx(per_min / 60, rel=1 / TELLING)  # told in whole seconds
+    assert first >= 2 * EVIDENCE_MIN - 1
+    assert claims[-1] == pytest.approx(per_min / 60, rel=1 / EVIDENCE_MIN)  # told in whole seconds
 
 
 def test_a_word_for_the_claim_in_between_starts_the_count_again() -> None:
     """Seven against it, one for it, seven against it: it stands."""
     known = mirror_of(count(0, 20, at_s=0.0), share=0.0)
     for serial, reset_s in enumerate([*[45.0] * 7, 20.0, *[45.0] * 7], 1):
-        known = known.told(count(serial, 20, at_s=0.01 * serial, reset_s=reset_s))
+        known = known.with_sample(count(serial, 20, at_s=0.01 * serial, reset_s=reset_s))
     assert known.claim_per_s == 0.5
-    assert known.told(count(20, 20, at_s=1.0, reset_s=45.0)).claim_per_s == 10 / 45
+    assert known.with_sample(count(20, 20, at_s=1.0, reset_s=45.0)).claim_per_s == 10 / 45
 
 
 def test_a_word_the_other_way_is_the_first_of_its_own() -> None:
     """Too slow, then eight times too fast: the eighth is believed, and not one sooner."""
-    known = mirror_of(count(0, 20, at_s=0.0), share=0.0).told(count(1, 20, at_s=0.01, reset_s=45.0))
+    known = mirror_of(count(0, 20, at_s=0.0), share=0.0).with_sample(count(1, 20, at_s=0.01, reset_s=45.0))
     claims = []
-    for serial in range(2, 2 + TELLING):
-        known = known.told(count(serial, 20, at_s=0.01 * serial, reset_s=8.0))
+    for serial in range(2, 2 + EVIDENCE_MIN):
+        known = known.with_sample(count(serial, 20, at_s=0.01 * serial, reset_s=8.0))
         claims.append(known.claim_per_s)
-    assert claims == [0.5] * (TELLING - 1) + [10 / 8]
+    assert claims == [0.5] * (EVIDENCE_MIN - 1) + [10 / 8]
 
 
 def test_a_scout_needs_no_reserve() -> None:
@@ -372,7 +391,7 @@ def test_a_429_holds_a_token_back_for_a_while() -> None:
     assert held.refilled(held.at_s + 120.0).extra == pytest.approx(0.25)
     fast = mirror_of(count(0, 10, at_s=0.0, limit=3000), share=0.0).limited(first=True)
     assert fast.extra == 5.0
-    assert held.told(count(1, 10, at_s=1.0, limit=60)).extra == 0.5  # another limit forgets nothing of it
+    assert held.with_sample(count(1, 10, at_s=1.0, limit=60)).extra == 0.5  # another limit forgets nothing of it
 
 
 def test_a_pause_of_the_mirror_s_own() -> None:
@@ -400,15 +419,16 @@ def test_a_reserve_is_left_to_others(share: float) -> None:
 def test_what_is_held_back_is_for_the_line_and_for_429s() -> None:
     """One token, and what refills in the deviation of a round trip, and what 429s have cost; of a window the latter only."""
     known = replace(mirror_of(count(0, 100, at_s=0.0, limit=300), share=0.0), extra=3.0)
-    assert known.offer(Trips(1.0, 0.4, known=True), cold=False).tokens == pytest.approx(100 - (1 + 5 * 0.4 + 3))
+    assert known.offer(RoundTrip(1.0, 0.4, known=True), cold=False).tokens == pytest.approx(100 - (1 + 5 * 0.4 + 3))
     window = replace(known, ends_s=(59.0, 60.0))
-    assert window.offer(Trips(1.0, 0.4, known=True), cold=False).tokens == pytest.approx(100 - 3)
+    assert window.offer(RoundTrip(1.0, 0.4, known=True), cold=False).tokens == pytest.approx(100 - 3)
 
 
 @pytest.mark.parametrize(
-    ("trips", "tokens", "in_flight"), [(Trips(), 8.0, 3), (Trips(), 20.0, 5), (Trips(1.0, 0.5), 8.0, 20), (Trips(1.0, 0.5), 100.0, 25)]
+    ("trips", "tokens", "in_flight"),
+    [(RoundTrip(), 8.0, 3), (RoundTrip(), 20.0, 5), (RoundTrip(1.0, 0.5), 8.0, 20), (RoundTrip(1.0, 0.5), 100.0, 25)],
 )  # fmt: skip
-def test_no_more_is_under_way_than_two_long_round_trips_need(trips: Trips, tokens: float, in_flight: int) -> None:
+def test_no_more_is_under_way_than_two_long_round_trips_need(trips: RoundTrip, tokens: float, in_flight: int) -> None:
     """Or than a quarter of what is there: a burst goes out, and a server that stops answering is not flooded."""
     known = replace(mirror_of(count(0, 100, at_s=0.0, limit=300), share=0.0), tokens=tokens)
     assert known.offer(trips, cold=False).in_flight_max == in_flight
@@ -422,7 +442,7 @@ def test_a_full_bucket_always_gives_one(limit: int, share: float, window: bool) 
     known = replace(mirror_of(count(0, limit, at_s=0.0, limit=limit), share), extra=1000.0)
     if window:
         known = replace(known, ends_s=(60.0, 61.0))
-    offer = known.offer(Trips(10.0, 10.0, known=True), cold=False)
+    offer = known.offer(RoundTrip(10.0, 10.0, known=True), cold=False)
     assert offer.tokens >= 1.0
     assert offer.in_flight_max >= 1
 
@@ -431,6 +451,6 @@ def test_a_window_leaves_the_claim_as_it_was() -> None:
     """Its resets looked like a slow bucket's for a while: what is learned is the quota a minute all the same."""
     known = mirror_of(count(0, 299, at_s=0.0, reset_s=60.0, limit=300), share=0.0)
     for used in range(2, 200):
-        known = known.told(count(used, 300 - used, at_s=0.001 * used, reset_s=60.0, limit=300))
+        known = known.with_sample(count(used, 300 - used, at_s=0.001 * used, reset_s=60.0, limit=300))
     assert known.ends_s is not None
     assert known.claim_per_s == 5.0

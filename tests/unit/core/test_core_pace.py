@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkdelete.core import pace as pacing
-from bulkdelete.core.bucket import Trips, narrow
-from bulkdelete.core.estimator import LEAST_PER_S
+from bulkdelete.core.bucket import RoundTrip, narrow
+from bulkdelete.core.estimator import RATE_FLOOR_PER_S
 from bulkdelete.core.mirror import Mirror
 from bulkdelete.core.pace import PacingOptions
 from bulkdelete.model import NoResponse, NoResponseReason, Quota, Response, Result
@@ -143,13 +143,13 @@ def test_the_numbers_stay_sound(story: Sequence[Step], bounds: PacingOptions, ob
         assert 1 <= tuning.bucket < SANE
         assert tuning.in_flight_max >= 1
         assert tuning.not_before_s < math.inf
-        assert 0 <= pace.trips.mean_s < math.inf
-        assert 0 <= pace.trips.dev_s < math.inf
+        assert 0 <= pace.round_trip.mean_s < math.inf
+        assert 0 <= pace.round_trip.dev_s < math.inf
         assert pace.limit is None or 1 <= pace.limit < math.inf
         if isinstance(known, Mirror):
             assert 0 <= known.extra < math.inf
-        if pace.cap:
-            assert pace.cap.tokens <= narrow(pace.cap.rate_per_s)
+        if pace.user_limit:
+            assert pace.user_limit.tokens <= narrow(pace.user_limit.rate_per_s)
         told = pacing.learned(pace)
         assert told is None or (0 < told.rate_per_s < SANE and 1 <= told.burst < SANE)
 
@@ -325,7 +325,7 @@ def test_a_bucket_of_any_size_moves(limit: int) -> None:
     known = world.pace.known
     assert isinstance(known, Mirror)
     known = replace(known, extra=100.0)  # as after a bad hour
-    world.pace = replace(world.pace, known=known, trips=Trips(100.0, 50.0, known=True))
+    world.pace = replace(world.pace, known=known, round_trip=RoundTrip(100.0, 50.0, known=True))
     world.now_s += 61.0
     assert world.allowed
 
@@ -472,7 +472,7 @@ def test_a_long_refusal_at_the_start_leaves_a_rate(refused_s: float) -> None:
     for _ in range(5):
         world.wait_until_allowed()
         world.hear(world.send(), ok())
-        assert world.pace.rate_per_s >= LEAST_PER_S
+        assert world.pace.rate_per_s >= RATE_FLOOR_PER_S
         assert world.wait_until_allowed() <= 122.0
         world.hear(world.send(), limited())
 

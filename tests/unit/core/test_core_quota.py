@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from bulkdelete.core import quota as module
-from bulkdelete.core.quota import FAR_S, LONGEST, quota_of
+from bulkdelete.core.quota import VALUE_CHARS_MAX, WAIT_MAX_S, quota_of
 from bulkdelete.model import Quota
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -306,16 +306,16 @@ def test_what_servers_print(headers: tuple[str, ...], quota: Quota) -> None:
         ("999999999", 999_999_999.0),
         ("784111777", 784_111_777.0),  # before 2001-09-09 a moment reads as seconds: no server is that old
         ("1000000000", 215_888_223.0),
-        ("99999999999", FAR_S),
+        ("99999999999", WAIT_MAX_S),
         ("100000000000", 0.0),  # 1973, in milliseconds
         ("1000000000500", 215_888_223.5),
-        ("99999999999999", FAR_S),
+        ("99999999999999", WAIT_MAX_S),
         ("100000000000000", None),
         ("1s", 1.0),
         ("250ms", 0.25),
         ("1h", 3600.0),
         ("1h2m3.5s", 3723.5),
-        ("999999999h", FAR_S),
+        ("999999999h", WAIT_MAX_S),
         ("1d", None),
         ("1 s", None),
         ("s", None),
@@ -323,7 +323,7 @@ def test_what_servers_print(headers: tuple[str, ...], quota: Quota) -> None:
         ("1s2", None),
         ("Sun, 06 Nov 1994 08:49:40 GMT", 3.0),
         ("Sun, 06 Nov 1994 08:49:30 GMT", 0.0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", FAR_S),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", WAIT_MAX_S),
         ("1994-11-06T08:49:40Z", 3.0),
         ("1994-11-06T09:49:40.5+01:00", 3.5),
         ("1994-11-06 08:49:40", 3.0),
@@ -432,7 +432,7 @@ def test_a_window_of_nothing_is_none() -> None:
 
 def test_what_is_longer_than_any_quota_is_not_looked_at() -> None:
     """Work is bounded by a length, not by trust in a pattern."""
-    pad = " " * (LONGEST - 2)
+    pad = " " * (VALUE_CHARS_MAX - 2)
     assert lines(f"Retry-After:{pad}30", "x-ratelimit-retryafter: 2").retry_after_s == 30.0
     assert lines(f"Retry-After:{pad}300", "x-ratelimit-retryafter: 2").retry_after_s == 2.0
     assert lines("RateLimit: limit=5, remaining=" + "1" * 65536) == Quota()
@@ -466,7 +466,7 @@ def test_work_grows_with_the_length_and_no_faster(piece: str) -> None:
     """64 KiB of anything, in lines as long as are looked at: twice the text is twice the calls. No clock is asked."""
 
     def calls_of(n_lines: int) -> int:
-        text = piece if piece == DATE else (piece * LONGEST)[:LONGEST]
+        text = piece if piece == DATE else (piece * VALUE_CHARS_MAX)[:VALUE_CHARS_MAX]
         headers = CIMultiDict([(name, text) for name in (*NAMES, *OTHERS) for _ in range(n_lines)])
         calls = 0
 
@@ -484,7 +484,7 @@ def test_work_grows_with_the_length_and_no_faster(piece: str) -> None:
 
     once, twice = calls_of(4), calls_of(8)
     assert twice <= 2.2 * once
-    assert once <= 10 * 4 * (len(NAMES) + len(OTHERS)) * LONGEST
+    assert once <= 10 * 4 * (len(NAMES) + len(OTHERS)) * VALUE_CHARS_MAX
 
 
 def test_no_pattern_reads_a_text_twice() -> None:
@@ -513,8 +513,8 @@ def sane(quota: Quota) -> bool:
     return (
         (quota.limit is None or 1 <= quota.limit < 10**9)
         and (quota.remaining is None or 0 <= quota.remaining < 10**9)
-        and all(value is None or 0 <= value <= FAR_S for value in (quota.reset_s, quota.retry_after_s))
-        and (quota.window_s is None or 1 <= quota.window_s < FAR_S)
+        and all(value is None or 0 <= value <= WAIT_MAX_S for value in (quota.reset_s, quota.retry_after_s))
+        and (quota.window_s is None or 1 <= quota.window_s < WAIT_MAX_S)
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkdelete.core.summary import Summary
+from bulkdelete.core.run_summary import Summary
 from bulkdelete.model import Counts, Doubts, State, Stop, StopReason
 from bulkdelete.report.messages import ServerMessage
 from bulkdelete.report.summary import ADVICE, Action, Ending, NextStep, Spelling, next_steps, summary_json, summary_text

@@ -11,8 +11,8 @@ from typing import Any
 import aiolimiter
 import pytest
 
-from bulkdelete.core.bucket import Trips, narrow
-from bulkdelete.core.estimator import UNDER, Estimator, Phase, blind_of
+from bulkdelete.core.bucket import RoundTrip, narrow
+from bulkdelete.core.estimator import HOLD_SHARE, Estimator, Phase, estimator_of
 from bulkdelete.core.mirror import Mirror
 from bulkdelete.core.pace import PacingOptions, Permit
 from bulkdelete.model import Learned, Quota, Response, Result, Signal
@@ -31,12 +31,14 @@ def throttle_of(rate_per_s: float, tokens: float = 1.0, mirrored: bool = False) 
     """A throttle that knows its rate, by the server's headers or by itself, and keeps it, whatever the answers leave out."""
     throttle = Throttle()
     now_s = clock()
-    blind = replace(blind_of(now_s, 0.0), phase=Phase.HOLD, hold_s=math.inf, tokens=tokens)
-    known: Mirror | Estimator = replace(blind, rate_per_s=rate_per_s / UNDER)
+    blind = replace(estimator_of(now_s, 0.0), phase=Phase.HOLD, hold_s=math.inf, tokens=tokens)
+    known: Mirror | Estimator = replace(blind, rate_per_s=rate_per_s / HOLD_SHARE)
     if mirrored:
         limit = max(1.0, rate_per_s * 60)
         known = Mirror(now_s, 0.0, limit, rate_per_s, 60.0, rate_per_s, tokens)
-    throttle.pace = replace(throttle.pace, known=known, cold=False, trips=Trips(known=True), silent=-NEVER)
+    throttle.pace = replace(
+        throttle.pace, known=known, cold=False, round_trip=RoundTrip(known=True), without_headers=-NEVER
+    )
     return throttle
 
 
@@ -124,7 +126,7 @@ def test_a_limiter_that_fails_gives_no_token(monkeypatch: pytest.MonkeyPatch) ->
         throttle = throttle_of(5, tokens=0.0)
         with pytest.raises(ValueError, match="no such amount"):
             await throttle.take()
-        assert throttle.pace.calls == 0
+        assert throttle.pace.requests == 0
 
     on_loop(main)
 
@@ -303,7 +305,7 @@ def test_a_wait_that_is_cancelled_costs_nothing(why: str, cancel_after_s: float)
         assert asyncio.all_tasks() == {asyncio.current_task()}  # and nobody goes on waiting
         assert throttle.pace == before
         call = await throttle.take()
-        assert call.serial == before.calls
+        assert call.serial == before.requests
         return clock() - started_s
 
     assert on_loop(main) == pytest.approx(20.0, rel=1e-3)
@@ -352,7 +354,7 @@ def test_the_user_s_cap_is_kept(rate_max_per_s: float, mirrored: bool) -> None:
     async def main() -> list[float]:
         throttle, left_s = throttle_of(50, tokens=1000.0 if mirrored else 1.0, mirrored=mirrored), []
         capped = Throttle(PacingOptions(rate_max_per_s=rate_max_per_s)).pace
-        throttle.pace = replace(throttle.pace, cap=capped.cap)
+        throttle.pace = replace(throttle.pace, user_limit=capped.user_limit)
         for _ in range(60):
             hear(throttle, await throttle.take())
             left_s.append(clock())
@@ -379,7 +381,7 @@ def test_a_learned_pace_is_begun_with() -> None:
         assert throttle.pace.rate_per_s == 2.0
         return await seconds_for(throttle, 11)
 
-    assert on_loop(main) == pytest.approx(10 / (2.0 * UNDER), rel=0.02)
+    assert on_loop(main) == pytest.approx(10 / (2.0 * HOLD_SHARE), rel=0.02)
 
 
 def test_the_bounds_are_the_throttle_s_own() -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bulkdelete.intake.cells import bare, shown
 from bulkdelete.model import MAX_ID
 
-__all__ = ["WITHOUT_LABEL", "Above", "Totals", "says_total"]
+__all__ = ["WITHOUT_LABEL", "Above", "IdTotals", "says_total"]
 
 WITHOUT_LABEL = "a total without a label? If so, take the row out; if not, put it above the others"
 _GROUP = 2  # rows that a subtotal adds up, at least, until the file has had one
@@ -36,7 +36,7 @@ class Above(NamedTuple):
     before: int
 
 
-class Totals:
+class IdTotals:
     """The ids of one table from its top, and those of the group since the last row of totals.
 
     A row of totals directly below another one belongs to the same group: reports write the number, the sum and the average there.

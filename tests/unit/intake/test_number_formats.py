@@ -9,7 +9,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 import xlwt  # type: ignore[import-untyped]
 
 from bulkdelete.intake import Source
-from bulkdelete.intake.workbook.formats import BUILT_IN, NEVER, built_in, format_of, shows_digits
+from bulkdelete.intake.workbook.number_formats import BUILT_IN, NEVER, built_in, format_of, shows_digits
 from bulkdelete.model import Order, Reject
 from tests.support.reads import Told, tell
 from tests.support.workbook import Ods, Xlsx, cell, table

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkdelete import errors
-from bulkdelete.core.summary import (
+from bulkdelete.core.run_summary import (
     EXIT_OF_ERROR,
     EXIT_OF_REASON,
     Summary,

@@ -1,4 +1,4 @@
-"""From counts and stops to the exit code, and whether every row is accounted for: the judgement. What is said of it is in report/."""
+"""Compute the exit code from counts and stops, and check that every row is accounted for. It renders nothing; report/ does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
     "unproven_accounts",
 ]
 
-MISSING = 20  # orders; fewer that are not found are no sign of a wrong list
+MISSING = 20  # orders not found; fewer do not suggest a wrong list
 
 EXIT_OF_REASON: dict[StopReason, int] = {
     StopReason.LEDGER: 6,
@@ -51,17 +51,17 @@ EXIT_OF_ERROR: dict[type[errors.BulkDeleteError], int] = {
 }
 
 EXIT_UNFORESEEN = 70
-"""A bug in this program, or an error of the system that has no code here."""
+"""A bug in this program, or a system error without an exit code of its own."""
 
-_FIRST_THAT_HOLDS = (2, EXIT_UNFORESEEN, 3, 6, 4, 5, 130, 143, 75, 1, 0)
+_PRECEDENCE = (2, EXIT_UNFORESEEN, 3, 6, 4, 5, 130, 143, 75, 1, 0)
 
 LIFTED_BY: dict[StopReason, str] = {
     StopReason.NOTHING_DELETED: "guard",
     StopReason.REFUSALS: "max_consecutive_failures",
 }
-"""Stops that the same command meets again, each with the option that turns it off. A person decides that, and no other text names it."""
+"""Stops that occur again with the same command, each with the setting that lifts it. A person must decide that: no other text names it."""
 
-_OVER_ORDERS = frozenset({*LIFTED_BY, StopReason.FAILURES})  # stops over what the server said of the orders
+_OVER_ORDERS = frozenset({*LIFTED_BY, StopReason.FAILURES})  # stops because of the server's responses to the orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class Summary:
     """How a run ended. `counts`: the selection, by account and state; `left_alone`: open orders of the ledger outside it;
     `rejected`: rows of the input that name no order.
 
-    `requests`: requests that may have left; `limited`: answers 429; `seconds`: first admission to last answer;
-    `a_lane_finished`: at least one key's orders all had their turn; `saved`: the copy to continue with, if the ledger was replaced.
+    `requests`: requests that may have been sent; `limited`: responses 429; `seconds`: from the first admission to the last response;
+    `a_lane_finished`: at least one key got through all of its orders; `saved`: the copy to continue with, if the ledger was replaced.
     """
 
     counts: Counts
@@ -90,48 +90,48 @@ class Summary:
 
     @property
     def to_retry(self) -> State | None:
-        """The settled state whose orders a person may want to send once more: they are why the run ended as it did."""
+        """The settled state whose orders a person may want to send again, because they determined how the run ended."""
         if self.counts[State.REFUSED]:
             return State.REFUSED
         suspect = self.unproven or mostly_missing(self.counts) or any(stop.reason in LIFTED_BY for stop in self.stops)
         return State.NOT_FOUND if suspect and self.counts[State.NOT_FOUND] else None
 
     @property
-    def told_by_server(self) -> bool:
-        """Whether the server's messages say why the run ended as it did."""
+    def explained_by_server(self) -> bool:
+        """Whether the server's messages explain how the run ended."""
         over_orders = not self.stops or any(stop.reason in _OVER_ORDERS for stop in self.stops)
         return over_orders and self.to_retry is not None
 
 
 def exit_code(counts: Counts, stops: Iterable[Stop], unproven: Iterable[int], a_lane_finished: bool = False) -> int:
-    """The exit code of a run over these counts of its selection: the first that holds.
+    """The exit code of a run: the first in order of precedence that applies.
 
-    A refused key is its lane's matter where another lane came to the end of its orders.
+    A refused key does not count if another lane got through all of its orders.
     """
     codes = {
         EXIT_OF_REASON[stop.reason] for stop in stops if not (a_lane_finished and stop.reason is StopReason.CREDENTIALS)
     }
     unfinished = sum(counts[state] for state in (State.PENDING, State.FAILED, State.IN_DOUBT, State.REFUSED))
     codes.add(1 if unfinished or tuple(unproven) or mostly_missing(counts) else 0)
-    return next(code for code in _FIRST_THAT_HOLDS if code in codes)
+    return next(code for code in _PRECEDENCE if code in codes)
 
 
 def mostly_missing(counts: Counts) -> bool:
-    """Whether so many orders were not found that the list itself is in question."""
+    """Whether so many orders were not found that the list is probably wrong."""
     deleted = counts[State.DELETED] + counts[State.PRESUMED_DELETED]
     return counts[State.NOT_FOUND] >= MISSING and counts[State.NOT_FOUND] > deleted
 
 
 def unproven_accounts(selected: Counts, ever: Counts) -> tuple[int, ...]:
-    """Accounts of the selection with orders that are gone or refused, and of which this ledger never saw one deleted.
+    """Accounts of the selection with orders not found or refused, in which this ledger never recorded a deletion.
 
-    A presumed deletion is no proof: in a wrong account, each 404 after a lost response looks like one.
+    A presumed deletion is no proof: in a wrong account, every 404 after a lost response looks like a deletion.
     """
-    answered = (State.NOT_FOUND, State.PRESUMED_DELETED, State.REFUSED)
+    not_deleted = (State.NOT_FOUND, State.PRESUMED_DELETED, State.REFUSED)
     return tuple(
         account
         for account, states in sorted(selected.by_account.items())
-        if any(states.get(state, 0) for state in answered)
+        if any(states.get(state, 0) for state in not_deleted)
         and not ever.by_account.get(account, {}).get(State.DELETED, 0)
     )
 
