@@ -1,7 +1,7 @@
-"""Every option of every command: one row of one table each. The options that click makes, the settings and their defaults in the help,
-the command that resumes a run, and the flags that stand in messages are all taken from it. It opens nothing.
+"""The table of options: each option of each command is one row. click's options, the defaults in the help, the settings, the command
+that resumes a run, and the flags in messages are all derived from it. This module opens no file.
 
-A new option is a new row, and a field of `Settings` if the library has it, too.
+To add an option, add a row, and a field of `Settings` if the library has the option, too.
 """
 
 from __future__ import annotations
@@ -32,25 +32,28 @@ from bulkdelete.cli.parameters import (
     between,
 )
 from bulkdelete.model import Doubts, State
-from bulkdelete.settings import Settings
+from bulkdelete.report.formats import Format
+from bulkdelete.settings import API_URL, Settings
 
 __all__ = [
     "OPTIONS",
     "Option",
-    "kept",
     "option_of",
     "parameters",
+    "resume_options",
     "rows",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option. `commands` that have it, apart by spaces; `field` that its value has in `part`, else its long flag says it.
+    """One option of the commands that `commands` names, separated by spaces.
 
-    `part`: "settings" or "reading", where its value is one of Settings or ReadOptions, which have its default; else the default is
-    here. `share_field`: the setting of a value that is a share. `in_resume`: the command that continues a run hands it on: no such
-    option lifts a stop.
+    `field`: the name of its value; empty: derived from the long flag.
+    `part`: "settings" or "reading" if the value is a field of Settings or of ReadOptions, which then holds the default; otherwise the
+    default is `default`.
+    `share_field`: the setting that takes the value if it is a share, such as 5%.
+    `in_resume`: whether the command that resumes a run repeats this option. An option that lifts a stop is never repeated.
     """
 
     flag: str
@@ -70,15 +73,15 @@ class Option:
 
     @property
     def switches(self) -> list[str]:
-        """The flag as messages and commands have it; two of a switch, the one that turns it on first."""
+        """The flags as they appear in messages and commands. A switch has two, and the first one turns it on."""
         return self.flag.split()[-1].split("/")
 
     @property
     def long(self) -> str:
         return self.switches[0]
 
-    def made(self, purpose: str) -> CheckedOption:
-        """For click. What a setting defaults to is left to Settings: None is what was not given."""
+    def to_click(self, purpose: str) -> CheckedOption:
+        """The option as click expects it. A setting that was not given is None, so that Settings supplies the default."""
         flag = self.type is FLAG and "/" not in self.flag
         return CheckedOption(
             [*self.flag.split(), self.name],
@@ -87,18 +90,18 @@ class Option:
             count=self.type is COUNT,
             multiple=self.many,
             default=False if flag else 0 if self.type is COUNT else self.default,
-            help=self.help + self._default_shown(),
+            help=self.help + self._default_text(),
             purpose=purpose,
         )
 
-    def _default_shown(self) -> str:
+    def _default_text(self) -> str:
         default = _DEFAULTS.get(self.name) if self.part == "settings" else self.default
         if default is None or not isinstance(self.type, Pattern | Choice):
             return ""
         return f"  [default: {self.type.written(default) if isinstance(self.type, Pattern) else default}]"
 
     def words(self, value: object) -> list[str]:
-        """The option with this value, as a command has it."""
+        """The option with this value, as the words of a command."""
         if isinstance(value, Path):
             return [self.long, str(value.absolute())]
         return [self.long, self.type.written(value) if isinstance(self.type, Pattern) else str(value)]
@@ -113,146 +116,195 @@ _HEADERS = ("full", "retry-after", "none")
 
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "Input": (
-        Option("--account-id", between(0, name="ID"), _READ, "The account of orders whose row names none.", part=_SETTINGS),
+        Option(
+            "--account-id", between(0, name="ID"), _READ, part=_SETTINGS,
+            help="The seller account of every order whose row names no account, for example 1234.",
+        ),
         Option(
             "--revert-stock/--keep-stock", FLAG, _READ, part=_SETTINGS,
-            help="Return the orders' quantities to stock, or not. There is no default: say it, or have a column.",
+            help="Whether the quantities of the deleted orders return to stock. There is no default: choose one of the two,"
+            " unless a column of the input says it for each order.",
         ),
-        Option("--column", Text("NAME|N"), _TABLES, "The column of the order ids, by name or number.", part=_READING),
+        Option(
+            "--column", Text("NAME|N"), _TABLES, part=_READING,
+            help="The column that contains the order ids, by its name or its number, which starts at 1."
+            "  [default: detected from the header]",
+        ),
         Option(
             "--ignore-column", Text("NAME|N"), _TABLES, field="ignored", many=True, part=_READING,
-            help="A column that is not read, though its name speaks of the account or the stock; may be repeated.",
+            help="Do not read this column, although its name refers to the account or to the stock. May be repeated.",
         ),
-        Option("--sheet", Text("NAME|N"), _TABLES, "The sheet of a workbook.", part=_READING),
-        Option("--encoding", Text("NAME"), _TABLES, "Of the text.  [default: detected]", part=_READING),
-        Option("--delimiter", Text("CHAR"), _TABLES, "Between cells; `tab` for a tab.  [default: detected]", part=_READING),
+        Option(
+            "--sheet", Text("NAME|N"), _TABLES, part=_READING,
+            help="The sheet of a workbook that contains the orders, by its name or its number, which starts at 1.",
+        ),
+        Option(
+            "--encoding", Text("NAME"), _TABLES, part=_READING,
+            help="The character encoding of a text file, for example cp1252.  [default: detected]",
+        ),
+        Option(
+            "--delimiter", Text("CHAR"), _TABLES, part=_READING,
+            help="The character between two cells of a text file; `tab` stands for a tab.  [default: detected]",
+        ),
         Option(
             "--thousands", Text(".|,"), _TABLES, part=_READING,
-            help="A mark that groups the digits of ids.  [default: such ids are rejected]",
+            help="The mark that groups the digits of an order id, as in 1.234.567.  [default: ids with such a mark are rejected]",
         ),
-        Option("--rejects", FILE, _READ, "Write every rejected row to this new file, as CSV."),
-        Option("--overwrite", FLAG, _READ, "The file of --rejects may replace one that exists."),
-        Option("--ledger", FILE, _READ, "Where the ledger lies.  [default: FILE.ledger.db]", part=_SETTINGS),
-        Option("--skip-rejected", FLAG, _READ, "Continue without the rejected rows.", part=_SETTINGS),
-        Option("--allow-empty", FLAG, _READ, "An input without orders is fine.", part=_SETTINGS),
+        Option("--rejects", FILE, _READ, "Write every rejected row, with its reason, to this new CSV file."),
+        Option("--overwrite", FLAG, _READ, "Allow --rejects to replace a file that already exists."),
+        Option(
+            "--ledger", FILE, _READ, part=_SETTINGS,
+            help="The ledger file, which records what happened to every order.  [default: FILE.ledger.db]",
+        ),
+        Option("--skip-rejected", FLAG, _READ, "Leave the rejected rows out and continue with the others.", part=_SETTINGS),
+        Option("--allow-empty", FLAG, _READ, "Accept an input that names no orders instead of refusing it.", part=_SETTINGS),
     ),
     "Key and server": (
         Option(
             "--api-key-file", Text("PATH|-"), _SENDING, in_resume=True,
-            help="File with the API key, readable by you alone. `-`: the first line of stdin.",
+            help="The file that contains the API key. Only you may be able to read it. `-` reads the key from the first line of stdin.",
         ),
         Option(
             "--api-url", Text("URL"), "run resume plan", part=_SETTINGS, in_resume=True,
-            help="Another server. https, or http on this machine.",
+            help=f"The base URL of the server. It must use https, or http on this machine.  [default: {API_URL}]",
         ),
         Option(
             "--ca-file", CERTIFICATES, _SENDING, part=_SETTINGS, in_resume=True,
-            help="Certificates to trust instead of the system's.",
+            help="Trust the certificates in this PEM file instead of those of the system.",
         ),
     ),
     "Sending": (
-        Option("--retry", Text("refused[:STATUS]|not_found"), "resume", "Send orders once more that were refused, or were not found."),
-        Option("--slots", NUMBER, _SENDING, "Requests in flight at most.", part=_SETTINGS, in_resume=True),
+        Option(
+            "--retry", Text("refused[:STATUS]|not_found"), "resume",
+            help="Also send the orders that were refused, or those that were not found, once more. `refused:412` selects"
+            " the orders that were refused with status code 412.",
+        ),
+        Option("--slots", NUMBER, _SENDING, "The maximum number of requests in flight per API key.", part=_SETTINGS, in_resume=True),
         Option(
             "--timeout", SECONDS, _SENDING, field="answer_timeout_s", part=_SETTINGS, in_resume=True,
-            help="Wait so long for a response, once a request is sent.",
+            help="How long to wait for the response after a request was sent.",
         ),
         Option(
             "--attempts", NUMBER, _SENDING, part=_SETTINGS, in_resume=True,
-            help="Attempts per order in one run that may end in doubt.",
+            help="The maximum number of attempts per order in one run that may leave it in doubt.",
         ),
         Option(
             "--doubts", Choice(Doubts), "run resume plan", part=_SETTINGS, in_resume=True,
-            help="An order that may or may not be deleted: leave it to a person, or send it again. "
-            " [default: hold where stock returns, else resend]",
+            help="What to do with an order that may or may not be deleted: `hold` leaves it to a person, `resend` sends it again."
+            "  [default: hold where stock is returned, otherwise resend]",
         ),
         Option(
             "--patience", SECONDS, _SENDING, field="patience_s", part=_SETTINGS, in_resume=True,
-            help="Stop, resumably, after so long without progress.",
+            help="Stop after this long without progress. The run can be resumed.",
         ),
         Option(
             "--grace", SECONDS, _SENDING, field="grace_s", part=_SETTINGS, in_resume=True,
-            help="When asked to stop, wait so long for what is in flight.",
+            help="How long to wait for the requests in flight when the run stops. Orders without a response are in doubt.",
         ),
     ),
     "Pacing": (
         Option(
             "--rate", RATE, "run resume plan", field="rate_max_per_s", part=_SETTINGS, in_resume=True,
-            help="Send no more than this, also where the limit allows it; or N/s, N/h.",
+            help="Never send more requests than this, even if the rate limit allows more, for example 60/min, 1/s or 1800/h."
+            " Without it, the rate limit alone decides.",
         ),
         Option(
             "--reserve", PERCENT, _SENDING, part=_SETTINGS, in_resume=True,
-            help="Leave this share of the quota to others on the key; where no header tells the quota, of the rate, once it is learned.",
+            help="The share of the quota to leave to other users of the key, for example 20%. If no header states the quota,"
+            " it is a share of the learned rate.",
         ),
     ),
     "Stopping": (
-        Option("--max-orders", NUMBER, "run resume plan", "Send nothing if more orders than this would be sent.", part=_SETTINGS),
+        Option("--max-orders", NUMBER, "run resume plan", "Send nothing if more than this many orders would be sent.", part=_SETTINGS),
         Option(
             "--max-failures", FAILURES, _SENDING, part=_SETTINGS, share_field="max_failures_percent",
-            help="Stop once so many orders are refused or in doubt.",
+            help="Stop when this many orders are refused or in doubt: a number such as 50, or a share of the orders such as 5%.",
         ),
-        Option("--max-time", SECONDS, _SENDING, "Stop, resumably, after this long.", field="max_time_s", part=_SETTINGS),
+        Option(
+            "--max-time", SECONDS, _SENDING, field="max_time_s", part=_SETTINGS,
+            help="Stop after this long, for example 90min or 8h. The run can be resumed.",
+        ),
         Option(
             "--guard", COUNT_OR_OFF, _SENDING, part=_SETTINGS,
-            help="Stop if so many orders of an account were answered and none was deleted.",
+            help="Stop when this many orders of an account have received a response and none of them was deleted.",
         ),
         Option(
             "--max-consecutive-failures", COUNT_OR_OFF, _SENDING, part=_SETTINGS,
-            help="Stop after so many orders in a row, of one account or of the run, were refused or not found.",
+            help="Stop when this many orders in a row, of one account or of the whole run, were refused or not found.",
         ),
     ),
     "Confirming": (
-        Option("-y --yes", FLAG, _SENDING, "Do not ask."),
-        Option("--expect", NUMBER, _SENDING, "Do not ask; send nothing unless the input names exactly N orders."),
-        Option("-n --dry-run", FLAG, "run", "Do what `plan` does: say what would be sent, and send nothing."),
+        Option("-y --yes", FLAG, _SENDING, "Do not ask for confirmation."),
+        Option("--expect", NUMBER, _SENDING, "Do not ask for confirmation, but send nothing unless there are exactly N orders."),
+        Option("-n --dry-run", FLAG, "run", "Show what would be sent, as `plan` does, and send nothing."),
     ),
     "Output": (
-        Option("--json", FLAG, "run resume plan status", "The result as JSON on stdout.", field="as_json"),
-        Option("--log-format", Choice(["auto", "console", "json"]), _SENDING, "Of the log on stderr.", default="auto"),
-        Option("--log-file", FILE, _SENDING, "The whole log, as JSON lines; appended."),
-        Option("--progress/--no-progress", FLAG, _SENDING, "A bar on a terminal.  [default: on a terminal]"),
-        Option("--color", Choice(["auto", "always", "never"]), _SENDING, "Of the log on stderr.", default="auto"),
-        Option("-q --quiet", COUNT, _SENDING, "Less on stderr."),
-        Option("-v --verbose", COUNT, _SENDING, "More on stderr: every order."),
-        Option("--watch", FLAG, "status", "Again every two seconds, until interrupted."),
-        Option("-f --format", Choice(["csv", "jsonl"]), "export", "Of the rows.", field="form", default="csv"),
+        Option("--json", FLAG, "run resume plan status", "Print the result as JSON on stdout.", field="as_json"),
+        Option(
+            "--log-format", Choice(["auto", "console", "json"]), _SENDING, default="auto",
+            help="The format of the log on stderr. `auto` is `console` on a terminal and `json` elsewhere.",
+        ),
+        Option("--log-file", FILE, _SENDING, "Append the whole log to this file, as JSON lines."),
+        Option("--progress/--no-progress", FLAG, _SENDING, "Show a progress bar if stderr is a terminal.  [default: show it]"),
+        Option(
+            "--color", Choice(["auto", "always", "never"]), _SENDING, default="auto",
+            help="Whether the log on stderr is colored. `auto` colors it on a terminal.",
+        ),
+        Option(
+            "-q --quiet", COUNT, _SENDING,
+            help="Show no progress bar and log only warnings. `-qq` also hides the warnings in the log, and the proposal.",
+        ),
+        Option("-v --verbose", COUNT, _SENDING, "Log every attempt on stderr."),
+        Option("--watch", FLAG, "status", "Show the status again every two seconds until you press Ctrl-C."),
+        Option("-f --format", Choice(Format), "export", "The format of the rows.", field="form", default="csv"),
         Option(
             "--outcome", Choice([state.label for state in State]), "export", field="outcomes", many=True,
-            help="Only these; may be repeated.",
+            help="Write only the orders with this outcome. May be repeated.  [default: all orders]",
         ),
-        Option("-o --output", OUTPUT, "export", "A new file instead of stdout, which is `-`."),
-        Option("--overwrite", FLAG, "export", "The file may replace one that exists."),
+        Option("-o --output", OUTPUT, "export", "Write the rows to this new file.  [default: -, which is stdout]"),
+        Option("--overwrite", FLAG, "export", "Allow --output to replace a file that already exists."),
     ),
     "Options": (
         Option(
             "--orders", Text("FILE"), "simulate", many=True,
-            help="Orders that exist: a file, a pattern or `-`, read as `run` would; may be repeated.",
+            help="The orders that exist at the start: a file, a pattern such as 'exports/*.csv', or `-` for stdin, read as `run`"
+            " reads its input. May be repeated.",
         ),
-        Option("--account-id", between(1, name="ID"), "simulate", "The account of orders whose row names none.  [default: 1]"),
-        Option("--others", NUMBER, "simulate", "As many other orders of the same accounts.", default=100),
-        Option("--limit", between(1, 10**6), "simulate", "Requests per minute, and burst.", default=30),
-        Option("--headers", Choice(_HEADERS), "simulate", "What responses tell of the quota.", default="full"),
-        Option("--latency", SECONDS, "simulate", "Median of the responses' time, up to 30 s.", default=0.05),
-        Option("--native", between(1, name="ID"), "simulate", "An order that cannot be deleted; may be repeated.", many=True),
+        Option("--account-id", between(1, name="ID"), "simulate", "The account of every order whose row names no account.  [default: 1]"),
+        Option("--others", NUMBER, "simulate", "The number of further orders that exist in the same accounts.", default=100),
+        Option("--limit", between(1, 10**6), "simulate", "The rate limit in requests per minute, and the size of a burst.", default=30),
+        Option("--headers", Choice(_HEADERS), "simulate", "Which rate limit headers the responses have.", default="full"),
+        Option(
+            "--latency", SECONDS, "simulate", default=0.05,
+            help="The median time until a response is sent, at most 30s.",
+        ),
+        Option(
+            "--native", between(1, name="ID"), "simulate", many=True,
+            help="The id of an order that cannot be deleted. May be repeated.",
+        ),
         Option("--all-native", FLAG, "simulate", "No order can be deleted."),
-        Option("--native-status", between(300, 599), "simulate", "The status code that says so.", default=412),
+        Option(
+            "--native-status", between(300, 599), "simulate", default=412,
+            help="The status code of the response for an order that cannot be deleted.",
+        ),
         Option(
             "--fault", Text("KIND[=SHARE]"), "simulate", field="faults", many=True,
-            help="What goes wrong, and with which share of the requests, above 0 up to 1, such as drop_after=0.05. May be repeated.",
+            help="Make a share of the requests fail in this way, for example drop_after=0.05. The share is above 0 and at most 1,"
+            " which is the default. May be repeated.",
         ),
-        Option("--key", Text("KEY"), "simulate", "The only key that is accepted; not a real one.  [default: any]"),
-        Option("--journal", FILE, "simulate", "Every request, as JSON lines; appended."),
-        Option("--port", between(0, 65535), "simulate", "0 takes any that is free.", default=8765),
-        Option("--seed", NUMBER, "simulate", "The same seed makes the same faults.", default=0),
+        Option("--key", Text("KEY"), "simulate", "The only API key to accept. Do not use a real one.  [default: any]"),
+        Option("--journal", FILE, "simulate", "Append every request to this file, as JSON lines."),
+        Option("--port", between(0, 65535), "simulate", "The TCP port to listen on. 0 takes any free port.", default=8765),
+        Option("--seed", NUMBER, "simulate", "The seed of the faults: the same seed makes the same faults.", default=0),
     ),
 }  # fmt: skip
-"""By purpose, as the help shows them."""
+"""The options by purpose, in the order in which the help shows them."""
 
 
 def parameters(command: str) -> list[click.Parameter]:
-    """The options of a command."""
+    """The click options of a command."""
     return [
-        option.made(purpose)
+        option.to_click(purpose)
         for purpose, options in OPTIONS.items()
         for option in options
         if command in option.commands.split()
@@ -260,18 +312,18 @@ def parameters(command: str) -> list[click.Parameter]:
 
 
 def rows() -> Iterator[Option]:
-    """All of them."""
+    """Every option, whatever its purpose."""
     return (option for options in OPTIONS.values() for option in options)
 
 
 def option_of(field: str) -> Option:
-    """The option of `run` or `resume` that gives this field. KeyError if there is none."""
+    """The option of `run` or `resume` that sets this field. Raises KeyError if there is none."""
     return _OF_FIELD[field]
 
 
-def kept(settings: Settings, api_key_file: str | None) -> dict[str, list[str]]:
-    """The options that the command that continues a run needs, by field, to be run from any folder. It names where the key is, never the
-    key."""
+def resume_options(settings: Settings, api_key_file: str | None) -> dict[str, list[str]]:
+    """The options that the command that resumes a run must repeat, by field, with absolute paths. The command names the file of the key,
+    never the key."""
     values = {name: getattr(settings, name) for name in _DEFAULTS}
     key = None if api_key_file in (None, "-") else Path(str(api_key_file))
     return {

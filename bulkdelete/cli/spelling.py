@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bulkdelete.cli.options import kept, option_of
+from bulkdelete.cli.options import option_of, resume_options
 from bulkdelete.report.summary import Spelling
 from bulkdelete.settings import Settings
 
@@ -19,7 +19,7 @@ _NO_CHANGES: Mapping[str, str] = {}
 
 def resuming(settings: Settings, api_key_file: str | None, changes: Mapping[str, str] = _NO_CHANGES) -> str:
     """The command that continues with this ledger, from any folder: with the options that a run hands on, and with changes of settings."""
-    options = kept(settings, api_key_file) | {name: [flag(name), value] for name, value in changes.items()}
+    options = resume_options(settings, api_key_file) | {name: [flag(name), value] for name, value in changes.items()}
     words = [word for option in options.values() for word in option]
     return shlex.join([*program(), "resume", str(settings.ledger.absolute()), *words])
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bulkdelete.ledger import ResultRow
 from bulkdelete.model import State
 from bulkdelete.words import escaped_lines
+
+if TYPE_CHECKING:  # the command line's table of options needs the formats, and a help text must not load the ledger
+    from bulkdelete.ledger import ResultRow
 
 __all__ = ["COLUMNS", "Row", "harmless", "shown"]
 

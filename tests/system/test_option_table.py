@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bulkdelete.cli.flags import flagged, flagging
 from bulkdelete.cli.given import run_options
 from bulkdelete.cli.log import Log
-from bulkdelete.cli.options import OPTIONS, Option, kept, option_of
+from bulkdelete.cli.options import OPTIONS, Option, option_of, resume_options
 from bulkdelete.cli.parameters import CheckedOption, Pattern
 from bulkdelete.cli.program import program
 from bulkdelete.cli.spelling import resuming
@@ -71,7 +71,7 @@ DEFAULTS = [
     (option.long, found[1])
     for option in ROWS
     if option.part == "settings" and isinstance(option.type, Pattern)
-    if (found := re.search(r"\[default: (.*)\]", option.made("").help or ""))
+    if (found := re.search(r"\[default: (.*)\]", option.to_click("").help or ""))
 ]
 
 
@@ -131,8 +131,10 @@ def test_the_command_that_resumes_has_the_same_settings(values: dict[str, object
 
 def test_the_key_is_named_by_its_file() -> None:
     """From any folder; stdin is not named."""
-    assert kept(Settings(LEDGER), "a key") == {"api_key_file": ["--api-key-file", str(Path("a key").absolute())]}
-    assert kept(Settings(LEDGER), "-") == kept(Settings(LEDGER), None) == {}
+    assert resume_options(Settings(LEDGER), "a key") == {
+        "api_key_file": ["--api-key-file", str(Path("a key").absolute())]
+    }
+    assert resume_options(Settings(LEDGER), "-") == resume_options(Settings(LEDGER), None) == {}
 
 
 @pytest.mark.parametrize(
