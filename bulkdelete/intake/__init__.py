@@ -1,7 +1,7 @@
-"""Files -> `Order` or `Reject`. It never sends or stages; a row in doubt is never an `Order`.
+"""Read files into `Order` and `Reject` values. It never sends or stages anything, and an ambiguous row never becomes an `Order`.
 
-The steps: input_file (bytes) -> container (file type, unpacked) -> encoding -> dialect -> table (rows of a text) or
-sheet (rows of a workbook) -> header (which columns) -> row_parser (what each row means, by cells). reader runs them.
+The steps: input_file (bytes) -> container (file type, unpacking) -> encoding -> dialect -> table (rows of a text) or
+sheet (rows of a workbook) -> header (find the columns) -> row_parser (parse each row with cells). reader runs them.
 """
 
 from bulkdelete.intake.input_file import STDIN

@@ -1,6 +1,6 @@
-"""The meaning of one cell's text: an id, a flag, or why it is neither. Pure; it never guesses: one meaning or none.
+"""Parse the text of one cell: an id, a flag, or the reason why it is neither. Pure functions; an ambiguous cell has no value.
 
-`int()` never sees what the patterns did not: int("1_000") and int("١٢") would name another order.
+Only text that a pattern has matched is passed to `int()`: int("1_000") and int("١٢") would be other orders.
 """
 
 from __future__ import annotations
@@ -13,10 +13,27 @@ from dataclasses import dataclass
 from bulkdelete.model import MAX_ID
 from bulkdelete.words import escaped, shortened
 
+__all__ = [
+    "BLANKS",
+    "OPEN_QUOTE",
+    "PLAIN",
+    "SHOWN_CHARS",
+    "UNDECODABLE",
+    "Id",
+    "NoValue",
+    "bare",
+    "could_be_id",
+    "is_blank",
+    "is_total",
+    "read_flag",
+    "read_id",
+    "shown",
+]
+
 SHOWN_CHARS = 80
 
 BLANKS = " \t\u00a0\u202f\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
-"""Stripped silently around a cell. Never a newline: it says that a quote is open."""
+"""Stripped from both ends of a cell. Never a newline, which is the sign of an unclosed quote."""
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 
@@ -28,10 +45,10 @@ FLAGS = {
 
 OPEN_QUOTE = "a quote is open: the cell runs over the end of its line. Close the quote, or put the cell on one line"
 
-LOST = "\ufffd"
-"""Stands for a byte that its encoding does not define."""
+UNDECODABLE = "\ufffd"
+"""Replaces a byte that is not defined in the encoding."""
 
-PLAIN = re.compile(r"[1-9][0-9]{0,17}")  # every one of these is an id: below 10**18
+PLAIN = re.compile(r"[1-9][0-9]{0,17}")  # always a valid id: below 10**18
 _WHOLE = re.compile(r"(0*)([1-9][0-9]*)(?:([.,])0{1,2})?")
 _THOUSANDS = {
     ".": re.compile(r"([1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,0{1,2})?"),
@@ -49,7 +66,7 @@ _TOTAL = re.compile(r"(?:sub[ -]?|gran |grand )?tota(?:l|ls|les)(?: general(?:es
 
 @dataclass(frozen=True, slots=True)
 class Id:
-    """An id, and the unusual forms it was accepted from: `'123`, `="123"`, `123.0`, `123,00`, `1.234.567`."""
+    """An id, and the unusual forms in which it was written: `'123`, `="123"`, `123.0`, `123,00`, `1.234.567`."""
 
     value: int
     forms: tuple[str, ...] = ()
@@ -57,13 +74,13 @@ class Id:
 
 @dataclass(frozen=True, slots=True)
 class NoValue:
-    """Why a cell means nothing, and what to do about it."""
+    """Why a cell has no value, and how to fix it."""
 
     why: str
 
 
 def bare(text: str) -> str:
-    """The text without blanks and pairs of quotes around it."""
+    """The text without the blanks and pairs of quotes around it."""
     text = text.strip(BLANKS)
     while len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
         text = text[1:-1].strip(BLANKS)
@@ -71,17 +88,17 @@ def bare(text: str) -> str:
 
 
 def is_blank(cells: Sequence[str]) -> bool:
-    """Whether there is nothing to see in any of them."""
+    """Whether all of the cells are empty."""
     return not any(map(bare, cells))
 
 
 def is_total(text: str) -> bool:
-    """Whether a cell says that its row adds up others: total, totales, Subtotal:, TOTAL GENERAL."""
+    """Whether a cell labels its row as a total: total, totales, Subtotal:, TOTAL GENERAL."""
     return "tota" in text.lower() and _TOTAL.fullmatch(bare(text).casefold()) is not None
 
 
 def read_id(text: str, thousands: str | None = None) -> Id | NoValue:
-    """An order id or account id, digit for digit as the cell has it. `thousands`: a mark that may part groups of three."""
+    """An order id or account id, with exactly the digits of the cell. `thousands`: the separator that groups of three digits may have."""
     if PLAIN.fullmatch(text):
         return Id(int(text))
     if "\n" in text or "\r" in text:
@@ -113,7 +130,7 @@ def read_id(text: str, thousands: str | None = None) -> Id | NoValue:
 
 
 def could_be_id(text: str) -> bool:
-    """Whether a cell holds an id, or what is left of one: groups of thousands, scientific notation, leading zeros, several."""
+    """Whether a cell holds an id or a damaged one: with thousands separators, scientific notation, leading zeros, or several ids."""
     cell = bare(text)
     return bool(cell) and (
         isinstance(read_id(cell), Id) or _ONCE_AN_ID.fullmatch(cell) is not None or _SEVERAL.fullmatch(cell) is not None
@@ -134,7 +151,7 @@ def _why_no_id(cell: str) -> str:
         return why + "".join(
             f", or say `settings.thousands` {mark}" for mark, form in _THOUSANDS.items() if form.fullmatch(cell)
         )
-    if LOST in cell:
+    if UNDECODABLE in cell:
         return "a character that the encoding does not define: export the file as CSV UTF-8"
     if _NEGATIVE.fullmatch(cell):
         return "negative: an id is above 0. Check the column"
@@ -146,7 +163,7 @@ def _why_no_id(cell: str) -> str:
 
 
 def read_flag(text: str) -> bool | NoValue:
-    """Whether the stock is returned."""
+    """Parse a flag: whether the stock is returned."""
     flag = FLAGS.get(text)
     if flag is None:
         if "\n" in text or "\r" in text:
@@ -156,5 +173,5 @@ def read_flag(text: str) -> bool | NoValue:
 
 
 def shown(text: str) -> str:
-    """A cell for people: escaped, and at most SHOWN_CHARS long."""
+    """The cell for display: escaped, and at most SHOWN_CHARS long."""
     return shortened(escaped(text[: SHOWN_CHARS + 1]), SHOWN_CHARS)

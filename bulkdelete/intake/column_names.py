@@ -1,6 +1,6 @@
-"""The name of a column -> what it speaks of. Pure; names are words, words are tables, and no cell is looked at here.
+"""Determine from its name what a column contains. Pure functions over tables of words; they never look at a cell.
 
-A name is split at capitals, marks and blanks, and words that were glued together (`idcuenta`) are taken apart again.
+A name is split at capitals, punctuation and blanks, and compound words (`idcuenta`) are split too.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from bulkdelete.intake.cells import LOST, bare
+from bulkdelete.intake.cells import UNDECODABLE, bare
 
 __all__ = ["Meaning", "fold", "is_name", "lookalike", "meaning_of"]
 
 
 class Meaning(enum.Enum):
-    """What the name of a column says. Where a name alone says too little, the cells below it decide (`undecided_columns`)."""
+    """What a column contains, according to its name. If the name is not enough, the cells decide (`undecided_columns`)."""
 
     ORDER = "the id of the order"
     NUMBER = (
@@ -26,13 +26,13 @@ class Meaning(enum.Enum):
     ACCOUNT = "the id of the account"
     PERHAPS_ACCOUNT = "the account, if the cells are ids"
     UNCLEAR_ACCOUNT = (
-        "an account, but perhaps another one than the order's, or the name has a letter that only looks right"
+        "an account, but perhaps not the order's, or the name has a letter that only looks like the right one"
     )
     STOCK = "whether the stock is returned"
     PERHAPS_STOCK = "something about returning stock"
     BARE_STOCK = "the stock: a quantity, unless the cells are yes and no"
     SOME_STOCK = "something about the stock: whether it is returned, if all cells are yes and no"
-    OTHER = "nothing that is read"
+    OTHER = "nothing that is used"
 
 
 def _words(text: str) -> frozenset[str]:
@@ -40,7 +40,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 _ORDER = _words("order orders orden ordenes ordem ordens pedido pedidos")
-_SALE = _words("venta ventas venda vendas")  # never an order's id unasked: marketplaces number their sales
+_SALE = _words("venta ventas venda vendas")  # used as the order's id only on request: marketplaces number their sales
 _ID = _words("id ids")
 _NUMBER = _words(
     "number numbers num nums numero numeros nro nros nr nbr no n code codes codigo codigos cod "
@@ -51,18 +51,18 @@ _SELLER = _words(
     "seller sellers vendedor vendedora vendedores vendedoras merchant merchants store stores shop shops "
     "tienda tiendas loja lojas lojista comercio aleph alephee alephcrm crm"
 )
-_ACC = _words("acc")  # of an account beside an id alone
+_ACC = _words("acc")  # means account only together with an id
 _ACCOUNT_BELOW = _words("subaccount subaccounts subcuenta subcuentas subconta subcontas")
 _WHICH_ACCOUNT = _ACCOUNT_BELOW | _words(
     "sub parent child main master linked principal secondary madre padre hija hijo secundaria vinculada mae pai filha"
 )
-"""Beside these, the name of an account may mean another account than the one that the order belongs to."""
+"""Together with these words, the name of an account may mean another account than the order's."""
 _NOISE = _words(
     "int integer bigint long text string str varchar numeric decimal required optional mandatory obligatorio obligatoria obrigatorio "
     "obrigatoria requerido requerida opcional target source origen destino origem destination api src my mi minha "
     "ref reference referencia fk pk key"
 )
-"""What forms and databases write beside the name of an account, and makes nothing else of it."""
+"""Words that forms and databases add to the name of an account without changing its meaning."""
 _ABOUT_ACCOUNT = _SELLER | _ID | _NUMBER | _NOISE | _ORDER
 _STOCK = _words("stock stocks estoque estoques inventario inventarios inventory inventories existencia existencias")
 _KEEP_IT = _words("keep mantener mantenga manter conservar preserve preservar retain retener reter")
@@ -70,16 +70,16 @@ _HAVING = _words(
     "available availability disponible disponibles disponivel disponiveis actual atual current in en em out with without con sin com sem "
     "min minimo minima minimum max maximo maxima maximum report has have hay tiene tem live repuesto repuestos"
 )
-"""Said of stock, these tell of what there is: yes and no are an answer to that."""
+"""Together with stock, these describe what is available, to which yes and no may refer."""
 _RETURN_IT = _words(
     "revert revertir reverter return devolver reponer repor restituir retornar reintegrar restore restock"
 )
-"""Said of stock, these ask for it. Other forms (`returned`, `devuelto`, `devolución`) may tell of what was done already."""
+"""Together with stock, these request its return. Other forms (`returned`, `devuelto`, `devolución`) may describe the past."""
 _RETURN_IT_ALONE = _RETURN_IT | _words(
     "devuelve devuelva devolve devolva revierte revierta reverte reverta repone reponga repoe reponha restituye restituya restitui "
     "retorna retorne reintegra reintegre reverts returns restores"
 )
-"""Without the word stock, these may still ask for it: of an order, nothing else is returned by its deletion."""
+"""Without the word stock, these may still request its return: deleting an order returns nothing else."""
 _MODALS = _words("se para debe deve should must hay que is be")
 _RETURNING = re.compile(
     r"revert|revers|return|devol|devuel|repon|repor$|reposi|repuest[oa]$|repost[oa]|restit|reintegr|retorn|restor|restock"
@@ -94,24 +94,24 @@ _GET_NAMES = ("externalorderid", "packid", "sourcepackid", "integratedorderid")
 
 # Blanks, format characters (BOM, zero-width), controls, accents, underscores, hyphens, curly and angle quotes.
 _DROPPED_KINDS = frozenset({"Zs", "Cf", "Cc", "Mn", "Pc", "Pd", "Pi", "Pf"})
-_DROPPED = frozenset(".:#/°º¿?¡!\"'")  # half a pair of quotes must not hide the column of the account
+_DROPPED = frozenset(".:#/°º¿?¡!\"'")  # an unpaired quote must not hide the account column
 
 _DROPPED_ASCII = {
     at: None for at in range(128) if chr(at) in _DROPPED or unicodedata.category(chr(at)) in _DROPPED_KINDS
 }
 _HAS_ID = re.compile(
     r"i[^a-z0-9]*d|[^\x00-\x7f]", re.I
-)  # every name of a column of ids; asked of each cell of a rejected row
+)  # matches the name of every id column; used on each cell of a rejected row
 
-_STRAY = frozenset("\"'" + LOST)
+_STRAY = frozenset("\"'" + UNDECODABLE)
 _WORD = re.compile(r"[A-Z]{2,}s?(?![a-z])|[A-Z]?[a-z]+|[A-Z]|[0-9]+")
 _INITIALS = re.compile(r"\b([A-Za-z])\.(?=[A-Za-z]\b)")  # I.D.
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}|<[^<>]*>")
 _OF_ANOTHER = _words(
     "manager owner name names type status nombre nombres tipo estado nome dono titular gerente responsable"
 )
-"""In brackets beside the name of an account, these make something else of it; other words there are remarks."""
-_LONGEST_NAME = 200  # characters; no name of a column, and much longer ones take long to take apart
+"""In brackets after the name of an account, these change its meaning; other words there are remarks."""
+_LONGEST_NAME = 200  # characters; longer text is no column name, and splitting it would take long
 _LONGEST_WORD = 40
 
 _LOOKALIKES = str.maketrans(
@@ -122,12 +122,12 @@ _LOOKALIKES = str.maketrans(
     "\u0131\u0237\u0251\u0261\u0269\u1d04\u1d0f\u1d1c\u0585\u057d\u0581",
     "abeijkmhopctyxsdqwhl" "ABEIJKMHOPCTYXSQWHI" "aeikvoptuxwcj" "ABEZHIKMNOPTYXCJ" "ijagicououg",
 )  # fmt: skip
-"""Cyrillic, Greek and other letters that people cannot tell from a Latin one, and that one."""
+"""Cyrillic, Greek and other letters that look like a Latin letter, and that letter."""
 
 
 @lru_cache(1024)
 def meaning_of(name: str) -> Meaning:
-    """What a column of this name holds."""
+    """What a column with this name contains."""
     if len(name) > _LONGEST_NAME:
         return Meaning.OTHER
     latin = name.translate(_LOOKALIKES)
@@ -144,7 +144,7 @@ def meaning_of(name: str) -> Meaning:
     ):
         return found
     weak = Meaning.OTHER
-    for cased in (plain, plain.lower()):  # aCcOuNt has capitals, but no words that begin with them
+    for cased in (plain, plain.lower()):  # aCcOuNt has capitals that start no words
         words = [part for word in _WORD.findall(cased) for part in _parts(word.lower())]
         if (found := _meaning(words)) is Meaning.SOME_STOCK:
             weak = found
@@ -224,7 +224,7 @@ def _stock(words: list[str]) -> Meaning:
     returning = any(_RETURNING.match(word) for word in words)
     restock = any(word.startswith("restock") for word in words)
     rest = {word for word in words if word not in _STOCK | _RETURN_IT | _OF | _TO and not word.isdigit()}
-    asks = not rest or (rest <= _YES | _NO and bool(rest & _YES) and bool(rest & _NO))  # (s/n), but not: no devolver
+    asks = not rest or (rest <= _YES | _NO and bool(rest & _YES) and bool(rest & _NO))  # (s/n), but not `no devolver`
     asks_alone = rest - _RETURN_IT_ALONE <= _MODALS | _YES | _NO
     if restock or (named and returning):
         return Meaning.STOCK if asks and set(words) & _RETURN_IT else Meaning.PERHAPS_STOCK
@@ -239,7 +239,7 @@ def _stock(words: list[str]) -> Meaning:
 
 @lru_cache(1024)
 def _parts(word: str) -> tuple[str, ...]:
-    """The words that were glued into one; itself, where that is not to be seen."""
+    """The words of a compound word; the word itself if it cannot be split."""
     if word in _KNOWN | _OF or len(word) > _LONGEST_WORD:
         return (word,)
     if known := _glued(word, first=True):
@@ -253,7 +253,7 @@ def _parts(word: str) -> tuple[str, ...]:
 
 
 def _glued(rest: str, first: bool) -> tuple[str, ...]:
-    """Known words one after another. `of` and its kind only stand between two of them: `contado` is no account of something."""
+    """Split text into known words. `of` and similar words are accepted only between two of them: `contado` is not `conta do`."""
     for end in range(len(rest), 1, -1):
         word = rest[:end]
         if word in _KNOWN and end == len(rest):

@@ -1,6 +1,6 @@
-"""What the stored bytes are, by their first bytes and never by their name: text, gz, zip, a workbook, or nothing to read.
+"""Determine the file type from the first bytes, never from the name: text, gz, zip, workbook, or unreadable.
 
-What is packed is unpacked as a stream and capped: a small file never becomes an endless one. Nothing is unpacked to disk.
+Packed files are unpacked as a stream, up to a limit that stops decompression bombs. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from bulkdelete.words import escaped
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+__all__ = ["Contents", "FileKind", "Stream", "check_workbook", "kind_of"]
+
 UNPACKED_BYTES = 4 * 1024**3
-UNPACKED_RATIO = 200  # order lists pack 5 to 40 times smaller; a bomb a thousand times
-UNPACKED_FREE_BYTES = 1024 * 1024  # below this the ratio says nothing
+UNPACKED_RATIO = 200  # order lists are compressed 5 to 40 times, a bomb a thousand times
+UNPACKED_FREE_BYTES = 1024 * 1024  # below this size the ratio is not checked
 _HEAD_BYTES = 4096
 _NAMES_SHOWN = 5
 _IWORK = (".iwa", "buildversionhistory.plist")  # an archive with such a part is a document of Numbers, Pages or Keynote
-_LITTER = frozenset({
+_SYSTEM_FILES = frozenset({
     "__macosx", ".ds_store", ".localized", ".fseventsd", ".spotlight-v100", ".trashes", "icon\r",
     "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information",
 })  # fmt: skip
@@ -53,7 +55,7 @@ _SAVE_AS_CSV = "Open it in the program that made it, and save the table as CSV U
 _FOREIGN = (
     (0, b"%PDF", "a PDF document", "Ask for the same list as CSV or xlsx"),
     (0, b"SQLite format 3\0", "an SQLite database", "A ledger goes to: bulkdelete resume LEDGER"),
-    (0, b'{"account_id": ', "an export of this program", "To go on with what is open: bulkdelete resume LEDGER"),
+    (0, b'{"account_id": ', "an export of this program", "To continue with the open orders: bulkdelete resume LEDGER"),
     (0, b"PK\x05\x06", "an empty zip archive", "Pack the file again"),
     (0, b"BZh", "a bzip2 archive", "Unpack it, and name the file"),
     (0, b"\xfd7zXZ\0", "an xz archive", "Unpack it, and name the file"),
@@ -80,7 +82,7 @@ _MARKUP = (
 
 
 def kind_of(file: BinaryIO, name: str) -> FileKind:
-    """What the file is; it stands at its start again. Raises InputRefused for what is known to be no list of orders."""
+    """The kind of the file, which is positioned at its start again. Raises InputRefused for known types that hold no list of orders."""
     file.seek(0)
     head = _filled(file, _HEAD_BYTES)
     kind = _kind(head, name)
@@ -128,7 +130,7 @@ def _kind_of_archive(archive: zipfile.ZipFile, name: str) -> FileKind:
 
 
 class Contents:
-    """The text inside: `open` begins it anew, `of` says what it was packed in."""
+    """The unpacked text: `open` starts it from the beginning, `of` is the kind of its container."""
 
     def __init__(self, file: BinaryIO, kind: FileKind, name: str) -> None:
         self._file, self._kind, self._name = file, kind, name
@@ -168,7 +170,7 @@ class Contents:
 
 
 def check_workbook(file: BinaryIO, name: str) -> None:
-    """Raise InputRefused for a packed workbook that would unpack to more than the caps."""
+    """Raise InputRefused for a packed workbook that would exceed the limits when unpacked."""
     file.seek(0)
     if zipfile.is_zipfile(file):
         with _damaged(name), zipfile.ZipFile(file) as archive:
@@ -178,7 +180,7 @@ def check_workbook(file: BinaryIO, name: str) -> None:
 
 
 def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    members = [m for m in archive.infolist() if not m.is_dir() and not _is_litter(m.filename)]
+    members = [m for m in archive.infolist() if not m.is_dir() and not _is_system_file(m.filename)]
     if len(members) != 1:
         names = ", ".join(escaped(m.filename) for m in members[:_NAMES_SHOWN]) + ", …" * (len(members) > _NAMES_SHOWN)
         what = f"{len(members)} files: {names}" if members else "no file"
@@ -188,15 +190,15 @@ def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     return members[0]
 
 
-def _is_litter(path: str) -> bool:
-    """Whether a computer added this file by itself: macOS and Windows do, in every folder, and office programs lock files so."""
+def _is_system_file(path: str) -> bool:
+    """Whether the system added this file: macOS and Windows add such files to folders, and office programs add lock files."""
     *folders, file = path.replace("\\", "/").lower().split("/")
     locks = file.startswith("~$") or (file.startswith(".~lock.") and file.endswith("#"))
-    return locks or file.startswith("._") or file in _LITTER or not _LITTER.isdisjoint(folders)
+    return locks or file.startswith("._") or file in _SYSTEM_FILES or not _SYSTEM_FILES.isdisjoint(folders)
 
 
 class Stream(io.RawIOBase):
-    """Bytes on their way out of a file that stays open; `stored` is their packed size, None if they are not packed."""
+    """A limited stream of a file that stays open; `stored` is its packed size, None if it is not packed."""
 
     def __init__(self, readinto: Callable[[WriteableBuffer], int | None], name: str, stored: int | None) -> None:
         self._readinto, self._name, self._stored = readinto, name, stored

@@ -1,6 +1,6 @@
-"""The head of a text -> its delimiter. It never sniffs: the delimiter is said, or isolates an id, or occurs most.
+"""Determine the delimiter from the head of a text: it is declared, or it isolates an id, or it is the most frequent one.
 
-csv.Sniffer is no rung: it picked a carriage return.
+It never uses csv.Sniffer, which guesses: it picked a carriage return.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from bulkdelete.intake.header import TOP_ROWS, find_header, names_order
 from bulkdelete.intake.layout_advice import why_drawn
 from bulkdelete.intake.read_options import ReadOptions
 
+__all__ = ["CANDIDATES", "HEAD_CHARS", "NAMES", "Dialect", "find_dialect"]
+
 CANDIDATES = (",", ";", "\t", "|")
 HEAD_CHARS = 64 * 1024
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
@@ -27,14 +29,14 @@ _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`declared`: line 1 is `sep=`, and no row."""
+    """`declared`: line 1 is `sep=` and not a row."""
 
     delimiter: str
     declared: bool = False
 
 
 def find_dialect(head: str, reading: ReadOptions, name: str) -> Dialect:
-    """Raises InputRefused where two delimiters are as likely, since the rows would mean different orders."""
+    """The dialect of a text. Raises InputRefused if two delimiters are equally likely, since the rows would be different orders."""
     lines = list(io.StringIO(head, newline="\n"))
     declared = _DECLARED.fullmatch(lines[0]) if lines else None
     if reading.delimiter is not None:
@@ -77,7 +79,7 @@ def find_dialect(head: str, reading: ReadOptions, name: str) -> Dialect:
 
 
 def _below_a_title(top: dict[str, list[list[str]]], reading: ReadOptions) -> str | None:
-    """The only mark that parts all rows below a first one that has none, and that no name or id says to be the table's."""
+    """The only delimiter that splits all rows below the first one, if that row is a title: without a delimiter, a column name or an id."""
     first, *below = top[","] or [[]]
     if not first or not below or names_order(first, reading) or could_be_id(first[0]):
         return None
@@ -93,7 +95,7 @@ def _only(likely: list[str], name: str) -> str:
 
 
 def _check_quoted_lines(cells: list[str], reading: ReadOptions, name: str) -> None:
-    """Refuse a file each of whose lines stands in quotes as a whole, with the cells inside."""
+    """Refuse a file in which each whole line is in quotes."""
     if len(cells) == 1 and any(names_order(cells[0].split(mark), reading) for mark in CANDIDATES if mark in cells[0]):
         raise InputRefused(
             f"{name}:1: the whole line is in quotes, so it is one cell. Take the quotes at both ends of each line out, and "
@@ -106,7 +108,7 @@ def _is_id(text: str, reading: ReadOptions) -> bool:
 
 
 def _first_rows(lines: list[str], delimiter: str) -> list[list[str]]:
-    """The first rows with anything in them; fewer where this delimiter makes no CSV of them."""
+    """The first rows that are not blank; fewer if they are no valid CSV with this delimiter."""
     rows: list[list[str]] = []
     try:
         for row in csv.reader(lines, delimiter=delimiter, strict=True):

@@ -1,7 +1,7 @@
-"""The bytes of a text -> its encoding, by one fixed ladder over the whole file, before any row is read. It never guesses.
+"""Determine the encoding of a text by fixed rules over the whole file, before any row is read. It never guesses.
 
-BOM, NUL parity (UTF-16), strict UTF-8, cp1252 with a notice. A detector is no rung: it read short Spanish files as
-shift_jis. Decided halfway, a late byte would change what the rows before it meant.
+The rules in order: BOM, NUL parity (UTF-16), strict UTF-8, cp1252 with a notice. A charset detector is not used: it read short
+Spanish files as shift_jis. The whole file is checked first, since a later byte could change the meaning of earlier rows.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from bulkdelete.intake.input_file import CHUNK_BYTES
 if TYPE_CHECKING:
     from bulkdelete.intake.container import Contents, Stream
 
-ROW_CHARS = 1024 * 1024  # of one row, all its lines together; the csv module bounds one cell to 131,072 characters
+__all__ = ["ROW_CHARS", "Encoding", "find_encoding"]
+
+ROW_CHARS = 1024 * 1024  # of one row with all its lines; the csv module limits one cell to 131,072 characters
 _PARITY_BYTES = 4096
 _SAVE_AS = "Save the file as CSV UTF-8"
 
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8"),
-    (b"\xff\xfe\0\0", "utf-32-le"),  # before UTF-16's, which it begins with
+    (b"\xff\xfe\0\0", "utf-32-le"),  # before UTF-16's, which is its prefix
     (b"\0\0\xfe\xff", "utf-32-be"),
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
@@ -32,7 +34,7 @@ _BOMS = (
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How bytes become text. `bom` bytes at the start are no text; `notice` is what people should know, if anything."""
+    """How bytes are decoded. `bom`: bytes to skip at the start; `notice`: what people should know, if anything."""
 
     name: str
     bom: int = 0
@@ -40,11 +42,11 @@ class Encoding:
 
     @property
     def errors(self) -> str:
-        """cp1252 leaves five bytes undefined: each becomes U+FFFD, which is part of no id."""
+        """cp1252 leaves five bytes undefined: each becomes U+FFFD, which no id contains."""
         return "replace" if self.name == "cp1252" else "strict"
 
     def text(self, stream: io.BufferedReader[Stream]) -> TextIO:
-        """The stream's text. Lines end at a newline and nowhere else; a carriage return stays as it is."""
+        """The stream as text. Lines end only at a newline; a carriage return is kept."""
         stream.read(self.bom)
         return io.TextIOWrapper(stream, self.name, self.errors, newline="\n")
 
@@ -56,7 +58,7 @@ class _Undecodable(Exception):
 
 
 def find_encoding(contents: Contents, asked: str | None, name: str) -> Encoding:
-    """The encoding of all of the text. Raises InputRefused where there is none, or for NULs and endless lines."""
+    """The encoding of the whole text. Raises InputRefused if there is none, and for NULs and overlong lines."""
     with contents.open() as stream:
         head = stream.peek(_PARITY_BYTES)[:_PARITY_BYTES]
     found = _by_bom(head)
@@ -78,7 +80,7 @@ def _by_bom(head: bytes) -> Encoding | None:
 
 
 def _by_parity(head: bytes) -> Encoding | None:
-    """UTF-16 without a BOM: in most of its pairs one byte is NUL, always the same one."""
+    """UTF-16 without a BOM: in many byte pairs the same byte is NUL."""
     low, high = head[1::2].count(0), head[0::2].count(0)
     if low and not high and low * 4 > len(head):
         return Encoding("utf-16-le")
@@ -88,7 +90,7 @@ def _by_parity(head: bytes) -> Encoding | None:
 
 
 def _asked(asked: str, found: Encoding | None, head: bytes, name: str) -> Encoding:
-    if asked in ("utf-16", "utf-32"):  # the byte order is the file's to say
+    if asked in ("utf-16", "utf-32"):  # the file determines the byte order
         found = found or _by_parity(head)
         if found is None or not found.name.startswith(asked):
             raise InputRefused(
@@ -104,7 +106,7 @@ def _asked(asked: str, found: Encoding | None, head: bytes, name: str) -> Encodi
 
 
 def _survey(contents: Contents, encoding: Encoding, name: str) -> None:
-    """Look at every character once: all decodable, no NUL, no line without an end."""
+    """Check every character once: all can be decoded, there is no NUL, and no line is too long."""
     if encoding.name.startswith("utf-32") and encoding.bom:
         raise InputRefused(f"{name} is UTF-32. {_SAVE_AS}")
     decoder = codecs.getincrementaldecoder(encoding.name)(encoding.errors)

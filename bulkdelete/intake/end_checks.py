@@ -1,7 +1,7 @@
-"""The orders at the ends of a file, held back until all of it was read: the last ones may be totals without a label, and the first
-or the last one an id that was cut off.
+"""Check the first and last orders of a file, which are held back: the last ones may be unlabelled totals, and the first or last id may
+be cut off.
 
-What is kept of the rows between does not grow with them.
+The memory used does not grow with the number of rows between them.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from bulkdelete.model import Order, Reject
 
 __all__ = ["HELD", "FirstOrderCheck", "HeldOrder", "LastOrdersCheck"]
 
-HELD = 5  # orders: number, sum, average and others that a report writes below its rows
-_DISTINCT = 1 << 16  # different ids are counted one by one up to here
-_LOW = 1 << 20  # ids below are remembered one by one: only they can be the number of the rows above
-_FALL = 10  # a step of a falling list is a tenth of the id at most: a digit less is nine tenths
-_TOTAL_OF = 2  # rows above, at least
-_CUT_ABOVE = 2  # rows below a first id that was cut off, at least
-_AVERAGE_OF = 3  # beside one total; beside two of them fewer will do
-_TOTAL_IN_TOTAL_OF = 3  # where a total counts or adds up the one above it as well
+HELD = 5  # orders held back: a report may end with the number, the sum, the average and others
+_DISTINCT = 1 << 16  # distinct ids that are counted exactly
+_LOW = 1 << 20  # ids below this are remembered: only they can be the number of the rows above
+_FALL = 10  # a descending list falls by at most a tenth of the id; losing a digit is nine tenths
+_TOTAL_OF = 2  # rows above a total, at least
+_CUT_ABOVE = 2  # rows below a cut-off first id, at least
+_AVERAGE_OF = 3  # rows above an average next to one total; next to two totals fewer are enough
+_TOTAL_IN_TOTAL_OF = 3  # rows, if a total also includes the total above it
 
 Doubt = tuple[int, str]
-"""The column of a cell, and why it may not be what it seems to be."""
+"""The column of a doubtful cell, and the reason."""
 
 
 class HeldOrder(NamedTuple):
-    """An order that waits, what stands above it, and the rejects below it."""
+    """An order that is held back, the totals above it, and the rejects below it."""
 
     order: Order
     row: Row
@@ -42,21 +42,21 @@ class HeldOrder(NamedTuple):
 
 @dataclass(slots=True)
 class FirstOrderCheck:
-    """The first order of a file without a header, while every id below it has more digits: the file may begin inside its id."""
+    """The first order of a file without a header, as long as every id below it has more digits: the file may start inside its id."""
 
     order: Order
     below: int = 0  # orders
 
     def in_doubt(self, order_id: int) -> bool:
-        """Whether it is still, with this order below."""
+        """Whether the first id may still be cut off, given this order below it."""
         first = self.order.order_id
         self.below += 1
         if self.below == 1 and order_id - first <= max(1, first // _FALL):
-            return False  # 999, 1000: what a cut leaves is far off
+            return False  # 999, 1000: a cut-off id is far away
         return len(str(first)) < len(str(order_id))
 
     def why_cut(self) -> str | None:
-        """Why it may be half an id, when no other order is left."""
+        """Why the first id may be cut off, once all orders were read."""
         if self.below < _CUT_ABOVE:
             return None
         return (
@@ -67,19 +67,19 @@ class FirstOrderCheck:
 
 @dataclass(slots=True)
 class LastOrdersCheck:
-    """The orders above the last HELD. `shortest`: the fewest digits of the account in the cells that end a row; 0: one is empty."""
+    """Statistics of the orders above the last HELD ones. `shortest`: the fewest digits of an account that ends a row; 0: one is empty."""
 
     columns: Columns
     undecided: UndecidedColumns
     orders: int = 0
     sum: int = 0
     least: int = 0
-    before: int = 0  # the id of the last of them
+    before: int = 0  # the last id
     falling: bool = True  # each id below the one before it ...
-    step: int = 0  # ... by so much at most
+    step: int = 0  # ... by at most this
     shortest: int = -1
     end: int | None = field(init=False)
-    """The column of account or flag that ends a row, so that a cut may shorten it."""
+    """The column of the account or the flag, if it is the last of a row, where a cut may shorten it."""
     _low: bytearray = field(default_factory=lambda: bytearray(_LOW))
     _distinct: set[int] = field(default_factory=set)
 
@@ -87,8 +87,8 @@ class LastOrdersCheck:
         last = self.columns.named - 1
         self.end = last if last in (*self.undecided.accounts, self.columns.stock) else None
 
-    def above(self, held: HeldOrder) -> None:
-        """An order that others stand below."""
+    def add(self, held: HeldOrder) -> None:
+        """Add an order that is no longer among the last ones."""
         order_id = held.order.order_id
         if self.orders:
             if order_id < self.least:
@@ -114,26 +114,26 @@ class LastOrdersCheck:
 
     @staticmethod
     def _digits(order: Order, cells: list[str], at: int) -> int:
-        """Of the account, if its cell says it: none where an option does."""
+        """The digits of the account; 0 if its cell is empty."""
         return len(str(order.account_id)) if at < len(cells) and bare(cells[at]) else 0
 
     def judge(self, last: list[HeldOrder], cut: bool) -> list[Doubt | None]:
-        """What speaks against each of the last orders. `cut`: the last line has no end."""
+        """The doubt about each of the last orders, if any. `cut`: the last line has no line end."""
         doubts: list[Doubt | None] = []
         for at, held in enumerate(last):
             if whys := self._why_totals(last[at:]):
                 return [*doubts, *((self.columns.order, why) for why in whys)]
             if at < len(last) - 1:
-                self.above(held)
+                self.add(held)
             doubts.append(None)
         if cut:
             doubts[-1] = self.why_cut(last[-1].order, last[-1].row.cells)
         return doubts
 
     def _why_totals(self, block: list[HeldOrder]) -> list[str]:
-        """Why all of these rows are totals, when `self` holds the orders above them; empty if some row may be an order.
+        """Why all of these rows are totals of the orders in `self`; empty if any of them may be an order.
 
-        One of them is the number or the sum of the ids above; the others may be their average, or add up a total above them as well.
+        One of them is the number or the sum of the ids above; the others may be their average, or include a total above them.
         """
         first, ids = block[0].above, [held.order.order_id for held in block]
         sure = [self._why_total(order_id, first, self.orders, self.sum) for order_id in ids]
@@ -152,14 +152,14 @@ class LastOrdersCheck:
         return whys
 
     def _why_total(self, order_id: int, above: Above, orders: int, total: int) -> str | None:
-        """Why an order may be a total of what is above, `orders` with the sum `total` among it."""
+        """Why an order may be a total of the rows above, of which `orders` have the sum `total`."""
         if above.ids < _TOTAL_OF or order_id == above.before + 1:
             return None
         sums, counts = [above.sum], [above.ids]
         if orders >= _TOTAL_OF:  # fewer than the ids, where rows above were rejected
             sums.append(total)
             counts.append(orders)
-        if order_id in sums:  # above each of them, so it does not stand there
+        if order_id in sums:  # larger than each id above, so it is not one of them
             what = "the sum of the ids"
         elif order_id in counts and not self._stands_above(order_id):
             what = "the number of the ids"
@@ -172,7 +172,7 @@ class LastOrdersCheck:
         return f"{what} above: {WITHOUT_LABEL}"
 
     def _counts_distinct(self, order_id: int, ids: int) -> bool:
-        """Whether an id is the number of different ids above. Beyond _DISTINCT of them it may be, where it is shorter than all."""
+        """Whether an id is the number of distinct ids above. Beyond _DISTINCT of them it may be if it is shorter than all."""
         if len(self._distinct) < _DISTINCT:
             return order_id == len(self._distinct) > 1 and order_id not in self._distinct
         return _DISTINCT <= order_id < ids and len(str(order_id)) < len(str(self.least))
@@ -181,14 +181,14 @@ class LastOrdersCheck:
         return order_id < _LOW and self._low[order_id] == 1
 
     def why_cut(self, order: Order, cells: list[str]) -> Doubt | None:
-        """Which cell may have been cut off, and why, where the last line of the text has no end."""
+        """Which cell may be cut off, and why, given that the last line has no line end."""
         at = len(cells) - 1
         if not self.orders:
             return None
         if (
             at == self.columns.order
             and len(str(order.order_id)) < len(str(self.least))
-            and not self._goes_on_falling(order)
+            and not self._continues_falling(order)
         ):
             return at, "shorter than every id above, and its line has no end: was the file cut off? " + _LOOK
         shorter = self._digits(order, cells, at) < self.shortest
@@ -196,8 +196,8 @@ class LastOrdersCheck:
             return at, "shorter than in every row above, and its line has no end: was the file cut off? " + _LOOK
         return None
 
-    def _goes_on_falling(self, order: Order) -> bool:
-        """Whether a list that falls in small steps goes below a power of ten: 1001, 1000, 999. What a cut leaves is far off."""
+    def _continues_falling(self, order: Order) -> bool:
+        """Whether a descending list passes a power of ten: 1001, 1000, 999. A cut-off id would be far away."""
         step = max(self.step, self.before - order.order_id)
         return self.falling and self.orders > 1 and step <= max(1, order.order_id // _FALL)
 

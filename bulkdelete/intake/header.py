@@ -1,6 +1,6 @@
-"""The header row -> the columns of order id, account and stock flag. Pure; it never chooses between two candidates.
+"""Find the columns of the order id, the account and the stock flag in the header row. Pure; it never picks one of two candidates.
 
-A column that a user names is taken as it is named, unless its name says that it holds the ids of something else.
+A column that the user names is used, unless its name says that it holds the ids of something else.
 """
 
 from __future__ import annotations
@@ -16,6 +16,18 @@ from bulkdelete.intake.column_names import Meaning, fold, lookalike, meaning_of
 from bulkdelete.intake.layout_advice import is_indian_number, why_not_cells
 from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 
+__all__ = [
+    "TOP_ROWS",
+    "Columns",
+    "find_columns",
+    "find_header",
+    "ignoring",
+    "is_lone_number",
+    "names_order",
+    "option_value",
+    "several_columns",
+]
+
 UNDECIDED = frozenset({
     Meaning.PERHAPS_ACCOUNT, Meaning.UNCLEAR_ACCOUNT, Meaning.PERHAPS_STOCK, Meaning.BARE_STOCK, Meaning.SOME_STOCK,
 })  # fmt: skip
@@ -26,20 +38,20 @@ _NOT_THE_ORDER = (
     Meaning.STOCK,
     Meaning.PERHAPS_STOCK,
 )
-TOP_ROWS = 20  # so far down a header is looked for; the reports of marketplaces have up to six lines above it
+TOP_ROWS = 20  # that are searched for a header; reports of marketplaces have up to six lines above it
 
 _AROUND = BLANKS + "\"'"
 _DAMAGED = re.compile(r"[-+]?[0-9][0-9.,'’ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?")
-"""What groups of thousands, scientific notation or a sign make of an id. A date has other marks."""
+"""An id damaged by thousands separators, scientific notation or a sign. A date has other characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Positions, from 0, of the columns that are read; None where the file has no such column.
+    """Positions, from 0, of the columns that are read; None if the file has no such column.
 
-    `width`: how many cells the header has; `named`: up to the last one with a name, since nothing may stand beyond it.
-    `headless`: the first row is no header, but data; `asked`: a person said which column. `undecided`: columns that may speak
-    of the account or the stock, as their cells will say.
+    `width`: the number of cells in the header; `named`: the same up to the last name, as cells beyond it must be empty.
+    `headless`: the first row is data, not a header; `asked`: the user chose the column. `undecided`: columns that may hold the
+    account or the stock flag, depending on their cells.
     """
 
     names: tuple[str, ...]
@@ -56,11 +68,11 @@ class Columns:
         return self.names[at] if at < len(self.names) and self.names[at] else f"column {at + 1}"
 
     def fit(self, cells: Sequence[str]) -> bool:
-        """Whether a row has as many cells as the header, empty ones at the end of either aside; else columns have shifted.
+        """Whether a row has as many cells as the header, not counting empty cells at the end of either; else its columns have shifted.
 
-        Where those are what makes the number right, a cell may still have come or gone before the id. `Calle 5, 12,700001,`
-        without quotes has a cell more, and an id right of the id, maybe a damaged one; a row that lost a cell still ends in an
-        empty one. What stands right of the id may have shifted alone.
+        If only empty cells make the numbers match, a cell may still have been added or lost before the id. `Calle 5, 12,700001,`
+        without quotes has one cell more, and an id, possibly damaged, to the right of the id column; a row that lost a cell still
+        ends with an empty one. Cells to the right of the id may also have shifted alone.
         """
         if len(cells) < self.named or not is_blank(cells[self.named :]):
             return False
@@ -78,17 +90,17 @@ class Columns:
         )
 
     def _beyond(self, at: int | None, other: int | None, cells: Sequence[str], more: int) -> list[str]:
-        """Where a column's cell would be if `more` cells had come between the id and it. The `other` column speaks for itself."""
+        """The cells where a column's value would be if `more` cells had been inserted after the id; the `other` column is left out."""
         if at is None or at < self.order:
             return []
         return [cells[n] for n in range(at + 1, at + 1 + more) if n != other]
 
 
 def find_header(rows: Sequence[Sequence[str]], reading: ReadOptions = NO_OPTIONS) -> int | None:
-    """Which of a table's first rows, none of them blank, is its header, when lines stand above it; 0 where nothing says so.
+    """The index of the header among the first rows, none of them blank; 0 unless lines above the header are recognised.
 
-    It is the only row that has the name of the order's column, and the row below is as wide. None: rows stand above it that may
-    be more than a title.
+    It is the only row with the name of the order's column, and the row below is as wide. None: the rows above it may be more
+    than a title.
     """
     found = [at for at, cells in enumerate(rows) if names_order(cells, reading)]
     if not found or found[0] == 0 or any(_is_table(cells) for cells in rows[: found[0]]):
@@ -101,29 +113,29 @@ def find_header(rows: Sequence[Sequence[str]], reading: ReadOptions = NO_OPTIONS
     if len(found) > 1 and any(list(map(bare, rows[at])) != header for at in found):
         return None
     names = set(map(fold, filter(None, header)))
-    for cells in rows[: found[0]]:  # a header that was damaged is no title
+    for cells in rows[: found[0]]:  # a damaged header is no title
         if (len(cells) > 1 and all(map(bare, cells))) or len(names & set(map(fold, cells))) > 1:
             return None
         if any(could_be_id(cell) for name, cell in zip(header, cells, strict=False) if names_order([name], reading)):
-            return None  # an order of a table that lost its header
+            return None  # an order of a table whose header is missing
     return found[0]
 
 
 def is_lone_number(cells: Sequence[str]) -> bool:
-    """Whether a row has nothing but what could be one id."""
+    """Whether a row contains only one possible id."""
     filled = list(filter(bare, cells))
     return len(filled) == 1 and could_be_id(filled[0])
 
 
 def names_order(cells: Sequence[str], reading: ReadOptions) -> bool:
-    """Whether a row has the name of the order's column, and no id, which would make it a row of data."""
+    """Whether a row has the name of the order's column and no id, which would make it a data row."""
     asked = None if reading.column is None or reading.column.isdigit() else fold(reading.column)
     named = any(meaning_of(cell) is Meaning.ORDER if asked is None else fold(cell) == asked for cell in cells)
     return named and not any(map(could_be_id, cells))
 
 
 def _is_table(cells: Sequence[str]) -> bool:
-    """Whether the table has begun with this row: an id stands in front, or the name of a column of ids somewhere."""
+    """Whether the table has started with this row: its first cell is an id, or it names a column of order ids."""
     return could_be_id(next(filter(bare, cells), "")) or any(meaning_of(cell) is Meaning.ORDER for cell in cells)
 
 
@@ -138,11 +150,11 @@ def find_columns(
 
     Raises InputRefused for a header without an order id column, or with two columns for one meaning.
     """
-    return _Header(file, line, cells, reading, below).columns()
+    return _HeaderRow(file, line, cells, reading, below).columns()
 
 
-class _Header:
-    """A first row, while it is asked for its columns."""
+class _HeaderRow:
+    """A header row, and the search for its columns."""
 
     def __init__(
         self,
@@ -199,7 +211,7 @@ class _Header:
         """The position of the order ids' column."""
         if self.reading.column is None:
             found = [at for at, meaning in enumerate(self.meanings) if meaning is Meaning.ORDER]
-            if found:  # orderId.1, Id_y: what programs call the second column of a name
+            if found:  # orderId.1, Id_y: programs rename the second column of a name like this
                 found = [at for at in range(len(self.cells)) if at in found or self.is_numbered(at)]
             if len(found) > 1:
                 raise self.refused(
@@ -236,7 +248,7 @@ class _Header:
         return [at for at, folded in enumerate(self.folded) if folded == fold(name) and not self.is_id[at]]
 
     def named(self, name: str, option: str) -> list[int]:
-        """The positions that an option means: columns of this name, else the one of this number."""
+        """The positions that an option selects: the columns with this name, else the one with this number."""
         if called := self.called(name):
             return called
         if (number := _number(name, len(self.cells))) is None:
@@ -263,12 +275,12 @@ class _Header:
         return InputRefused(f"{self.file}:{self.line}: {why}")
 
     def is_marketplace(self, at: int) -> bool:
-        """Whether the first rows below have numbers there such as a marketplace gives its sales."""
+        """Whether the first rows below have numbers in the form of a marketplace's sales."""
         cells = [bare(row[at]) for row in self.rows if at < len(row) and bare(row[at])]
         return bool(cells) and all(_MARKETPLACE.fullmatch(cell) for cell in cells)
 
     def lines_above(self) -> str:
-        """What to do if this is no header but a title: the first of the widest rows below may be the header."""
+        """The advice if this row is a title: the first of the widest rows below may be the header."""
         most = max((width for _, width in self.below), default=0)
         if most <= sum(map(bool, self.names)):
             return ""
@@ -319,7 +331,7 @@ class _Header:
 
 
 def several_columns(cells: Sequence[str], found: Sequence[int]) -> str:
-    """Why a table without a header is not read unasked, and what to do."""
+    """Why a table without a header cannot be read without `settings.column`, and what to do."""
     if is_indian_number(cells):
         number = ",".join(map(bare, cells))
         return f"{number} may be one number, grouped as in India: export without thousands separators; if not, say `settings.column` N"
@@ -358,17 +370,15 @@ def _was_id(text: str) -> bool:
 
 
 _MARKETPLACE = re.compile(r"2000[0-9]{12}")
-_MANY_DIGITS = re.compile(
-    r"[0-9]{4}"
-)  # a damaged id, perhaps: no name of a column that somebody only gave the number of
+_MANY_DIGITS = re.compile(r"[0-9]{4}")  # perhaps a damaged id, so not the name of a column that was selected by number
 
 
 def _like_an_id(text: str) -> bool:
-    """Whether a cell is an id that was damaged, rather than a name: digits, and no letter but the e of `1,2E+05`."""
+    """Whether a cell is a damaged id rather than a name: it has digits, and no letter except the e of `1,2E+05`."""
     return any(char.isdigit() for char in text) and not any(char.isalpha() for char in text.casefold().replace("e", ""))
 
 
 def _number(text: str, columns: int) -> int | None:
-    """The position that a number from 1 means."""
+    """The position of a column number, which counts from 1."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
     return number - 1 if 0 < number <= columns else None

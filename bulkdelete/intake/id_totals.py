@@ -1,6 +1,6 @@
-"""Rows that add up the ids above them: subtotals between the rows, with a word that says so, and totals below without one.
+"""Detect rows whose "id" is a total of the ids above: labelled subtotals between the rows, and unlabelled totals below them.
 
-Only numbers decide; a word alone never does. What is kept of the rows above does not grow with them.
+A label alone never makes a row a total; its number must match. The memory used does not grow with the number of rows.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from bulkdelete.model import MAX_ID
 __all__ = ["WITHOUT_LABEL", "Above", "IdTotals", "says_total"]
 
 WITHOUT_LABEL = "a total without a label? If so, take the row out; if not, put it above the others"
-_GROUP = 2  # rows that a subtotal adds up, at least, until the file has had one
-_GROUP_WITHOUT_LABEL = 3  # where no word says that it is one
+_GROUP = 2  # rows that a subtotal covers at least, until the file has had one
+_GROUP_WITHOUT_LABEL = 3  # the same for a total without a label
 _WORDS = (
     "total|totals|totales|totais|subtotal|subtotals|subtotales|subtotais|sum|sums|suma|sumas|soma|somas|sumatoria|somatorio|"
     "count|counts|counta|cuenta|recuento|recuentos|conteo|contar|contara|contagem|cantidad|quantidade|qty|"
@@ -27,7 +27,7 @@ _SAYS = re.compile(rf"(?:sub[ -])?(?:{_WORDS})\b.*|.*\b(?:{_WORDS})\W*", re.S)
 
 
 class Above(NamedTuple):
-    """What stands above a row: data rows of any kind, rows of totals among them, the ids, their sum, and the last of them."""
+    """The rows above a row: their number, how many of them are totals, and the number, the sum and the last of their ids."""
 
     rows: int
     totals: int
@@ -37,9 +37,9 @@ class Above(NamedTuple):
 
 
 class IdTotals:
-    """The ids of one table from its top, and those of the group since the last row of totals.
+    """The running totals of a table's ids, from its top and since the last row of totals.
 
-    A row of totals directly below another one belongs to the same group: reports write the number, the sum and the average there.
+    Consecutive rows of totals cover the same group: reports write the number, the sum and the average below each other.
     """
 
     __slots__ = (
@@ -61,12 +61,12 @@ class IdTotals:
         self.least, self.greatest = MAX_ID, 0
         self.before = 0  # the id of the row above
         self._top = self._top_sum = 0  # number and sum of the ids above the last row of totals
-        self._unlabelled = False  # whether that row had no label
+        self._unlabelled = False  # whether the last row of totals had no label
         self._group = (0, 0)  # number and sum of the ids in the group above the last row of totals
-        self.totals = self.totals_sum = 0  # rows of totals, and the sum of what they say
+        self.totals = self.totals_sum = 0  # rows of totals, and the sum of their numbers
 
     def add(self, order_id: int) -> None:
-        """A row with an id that is no total."""
+        """Add the id of a row that is not a total."""
         if order_id > self.greatest:
             self.greatest = order_id
         if order_id < self.least:
@@ -76,7 +76,7 @@ class IdTotals:
         self.before = order_id
 
     def ends_group(self, total: int = 0, labelled: bool = True) -> None:
-        """A row of totals, with the number `total`; `labelled`: a word says that it is one."""
+        """Record a row of totals with the number `total`; `labelled`: a word in the row marks it as one."""
         self._group = self.group
         self._top, self._top_sum = self.ids, self.sum
         self._unlabelled = not labelled
@@ -85,11 +85,11 @@ class IdTotals:
 
     @property
     def group(self) -> tuple[int, int]:
-        """Number and sum of the ids that a row of totals here would add up."""
+        """Number and sum of the ids that a row of totals at this point would cover."""
         return (self.ids - self._top, self.sum - self._top_sum) if self.ids > self._top else self._group
 
     def could_be(self, order_id: int) -> bool:
-        """Whether an id may be a total of those above, in whole or of the group. An id that counts on from the one above (1, 2, 3) is none.
+        """Whether an id may be a total of all ids above or of the group. The successor of the id above (1, 2, 3) is none.
 
         Called for every row.
         """
@@ -105,7 +105,7 @@ class IdTotals:
         )
 
     def without_label(self, order_id: int) -> str | None:
-        """What an id adds up that may be a total, where no word says so: at least three rows, or the rows of the total right above."""
+        """What an unlabelled id is a total of: at least three rows, or the rows of the total directly above it."""
         for count, total in (self.group, (self.ids, self.sum)):
             if count >= _GROUP_WITHOUT_LABEL:
                 if order_id == total:
@@ -115,7 +115,7 @@ class IdTotals:
         return self._below_totals(order_id)
 
     def _below_totals(self, order_id: int) -> str | None:
-        """What an id may say right below a total without a label: below one with a label, orders follow."""
+        """What an id directly below an unlabelled total may be. Below a labelled total, orders follow."""
         if not self._unlabelled or self.ids > self._top or self.ids < _GROUP_WITHOUT_LABEL:
             return None
         if self.ids <= order_id <= self.ids + self.totals or order_id == self.sum + self.totals_sum:
@@ -132,7 +132,7 @@ class IdTotals:
 
 
 def says_total(cells: Iterable[str]) -> str | None:
-    """The first of these cells that speaks of a total, a number or an average, at its beginning or its end."""
+    """The first of these cells that starts or ends with a word for a total, a number or an average."""
     for cell in cells:
         letters = unicodedata.normalize("NFKD", bare(cell)).casefold()
         if _SAYS.fullmatch("".join(char for char in letters if not unicodedata.combining(char))):

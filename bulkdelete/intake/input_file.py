@@ -1,7 +1,7 @@
-"""The bytes of one input as they lie there: a file, or stdin and pipes spooled. It never looks at what they mean.
+"""The stored bytes of one input: a file, or stdin and pipes in a spool file. It never interprets them.
 
-A spool is an anonymous temporary file: it can be read twice, and nothing of it is left when the process ends. Files are not
-buffered, so that a second look sees what is there by then: whoever reads or writes here counts what the system did.
+The spool is an anonymous temporary file: it can be read twice, and disappears when the process ends. Files are not buffered, so
+that a second read sees the current content; so every caller must handle short reads and writes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from bulkdelete.disk import no_temporary_room, temporary_folder
 from bulkdelete.errors import InputRefused
 from bulkdelete.words import escaped
 
+__all__ = ["CHUNK_BYTES", "STDIN", "InputFile", "digest", "write_all"]
+
 STDIN = "-"
 SPOOL_BYTES = 4 * 1024**3
 CHUNK_BYTES = 256 * 1024
 
 
 class InputFile:
-    """One input. `name` is its name for people."""
+    """One input. `name` is its name for display."""
 
     __slots__ = ("__weakref__", "_path", "_spool", "name")
 
@@ -39,7 +41,7 @@ class InputFile:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """The bytes from their start, in a file that can seek. Raises InputRefused for what the system refuses."""
+        """The bytes from the start, in a seekable file. Raises InputRefused for errors of the system."""
         try:
             if self._spool is None and self._path == STDIN:
                 self._spool = self._spooled(sys.stdin.buffer)
@@ -64,7 +66,7 @@ class InputFile:
             raise InputRefused(f"{self.name} cannot be read: {why}. Copy it to a local disk") from None
 
     def fetch(self) -> None:
-        """Take in now what cannot be read twice, and see whether the rest is there. Raises what `open` raises."""
+        """Spool stdin or a pipe now, and check that a file can be opened. Raises what `open` raises."""
         with self.open():
             pass
 
@@ -88,7 +90,7 @@ class InputFile:
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:
-    """Write every byte to a file without a buffer: one `write` may take only some of them. Raises OSError."""
+    """Write all bytes to an unbuffered file, as one `write` may be short. Raises OSError."""
     rest = memoryview(data)
     while rest:
         taken = file.write(rest)
@@ -98,7 +100,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
 
 
 def _chunks(pipe: BinaryIO) -> Iterator[bytes]:
-    """All there is, to its end. A pipe that does not block has nothing at times (None), and that is no end."""
+    """Read to the end. A non-blocking pipe returns None while it has no data, which is not its end."""
     while (chunk := cast("bytes | None", pipe.read(CHUNK_BYTES))) != b"":
         if chunk is None:
             select.select([pipe], [], [])
@@ -107,7 +109,7 @@ def _chunks(pipe: BinaryIO) -> Iterator[bytes]:
 
 
 def digest(file: BinaryIO) -> str:
-    """The SHA-256 of all of the bytes; the file stands at its start again."""
+    """The SHA-256 of all bytes; the file is positioned at its start again."""
     file.seek(0)
     sha256 = hashlib.sha256()
     while chunk := file.read(CHUNK_BYTES):

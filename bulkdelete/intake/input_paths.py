@@ -1,4 +1,4 @@
-"""What the user named -> one `Source` each: names, and patterns that the shell left alone. It opens nothing."""
+"""Turn the paths and patterns that the user gave into one `Source` per file. It opens nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 from bulkdelete.intake.reader import Source
 from bulkdelete.words import escaped
 
+__all__ = ["matches", "sources"]
+
 
 def sources(patterns: Iterable[str], reading: ReadOptions = NO_OPTIONS, allow_none: bool = False) -> list[Source]:
-    """In the order named, the files of one pattern by name. A name that exists is no pattern, whatever is in it.
+    """The sources in the given order, the files of one pattern sorted by name. An existing path is never a pattern.
 
-    Raises InputRefused for a pattern that matches nothing (unless that is allowed), a folder, a file that is not there, and one
-    that is named twice.
+    Raises InputRefused for a pattern without a match (unless `allow_none`), a folder, a missing file, and a file that is given
+    twice.
     """
     named: dict[object, str] = {}
     for pattern in patterns:
@@ -39,14 +41,14 @@ def sources(patterns: Iterable[str], reading: ReadOptions = NO_OPTIONS, allow_no
 
 
 def matches(pattern: str) -> list[str]:
-    """The names that it stands for: those of a pattern's files, else itself, whether or not it is there."""
+    """The files that a pattern matches; otherwise the path itself, whether or not it exists."""
     if pattern == STDIN or os.path.lexists(pattern) or not glob.has_magic(pattern):
         return [pattern]
     return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
 
 
 def _identity(path: str) -> object:
-    """Two names of one file are equal."""
+    """A value that is equal for all paths of one file."""
     if path == STDIN:
         return STDIN
     try:

@@ -1,6 +1,6 @@
-"""Texts that are no table of cells: what they seem to be, and what makes them one. Pure; it never reads an id out of them.
+"""Recognise texts that are not tables of cells, and advise how to convert them. Pure; it never reads an id from them.
 
-Each advice is an edit or an option that leads to the orders.
+Each advice is an edit or an option after which the orders can be read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NO_DELIMITERS = " \t-._'\"()[]<>"
 
 
 def why_drawn(first_line: str) -> str | None:
-    """A table with lines drawn around its cells, as mysql and duckdb show it to people."""
+    """The advice for a table with drawn borders, as mysql and duckdb display it."""
     if _DRAWN.fullmatch(first_line.rstrip("\r\n")) is None:
         return None
     return (
@@ -37,7 +37,7 @@ def is_indian_number(cells: Sequence[str]) -> bool:
 
 
 def why_not_cells(text: str, below: str) -> str | None:
-    """Why the one cell of a first row is no header and no id, where it holds more than one of them, as the row below does."""
+    """The advice if the single cell of the first row contains several cells, and so does the row below."""
     text, below = bare(text), bare(below)
     if (named := _NAMED_ID.fullmatch(text)) and meaning_of(named[1]) is Meaning.ORDER:
         return (
@@ -56,7 +56,7 @@ def why_not_cells(text: str, below: str) -> str | None:
         return None
     meanings = [meaning_of(word.rstrip(":=")) for word in words]
     if Meaning.NUMBER in meanings or Meaning.FOREIGN in meanings:
-        return None  # perhaps no id of an order
+        return None  # perhaps not the id of an order
     at = next((n for n, meaning in enumerate(meanings) if meaning is Meaning.ORDER), None)
     if at is None:
         ids = [n for n, word in enumerate(words) if word.isascii() and word.isdigit()]

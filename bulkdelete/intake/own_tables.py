@@ -1,10 +1,12 @@
-"""Tables that this program wrote itself: they tell of orders and of rows, and are no list of orders to delete. By their header alone."""
+"""Refuse tables that this program wrote itself, recognised by their header: they report on orders, and are no list of orders to delete."""
 
 from __future__ import annotations
 
 from bulkdelete.errors import InputRefused
 
-_REMEDY = "To go on with what is open: bulkdelete resume LEDGER, and with `settings.retry` refused to send refused orders again"
+__all__ = ["refuse_own"]
+
+_REMEDY = "To continue with the open orders: bulkdelete resume LEDGER, and with `settings.retry` refused to send refused orders again"
 _TABLES = (
     (
         {"outcome", "attempts", "first_seen", "changed"},
@@ -25,7 +27,7 @@ _TABLES = (
 
 
 def refuse_own(file: str, header: list[str]) -> None:
-    """Raise InputRefused for a header that only this program writes, however its columns were arranged since."""
+    """Raise InputRefused for a header that only this program writes, in whatever order its columns are."""
     names = {cell.strip().casefold() for cell in header}
     for sign, what, remedy in _TABLES:
         if sign <= names:

@@ -1,4 +1,4 @@
-"""The options of reading, as one frozen value. It opens nothing; a value that cannot mean anything never gets past it."""
+"""The options for reading an input, as one frozen and validated value. It opens nothing."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 from bulkdelete.errors import UsageError
 
+__all__ = ["NO_OPTIONS", "ReadOptions"]
+
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What a user may say about the input; None: find out, or refuse.
+    """What the user says about the input; None: detect it, or refuse the file.
 
-    `column` is a header's name or a number from 1, `sheet` likewise; `thousands` is "." or ",". `ignored` are columns, said
-    like `column`, that are not looked at whatever their names say.
+    `column` is a header's name or a number from 1, and so is `sheet`; `thousands` is "." or ",". `ignored` are columns, given
+    like `column`, that are not used whatever their names are.
     Raises UsageError, naming the option.
     """
 
@@ -49,7 +51,7 @@ def _delimiter(text: str | None) -> str | None:
 
 
 def _encoding(name: str | None) -> str | None:
-    """The codec's own name. Only codecs from bytes to text: base64 and its kind are none."""
+    """The codec's canonical name. Only text encodings are accepted, not codecs such as base64."""
     if name is None:
         return None
     try:

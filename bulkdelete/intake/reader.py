@@ -1,6 +1,6 @@
-"""One input -> `Order` or `Reject`, one for each data row but totals, and the file's tallies. It never drops a row uncounted.
+"""Read one input into an `Order` or `Reject` for each data row except totals, and count them. It never drops a row uncounted.
 
-What a row means is decided in `row_parser`. This module opens the file, finds its header, and holds the last orders until the end is read.
+`row_parser` parses the rows. This module opens the file, finds its header, and holds back the last orders until the end is read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bulkdelete.intake.end_checks import HELD, FirstOrderCheck, HeldOrder, LastO
 from bulkdelete.intake.header import TOP_ROWS, Columns, find_columns, find_header, ignoring, is_lone_number, names_order
 from bulkdelete.intake.input_file import InputFile, digest
 from bulkdelete.intake.own_tables import refuse_own
-from bulkdelete.intake.preamble import account_said, shown_lines, stock_said
+from bulkdelete.intake.preamble import account_in_line, shown_lines, stock_in_line
 from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 from bulkdelete.intake.row_parser import RowParser
 from bulkdelete.intake.sheet import Sheet, open_sheet
@@ -28,18 +28,20 @@ from bulkdelete.intake.table import Row, Table
 from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Reject
 
+__all__ = ["Source"]
+
 _LEFT_OUT = "lines above the header left out"
 SWALLOWED = "the cell holds more than one line, and one of them looks like another row. Give each row a row of its own"
 
 
 @dataclass(slots=True)
 class Source:
-    """One input. `path` is as the user named it, "-" is stdin; what is below `reading` holds once `read` has come to its end.
+    """One input. `path` is as the user named it, "-" is stdin. The fields below `reading` are valid once `read` has finished.
 
-    `data_rows` = orders + rejects + `skipped` (rows that add up others). `notices` counts cells accepted from an unusual
-    form, such as "orderId like '123", and says what people should know of the file. `sha256` is of the bytes as stored.
-    `column` is the header of the order ids, "" for a file without any row. `container` is "", "gz", "zip" or "workbook";
-    `sheet`, or else `encoding` and `delimiter`, say how it was read.
+    `data_rows` = orders + rejects + `skipped` (totals). `notices` counts cells that were accepted in an unusual form, such as
+    "orderId like '123", and other facts that people should know about the file. `sha256` is of the bytes as stored.
+    `column` is the header of the order ids, "" for a file without rows. `container` is "", "gz", "zip" or "workbook";
+    a workbook has `sheet`, other files have `encoding` and `delimiter`.
     """
 
     path: str
@@ -61,7 +63,7 @@ class Source:
 
     @property
     def read_as(self) -> str:
-        """How it was read, for people; "" for UTF-8 and commas."""
+        """How the file was read, for display; "" for UTF-8 with commas."""
         if (self.encoding, self.delimiter, self.container) == ("utf-8", ",", ""):
             return ""
         how = (
@@ -74,23 +76,23 @@ class Source:
 
     @property
     def told(self) -> tuple[tuple[str, int], ...]:
-        """The notices for people, in order: with the lines that were left out, since what they say may matter."""
+        """The notices for display, sorted, with the text of the lines that were left out, since it may matter."""
         return tuple(
             (f"{notice}: {self._left_out}" if notice == _LEFT_OUT else notice, count)
             for notice, count in sorted(self.notices.items())
         )
 
     def fetch(self) -> None:
-        """Take in stdin or a pipe, up to its end. Whoever reads in another thread calls this first: no thread can be told to
-        stop waiting for a pipe. Raises InputRefused."""
+        """Read stdin or a pipe to its end. Call this before reading in another thread: a thread cannot be interrupted while it waits
+        for a pipe. Raises InputRefused."""
         self._stored.fetch()
 
     def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]:
-        """The file's data rows, in its order, but for a first one in doubt; memory does not grow with them, except for a workbook.
+        """The data rows of the file in order, except that an ambiguous first order comes later. Memory grows only with a workbook.
 
-        Raises InputRefused for a file that cannot be read as a list of orders: possibly at its very end, so nothing
-        may be done with an order before the iteration is over. Raises UsageError where neither a column nor an option
-        says the account, or what becomes of the stock.
+        Raises InputRefused if the file cannot be read as a list of orders, possibly only at its end, so no order may be
+        used before the iteration has finished. Raises UsageError if neither a column nor an option gives the account, or
+        whether the stock is returned.
         """
         self.data_rows, self.skipped, self.sha256, self.notices, self.column = 0, 0, "", Counter(), ""
         self.container = self.sheet = self.encoding = self.delimiter = ""
@@ -109,7 +111,7 @@ class Source:
                 rows = table.rows()
             top = list(islice((row for row in rows if not is_blank(row.cells)), TOP_ROWS))
             if top:
-                yield from self._body(
+                yield from self._outcomes(
                     top, rows, sheet, account_id, revert_stock, lambda: table is not None and table.unended
                 )
             if digest(file) != sha256:
@@ -133,7 +135,7 @@ class Source:
             self.notices[encoding.notice] += 1
         return Table(text, name, dialect.delimiter, 2 if dialect.declared else 1)
 
-    def _body(
+    def _outcomes(
         self,
         top: list[Row],
         rows: Iterator[Row],
@@ -142,7 +144,7 @@ class Source:
         revert_stock: bool | None,
         unended: Callable[[], bool],
     ) -> Iterator[Order | Reject]:
-        """`top`: the first rows that are not blank; `rows`: those below. `unended`: whether the last line has no end, at the end."""
+        """`top`: the first rows that are not blank; `rows`: those below. `unended`: at the end, whether the last line lacks a line end."""
         file, reading = (
             self._stored.name if sheet is None else f"{self._stored.name}, sheet '{shown(sheet.title)}'",
             self.reading,
@@ -174,19 +176,16 @@ class Source:
             )
         if not columns.headless and header.odd and parser.header_swallowed(header):
             raise InputRefused(f"{file}:{header.line}: in the header {swallowed_why}")
-        if account_id is None and not undecided.may_name_accounts:
-            raise UsageError(f"{file} has no column accountId: give `settings.account_id`, or add the column")
-        if columns.stock is None and revert_stock is None:
-            raise UsageError(f"{file} has no column revertStock: give `settings.revert_stock`, or add the column")
+        _refuse_missing(file, account_id is not None or undecided.may_name_accounts, columns, revert_stock)
         self.column = columns.name(columns.order)
-        outcomes = _but_the_last(chain(top if columns.headless else top[1:], rows), parser, unended)
-        yield from _but_the_first(outcomes, parser) if columns.headless else outcomes
+        outcomes = _with_last_checked(chain(top if columns.headless else top[1:], rows), parser, unended)
+        yield from _with_first_checked(outcomes, parser) if columns.headless else outcomes
         self.skipped = parser.skipped
         self.data_rows = parser.orders + parser.rejects + parser.skipped
         parser.conclude(file)
 
     def _below_titles(self, file: str, top: list[Row], account_id: int | None) -> list[Row]:
-        """The header and what is below it. Raises InputRefused where it cannot be told for certain."""
+        """The header and the rows below it. Raises InputRefused if the header cannot be identified with certainty."""
         at = find_header([row.cells for row in top], self.reading)
         if at == 0 and is_lone_number(top[0].cells) and any(names_order(row.cells, self.reading) for row in top[1:]):
             raise InputRefused(
@@ -195,7 +194,7 @@ class Source:
             )
         headers = (n for n, row in enumerate(top) if names_order(row.cells, self.reading))
         for row in top[: next(headers, 0) if at is None else at]:
-            _refuse_what_it_says(file, row, account_id)
+            _refuse_account_or_stock(file, row, account_id)
         if at is None:
             raise InputRefused(
                 f"{file}:{top[0].line}: no column of order ids is named here, but one is further down. Take the "
@@ -207,6 +206,14 @@ class Source:
         return top[at:]
 
 
+def _refuse_missing(file: str, has_account: bool, columns: Columns, revert_stock: bool | None) -> None:
+    """Raise UsageError if neither a column nor an option gives the account, or the stock flag."""
+    if not has_account:
+        raise UsageError(f"{file} has no column accountId: give `settings.account_id`, or add the column")
+    if columns.stock is None and revert_stock is None:
+        raise UsageError(f"{file} has no column revertStock: give `settings.revert_stock`, or add the column")
+
+
 def _refuse_hidden_columns(
     where: str,
     columns: Columns,
@@ -216,7 +223,7 @@ def _refuse_hidden_columns(
     account_id: int | None,
     revert_stock: bool | None,
 ) -> None:
-    """Raise InputRefused for a hidden column whose cells would be used: people confirm what they see."""
+    """Raise InputRefused for a hidden column whose cells would be used: people confirm only what they see."""
     if sheet.hides(columns.order) and reading.column is None:
         raise InputRefused(
             f"{where}: the column of the order ids, {columns.name(columns.order)}, is hidden. "
@@ -239,26 +246,26 @@ def _refuse_hidden_columns(
                 )
 
 
-def _refuse_what_it_says(file: str, row: Row, account_id: int | None) -> None:
-    """Raise InputRefused for a line above the header that says the account or what becomes of the stock.
+def _refuse_account_or_stock(file: str, row: Row, account_id: int | None) -> None:
+    """Raise InputRefused for a line above the header that gives the account or the stock flag.
 
-    An account that the option says as well is no news.
+    An account that equals the option is accepted.
     """
     line = shown(" ".join(filter(None, map(bare, row.cells))))
-    if (account := account_said(row.cells)) is not None and account != str(account_id):
+    if (account := account_in_line(row.cells)) is not None and account != str(account_id):
         raise InputRefused(
             f"{file}:{row.line}: '{line}' above the header may name the account. If so, take the line out, and"
             f" say `settings.account_id` {account}; if it is something else, take it out"
         )
-    if (stock := stock_said(row.cells)) is not None:
+    if (stock := stock_in_line(row.cells)) is not None:
         raise InputRefused(
             f"{file}:{row.line}: '{line}' above the header may say whether the stock is returned ({shown(stock)}). If so, take it out, "
             "and say `settings.revert_stock`; if it is something else, take it out"
         )
 
 
-def _but_the_first(outcomes: Iterator[Order | Reject], parser: RowParser) -> Iterator[Order | Reject]:
-    """The outcomes of a table without a header. While the first order may be half an id it waits, and others pass it."""
+def _with_first_checked(outcomes: Iterator[Order | Reject], parser: RowParser) -> Iterator[Order | Reject]:
+    """The outcomes of a table without a header. The first order is held back while its id may be cut off; others pass it."""
     first = next(outcomes, None)
     if isinstance(first, Order):
         beginning = FirstOrderCheck(first)
@@ -284,18 +291,18 @@ def _but_the_first(outcomes: Iterator[Order | Reject], parser: RowParser) -> Ite
     yield from outcomes
 
 
-def _but_the_last(rows: Iterable[Row], parser: RowParser, unended: Callable[[], bool]) -> Iterator[Order | Reject]:
-    """What each row means. The last orders, and the rejects below them, wait for the end of the file."""
+def _with_last_checked(rows: Iterable[Row], parser: RowParser, unended: Callable[[], bool]) -> Iterator[Order | Reject]:
+    """The outcome of each row. The last orders and the rejects below them are held back until the end of the file."""
     ending = LastOrdersCheck(parser.columns, parser.undecided)
     last: list[HeldOrder] = []
     row: Row | None = None
     for row in rows:
         above = parser.above
-        outcome = parser.of(row)
+        outcome = parser.parse(row)
         if isinstance(outcome, Order):
             if len(last) >= HELD:
                 held = last.pop(0)
-                ending.above(held)
+                ending.add(held)
                 yield held.order
                 if held.rejects:
                     yield from held.rejects

@@ -1,7 +1,7 @@
-"""One row -> `Order`, `Reject`, or nothing (a blank row, a row of totals), under one header and these options.
+"""Parse one row into an `Order`, a `Reject`, or None (a blank row, a row of totals), for one header and the given options.
 
-An option fills empty cells only; a cell that says something else is a reject, since one of the two is wrong. It never drops a row
-uncounted: `orders`, `rejects` and `skipped` are all of them but the blank ones.
+An option only fills empty cells; a cell with another value is a reject, since one of the two is wrong. Every row is counted:
+`orders`, `rejects` and `skipped` add up to all rows except blank ones.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from bulkdelete.words import counted, escaped
 
 __all__ = ["RowParser", "account_of", "stock_of"]
 
-_NUMBERED = 3  # columns, at least: fewer may be an order's own numbers
+_NUMBERED_COLUMNS_MIN = 3  # columns at least: fewer may be the values of an order
 _AROUND = BLANKS + "\"'=“‘«"
-_KEPT_DIGITS = 15  # what a spreadsheet keeps of a number
-_ROUNDED_IDS = 3  # so many long ids that all end in zeros are no accident
+_SPREADSHEET_DIGITS = 15  # digits of a number that a spreadsheet keeps
+_ROUNDED_IDS = 3  # this many long ids that all end in zeros are no coincidence
 _LARGE = 2**31 - 1
-_MARKETPLACE = range(2 * 10**15, 2001 * 10**12)  # 16 digits that begin with 2000
-_REMEMBERED = 64  # account and flag cells: the same few again and again; saves about a quarter of the time
+_MARKETPLACE = range(2 * 10**15, 2001 * 10**12)  # 16 digits, starting with 2000
+_CACHED_CELLS = 64  # account and flag cells repeat; the cache saves about a quarter of the time
 
 
 @dataclass(slots=True)
 class RowParser:
-    """What a row means under this header and these options, and what was seen of its ids so far.
+    """Parses the rows of one table, and keeps counts of the ids so far.
 
-    `marks`: what may stand between the cells of a row that an open quote swallowed.
+    `marks`: the possible delimiters in a row that an unclosed quote has swallowed.
     """
 
     path: str
@@ -70,10 +70,10 @@ class RowParser:
     marketplace_ids: int = 0
     long_ids: int = 0
     rounded_ids: int = 0
-    longer: set[int] = field(default_factory=set)  # cells more than the header in rows that were taken ...
-    shifted: set[int] = field(default_factory=set)  # ... and in rows that were not
-    is_first: bool = True  # the next row stands directly below the header
-    tabs: int | None = None  # in front of the first id
+    longer: set[int] = field(default_factory=set)  # numbers of extra cells in accepted rows ...
+    shifted: set[int] = field(default_factory=set)  # ... and in rejected rows
+    is_first: bool = True  # the next row is directly below the header
+    tabs: int | None = None  # before the first id
     first: Row | None = None  # the row of the order above
     counting: bool = True  # without a header: each row's id is its number
     _own_name: str = field(init=False)
@@ -81,8 +81,8 @@ class RowParser:
     def __post_init__(self) -> None:
         self._own_name = fold(self.columns.name(self.columns.order))
 
-    def of(self, row: Row) -> Order | Reject | None:
-        """None for a blank row and for one that adds up others. Raises InputRefused where a second table begins."""
+    def parse(self, row: Row) -> Order | Reject | None:
+        """The order or reject of a row; None for a blank row and for a total. Raises InputRefused where a second table starts."""
         line, cells, odd, faults = row
         columns = self.columns
         if self.is_first:
@@ -105,23 +105,27 @@ class RowParser:
             return self._reject(row, columns.order, self._why_shifted(cells))
         text = cells[columns.order]
         forms: tuple[str, ...] = ()
-        if PLAIN.fullmatch(text):  # nearly every cell: saves making an Id
+        if PLAIN.fullmatch(text):  # nearly every cell: saves creating an Id
             order_id, tabs = int(text), 0
         else:
             tabs = text[: len(text) - len(text.lstrip(_AROUND))].count("\t")
             order = read_id(text, self.thousands)
             if isinstance(order, NoValue):
-                return None if is_blank(cells) else self._no_order(row, self._of_another(row) or order.why)
+                return (
+                    None
+                    if is_blank(cells)
+                    else self._reject_or_refuse_header(row, self._why_continuation(row) or order.why)
+                )
             order_id, forms = order.value, order.forms
         if self.totals.could_be(order_id) and (why := self._why_total(cells, order_id)) is not None:
             return self._reject(row, columns.order, why)
         self.totals.add(order_id)
         if tabs != self.tabs:
             if self.tabs is not None:
-                return self._reject(row, columns.order, f"{tabs} tabs in front of it, and {self.tabs} above: {_TABS}")
+                return self._reject(row, columns.order, f"{tabs} tabs before it, and {self.tabs} above: {_TABS}")
             self.tabs = tabs
         if order_id > _LARGE:
-            self._look_at(order_id)
+            self._count_large(order_id)
         if columns.undecided:
             self.undecided.check(row)
         elif columns.headless and columns.width > 1 and not columns.asked:
@@ -144,24 +148,24 @@ class RowParser:
 
     @property
     def above(self) -> Above:
-        """What stands above the next row."""
+        """The totals of the rows above the next row."""
         return Above(
             self.orders + self.rejects, self.totals.totals, self.totals.ids, self.totals.sum, self.totals.before
         )
 
     def rejected(self, row: Row, at: int, why: str) -> Reject:
-        """A row that was taken for an order, and may be none."""
+        """Turn the order of a row into a reject."""
         self.orders -= 1
         return self._reject(row, at, why)
 
     def withdrawn(self, order: Order, why: str) -> Reject:
-        """The same of an order whose row is gone."""
+        """Turn an order into a reject when its row is no longer available."""
         self.orders -= 1
         self.rejects += 1
         return Reject(order.origin, self.columns.name(self.columns.order), str(order.order_id), why)
 
     def check_counting(self, last: Row) -> None:
-        """Raise InputRefused if the ids of a table without a header only number its lines."""
+        """Raise InputRefused if the ids of a table without a header are only its line numbers."""
         if self.columns.headless and self.columns.width > 1 and not self.columns.asked and self.counting:
             raise InputRefused(
                 f"{escaped(self.path)}:{last.line}: there is no header, and the numbers in column {self.columns.order + 1} only count "
@@ -169,14 +173,14 @@ class RowParser:
             )
 
     def _check_other_columns(self, row: Row, order_id: int) -> None:
-        """Without a header only one column may hold what could be ids. Raises InputRefused."""
+        """Without a header, only one column may hold possible ids. Raises InputRefused."""
         at = self.columns.order
         self.counting = self.counting and order_id == self.orders + 1
         if other := [n for n, cell in enumerate(row.cells) if n != at and could_be_id(cell)]:
             raise InputRefused(f"{escaped(self.path)}:{row.line}: {several_columns(row.cells, sorted([at, other[0]]))}")
 
     def _why_shifted(self, cells: list[str]) -> str:
-        """A row with too many or too few cells. A single number with a decimal comma, which nobody quoted, is two cells."""
+        """Why a row with too many or too few cells is rejected. An unquoted number with a decimal comma becomes two cells."""
         columns, mark = self.columns, self.marks[0]
         what = "first row" if columns.headless else "header"
         why = f"{counted(len(cells), 'cell')} under a {what} of {columns.width}"
@@ -195,8 +199,8 @@ class RowParser:
             )
         return f"{why}: the columns have shifted. Correct the row, or the {what}"
 
-    def _of_another(self, row: Row) -> str | None:
-        """Why a row has no id, where it tells more of the order above: exports with a row for each item have the id once."""
+    def _why_continuation(self, row: Row) -> str | None:
+        """Why a row without an id continues the order above: exports with one row per item contain the id only once."""
         above, at = self.first, self.columns.order
         if above is None or bare(row.cells[at]):
             return None
@@ -210,28 +214,28 @@ class RowParser:
         )
 
     def _unless_ignored(self, at: int | None, cells: list[str]) -> str:
-        """What to do if the column of a cell that speaks of account or stock is something else."""
+        """What to do if the column is neither the account nor the stock flag."""
         if at is None or not bare(cells[at]):
             return ""
         return f". If the column is something else, rename it, or say {ignoring(at, self.columns.names)}"
 
     def swallowed(self, row: Row) -> int | None:
-        """The position of a cell that seems to hold the next row."""
+        """The position of a cell that seems to contain the next row."""
         for mark in self.marks:
             if (at := swallowed(row.cells, self.columns.order, mark, self.thousands)) is not None:
                 return at
         return None
 
     def header_swallowed(self, row: Row) -> bool:
-        """Whether a header that runs over several lines seems to hold the row below it, in one of its cells or as some."""
+        """Whether a header of several lines seems to contain the row below it, in one or several of its cells."""
         broken = any("\n" in cell or "\r" in cell for cell in row.cells)
         return self.swallowed(row) is not None or (
             broken and any(isinstance(read_id(cell, self.thousands), Id) for cell in row.cells)
         )
 
     def conclude(self, file: str) -> None:
-        """Judge the rows all together. Raises InputRefused if a spreadsheet rounded the ids, or the header lost a name: of the
-        rows below that, one with an empty id could be taken by the number to its left."""
+        """Check all rows together. Raises InputRefused if a spreadsheet rounded the ids, or if the header lacks a name, since a row with
+        an empty id could then be read with the number to its left."""
         self.undecided.conclude()
         if both := self.longer & self.shifted:
             raise InputRefused(
@@ -249,28 +253,28 @@ class RowParser:
         if self.marketplace_ids * 2 > self.orders:
             self.notices[f"{name} of 16 digits like 2000… (marketplace ids?)"] = self.marketplace_ids
 
-    def _look_at(self, order_id: int) -> None:
-        """Rows are counted, not distinct ids: rounding makes different ids equal."""
+    def _count_large(self, order_id: int) -> None:
+        """Count large and rounded ids by row, not by distinct id: rounding makes different ids equal."""
         self.large_ids += 1
         self.marketplace_ids += order_id in _MARKETPLACE
-        if order_id >= 10**_KEPT_DIGITS:
+        if order_id >= 10**_SPREADSHEET_DIGITS:
             self.long_ids += 1
-            self.rounded_ids += order_id % 10 ** (len(str(order_id)) - _KEPT_DIGITS) == 0
+            self.rounded_ids += order_id % 10 ** (len(str(order_id)) - _SPREADSHEET_DIGITS) == 0
 
     def _numbers_columns(self, cells: list[str]) -> bool:
-        """Whether the first row below the header says 1, 2, 3, ... to the last column: what some exports put there."""
+        """Whether the first row below the header numbers the columns 1, 2, 3, ..., as some exports do."""
         filled = list(map(bare, cells))
         while filled and not filled[-1]:
             filled.pop()
         return (
             not self.columns.headless
-            and len(filled) >= _NUMBERED
+            and len(filled) >= _NUMBERED_COLUMNS_MIN
             and len(filled) == self.columns.named
             and any(filled == [str(n + first) for n in range(len(filled))] for first in (0, 1))
         )
 
     def _why_total(self, cells: list[str], order_id: int) -> str | None:
-        """Why an id that may add up others does: a word beside it says so, or the number leaves no other meaning."""
+        """Why an id that may be a total is one: the row has a label that says so, or the number has no other explanation."""
         if word := says_total(cell for at, cell in enumerate(cells) if at != self.columns.order):
             self.totals.ends_group(order_id)
             return f"the row says '{word}', and {_ADDS_UP}"
@@ -286,17 +290,17 @@ class RowParser:
         order = read_id(text, self.thousands)
         if isinstance(order, Id):
             return self._reject(row, at, "the row says total, and has an id. Take the row out, or the word")
-        if any("\n" in cell or "\r" in cell for cell in row.cells):  # what else is in it is not known
+        if any("\n" in cell or "\r" in cell for cell in row.cells):  # the cell may contain other rows
             return self._reject(
                 row, at, "the row says total, and a cell runs over the end of its line. Put the row on one line"
             )
-        if self._is_header(row) or any(char.isdigit() for char in text):  # an id that was damaged is no total
-            return self._no_order(row, order.why)
+        if self._is_header(row) or any(char.isdigit() for char in text):  # a damaged id is no total
+            return self._reject_or_refuse_header(row, order.why)
         self.skipped += 1
         self.notices["totals row left out"] += 1
         return None
 
-    def _no_order(self, row: Row, why: str) -> Reject:
+    def _reject_or_refuse_header(self, row: Row, why: str) -> Reject:
         if self._is_header(row):
             if [fold(cell) for cell in row.cells] != [fold(cell) for cell in self.header]:
                 raise InputRefused(
@@ -329,9 +333,9 @@ _ADDS_UP = "its id is the number, the sum or the average of ids above: a total? 
 _OTHER_MARK = {",": "';'", ";": ",", "\t": ",", "|": ","}
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_CACHED_CELLS)
 def account_of(text: str, given: int | None, thousands: str | None = None) -> Id | NoValue:
-    """The account of a row: its cell, or the option where the cell is empty."""
+    """The account of a row: its cell, or the option if the cell is empty."""
     if not bare(text):
         return NoValue("empty: fill it in, or give `settings.account_id`") if given is None else Id(given)
     account = read_id(text, thousands)
@@ -340,9 +344,9 @@ def account_of(text: str, given: int | None, thousands: str | None = None) -> Id
     return account
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_CACHED_CELLS)
 def stock_of(text: str, given: bool | None) -> bool | NoValue:
-    """Whether a row's stock is returned: its cell, or the option where the cell is empty."""
+    """Whether a row's stock is returned: its cell, or the option if the cell is empty."""
     if not bare(text):
         return NoValue("empty: fill it in, or give `settings.revert_stock`") if given is None else given
     stock = read_flag(text)

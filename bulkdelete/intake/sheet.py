@@ -1,8 +1,8 @@
-"""A workbook -> the rows of one of its sheets, as the cells of a CSV would say them. It never picks among sheets.
+"""Read the rows of one sheet of a workbook, with cells as text as in a CSV. It never picks one of several sheets.
 
-A number that a spreadsheet may have rounded is written in scientific notation, and so is no id to anyone. A workbook is
-read whole: its memory grows with it. Formulas count with the value that was saved.
-The cells come from python-calamine, and must agree with the survey (intake/workbook), which also says what is hidden or wrong.
+A number that a spreadsheet may have rounded becomes scientific notation, which is no valid id. A workbook is read as a whole,
+so memory grows with it. Formulas count with their saved value. The cells come from python-calamine and must agree with the
+survey (intake/workbook), which also detects hidden and faulty cells.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from bulkdelete.intake.workbook.survey import (
     fingerprint,
 )
 
+__all__ = ["Sheet", "open_sheet"]
+
 _EXACT = 10**15  # below this a spreadsheet keeps every digit of a number
 _MARKS = re.compile(r"[,;\t|]")  # between the cells of a CSV
 _AMOUNT = re.compile(r"[0-9., ]+")
@@ -41,18 +43,18 @@ _LINE_BREAK = "holds a line break. Take it out of the cell"
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The sheet that is read: its title, "" if there is none with rows, and its rows."""
+    """The sheet that is read: its title ("" if no sheet has rows) and its rows."""
 
     title: str
     rows: Iterator[Row]
     survey: Survey
 
     def hides(self, column: int) -> bool:
-        """Whether people do not see a column, counted from 0."""
+        """Whether a column, counted from 0, is hidden."""
         return self.survey.hides(column)
 
     def check_header(self, file: str, line: int, cells: list[str]) -> None:
-        """Raise InputRefused where each cell holds a whole line of a CSV, which was opened without being split."""
+        """Raise InputRefused if each cell holds a whole line of a CSV that was opened without splitting it."""
         filled = [cell for cell in cells if cell]
         if len(filled) != 1 or _AMOUNT.fullmatch(filled[0]) or not _MARKS.search(filled[0]):
             return
@@ -65,8 +67,8 @@ class Sheet:
 
 
 def open_sheet(file: BinaryIO, name: str, asked: str | None) -> Sheet:
-    """Raises InputRefused for damage, for several sheets with rows and none named, and for what people do not see in the one
-    that is read; the rows raise it where library and survey do not agree."""
+    """Open the sheet to read. Raises InputRefused for damage, for several sheets with rows if none is named, and for hidden content;
+    the rows raise it if library and survey disagree."""
     calamine = _calamine(name)
     check_workbook(file, name)
     book = surveyed(file, name)
@@ -97,7 +99,7 @@ def _read(calamine: Any, file: BinaryIO, name: str, titles: list[str], at: int, 
         return workbook.get_sheet_by_index(at)
     except calamine.PasswordError:
         raise InputRefused(f"{name} has a password. Save it without one, or save the sheet as CSV UTF-8") from None
-    except BaseException as error:  # calamine's panics are no Exception
+    except BaseException as error:  # calamine's panics do not derive from Exception
         if not isinstance(error, calamine.CalamineError | OSError | ValueError) and "Panic" not in type(error).__name__:
             raise
         raise InputRefused(
@@ -131,7 +133,7 @@ def _listed(titles: list[Title]) -> str:
 
 
 def _rows(sheet: Any, survey: Survey) -> Iterator[Row]:
-    """Every row that the library gives, or the survey finds something wrong in. Raises InputRefused where they differ."""
+    """Every row that the library returns or in which the survey found a fault. Raises InputRefused if they differ."""
     first = sheet.start[1] if sheet.start else 0
     width = max(survey.width, sheet.end[1] + 1 if sheet.end else 0)
     left, last = [""] * first, 0
@@ -146,7 +148,7 @@ def _rows(sheet: Any, survey: Survey) -> Iterator[Row]:
 
 
 def _faults(survey: Survey, line: int, first: int, values: Any) -> dict[int, CellFault]:
-    """What is wrong with cells of a row. Raises InputRefused where library and survey see cells in other places."""
+    """The faults of a row's cells. Raises InputRefused if library and survey see cells in different places."""
     prints = [hash(value) if type(value) is float else fingerprint(value) for value in values]
     if survey.agrees(line, first, prints):  # nearly every row
         return {}
@@ -169,7 +171,7 @@ def _faults(survey: Survey, line: int, first: int, values: Any) -> dict[int, Cel
 
 
 def _unless_dates(otherwise: dict[int, CellFault], values: Any, first: int) -> dict[int, CellFault]:
-    """Cells that are shown otherwise than they are stored. A date that is read as one says itself that it is no id."""
+    """Cells that are displayed differently from their stored value, except dates, which cannot be taken for ids anyway."""
     return {
         at: fault for at, fault in otherwise.items() if fault is not AS_DATE or isinstance(values[at - first], _NUMBERS)
     }
@@ -191,7 +193,7 @@ def _row(line: int, cells: list[str], width: int, faults: dict[int, CellFault]) 
 
 
 def _text(value: object) -> str:
-    """What a cell says: an integral number below 10**15 plainly, a larger one as lost, a date or a time as itself."""
+    """The text of a cell: a whole number below 10**15 in digits, a larger one in scientific notation, a date or a time as such."""
     if type(value) is float and -_EXACT < value < _EXACT:  # nearly every number
         whole = int(value)
         return str(whole) if whole == value else repr(value)

@@ -1,8 +1,8 @@
-"""The text of a CSV file -> rows of cells with their line numbers. It never repairs.
+"""Read the text of a CSV file into rows of cells with line numbers. It never repairs anything.
 
-`csv` runs in strict mode, always: otherwise `1,"abc` and `2,"def"` become one row and order 2 vanishes. Strict still
-takes `"abc` newline `2,"` for one cell, so cells that hold a newline are looked at once more (`swallowed`).
-Memory is bounded by ROW_CHARS, whatever the size of the file.
+`csv` always runs in strict mode: otherwise `1,"abc` and `2,"def"` become one row and order 2 disappears. Strict mode still
+reads `"abc` newline `2,"` as one cell, so cells that contain a newline are checked again (`swallowed`).
+Memory is limited by ROW_CHARS, whatever the size of the file.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import BLANKS, Id, read_id
 from bulkdelete.intake.encoding import ROW_CHARS
 
+__all__ = ["Row", "Table", "swallowed"]
+
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 
 _CSV_ERRORS = (
@@ -27,8 +29,8 @@ _CSV_ERRORS = (
 
 
 class Row(NamedTuple):
-    """`line`: of the row's first cell, from 1. `odd`: some cell holds a newline, or the row says "total": look again.
-    `faults`: cells of a workbook that have no value to go by, by position, and why."""
+    """`line`: the line of the row's first cell, from 1. `odd`: a cell contains a newline or the word "total", so the row needs another
+    check. `faults`: by position, why a cell of a workbook has no usable value."""
 
     line: int
     cells: list[str]
@@ -37,7 +39,7 @@ class Row(NamedTuple):
 
 
 class Table:
-    """One text, read once. `file` is its name for people; `first` the number of its first line."""
+    """One text, read once. `file` is its name for display; `first` the number of its first line."""
 
     def __init__(self, text: TextIO, file: str, delimiter: str, first: int = 1) -> None:
         self._text, self._file, self._delimiter = text, file, delimiter
@@ -45,10 +47,10 @@ class Table:
         self._row_chars = 0
         self._odd = False
         self.unended = False
-        """Whether the last line has no end, once all rows were read: the file may have been cut off there."""
+        """Whether the last line has no line end, valid once all rows were read: the file may be cut off there."""
 
     def rows(self) -> Iterator[Row]:
-        """Every row, blank ones as well. Raises InputRefused, naming file and line, for what is no CSV."""
+        """Every row, including blank ones. Raises InputRefused with file and line for invalid CSV."""
         first = self._line + 1
         try:
             for cells in csv.reader(self._lines(), delimiter=self._delimiter, strict=True):
@@ -60,14 +62,14 @@ class Table:
             why = next((why for sign, why in _CSV_ERRORS if sign in str(error)), f"no valid CSV: {error}")
             rest = f" (read up to line {self._line})" if self._line > first else ""
             raise InputRefused(f"{self._file}:{first}: {why}{rest}") from None
-        except UnicodeError:  # it was decodable a moment ago
+        except UnicodeError:  # it could be decoded before
             raise InputRefused(
                 f"{self._file} changed while it was read. Wait until it is written, and try again"
             ) from None
 
     def _lines(self) -> Iterator[str]:
         line = ""
-        for line in self._text:  # find_encoding saw that none is longer than ROW_CHARS
+        for line in self._text:  # find_encoding has checked that none is longer than ROW_CHARS
             self._line += 1
             self._row_chars += len(line)
             if self._row_chars > ROW_CHARS:
@@ -81,10 +83,10 @@ class Table:
 
 
 def swallowed(cells: Sequence[str], order: int, delimiter: str, thousands: str | None = None) -> int | None:
-    """The position of a cell that seems to hold the next row, since its quote is open; `order` is the id's column, `thousands`
-    the mark that may part its digits.
+    """The position of a cell that seems to contain the next row because of an unclosed quote. `order` is the column of the id,
+    `thousands` its thousands separator.
 
-    A line inside a cell is suspect if it begins with an id and a delimiter, or has an id where the id column would be.
+    A line inside a cell is suspicious if it starts with an id and a delimiter, or has an id in the id column.
     """
     for at, cell in enumerate(cells):
         first, *others = _NEWLINE.split(cell)
@@ -106,5 +108,5 @@ def swallowed(cells: Sequence[str], order: int, delimiter: str, thousands: str |
 
 
 def _is_id(text: str, thousands: str | None) -> bool:
-    """Whether it is an id, or would be one without leading zeros."""
+    """Whether the text is an id, or would be one without leading zeros."""
     return isinstance(read_id(text.lstrip(BLANKS + "'0"), thousands), Id)

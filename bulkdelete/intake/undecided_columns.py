@@ -1,7 +1,7 @@
-"""Columns whose names leave open whether they hold the account or the stock flag: their cells decide. None of them is ever ignored.
+"""Columns whose names do not show whether they hold the account or the stock flag: their cells decide. None is ever ignored.
 
-Memory does not grow: the first cell that says something decides what a column is, and a later one that says otherwise refuses
-the file. Nothing is sent before the file's end.
+The memory used does not grow: the first meaningful cell decides what a column is, and a later one that contradicts it refuses
+the file. Nothing is sent before the end of the file is read.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from bulkdelete.intake.table import Row
 
 __all__ = ["UndecidedColumns"]
 
-_WORD = re.compile(r"[^\W\d_]{2}")  # a single letter may be what an encoding made of a blank beside an id
+_WORD = re.compile(r"[^\W\d_]{2}")  # a single letter may be a wrongly decoded blank next to an id
 
 
 def _is_flag(cell: str) -> bool:
-    """Whether a cell says yes or no in a word: a 1 or 0 may be a quantity."""
+    """Whether a cell is a word for yes or no: a 1 or 0 may be a quantity."""
     return isinstance(read_flag(cell), bool) and bare(cell) not in ("0", "1") and not isinstance(read_id(cell), Id)
 
 
 @dataclass(slots=True)
 class UndecidedColumns:
-    """The columns of one table whose names leave open what they hold, and what their cells have shown so far.
+    """The undecided columns of one table, and what their cells have shown so far.
 
     `account`: the column of the account, once it is known."""
 
@@ -36,10 +36,12 @@ class UndecidedColumns:
     columns: Columns
     account_id: int | None
     account: int | None = field(init=False)
-    _names: dict[int, int] = field(default_factory=dict, init=False)  # columns of names: the line of the first one
+    _names: dict[int, int] = field(
+        default_factory=dict, init=False
+    )  # columns that hold names: the line of the first name
     _flags: dict[int, Row | None] = field(
         default_factory=dict, init=False
-    )  # the first row of yes or no; None: there are others
+    )  # the first row with yes or no; None: other values occur
     _meanings: list[tuple[int, Meaning]] = field(init=False)
     _perhaps: list[int] = field(init=False)
 
@@ -50,19 +52,19 @@ class UndecidedColumns:
 
     @property
     def accounts(self) -> list[int]:
-        """Every column that is the account's, or may be."""
+        """Every column that is, or may be, the account's."""
         return self._perhaps if self.columns.account is None else [self.columns.account, *self._perhaps]
 
     @property
     def may_name_accounts(self) -> bool:
-        """Whether some column may still turn out to be the account's."""
+        """Whether any column may still prove to be the account's."""
         return self.account is not None or any(at not in self._names for at in self._perhaps)
 
     def check(self, row: Row) -> None:
-        """Look at these columns' cells in a row that stands under the header as it should. Raises InputRefused, UsageError."""
+        """Check these columns' cells in a row that matches the header. Raises InputRefused, UsageError."""
         for at, meaning in self._meanings:
             if at == self.account:
-                continue  # whatever stands there is the row's account, or a reject
+                continue  # its cell is the row's account, or the row is rejected
             cell = row.cells[at] if at < len(row.cells) else ""
             if (
                 (meaning is Meaning.BARE_STOCK and cell.isdigit())
@@ -86,7 +88,7 @@ class UndecidedColumns:
                         self._refuse(row, at, "may say whether the stock is returned", "revertStock")
 
     def conclude(self) -> None:
-        """Judge the columns that only all of their cells together tell something of. Raises InputRefused."""
+        """Check the columns that can only be judged by all of their cells. Raises InputRefused."""
         for at, row in self._flags.items():
             if row is not None:
                 self._refuse(

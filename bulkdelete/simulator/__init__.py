@@ -1,5 +1,5 @@
-"""The AlephCRM API on loopback: rate limit, orders, stock and faults, for trials and tests. Nothing real is ever
-reached from here.
+"""A simulation of the AlephCRM API on loopback, with rate limit, orders, stock and faults, for trials and tests. It never
+connects to a real server.
 """
 
 from bulkdelete.simulator.config import HeaderMode, Latency, Simulation

@@ -1,4 +1,4 @@
-"""What a simulation is made of, as values. Keys are in it, so it does not print them."""
+"""The configuration of a simulation, as values. It contains keys, so its repr omits them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from bulkdelete.simulator.faults import Fault
 from bulkdelete.simulator.gcra import Rounding
 from bulkdelete.simulator.key_quota import OtherClient
 
+__all__ = ["HeaderMode", "Latency", "Simulation"]
+
 
 class HeaderMode(enum.StrEnum):
     """Which headers responses carry: all of the quota on each, only `Retry-After` on a 429, or nothing."""
@@ -22,8 +24,8 @@ class HeaderMode(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A log-normal time per request, limited to `min_s` and `max_s`; `before` is its share before the act. A median of
-    0 is no wait.
+    """A log-normal latency per request, limited to `min_s` and `max_s`; `before` is the share before the deletion. A median
+    of 0 means no wait.
     """
 
     median_s: float = 0.0
@@ -47,12 +49,12 @@ class Simulation:
     schedule: tuple[tuple[float, int], ...] = ()  # (seconds after the first request, the new limit)
     other_client: OtherClient | None = None  # on every key
 
-    # Who may do what. keys None: any key that is not empty; a key's accounts None: all of them.
+    # Keys and their accounts. keys None: any key that is not empty is valid; a key's accounts None: all of them.
     keys: Mapping[str, Set[int] | None] | None = field(default=None, repr=False)
     orders: Iterable[tuple[int, int, int]] | None = ()  # (account id, order id, quantity); None: every order exists
     native: Iterable[int] = ()  # order ids that cannot be deleted
-    native_status: int = 412  # which status says so is not known
-    stock_atomic: bool = True  # whether delete and stock revert are one is not known either
+    native_status: int = 412  # the real status code is not known
+    stock_atomic: bool = True  # whether deletion and stock change are one transaction is not known
 
     latency: Latency = Latency()
     faults: tuple[Fault, ...] = ()

@@ -1,4 +1,4 @@
-"""The connections: who has left, and how to drop the rest. It knows nothing of requests, and never logs one."""
+"""The server's connections: detect when a client disconnects, and drop all of them. It never reads or logs a request."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+__all__ = ["Connections"]
+
 
 class Connections(web.Server):
-    """Tells when a client has left, and can drop every connection.
+    """Reports when a client has disconnected, and can drop every connection.
 
-    A request in work is not cancelled when its client leaves: a real server acts all the same.
+    A request in progress is not cancelled when its client disconnects: a real server completes it too.
     """
 
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
@@ -32,7 +34,7 @@ class Connections(web.Server):
             gone.set_result(None)
 
     def gone(self, request: web.BaseRequest) -> asyncio.Future[None]:
-        """Done when the request's client has left."""
+        """A future that is done when the request's client has disconnected."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if request.protocol in self._transports:
             return self._gone.setdefault(request.protocol, future)

@@ -1,7 +1,7 @@
 """The kinds of faults, which request each one affects, and whether the order is deleted anyway.
 
-Chosen with a seeded generator; their bytes are made in faulty_response.py. A request over the rate limit has no fault,
-and counts for no `nth`: a fault is not used up on a 429.
+A seeded generator chooses them; faulty_response.py creates their bytes. A request over the rate limit has no fault and does not
+count for `nth`, so that a 429 uses up no fault.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 from bulkdelete.simulator.order_store import Effect
 
+__all__ = ["ACTS", "EFFECT_IS_FIXED", "Fault", "FaultKind", "Faults", "Wait"]
+
 
 class FaultKind(enum.StrEnum):
-    """What goes wrong. Where ACTS has no word on a kind, the order is not touched."""
+    """What goes wrong. For a kind that is not in ACTS, the order is not deleted."""
 
     DROP_BEFORE = "drop_before"
     DROP_AFTER = "drop_after"
@@ -69,7 +71,7 @@ ACTS = {
 
 
 class Wait(enum.StrEnum):
-    """What an injected 429 says of the time to wait."""
+    """The wait that an injected 429 asks for."""
 
     ZERO = "zero"  # legal: an older redis-cell truncates
     ABSENT = "absent"
@@ -80,12 +82,12 @@ class Wait(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault and whom it strikes: an order, the `nth` request that the limit lets through (from 1), or any with a
+    """One fault and the requests it applies to: an order's, the `nth` within the rate limit (from 1), or any with a
     probability.
 
     `times` bounds it: 1 by default, unlimited with a probability; with `nth` it is that many requests from the nth on.
     `acts` overrides whether the order is deleted, for the kinds where both are possible. `gap_s`: between pieces (a
-    drip's bytes, a late body). `after_s`: what a Retry-After says.
+    drip's bytes, a late body). `after_s`: the value of Retry-After.
     """
 
     kind: FaultKind | str
@@ -102,9 +104,11 @@ class Fault:
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", FaultKind(self.kind))
         if (self.order_id is not None) + (self.nth is not None) + (self.probability > 0) != 1:
-            raise ValueError(f"{self.kind}: exactly one of order_id, nth and probability says whom it strikes")
+            raise ValueError(f"{self.kind}: exactly one of order_id, nth and probability must be given")
         if self.acts is not None and self.kind in EFFECT_IS_FIXED:
-            raise ValueError(f"{self.kind}: the kind says whether the order is deleted, `acts` cannot")
+            raise ValueError(
+                f"{self.kind}: the kind determines whether the order is deleted, so `acts` cannot be given"
+            )
 
     @property
     def act(self) -> Effect:
@@ -114,7 +118,7 @@ class Fault:
 
 
 class Faults:
-    """The configured faults and what is left of each. The first one that matches a request strikes it."""
+    """The configured faults and their remaining uses. The first fault that matches a request applies to it."""
 
     def __init__(self, faults: Iterable[Fault], seed: int) -> None:
         self._faults = tuple(faults)
@@ -123,11 +127,11 @@ class Faults:
         self._random = random.Random(f"{seed}/faults")  # noqa: S311  # a repeatable test rig, no secret
 
     def strike(self, order_id: int | None) -> Fault | None:
-        """The fault of the next request that the limit let through."""
+        """The fault of the next request within the rate limit."""
         self._admitted += 1
         struck: int | None = None
         for n, fault in enumerate(self._faults):
-            # One draw per fault and request, even when another fault wins: adding one does not move the others.
+            # One draw per fault and request, even if another fault applies, so that an added fault does not change the others.
             drawn = fault.probability > 0 and self._random.random() < fault.probability
             meant = drawn or (fault.order_id is not None and fault.order_id == order_id)
             meant = meant or (fault.nth is not None and fault.nth <= self._admitted)

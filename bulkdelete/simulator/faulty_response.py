@@ -1,4 +1,4 @@
-"""The bytes of each fault. Values in, a script out: no clock, no connection, no order is touched here."""
+"""Create the bytes of each fault, as a script. Pure functions: they use no clock, no connection and no order."""
 
 from __future__ import annotations
 
@@ -25,6 +25,25 @@ from bulkdelete.simulator.response import (
     head,
 )
 
+__all__ = [
+    "MOVED_PATH",
+    "STRAY",
+    "FaultContext",
+    "bomb",
+    "faulty_response",
+    "html_page",
+    "key_echo",
+    "not_modified",
+    "not_modified_chunked",
+    "not_modified_until_close",
+    "of_response",
+    "plain",
+    "redirect",
+    "retry_headers",
+    "truncated_body",
+    "with_headers",
+]
+
 MOVED_PATH = "/v2/moved"
 STRAY = b"HTTP/1.1 204 No Content\r\n\r\n"
 HUGE_HEAD_BYTES = 256 * 1024
@@ -34,7 +53,7 @@ BOMB_MIB = 200
 
 @dataclass(frozen=True, slots=True)
 class FaultContext:
-    """What a fault may know: the response without it, the headers every response has, the key and query as sent, the
+    """The input of a fault: the response without it, the headers of every response, the key and query as sent, the
     server's date.
     """
 
@@ -46,8 +65,8 @@ class FaultContext:
 
 
 def faulty_response(fault: Fault, context: FaultContext) -> ResponseScript:
-    """What goes on the wire. A connection stays open where an open one is the trap, and closes where the bytes are
-    broken.
+    """The script of a fault. The connection stays open if that is part of the fault, and is closed after broken
+    bytes.
     """
     kind = FaultKind(fault.kind)
     if kind in _NO_RESPONSE:
@@ -68,13 +87,13 @@ def not_modified(context: FaultContext, indent: int | None = None) -> tuple[byte
 
 
 def html_page(status: int, title: str, context: FaultContext) -> SimulatedResponse:
-    """HTML of a gateway in front of the API: it knows nothing of the quota."""
+    """HTML of a gateway in front of the API, without quota headers."""
     headers = tuple(header for header in context.headers if not header[0].startswith("x-ratelimit"))
     return SimulatedResponse(status, f"<html><body><h1>{status} {title}</h1></body></html>\n".encode(), HTML, headers)
 
 
 def retry_headers(fault: Fault, context: FaultContext) -> Headers:
-    """The headers of an injected 429: the quota as it is, and an odd word on the time to wait."""
+    """The headers of an injected 429: the true quota, and an unusual time to wait."""
     rest = tuple(header for header in context.headers if header[0] != "x-ratelimit-retryafter")
     match fault.wait:
         case Wait.ZERO:
@@ -92,8 +111,8 @@ def retry_headers(fault: Fault, context: FaultContext) -> Headers:
 
 @functools.cache
 def bomb() -> bytes:
-    """200 MiB of zeros in 200 kB of gzip. One MiB is compressed and repeated: all of it would hold the loop for over a
-    second.
+    """200 MiB of zeros in 200 kB of gzip. One MiB is compressed and repeated: compressing all of it would block the event loop
+    for over a second.
     """
     mib = bytes(1 << 20)
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -136,7 +155,7 @@ def truncated_body(context: FaultContext) -> ResponseScript:
 
 
 def of_response(response: SimulatedResponse, *pieces: bytes, gap_s: float = 0.0) -> ResponseScript:
-    """Pieces that a client reads as this response."""
+    """A script of pieces that a client reads as this response."""
     return ResponseScript(pieces, response.status, gap_s=gap_s)
 
 
@@ -149,7 +168,7 @@ _NO_RESPONSE = {
     FaultKind.HANG_BEFORE: ConnectionEnd.HANG,
     FaultKind.HANG_AFTER: ConnectionEnd.HANG,
 }
-"""Not one byte of a response, and the end of the connection."""
+"""Faults without a byte of a response, and how the connection ends."""
 
 _WHOLE: dict[FaultKind, Callable[[Fault, FaultContext], SimulatedResponse]] = {
     FaultKind.PLAIN_304: lambda _, context: SimulatedResponse(304, headers=context.headers),
@@ -172,7 +191,7 @@ _WHOLE: dict[FaultKind, Callable[[Fault, FaultContext], SimulatedResponse]] = {
         400, bomb(), headers=(*context.headers, ("Content-Encoding", "gzip"))
     ),
 }
-"""A well-formed response, though not the one that the order deserves."""
+"""Faults with a well-formed response that is not the true one."""
 
 _BROKEN: dict[FaultKind, Callable[[Fault, FaultContext], ResponseScript]] = {
     FaultKind.BODY_304_LENGTH: lambda _, context: ResponseScript((b"".join(not_modified(context)),), 304),
@@ -201,4 +220,4 @@ _BROKEN: dict[FaultKind, Callable[[Fault, FaultContext], ResponseScript]] = {
         context.response, *(bytes((byte,)) for byte in encode(context.response)), gap_s=fault.gap_s
     ),
 }
-"""What no HTTP library would write, or what comes in pieces."""
+"""Faults that no HTTP library would write, or that are sent in pieces."""

@@ -1,13 +1,15 @@
 """The rate limit's arithmetic: redis-cell's CL.THROTTLE, for one key and one endpoint.
 
-Pure: the time is an argument. It never reads a clock, waits, or knows what is being limited. Inside, every instant is
-an integer number of nanoseconds, since a float's floor((DVT - ttl) / T) is one request off now and then.
+Pure: the time is an argument. It never reads a clock, waits, or knows what is being limited. Internally, times
+are integers of nanoseconds, since with floats floor((DVT - ttl) / T) is sometimes off by one request.
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+
+__all__ = ["Decision", "Gcra", "Rounding"]
 
 NS = 1_000_000_000
 WINDOW_NS = 60 * NS
@@ -22,7 +24,7 @@ class Rounding(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The result for one request, as the headers show it: requests and whole seconds; `retry_after` is -1 when allowed."""
+    """The decision on one request, as the headers show it: requests and whole seconds; `retry_after` is -1 when allowed."""
 
     allowed: bool
     limit: int
@@ -43,12 +45,12 @@ class Gcra:
         """Change the numbers and keep the theoretical arrival time, as redis-cell does with new arguments."""
         rate = limit if per_minute is None else per_minute
         if limit < 1 or rate <= 0:
-            raise ValueError(f"a limit of {limit} refilled by {rate} a minute lets nothing through")
+            raise ValueError(f"a limit of {limit} refilled by {rate} a minute allows no request")
         self._limit = limit
         self._interval_ns = int(WINDOW_NS / rate)
 
     def throttle(self, now_s: float, n: int = 1) -> Decision:
-        """Ask for `n` requests at `now_s`; n=0 looks without taking. What is refused costs nothing."""
+        """Ask for `n` requests at `now_s`; n=0 reads the state only. A refused request costs nothing."""
         now_ns = round(now_s * NS)
         tolerance_ns = self._interval_ns * self._limit
         tat_ns = max(now_ns, self._tat_ns)
@@ -61,7 +63,7 @@ class Gcra:
         return Decision(
             allowed=allowed,
             limit=self._limit,
-            # Below zero only after the limit was lowered under what is already used.
+            # Below zero only after the limit was lowered below what is already used.
             remaining=max(0, (tolerance_ns - ttl_ns) // self._interval_ns),
             reset=self._seconds(ttl_ns),
             retry_after=-1 if allowed else self._seconds(early_ns),

@@ -1,4 +1,4 @@
-"""The server's own record of every request: what was received, done and sent. It never holds a key: keys are numbers here."""
+"""The server's journal of every request: what was received, done and sent. It never contains a key, only a key's number."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+__all__ = ["Entry", "Journal"]
+
 RequestKind = Literal["delete", "no-order-id", "redirected", "unrouted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One request. `n` counts arrivals from 1, `t_s` is the loop's clock then; the entries stand in the order of the
-    acts.
+    """One request. `n` counts arrivals from 1, `t_s` is the event loop's time of arrival; the entries are in the order of
+    processing.
 
     `kind` "no-order-id" is the request that must never exist; "redirected" is one that followed a redirect. `key_index`
-    is the key's place in the configuration (or of its first use, where any is accepted), None for a key nobody knows.
-    `status` is the status code that was sent, whether or not it was received; None: none was sent. Ids and `revert_stock` are None where
-    the request had none that parse.
+    is the key's place in the configuration (or of its first use, where any is accepted), None for an unknown key.
+    `status` is the status code that was sent, whether or not it was received; None: none was sent. Ids and `revert_stock` are None if
+    the request had no valid ones.
     """
 
     n: int

@@ -1,7 +1,7 @@
 """One key's quota over time: its GCRA, limit changes while it runs, and a second client that uses the same key.
 
-It has no timers: what happened since the last request is replayed when the next one arrives, in the order it would have
-happened. So it works the same under a clock that jumps. It never reads that clock.
+It has no timers: the events since the last request are replayed in order when the next one arrives, so it also works with a
+clock that jumps. It never reads a clock.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from bulkdelete.simulator.gcra import Decision, Gcra, Rounding
 
+__all__ = ["KeyQuota", "OtherClient"]
+
 
 @dataclass(frozen=True, slots=True)
 class OtherClient:
-    """Somebody else on the key: evenly spaced requests for `on_s` seconds, silence for `off_s`, and so on; `off_s=0`
-    never rests.
+    """Another client of the key: evenly spaced requests for `on_s` seconds, silence for `off_s`, and so on; `off_s=0`
+    never pauses.
     """
 
     rate_per_s: float
@@ -28,14 +30,14 @@ class OtherClient:
             raise ValueError(f"another client cannot send like this: {self}")
 
     def arrival_s(self, k: int) -> float:
-        """When its request number `k` (from 0) arrives. From the number, not from the one before: no error adds up."""
+        """When its request number `k` (from 0) arrives. Computed from `k`, so that rounding errors do not add up."""
         busy_s = (k + 1) / self.rate_per_s
         return busy_s + self.off_s * math.floor(busy_s / self.on_s)
 
 
 class KeyQuota:
-    """Times given to `throttle` are the loop's; `start_s` is when the server got its first request, the origin of the
-    schedule.
+    """`throttle` takes times of the event loop; `start_s` is the time of the server's first request, where the schedule
+    starts.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class KeyQuota:
         self.other_rejected = 0
 
     def throttle(self, now_s: float, n: int = 1) -> Decision:
-        """`Gcra.throttle`, after everything that came before `now_s`."""
+        """`Gcra.throttle`, after replaying all events before `now_s`."""
         self._replay(now_s - self._start_s)
         return self._gcra.throttle(now_s, n)
 

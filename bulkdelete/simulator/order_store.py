@@ -1,4 +1,4 @@
-"""The orders behind the API, their stock, which cannot be deleted. It never sees a key, a clock or a byte."""
+"""The orders of the API, their stock, and which orders cannot be deleted. It uses no key, no clock and no connection."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Iterable
 
 from bulkdelete.simulator.response import SimulatedResponse, error_response
 
+__all__ = ["Effect", "OrderStore"]
+
 
 class Effect(enum.Enum):
-    """How far a deletion gets before its fault strikes."""
+    """How far a deletion gets before its fault."""
 
     WHOLE = enum.auto()
     NONE = enum.auto()
-    HALF = enum.auto()  # the order is deleted and its stock is not returned; a rollback where both are one transaction
+    HALF = enum.auto()  # the order is deleted without returning its stock; a rollback if both are one transaction
 
 
 class OrderStore:
@@ -38,13 +40,13 @@ class OrderStore:
 
     @property
     def orders(self) -> dict[tuple[int, int], int]:
-        """What is left, by (account id, order id). Empty where every id exists: there is no list then."""
+        """The quantities of the remaining orders by (account id, order id). Empty if every order exists."""
         return dict(self._orders or {})
 
     def delete(
         self, account_id: int, order_id: int, revert: bool, act: Effect = Effect.WHOLE
     ) -> tuple[SimulatedResponse, bool]:
-        """The response as it would be without a fault, and whether the order was deleted by this call."""
+        """The response without a fault, and whether this call deleted the order."""
         if order_id in self._native:
             return error_response(self._native_status, f"Order {order_id} belongs to a native integration"), False
         place = (account_id, order_id)

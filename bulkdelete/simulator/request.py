@@ -1,4 +1,4 @@
-"""One request as the API reads it: its query parameters, and what kind of request it is. It decides nothing."""
+"""Parse a request as the API does: its query parameters and its kind. It decides nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from aiohttp import web
 from bulkdelete.simulator import journal
 from bulkdelete.simulator.faulty_response import MOVED_PATH
 
+__all__ = ["ApiRequest", "parse_id", "parse_request"]
+
 ORDERS_PATH = "/v2/orders"
 MAX_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One request as read. Ids are None where they do not parse; `valid` says that nothing is missing, doubled or
+    """One parsed request. Ids are None if they are invalid; `valid`: no parameter is missing, repeated or
     wrong.
     """
 

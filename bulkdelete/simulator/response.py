@@ -1,7 +1,7 @@
-"""What goes on the wire: an response as bytes, a script of pieces with its end, and the playing of it.
+"""Encode responses, and send scripts: pieces of bytes and the end of the connection.
 
-Every response is written by hand, the good ones too: the faults need bytes no HTTP library would write, and a library's
-Date header would read the wall clock. It decides nothing, and never logs: an response may carry the key.
+All responses are encoded here, also the valid ones: faults need bytes that no HTTP library writes, and a library's Date header
+would read the wall clock. It decides nothing and never logs, because a response may contain the key.
 """
 
 from __future__ import annotations
@@ -17,6 +17,19 @@ from dataclasses import dataclass
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+
+__all__ = [
+    "HTML",
+    "ConnectionEnd",
+    "Headers",
+    "ResponseScript",
+    "ScriptedResponse",
+    "SimulatedResponse",
+    "encode",
+    "error_response",
+    "head",
+    "reset",
+]
 
 Headers = tuple[tuple[str, str], ...]
 JSON = "application/json; charset=utf-8"
@@ -37,14 +50,14 @@ class SimulatedResponse:
 
 
 def error_response(status: int, message: str, headers: Headers = ()) -> SimulatedResponse:
-    """The API's own form of saying no: {"Status": integer, "Message": string}."""
+    """A response in the API's own form of errors: {"Status": integer, "Message": string}."""
     return SimulatedResponse(
         status, json.dumps({"Status": status, "Message": message}, ensure_ascii=False).encode(), headers=headers
     )
 
 
 def head(status: int, headers: Headers) -> bytes:
-    """Status line and headers, up to and with the empty line."""
+    """Status line and headers, including the empty line."""
     try:
         reason = http.HTTPStatus(status).phrase
     except ValueError:
@@ -61,18 +74,18 @@ def encode(response: SimulatedResponse) -> bytes:
 
 
 class ConnectionEnd(enum.Enum):
-    """What becomes of the connection after the last piece."""
+    """What happens to the connection after the last piece."""
 
     KEEP = enum.auto()  # as the client asked
     CLOSE = enum.auto()
     RESET = enum.auto()
-    HANG = enum.auto()  # no further byte until the client goes
+    HANG = enum.auto()  # no further byte until the client disconnects
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseScript:
-    """Pieces, each in a segment of its own, `gap_s` seconds apart. `status` is what a client can learn of them, None:
-    nothing.
+    """Pieces, each in its own segment, `gap_s` seconds apart. `status` is the status code that a client can read, None if
+    there is none.
     """
 
     pieces: tuple[bytes, ...]
@@ -82,7 +95,7 @@ class ResponseScript:
 
 
 class ScriptedResponse(web.StreamResponse):
-    """Plays a script in the place of a response. `gone` gives the future that is done when the client has left."""
+    """Sends a script as the response. `gone` returns a future that is done when the client has disconnected."""
 
     def __init__(self, script: ResponseScript, gone: Callable[[web.BaseRequest], asyncio.Future[None]]) -> None:
         super().__init__(status=script.status or 200)
@@ -114,11 +127,11 @@ class ScriptedResponse(web.StreamResponse):
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing: the script holds every byte."""
+        """Send nothing: the script contains all bytes."""
 
 
 def reset(transport: asyncio.Transport | None) -> None:
-    """End a connection with RST where there is a socket (SO_LINGER 0), else by dropping it."""
+    """End a connection with RST if it has a socket (SO_LINGER 0), else drop it."""
     if transport is None:
         return
     sock = transport.get_extra_info("socket")

@@ -1,7 +1,7 @@
-"""The API itself: who may, how often, which order, what goes wrong. It owns the requests' way and the connections.
+"""The simulated API: keys, rate limit, orders and faults. It owns the processing of requests and the connections.
 
-Its only clock is the running loop's, so it also works where time jumps. It never writes a key anywhere but into the
-responses that are meant to carry it, and never opens a connection.
+Its only clock is the running event loop's, so it also works with virtual time. It writes a key only into the responses that
+must contain it, and never opens a connection.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ from bulkdelete.simulator.response import (
     error_response,
 )
 
+__all__ = ["Admission", "Simulator"]
+
 CLOSE_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What is settled on arrival: an error response or the fault that strikes, and what the headers say of the quota."""
+    """What is decided on arrival: an error response or a fault, and the quota headers."""
 
     refused: SimulatedResponse | None
     fault: Fault | None
@@ -47,7 +49,7 @@ class Admission:
 
 
 class Simulator:
-    """One API on loopback. `start` listens; or give `server` to a loop's own `create_server`. `close` ends either."""
+    """One API on loopback. `start` listens; or pass `server` to `create_server` of an event loop. `close` ends both."""
 
     def __init__(self, config: Simulation) -> None:
         self.config = config
@@ -65,7 +67,7 @@ class Simulator:
         self._server: Connections | None = None
         self._listener: asyncio.Server | None = None
 
-    # What a test or a person asks afterwards.
+    # Results, for tests and people.
 
     @property
     def journal(self) -> list[Entry]:
@@ -84,7 +86,7 @@ class Simulator:
         return set(self._shop.deleted)
 
     def remaining_orders(self) -> set[tuple[int, int]]:
-        """(account id, order id); empty where the configuration lets every order exist."""
+        """(account id, order id); empty if every order exists."""
         return set(self._shop.orders)
 
     def count(self, status: int | None) -> int:
@@ -99,7 +101,7 @@ class Simulator:
     def other_rejected(self) -> int:
         return sum(bucket.other_rejected for bucket in self._buckets.values())
 
-    # Its life.
+    # Start and stop.
 
     @property
     def server(self) -> web.Server:
@@ -112,7 +114,7 @@ class Simulator:
         return int(self._listener.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Drop every connection and request in work; what was not yet acted on is journalled as such."""
+        """Drop every connection and request in progress; requests that were not processed are journalled as such."""
         if self._listener is not None:
             self._listener.close()
         tasks = list(self._tasks)
@@ -247,7 +249,7 @@ class Simulator:
         return bucket
 
     def _look(self, index: int | None, now_s: float) -> Decision:
-        """The quota without taking of it: a key that is not known has a full bucket of its own."""
+        """The quota without using it. An unknown key has a full bucket."""
         if index is None:
             return Gcra(*self._limit, self.config.rounding).throttle(now_s, 0)
         return self._bucket(index, now_s).throttle(now_s, 0)
@@ -267,7 +269,7 @@ class Simulator:
                 return ()
 
     def _latency_s(self) -> tuple[float, float]:
-        """Seconds before and after the act."""
+        """Seconds before and after the deletion."""
         latency = self.config.latency
         if latency.median_s <= 0:
             return 0.0, 0.0

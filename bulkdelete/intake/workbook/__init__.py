@@ -1,8 +1,8 @@
-"""What a workbook's own bytes say, found before any library reads it: its sheets, what is hidden, what each cell holds.
+"""Survey a workbook before a library reads it: its sheets, what is hidden, and the content of each cell.
 
-The library that reads workbooks gives error cells and formulas without a value as empty cells, knows nothing of hidden rows,
-and asks for memory by the distance between two cells. So each format is surveyed here first, within bounds of memory, and the
-library's cells must agree with the survey. Nothing here makes a row of a cell: that is sheet.py's.
+The library that reads workbooks returns error cells and formulas without a value as empty cells, ignores hidden rows, and allocates
+memory for the whole rectangle of cells. So each format is surveyed first with limited memory, and the library's cells must agree
+with the survey. This package creates no rows; sheet.py does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class SurveyedWorkbook(Protocol):
 
 
 def surveyed(file: BinaryIO, name: str) -> SurveyedWorkbook:
-    """The workbook, whichever of the formats it is. Raises InputRefused for damage, a password, and what is no workbook."""
+    """The survey of a workbook in any format. Raises InputRefused for damage, a password, and other kinds of files."""
     file.seek(0)
     if not zipfile.is_zipfile(file):
         return Xls(file, name)

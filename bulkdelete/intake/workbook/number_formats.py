@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from bulkdelete.intake.cells import shown
 
+__all__ = ["BUILT_IN", "DATE", "NEVER", "NumberFormat", "built_in", "format_of", "shows_digits"]
+
 GENERAL = "General"
 BUILT_IN = {
     0: GENERAL, 1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 5: "$#,##0", 6: "$#,##0", 7: "$#,##0.00", 8: "$#,##0.00",

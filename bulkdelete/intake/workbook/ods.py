@@ -25,6 +25,8 @@ from bulkdelete.intake.workbook.survey import (
     no_value,
 )
 
+__all__ = ["Ods"]
+
 _CONTENT, _MANIFEST = "content.xml", "META-INF/manifest.xml"
 _SHEETS = b"application/vnd.oasis.opendocument.spreadsheet"
 _SCHEMA = "urn:oasis:names:tc:opendocument:xmlns:"

@@ -20,6 +20,8 @@ from xml.parsers import expat
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
 
+__all__ = ["TEXT_CHARS", "Package", "Relation", "check_text", "folded", "local", "truth"]
+
 _CHUNK_BYTES = 64 * 1024
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error, OverflowError, UnicodeError,

@@ -6,6 +6,8 @@ from bulkdelete.errors import InputRefused
 from bulkdelete.intake.workbook.number_formats import NEVER, NumberFormat, built_in, format_of
 from bulkdelete.intake.workbook.parts import local
 
+__all__ = ["Styles"]
+
 STYLES_MAX = 100_000  # spreadsheet programs take 65,490
 _SECTIONS = ("numFmts", "cellXfs", "dxfs")  # what else has formats or styles in it is not what cells name
 

@@ -15,6 +15,27 @@ from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import shown
 from bulkdelete.intake.workbook.number_formats import DATE, NumberFormat
 
+__all__ = [
+    "AS_DATE",
+    "COLUMNS_MAX",
+    "EMPTY",
+    "ROWS_MAX",
+    "TWO_READINGS",
+    "UNCOMPARED",
+    "CellFault",
+    "Survey",
+    "Title",
+    "cell_name",
+    "column_name",
+    "covered",
+    "error",
+    "fingerprint",
+    "no_value",
+    "otherwise",
+    "too_long",
+    "unescaped",
+]
+
 EMPTY = -1  # of a cell with nothing to see; no hash in CPython is -1
 UNCOMPARED = -(2**63)  # of a date: libraries write them in many ways, and none is an id
 FAULTS_MAX = 100_000  # cells with an error or without a value: beyond that the sheet was never calculated

@@ -16,6 +16,8 @@ from bulkdelete.intake.cells import shown
 from bulkdelete.intake.workbook.number_formats import NEVER, NumberFormat, format_of
 from bulkdelete.intake.workbook.survey import COLUMNS_MAX, ROWS_MAX, Survey, Title, error, fingerprint
 
+__all__ = ["Xls"]
+
 FILE_BYTES = 256 * 1024 * 1024  # xlrd holds the file in memory: more than the format's 65,536 rows and 256 columns take
 _ROWS, _COLUMNS = 65_536, 256
 _BEGINNINGS, _END, _EXTENT = (0x0009, 0x0209, 0x0409, 0x0809), 0x000A, 0x0200  # records: BOF, EOF, DIMENSIONS

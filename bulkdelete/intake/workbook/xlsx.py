@@ -25,6 +25,8 @@ from bulkdelete.intake.workbook.survey import (
     unescaped,
 )
 
+__all__ = ["Xlsx"]
+
 _REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})", re.ASCII)
 _INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
 _NUMBERS = ("n", "b", "d")  # kinds of cells that a format shows as it shows a number
