@@ -58,7 +58,7 @@ class Throttle:
             now_s = self._clock()
             tuning = pacing.tuning(self.pace, now_s)
             if self.pace.in_flight >= tuning.in_flight_max:
-                # Only its answer ends a scout's solitude; otherwise the cap grows with the tokens.
+                # Only the response to a probe allows the next request; otherwise the limit in flight grows with the tokens.
                 await self._changes_within(None if self.pace.cold else 1 / tuning.rate_per_s)
             elif now_s < tuning.not_before_s:
                 await self._changes_within(tuning.not_before_s - now_s)

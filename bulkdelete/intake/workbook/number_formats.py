@@ -1,4 +1,4 @@
-"""Number formats: whether one shows the digits of a cell as they are stored. It renders nothing, and what it does not know hides.
+"""Determine whether a number format displays the digits of a cell as stored. It renders nothing; an unknown format counts as different.
 
 People delete what they see: 900001 in the format 000000000 is read as 000900001, which is somebody else's number. Only whole
 numbers above zero matter here, since no other can be an id.
@@ -22,17 +22,17 @@ BUILT_IN = {
     39: "#,##0.00", 40: "#,##0.00", 41: "#,##0", 42: "$#,##0", 43: "#,##0.00", 44: "$#,##0.00", 45: "mm:ss", 46: "[h]:mm:ss",
     47: "mm:ss.0", 48: "##0.0E+0", 49: "@",
 }  # fmt: skip
-"""What a number stands for where a workbook has no code for it: as far as a number above zero goes. Others are dates or Thai."""
+"""The built-in formats, for numbers that a workbook defines no code for, as they apply to numbers above zero. Others are dates or Thai."""
 
 _DATES_OF_SOME_LANGUAGES = (*range(27, 37), *range(50, 59))
 
 DATE = "a format of dates or times"
-"""How those are called, whatever their code is."""
+"""The name of those formats, whatever their code is."""
 
 NEVER = 10_000
-"""Digits: more than a number has."""
+"""Digits; more than any number has."""
 
-_CODE_CHARS = 1000  # spreadsheet programs take 255
+_CODE_CHARS = 1000  # spreadsheet programs allow 255
 
 _PART = re.compile(
     r"""\\(?P<escaped>.) | "(?P<quoted>[^"]*)" | _(?P<skipped>.) | \*(?P<filled>.) | \[(?P<bracket>[^\]]*)\]
@@ -49,25 +49,25 @@ _CURRENCY = re.compile(
     | -(?!\Z)(?:{_LANGUAGE}|x-euro[12]|x-xbt[12])?(?:,(?P<numerals>[0-9a-f]{{1,4}}))? )?""",
     re.X | re.S | re.I,
 )
-"""A sign, which is shown, and a locale, which is not: as a number, or as a tag and a number for the calendar and the digits."""
+"""A displayed sign and a locale: a number, or a language tag with a number for the calendar and the digits."""
 _SYSTEM_DATE = re.compile(r"\$-(?:x-sys(?:date|time)|[0-9a-f]{0,4}f[48]00)(?:,[0-9a-f]*)?", re.I)
-"""The date or the time as the computer's settings write it, whatever follows in the code."""
-_WESTERN = 2  # from here on, the first byte of such a number means other digits than 0-9
-_LETTERS = re.compile(r"[A-Za-z!%/]")  # of dates, times, scientific notation and fractions, where they are not quoted
+"""The date or the time in the system's own format, whatever follows in the code."""
+_WESTERN = 2  # from this first byte on, such a number selects digits other than 0-9
+_LETTERS = re.compile(r"[A-Za-z!%/]")  # of dates, times, scientific notation and fractions, unless quoted
 _DATES = frozenset("yYmMdDhHsS")
 _MISLEADING = re.compile(
     r"[\d\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209f\u2150-\u2189%\u2030(\-\u2010-\u2015\u2212]"
 )  # digits and signs
 _AMOUNT = re.compile(r"(?P<before>\D*)(?P<amount>[0-9]+(?:[., \u00a0\u202f\u2009'’][0-9]+)*)[.,]?(?P<after>\D*)")
 _GROUP_MARK = re.compile(r"[., \u00a0\u202f\u2009'’]")
-_GROUPS = re.compile(r"(?:(?:[0-9]{2,3}\.)*[0-9]{3})?")  # behind the first: 1.234.567, and in India 12,34,567
-_BETWEEN = frozenset(" \u00a0\u202f\u2009'’")  # what may part groups of digits
+_GROUPS = re.compile(r"(?:(?:[0-9]{2,3}\.)*[0-9]{3})?")  # after the first group: 1.234.567, and in India 12,34,567
+_BETWEEN = frozenset(" \u00a0\u202f\u2009'’")  # separators of groups of digits
 
 
 @dataclass(frozen=True, slots=True)
 class NumberFormat:
-    """`zeros`: the format shows whole numbers of at least so many digits as they are, NEVER if none. `text`: it shows texts as
-    they are. `code`: itself, for people. `date`: it has the letters of dates or times."""
+    """`zeros`: the format displays whole numbers of at least this many digits as stored; NEVER if it displays none so. `text`: it
+    displays texts as stored. `code`: the format code, for display. `date`: it has the letters of dates or times."""
 
     zeros: int
     text: bool
@@ -76,7 +76,7 @@ class NumberFormat:
 
     @property
     def plain(self) -> bool:
-        """Whether it shows every cell as it is stored."""
+        """Whether every cell is displayed as stored."""
         return self.zeros <= 1 and self.text
 
     @property
@@ -84,12 +84,12 @@ class NumberFormat:
         return DATE if self.date else f"format {self.code}"
 
     def shows_number(self, value: str) -> bool:
-        """Whether a number, as it is written in the file, is shown with its own digits."""
+        """Whether a number, as written in the file, is displayed with its own digits."""
         return self.zeros <= 1 or len(f"{_whole(value):d}") >= self.zeros
 
 
 def _whole(value: str) -> int:
-    """What stands before the point; 0 for what is no number."""
+    """The digits before the point; 0 if the text is no number."""
     try:
         return int(value) if value.isdigit() else abs(int(float(value)))
     except (ValueError, OverflowError):
@@ -97,7 +97,7 @@ def _whole(value: str) -> int:
 
 
 def format_of(code: str) -> NumberFormat:
-    """What a format code says."""
+    """Parse a format code."""
     if len(code) > _CODE_CHARS:
         return NumberFormat(NEVER, text=False, code=shown(code))
     sections = list(_sections(code))
@@ -112,7 +112,7 @@ def format_of(code: str) -> NumberFormat:
 
 
 def built_in(number: int) -> NumberFormat:
-    """Of a number that a workbook has no code for."""
+    """The format of a number for which the workbook defines no code."""
     code = BUILT_IN.get(number)
     if code is None:
         return NumberFormat(NEVER, text=True, code=f"number {number}", date=number in _DATES_OF_SOME_LANGUAGES)
@@ -120,8 +120,8 @@ def built_in(number: int) -> NumberFormat:
 
 
 def shows_digits(text: str, value: str) -> bool:
-    """Whether what a cell shows has the digits of the whole number that it holds, grouped or not, with a currency or decimals of
-    zero. A number that is not whole is no id to anybody, however it is shown."""
+    """Whether the displayed text has the digits of the stored whole number, with or without grouping, a currency or zero decimals. A
+    fraction is never an id, however it is displayed."""
     whole = _whole(value)
     if text == value or not whole or float(value) != whole:
         return True
@@ -136,13 +136,13 @@ def shows_digits(text: str, value: str) -> bool:
 
 @dataclass(slots=True)
 class _Section:
-    """`clean`: nothing was met that could pass for a digit or a sign, or that is not known."""
+    """`clean`: the code has nothing unknown, and nothing that looks like a digit or a sign."""
 
     integers: int = 0  # places for digits before the point
-    zeros_: int = 0  # of these, from the first 0 on: they are filled up with zeros
-    grouped: bool = False  # a comma, of which it is not known yet whether a digit follows
+    zeros_: int = 0  # of these, from the first 0 on: they are padded with zeros
+    grouped: bool = False  # a comma, which a digit may still follow
     decimals: bool = False
-    parted: bool = False  # something stands behind a digit, and must be at the end
+    parted: bool = False  # something follows a digit, so no digit may follow
     texts: bool = False
     whole: bool = False  # General: the number as it is
     clean: bool = True
@@ -170,7 +170,7 @@ class _Section:
         elif char == ".":
             self.clean = self.clean and not self.decimals
             self.decimals = True
-        else:  # between digits it groups; behind them it divides by a thousand
+        else:  # between digits it groups; after them it divides by a thousand
             self.clean = self.clean and self.integers > 0 and not self.decimals
             self.grouped = True
 

@@ -1,6 +1,6 @@
 """ods: a survey of every table in the content part, since the library reads them all at once.
 
-Rows and cells that are said to repeat are counted one by one, up to a bound.
+Repeated rows and cells are counted individually, up to a limit.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _PREFIXES = {
     f"{_SCHEMA}text:1.0": "text:",
     _CALCEXT: "calcext:",
 }
-_REPEATED_MAX = 2_000_000  # cells that repetition makes: more is no list that anybody wrote
+_REPEATED_MAX = 2_000_000  # cells from repetition; nobody wrote a list with more
 _VALUES = ("office:value", "office:string-value", "office:boolean-value", "office:date-value", "office:time-value")
-_UNSEEN_POINTS = 1.0
+_HIDDEN_POINTS = 1.0
 _UNITS = {"pt": 1.0, "in": 72.0, "cm": 28.35, "mm": 2.835, "px": 0.75, "pc": 12.0}
 
 
 class Ods:
-    """Raises InputRefused for a document that is no spreadsheet, for damage, and for cells that repeat without bound."""
+    """The survey of an ods. Raises InputRefused for other documents, for damage, and for too many repeated cells."""
 
     def __init__(self, package: Package) -> None:
         if not package.read("mimetype", 200).startswith(_SHEETS):
@@ -68,7 +68,7 @@ class Ods:
 
 
 def _is_locked(package: Package) -> bool:
-    """Whether the manifest says that parts are encrypted. It is of no use else, and old ones declare a document type."""
+    """Whether the manifest marks parts as encrypted. Nothing else of it is used, and old ones have a document type declaration."""
     locked = False
 
     def start(tag: str, _: dict[str, str]) -> None:
@@ -82,23 +82,23 @@ def _is_locked(package: Package) -> bool:
 
 
 class _Tables:
-    """The events of the content part -> a survey of each table."""
+    """Builds a survey of each table from the XML events of the content part."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self.titles: list[Title] = []
         self.surveys: list[Survey] = []
-        self._styles: set[str] = set()  # of tables, rows and columns that are not seen
+        self._styles: set[str] = set()  # of hidden tables, rows and columns
         self._formatted: set[str] = set()  # of cells, with a number format
         self._style = ""
         self._row = self._rows = 0
-        self._groups: list[bool] = []  # of rows, whether each is shut
+        self._groups: list[bool] = []  # of rows: whether each is collapsed
         self._column_groups: list[bool] = []
         self._column = self._columns = 0
         self._hidden = False
         self._cells: list[
             tuple[int, int, int, CellFault | None, str]
-        ] = []  # of the row: from, to, fingerprint, how it is shown
+        ] = []  # of the row: from, to, fingerprint, displayed text
         self._cell: dict[str, str] | None = None
         self._paragraphs: list[str] = []
         self._chars = 0
@@ -117,25 +117,25 @@ class _Tables:
                 | "style:table-row-properties"
                 | "style:table-column-properties"
             ):
-                self._look_at_style(name, {_named(key): value for key, value in attributes.items()})
+                self._read_style(name, {_named(key): value for key, value in attributes.items()})
             case "table:table":
-                said = {_named(key): value for key, value in attributes.items()}
-                hidden = said.get("table:style-name", "") in self._styles
-                self.titles.append(Title(said.get("table:name", ""), hidden))
+                named = {_named(key): value for key, value in attributes.items()}
+                hidden = named.get("table:style-name", "") in self._styles
+                self.titles.append(Title(named.get("table:name", ""), hidden))
                 self.surveys.append(Survey(f"{self._name}, sheet {self.titles[-1]}"))
                 self._row = self._columns = 0
             case "table:table-column" if self.surveys:
-                self._look_at_columns({_named(key): value for key, value in attributes.items()})
+                self._read_columns({_named(key): value for key, value in attributes.items()})
             case "table:table-row-group" | "table:table-column-group":
-                said = {_named(key): value for key, value in attributes.items()}
+                named = {_named(key): value for key, value in attributes.items()}
                 groups = self._groups if name == "table:table-row-group" else self._column_groups
-                groups.append(not truth(said.get("table:display", "true")))
+                groups.append(not truth(named.get("table:display", "true")))
             case "table:table-row" if self.surveys:
-                said = {_named(key): value for key, value in attributes.items()}
-                self._rows = self._count(said.get("table:number-rows-repeated"), ROWS_MAX)
+                named = {_named(key): value for key, value in attributes.items()}
+                self._rows = self._count(named.get("table:number-rows-repeated"), ROWS_MAX)
                 self._hidden = (
-                    said.get("table:visibility", "visible").strip() != "visible"
-                    or said.get("table:style-name", "") in self._styles
+                    named.get("table:visibility", "visible").strip() != "visible"
+                    or named.get("table:style-name", "") in self._styles
                     or any(self._groups)
                 )
                 self._column, self._cells = 0, []
@@ -179,60 +179,60 @@ class _Tables:
             self._chars += count - 1
             self.text(" ")
 
-    def _look_at_style(self, name: str, said: dict[str, str]) -> None:
+    def _read_style(self, name: str, named: dict[str, str]) -> None:
         if name == "style:style":
-            self._style = said.get("style:name", "")
-            if "style:data-style-name" in said:
+            self._style = named.get("style:name", "")
+            if "style:data-style-name" in named:
                 self._formatted.add(self._style)
             return
-        length = min(_points(said.get(f"style:{of}", "")) for of in ("row-height", "column-width"))
-        if length < _UNSEEN_POINTS or not truth(said.get("table:display", "true")):
+        length = min(_points(named.get(f"style:{of}", "")) for of in ("row-height", "column-width"))
+        if length < _HIDDEN_POINTS or not truth(named.get("table:display", "true")):
             self._styles.add(self._style)
 
-    def _look_at_columns(self, said: dict[str, str]) -> None:
-        count = self._count(said.get("table:number-columns-repeated"), COLUMNS_MAX)
-        hidden = said.get("table:visibility", "visible").strip() != "visible"
-        if hidden or said.get("table:style-name", "") in self._styles or any(self._column_groups):
+    def _read_columns(self, named: dict[str, str]) -> None:
+        count = self._count(named.get("table:number-columns-repeated"), COLUMNS_MAX)
+        hidden = named.get("table:visibility", "visible").strip() != "visible"
+        if hidden or named.get("table:style-name", "") in self._styles or any(self._column_groups):
             self.surveys[-1].hidden_columns.append((self._columns, self._columns + count - 1))
         self._columns += count
 
-    def _end_cell(self, said: dict[str, str]) -> None:
-        count = self._count(said.get("table:number-columns-repeated"), COLUMNS_MAX)
-        print_, fault = self._value(said)
-        if fault is None and print_ != EMPTY and said[""] == "table:covered-table-cell":
+    def _end_cell(self, named: dict[str, str]) -> None:
+        count = self._count(named.get("table:number-columns-repeated"), COLUMNS_MAX)
+        print_, fault = self._value(named)
+        if fault is None and print_ != EMPTY and named[""] == "table:covered-table-cell":
             fault = covered("".join(self._paragraphs) or "(covered)")
         if print_ != EMPTY or fault is not None:
-            self._cells.append((self._column, self._column + count, print_, fault, self._shown(said)))
+            self._cells.append((self._column, self._column + count, print_, fault, self._shown(named)))
         self._column += count
 
-    def _value(self, said: dict[str, str]) -> tuple[int, CellFault | None]:
+    def _value(self, named: dict[str, str]) -> tuple[int, CellFault | None]:
         text = "\n".join(self._paragraphs)
-        formula = said.get("table:formula")
-        kind = said.get("office:value-type")
-        value = next((said[name] for name in _VALUES if name in said), None)
-        if said.get("calcext:value-type") == "error" or (formula is not None and text.startswith(("#", "Err:"))):
+        formula = named.get("table:formula")
+        kind = named.get("office:value-type")
+        value = next((named[name] for name in _VALUES if name in named), None)
+        if named.get("calcext:value-type") == "error" or (formula is not None and text.startswith(("#", "Err:"))):
             return EMPTY, error(text)
         if formula is not None and (kind is None or (kind != "string" and value is None)):
             return EMPTY, no_value(formula.partition(":=")[2] or formula)
-        if "office:date-value" in said or "office:time-value" in said:
+        if "office:date-value" in named or "office:time-value" in named:
             return UNCOMPARED, None
-        if "office:boolean-value" in said:
+        if "office:boolean-value" in named:
             return hash(truth(value)), None
         if value is None and kind != "string":
             return EMPTY, None
         return fingerprint(text if value is None else value), None
 
-    def _shown(self, said: dict[str, str]) -> str:
-        """How the cell is shown, if not as it is stored: what it shows is written beside that. Some libraries leave it out; programs
-        then show a number by its style."""
-        if "office:value" in said and not self._paragraphs:
-            plain = said.get("office:value-type") == "float" and said.get("table:style-name") not in self._formatted
+    def _shown(self, named: dict[str, str]) -> str:
+        """How the cell is displayed, if not as stored: the file contains both. Some libraries omit the displayed text, and programs then
+        display a number by its style."""
+        if "office:value" in named and not self._paragraphs:
+            plain = named.get("office:value-type") == "float" and named.get("table:style-name") not in self._formatted
             return "" if plain else "what it shows is not written beside its value"
         text = "\n".join(self._paragraphs)
-        if (value := said.get("office:value")) is not None:
+        if (value := named.get("office:value")) is not None:
             plain = shows_digits(text, value)
         else:
-            stored = said.get("office:string-value")
+            stored = named.get("office:string-value")
             plain = not stored or stored.split() == text.split()
         return "" if plain else f"it shows {shown(text) or 'nothing'}"
 
@@ -267,13 +267,13 @@ class _Tables:
 
 
 def _named(name: str) -> str:
-    """An expat name with the prefix that everybody uses."""
+    """An expat name with the usual prefix."""
     space, _, rest = name.rpartition(" ")
     return _PREFIXES.get(space, "" if not space else "draw:" if "drawing" in space else "?") + rest
 
 
 def _points(length: str) -> float:
-    """A length in points; without an end where it is none."""
+    """A length in points; infinite if it is invalid."""
     try:
         return float(length[:-2]) * _UNITS[length[-2:]]
     except (ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""The parts of a packed workbook, under whatever names they were written, and their XML as a stream of events.
+"""Read the parts of a packed workbook, whatever the spelling of their names, and their XML as a stream of events.
 
 It holds no part in memory, follows no link out of the package, and takes no document type: entities could grow without end.
 """
@@ -27,14 +27,14 @@ _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, struct.error, OverflowError, UnicodeError,
 )  # fmt: skip
 _RELATIONS_MAX = 100_000
-_TOKEN_BYTES = 4 * 1024 * 1024  # of one tag or comment, which expat holds whole
+_TOKEN_BYTES = 4 * 1024 * 1024  # of one tag or comment, which expat keeps in memory
 TEXT_CHARS = 1_000_000  # of one cell; spreadsheet programs hold 32,767
 
 Start = Callable[[str, dict[str, str]], None]
 
 
 class Relation(NamedTuple):
-    """`kind`: the last word of its type, which the strict and the usual form of the format share."""
+    """`kind`: the last word of its type, which is the same in the strict and the transitional format."""
 
     id: str
     kind: str
@@ -65,7 +65,7 @@ class Package:
             return stream.read(count)
 
     def drain(self, part: str) -> None:
-        """Unpack a part to its end, if there is one: its size and its sum are what the archive says."""
+        """Unpack a part completely, if it exists, to verify the size and checksum in the archive."""
         if part in self:
             with self._damaged(), self._open(part) as stream:
                 while stream.read(_CHUNK_BYTES):
@@ -79,7 +79,7 @@ class Package:
         text: Callable[[str], None] | None = None,
         namespaces: bool = False,
     ) -> None:
-        """Call `start`, `end` and `text` for the part's elements. A StopIteration of theirs ends it early."""
+        """Call `start`, `end` and `text` for the part's elements. They may end it early by StopIteration."""
         parser = expat.ParserCreate(namespace_separator=" " if namespaces else None)
         parser.buffer_text = True
         parser.StartElementHandler = start
@@ -100,13 +100,13 @@ class Package:
                 parser.Parse(b"", True)
             except StopIteration:
                 return
-            except (expat.ExpatError, LookupError) as error:  # an encoding that nobody knows
+            except (expat.ExpatError, LookupError) as error:  # LookupError: an unknown encoding
                 raise InputRefused(
                     f"{self.name} is damaged: {shown(part)} is no XML ({error}). Fetch it again, or save it anew"
                 ) from None
 
     def relations(self, part: str) -> list[Relation]:
-        """Where a part ("" for the package) says that others lie; those outside the package are left out."""
+        """The relationships of a part ("" for the package) to other parts; external ones are left out."""
         folder, _, file = part.rpartition("/")
         listed = posixpath.join(folder, "_rels", f"{file}.rels")
         if listed not in self:
@@ -156,12 +156,12 @@ class Package:
 
 
 def folded(part: str) -> str:
-    """A part's name as programs compare them: without case, with slashes, from the root."""
+    """A part's name in the form for comparison: lower case, with slashes, from the root."""
     return part.replace("\\", "/").lstrip("/").lower()
 
 
 def check_text(chars: int, where: str) -> None:
-    """Raise InputRefused for a cell whose text has no end."""
+    """Raise InputRefused for a cell whose text is too long."""
     if chars > TEXT_CHARS:
         raise InputRefused(
             f"{where}: a cell holds more than {TEXT_CHARS:,} characters. Empty it, or save the sheet as CSV UTF-8"
@@ -170,10 +170,10 @@ def check_text(chars: int, where: str) -> None:
 
 @lru_cache(1024)
 def local(tag: str) -> str:
-    """A name without its prefix: prefixes mean nothing by themselves."""
+    """A name without its prefix, which has no meaning of its own."""
     return tag.rpartition(":")[2]
 
 
 def truth(text: str | None) -> bool:
-    """An attribute of XML that is set: whatever does not say no."""
+    """Whether an XML attribute is true: any value except a negative one."""
     return text is not None and text.strip().lower() not in ("", "0", "false", "f", "off", "no")

@@ -1,4 +1,4 @@
-"""The styles of an xlsx -> the number format of each, by the position that cells or conditions name. Everything else is passed over."""
+"""Read the number formats of an xlsx's styles, by the position that cells or conditions refer to. Everything else is skipped."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from bulkdelete.intake.workbook.parts import local
 
 __all__ = ["Styles"]
 
-STYLES_MAX = 100_000  # spreadsheet programs take 65,490
-_SECTIONS = ("numFmts", "cellXfs", "dxfs")  # what else has formats or styles in it is not what cells name
+STYLES_MAX = 100_000  # spreadsheet programs allow 65,490
+_SECTIONS = ("numFmts", "cellXfs", "dxfs")  # cells do not refer to the formats and styles in other sections
 
 
 class Styles:
-    """`start` and `end` take the events of the part. `formats` and `conditional` have None for a style that shows all cells as they are;
-    the latter are those that a condition adds to a cell."""
+    """`start` and `end` take the XML events of the part. `formats` and `conditional` have None for a style that displays all cells as
+    stored; a condition adds the latter to a cell."""
 
     def __init__(self, name: str) -> None:
         self._name = name

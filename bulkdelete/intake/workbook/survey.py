@@ -1,4 +1,4 @@
-"""What is known of the cells of one sheet: where they are, a fingerprint of what each holds, and what is wrong with it.
+"""The survey of one sheet: the position of each cell, the fingerprint of its content, and its fault if it has one.
 
 A fingerprint takes 8 bytes whatever a cell holds. It never says what to send: it only tells two readings of a cell apart.
 """
@@ -36,14 +36,14 @@ __all__ = [
     "unescaped",
 ]
 
-EMPTY = -1  # of a cell with nothing to see; no hash in CPython is -1
-UNCOMPARED = -(2**63)  # of a date: libraries write them in many ways, and none is an id
-FAULTS_MAX = 100_000  # cells with an error or without a value: beyond that the sheet was never calculated
-FREE_AREA = 2_000_000  # cells: what the library takes for a table of this extent is 64 MB
-SHOWN_MAX = 1_000  # ways to show a cell that are told apart
-AREA_PER_CELL = 16  # beyond FREE_AREA a table must be at least so densely filled
+EMPTY = -1  # of an empty cell; no hash in CPython is -1
+UNCOMPARED = -(2**63)  # of a date: libraries write dates in different ways, and none is an id
+FAULTS_MAX = 100_000  # cells with an error or without a value; with more, the sheet was never calculated
+FREE_AREA = 2_000_000  # cells: the library allocates 64 MB for this extent
+SHOWN_MAX = 1_000  # distinct ways to display a cell
+AREA_PER_CELL = 16  # beyond FREE_AREA, at least one of this many cells must be filled
 MERGED_ROWS_MAX = 5_000_000  # rows with cells in merged ranges and those of conditional formats, one by one
-ROWS_MAX, COLUMNS_MAX = 2**20, 2**14  # of every spreadsheet program
+ROWS_MAX, COLUMNS_MAX = 2**20, 2**14  # the limits of spreadsheet programs
 
 _COLUMN_BITS = 14
 _COLUMN = COLUMNS_MAX - 1
@@ -54,7 +54,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", r
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """A sheet's name, and whether people do not see it."""
+    """A sheet's name, and whether it is hidden."""
 
     text: str
     hidden: bool = False
@@ -65,7 +65,7 @@ class Title:
 
 @dataclass(frozen=True, slots=True)
 class CellFault:
-    """A cell that has no value to go by: `text` stands for it, `why` says what to do."""
+    """A cell without a usable value: `text` is displayed for it, `why` gives the reason and the fix."""
 
     text: str
     why: str
@@ -93,7 +93,7 @@ def too_long(text: str) -> CellFault:
 
 
 def otherwise(how: str) -> CellFault:
-    """Of a cell that has a value, which stays its text."""
+    """The fault of a cell that keeps its value as text."""
     return CellFault(
         "",
         f"shows other digits than it holds, or none ({how}), and people go by what they see. If the stored value is meant, format the "
@@ -108,8 +108,8 @@ TWO_READINGS = CellFault(
 
 
 def fingerprint(value: object) -> int:
-    """Equal for two readings of the same cell: a number as such or as text, a text whatever the blanks
-    around and between its words are, but not without them."""
+    """A hash that is equal for two readings of the same cell: for a number and its text, and for texts that differ only in the amount of
+    blanks around and between words."""
     if not isinstance(value, str):
         return hash(value) if isinstance(value, int | float) else UNCOMPARED
     if len(value) < 64 and value.isascii() and value.isdigit():
@@ -123,7 +123,7 @@ def fingerprint(value: object) -> int:
 
 
 def unescaped(text: str) -> str:
-    """The text that a workbook's `_x000D_` stands for."""
+    """The text with a workbook's escapes such as `_x000D_` resolved."""
     return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
 
 
@@ -138,7 +138,7 @@ def column_name(at: int) -> str:
 
 
 def cell_name(row: int, column: int) -> str:
-    """What a spreadsheet program calls it. `row` counts from 1, `column` from 0."""
+    """The cell's name in a spreadsheet program. `row` counts from 1, `column` from 0."""
     return f"{column_name(column)}{row}"
 
 
@@ -155,17 +155,17 @@ class Survey:
     faults: dict[int, dict[int, CellFault]] = field(default_factory=dict)
     _rows: array[int] = field(default_factory=lambda: array("L"))
     _starts: array[int] = field(default_factory=lambda: array("L"))
-    _columns: array[int] = field(default_factory=lambda: array("L"))  # and above _COLUMN_BITS how the cell is shown
+    _columns: array[int] = field(default_factory=lambda: array("L"))  # and above _COLUMN_BITS how the cell is displayed
     _prints: array[int] = field(default_factory=lambda: array("q"))
     _ways: dict[str, int] = field(
         default_factory=dict
-    )  # to show a cell otherwise than it is stored, and the fault of each
+    )  # to display a cell differently from its stored value, and the fault of each
     _way_faults: list[CellFault] = field(default_factory=list)
     _faulty: int = 0
     _looked_at: int = 0
     _last_row: int = 0
     _last_column: int = 0
-    _cursor: int = 0  # in _rows: readers ask for one row after the other
+    _cursor: int = 0  # in _rows: rows are read in order
     _span: _Span = field(default_factory=lambda: _Span())
 
     @property
@@ -177,12 +177,12 @@ class Survey:
 
     @property
     def width(self) -> int:
-        """How many columns reach to the last one with a fault."""
+        """The number of columns up to the last one with a fault."""
         return max((at + 1 for faults in self.faults.values() for at in faults), default=0)
 
     def put(self, row: int, column: int, print_: int, how: str = "") -> None:
-        """A cell, the fingerprint of what it holds, and how it is shown, if not as that. Raises InputRefused where cells do not come
-        in order."""
+        """Add a cell with the fingerprint of its content, and how it is displayed if not as stored. Raises InputRefused if cells are not in
+        order."""
         self._next(row, column)
         if print_ == EMPTY:
             return
@@ -193,18 +193,18 @@ class Survey:
         self._prints.append(print_)
 
     def fault(self, row: int, column: int, fault: CellFault) -> None:
-        """A cell without a value to go by. Raises InputRefused as `put` does, and where there are too many."""
+        """Add a cell without a usable value. Raises InputRefused like `put`, and if there are too many."""
         self._next(row, column)
         self._note(row, column, fault)
 
     def cells(self, row: int) -> list[tuple[int, int]]:
-        """The row's columns and fingerprints, those with a fault aside."""
+        """The row's columns and fingerprints, without cells that have a fault."""
         columns, prints = self._row(row)
         faults: dict[int, CellFault] = self.faults.get(row, {})
         return [(column, print_) for column, print_ in zip(columns, prints, strict=True) if column not in faults]
 
     def agrees(self, row: int, first: int, prints: list[int]) -> bool:
-        """Whether the row has these fingerprints side by side from the column `first` on, and neither faults nor anything else."""
+        """Whether the row consists of exactly these fingerprints from the column `first` on, without faults."""
         columns, there = self._row(row)
         return (
             there == prints
@@ -213,7 +213,7 @@ class Survey:
         )
 
     def otherwise(self, row: int) -> dict[int, CellFault]:
-        """The row's cells that are not shown as they are stored."""
+        """The row's cells that are displayed differently from their stored value."""
         if not self._ways:
             return {}
         return {
@@ -228,7 +228,7 @@ class Survey:
         return [column & _COLUMN for column in columns] if self._ways else columns, self._prints[found].tolist()
 
     def _found(self, row: int) -> slice:
-        """Where the row's cells are."""
+        """The range of the row's cells in `_columns`."""
         at, count = self._cursor, len(self._rows)
         if at == count or self._rows[at] != row:
             at += 1
@@ -240,7 +240,7 @@ class Survey:
         return slice(self._starts[at], self._starts[at + 1] if at + 1 < count else len(self._columns))
 
     def _way(self, how: str) -> int:
-        """The number of a way to show a cell, from 1."""
+        """The number of a way to display a cell, from 1."""
         if how not in self._ways:
             how = how if len(self._ways) < SHOWN_MAX else "it is shown in too many ways"
             if how not in self._ways:
@@ -249,25 +249,25 @@ class Survey:
         return self._ways[how]
 
     def rows_after(self, row: int) -> Iterator[int]:
-        """The rows with a value or a fault below this one."""
+        """The rows below this one with a value or a fault."""
         below = self._rows[bisect_left(self._rows, row + 1) :]
         yield from sorted({*below, *(at for at in self.faults if at > row)})
 
     def merge(self, first: tuple[int, int], last: tuple[int, int]) -> None:
-        """A merged range: what stands in its cells but the first is not seen."""
+        """Add a merged range, in which only the first cell is visible."""
         for row, at in self._within(first, last):
             column = self._columns[at] & _COLUMN
             if (row, column) != first and column not in self.faults.get(row, {}):
                 self._note(row, column, covered(f"({cell_name(row, column)})"))
 
     def show_otherwise(self, first: tuple[int, int], last: tuple[int, int], format_: NumberFormat) -> None:
-        """A range whose cells may have this format as well."""
+        """Add a range whose cells may also have this format."""
         for _, at in self._within(first, last):
             if not format_.shows_number(str(self._prints[at])):
                 self._columns[at] = self._columns[at] & _COLUMN | self._way(format_.how) << _COLUMN_BITS
 
     def _within(self, first: tuple[int, int], last: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        """Rows and places in _columns of the cells of a range."""
+        """The rows and positions in _columns of the cells of a range."""
         for at in range(bisect_left(self._rows, first[0]), bisect_left(self._rows, last[0] + 1)):
             row = self._rows[at]
             self._looked_at += 1
@@ -279,7 +279,7 @@ class Survey:
             )
 
     def check(self) -> None:
-        """Raise InputRefused for hidden rows, and for cells so far apart that reading them would take all memory."""
+        """Raise InputRefused for hidden rows, and for cells so far apart that reading them would exhaust memory."""
         if self.hidden:
             others = len(self.hidden) - 1
             are = f" and {others:,} more are" if others else " is"
@@ -330,7 +330,7 @@ class Survey:
 
 @dataclass(slots=True)
 class _Span:
-    """The rectangle that holds all cells, but for its last row: the library takes memory for the whole of it.
+    """The rectangle of all cells without its last row: the library allocates memory for all of it.
 
     `rightmost`: the row of the first cell that is so far on the right.
     """

@@ -1,4 +1,4 @@
-"""xls: xlrd tells what is hidden, and which cells hold errors. Its values are only compared, never sent.
+"""xls: xlrd shows what is hidden and which cells contain errors. Its values are only compared, never sent.
 
 It is asked for formatting as well, without which it knows no hidden rows. It raises whatever comes up at damage.
 """
@@ -18,15 +18,15 @@ from bulkdelete.intake.workbook.survey import COLUMNS_MAX, ROWS_MAX, Survey, Tit
 
 __all__ = ["Xls"]
 
-FILE_BYTES = 256 * 1024 * 1024  # xlrd holds the file in memory: more than the format's 65,536 rows and 256 columns take
+FILE_BYTES = 256 * 1024 * 1024  # xlrd keeps the file in memory; 65,536 rows and 256 columns take less
 _ROWS, _COLUMNS = 65_536, 256
 _BEGINNINGS, _END, _EXTENT = (0x0009, 0x0209, 0x0409, 0x0809), 0x000A, 0x0200  # records: BOF, EOF, DIMENSIONS
-_EXTENTS = {10: "<HHHH", 14: "<IIHH"}  # from the first row and column to behind the last, before Excel 97 and since
-_LOCKED = "EncryptedPackage"  # where an xlsx with a password lies in such a file
+_EXTENTS = {10: "<HHHH", 14: "<IIHH"}  # from the first row and column to after the last, before Excel 97 and since
+_LOCKED = "EncryptedPackage"  # the stream of an xlsx with a password in such a file
 
 
 class Xls:
-    """Raises InputRefused for damage, a password, a missing library, and another kind of file in the same container."""
+    """The survey of an xls. Raises InputRefused for damage, a password, a missing library, and other files in the same container."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._name, self._xlrd = name, _xlrd(name)
@@ -88,7 +88,7 @@ class Xls:
         )
 
     def _check_extent(self, at: int, survey: Survey) -> None:
-        """The library sets memory aside by what a sheet says of its extent, as xlrd does not: look at it first."""
+        """Check the declared extent of a sheet first: the library, unlike xlrd, allocates memory for it."""
         content, end, depth = self._book.mem, self._book.base + self._book.stream_len, 0
         if not self._book.base <= at <= end - 4 or struct.unpack_from("<H", content, at)[0] not in _BEGINNINGS:
             raise survey.unsafe("it does not begin where the workbook says")
@@ -136,7 +136,7 @@ class Xls:
             survey.merge((top + 1, left), (bottom, right - 1))
 
     def _formats(self) -> list[NumberFormat]:
-        """The number format of each style, by the position that cells name."""
+        """The number format of each style, by the position that cells refer to."""
         known: dict[int, NumberFormat] = {}
         for style in self._book.xf_list:
             if style.format_key not in known:

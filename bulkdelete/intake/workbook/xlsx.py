@@ -1,4 +1,4 @@
-"""xlsx: the sheets that the workbook part lists, and a survey of the one that will be read. Prefixes, places and quotes are free.
+"""xlsx: the sheets that the workbook part lists, and a survey of the one that will be read. Any prefix, part name and quote is accepted.
 
 Cells are surveyed as the standard means them; where the library takes them otherwise, the survey tells.
 """
@@ -30,15 +30,15 @@ __all__ = ["Xlsx"]
 _REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})", re.ASCII)
 _INDEX = re.compile(r"[0-9]{1,9}", re.ASCII)
 _NUMBERS = ("n", "b", "d")  # kinds of cells that a format shows as it shows a number
-_COUNT_DIGITS = 12  # so many make a number that no file holds
-_KEPT_DIGITS = 15  # of a number, by every spreadsheet program
-_UNSEEN_POINTS = 1.0  # a row of less height is not seen
-_UNSEEN_CHARS = 0.2  # a column of less width is not seen: two pixels
-_SPARE_STRINGS = 1_000_000  # what the library may set aside for strings that are not there
+_COUNT_DIGITS = 12  # more would be a count that no file reaches
+_NUMBER_DIGITS = 15  # digits of a number that spreadsheet programs keep
+_HIDDEN_POINTS = 1.0  # a lower row is invisible
+_HIDDEN_CHARS = 0.2  # a narrower column is invisible: two pixels
+_SPARE_STRINGS = 1_000_000  # that the library may allocate for missing strings
 
 
 class Xlsx:
-    """Raises InputRefused for a package that is no such workbook."""
+    """The survey of an xlsx. Raises InputRefused for any other package."""
 
     def __init__(self, package: Package) -> None:
         self._package = package
@@ -55,7 +55,7 @@ class Xlsx:
         self._strings: array[int] | None = None
 
     def filled(self, at: int) -> bool:
-        """Whether any cell holds anything; it reads no further than that."""
+        """Whether any cell has content; it stops reading at the first one."""
         return self._survey(at, stop=True).filled
 
     def survey(self, at: int) -> Survey:
@@ -101,7 +101,7 @@ class Xlsx:
         self._sheets.append(relation.part if relation.kind == "worksheet" else "")
 
     def _shared(self) -> array[int]:
-        """The fingerprints of the strings that cells share."""
+        """The fingerprints of the shared strings."""
         if self._strings is None:
             strings = _Strings(f"{self._package.name}, its texts")
             for part in [one.part for one in self._parts.values() if one.kind == "sharedStrings"]:
@@ -116,7 +116,7 @@ class Xlsx:
 
 
 class _Text:
-    """The text of the `t` elements in a string, those of a phonetic hint aside."""
+    """The text of the `t` elements in a string, except those of phonetic hints."""
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -150,7 +150,7 @@ class _Text:
 
 
 class _Strings:
-    """The events of the shared strings -> their fingerprints, and how many there are said to be."""
+    """Computes the fingerprints of the shared strings from their XML events, and reads their declared number."""
 
     def __init__(self, where: str) -> None:
         self.prints = array("q")
@@ -176,7 +176,7 @@ class _Strings:
 
 
 class _Sheet:
-    """The events of one sheet -> its survey. With `stop` it ends at the first cell that holds anything."""
+    """Builds the survey of one sheet from its XML events. With `stop` it ends at the first cell with content."""
 
     def __init__(
         self,
@@ -190,8 +190,8 @@ class _Sheet:
         self._formats = _by_number(formats)
         self._conditional = _by_number(conditional)
         self._row = self._column = 0
-        self._said = "?"  # the row's number, as it is written
-        self._letters: dict[str, int] = {}  # of columns that were met
+        self._row_text = "?"  # the row's number, as written
+        self._letters: dict[str, int] = {}  # of the columns so far
         self._numbered = False
         self._hidden = False
         self._kind = ""
@@ -203,7 +203,7 @@ class _Sheet:
         self._chars = 0
         self._merged: list[tuple[tuple[int, int], tuple[int, int]]] = []
         self._ranges = ""
-        self._conditions: list[tuple[str, NumberFormat]] = []  # ranges, and how their cells may be shown otherwise
+        self._conditions: list[tuple[str, NumberFormat]] = []  # ranges, and the formats that their cells may get
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = local(tag)
@@ -217,7 +217,7 @@ class _Sheet:
             self._pieces = self._formula = []
         elif name == "is":
             self._string = _Text(self.survey.where)
-        elif name == "col" and (truth(attributes.get("hidden")) or _length(attributes.get("width")) < _UNSEEN_CHARS):
+        elif name == "col" and (truth(attributes.get("hidden")) or _length(attributes.get("width")) < _HIDDEN_CHARS):
             self._hide_columns(attributes)
         elif name == "mergeCell":
             self._merged.append(self._range(attributes.get("ref", "")))
@@ -233,7 +233,7 @@ class _Sheet:
         if name == "c":
             self._end_cell()
         elif name in ("v", "f"):
-            self._pieces, self._chars = None, 0  # behind the table, other elements have such names
+            self._pieces, self._chars = None, 0  # after the table, other elements have these names
         elif self._string is not None:
             self._string.end(name)
 
@@ -246,7 +246,7 @@ class _Sheet:
             self._string.text(text)
 
     def conclude(self) -> None:
-        """What is only known behind the table: merged cells, and formats that depend on a condition, which may hold."""
+        """Apply what follows the table: merged cells and conditional formats, whose conditions may hold."""
         for first, last in self._merged:
             self.survey.merge(first, last)
         for ranges, format_ in self._conditions:
@@ -254,19 +254,19 @@ class _Sheet:
                 self.survey.show_otherwise(first, last, format_)
 
     def _begin_row(self, attributes: dict[str, str]) -> None:
-        said = attributes.get("r", "").strip()
-        self._numbered = bool(said)
-        if said and not _INDEX.fullmatch(said):
-            raise self.survey.unsafe(f"a row is numbered {shown(said)}")
-        self._row = int(said) if said else self._row + 1
-        self._said = said or "?"
+        number = attributes.get("r", "").strip()
+        self._numbered = bool(number)
+        if number and not _INDEX.fullmatch(number):
+            raise self.survey.unsafe(f"a row is numbered {shown(number)}")
+        self._row = int(number) if number else self._row + 1
+        self._row_text = number or "?"
         self._column = 0
-        self._hidden = truth(attributes.get("hidden")) or _length(attributes.get("ht")) < _UNSEEN_POINTS
+        self._hidden = truth(attributes.get("hidden")) or _length(attributes.get("ht")) < _HIDDEN_POINTS
 
     def _begin_cell(self, attributes: dict[str, str]) -> None:
         if reference := attributes.get("r"):
-            column = self._letters.get(reference[: -len(self._said)])
-            if column is not None and reference.endswith(self._said):  # nearly every one
+            column = self._letters.get(reference[: -len(self._row_text)])
+            if column is not None and reference.endswith(self._row_text):  # nearly every one
                 self._column = column
             else:
                 row, self._column = self._position(reference)
@@ -274,7 +274,7 @@ class _Sheet:
                     raise self.survey.unsafe(f"cell {shown(reference)} stands in row {self._row}")
                 self._row = row
         self._kind = attributes.get("t", "n").strip()
-        if self._formats:  # of some that shows cells otherwise
+        if self._formats:  # some format displays cells differently
             self._format = self._formats.get(attributes.get("s", "0").strip())
         self._value = self._formula = self._string = None
         self._chars = 0
@@ -285,7 +285,7 @@ class _Sheet:
         fault = None
         value = None if self._value is None else "".join(self._value)
         print_ = EMPTY
-        if value and self._kind == "n" and len(value) <= _KEPT_DIGITS and value.isdigit() and value.isascii():
+        if value and self._kind == "n" and len(value) <= _NUMBER_DIGITS and value.isdigit() and value.isascii():
             print_ = int(value)  # nearly every cell: it is its own fingerprint
         elif self._kind == "e":
             fault = error((value or "").strip())
@@ -300,8 +300,8 @@ class _Sheet:
             print_ = self._strings[int(value)]
         elif self._kind == "b":
             print_ = hash(truth(value))
-        elif self._kind == "n" and value != value.strip() and len(value.strip()) > _KEPT_DIGITS:
-            fault = too_long(value.strip())  # the library takes it for a text, of which every digit counts
+        elif self._kind == "n" and value != value.strip() and len(value.strip()) > _NUMBER_DIGITS:
+            fault = too_long(value.strip())  # the library reads it as a text, in which every digit counts
         else:
             print_ = UNCOMPARED if self._kind == "d" else fingerprint(value)
         if fault is not None:
@@ -317,7 +317,7 @@ class _Sheet:
             raise StopIteration
 
     def _shown(self, value: str | None) -> str:
-        """How the cell is shown, if not as it is stored."""
+        """How the cell is displayed, if not as stored."""
         if self._format is None:
             return ""
         plain = self._format.shows_number(value or "") if self._kind in _NUMBERS else self._format.text
@@ -347,7 +347,7 @@ def _by_number(formats: list[NumberFormat | None]) -> dict[str, NumberFormat]:
 
 
 def _length(text: str | None) -> float:
-    """The height of a row in points or the width of a column in characters; without an end where it does not say."""
+    """The height of a row in points or the width of a column in characters; infinite if it is missing."""
     try:
         return float("inf" if text is None else text)
     except ValueError:

@@ -58,7 +58,7 @@ APART = {BLIND: (0.0, 1.8), NGINX: (0.03, 0.0), WINDOWS_TOLD: (0.1, 0.1)}
 """What the scenarios that stand apart may lack of their goal: efficiency, waste.
 
 A slow line (1-5 s): see `Scenario.goal`. nginx at 50/s: its burst is 0.4 s of the rate, two round trips. A window of the
-clock that is met in its last 5 s cannot be told from a bucket, and while the scout is under way its requests go by unused.
+clock that is met in its last 5 s cannot be told from a bucket, and while the probe is under way its requests go by unused.
 """
 DOWN_AT_S, UP_AT_S = 120.0, 360.0
 WINDOW_S = 60.0
@@ -91,7 +91,7 @@ class Scenario:
     def goal(self) -> Goal:
         """The row of the table, which was made for latencies of 50-400 ms.
 
-        Over a slow line a scout costs as much more, and a blind client hears a 429 ten times later.
+        Over a slow line a probe costs as much more, and a blind client hears a 429 ten times later.
         """
         goal = GOALS[self.kind]
         slower_s = self.latency.most_s - FAST.most_s

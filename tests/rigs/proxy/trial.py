@@ -41,7 +41,7 @@ __all__ = ["PATIENCE_S", "judged", "trial"]
 
 ANSWER_S = 1.0
 BOUND_S = 60.0  # of a whole trial
-PATIENCE_S = 5.0  # of one run: where next to nothing gets through, scouts go ever more rarely
+PATIENCE_S = 5.0  # of one run: where next to nothing gets through, probes go ever more rarely
 TRIES = 3
 BEAT_S, LATE_S = 0.02, ANSWER_S / 5
 OF_TIME = {21, 24}  # what a machine that stands still can break

@@ -185,7 +185,7 @@ def invariant_17_a_refused_key_sends_no_more(played: Played) -> None:
 
 def invariant_18_a_storm_is_bounded(played: Played) -> None:
     """An order is sent at most as often as its attempts in a run, 429 and what never left aside. After ten failures in a row
-    one scout goes alone, until one passes.
+    one probe goes alone, until one passes.
     """
     for n, life in enumerate(played.lives):
         sent = Counter(s.place for s in life.sendings if s.status != 429 and not s.never_left)
@@ -194,11 +194,11 @@ def invariant_18_a_storm_is_bounded(played: Played) -> None:
         for sendings in _lanes(played, life).values():
             for closed_s in closings(sendings):
                 played.effects["lane closed"] += 1
-                _one_scout(18, [sending for sending in sendings if sending.called_s >= closed_s], n)
+                _one_probe(18, [sending for sending in sendings if sending.called_s >= closed_s], n)
 
 
 def invariant_19_the_servers_wait_is_honoured(played: Played) -> None:
-    """Nothing is sent with a key while a wait runs that the server asked for; after a 429 one scout goes alone."""
+    """Nothing is sent with a key while a wait runs that the server asked for; after a 429 one probe goes alone."""
     for n, life in enumerate(played.lives):
         for sendings in _lanes(played, life).values():
             called = sorted(sending.called_s for sending in sendings)
@@ -207,7 +207,7 @@ def invariant_19_the_servers_wait_is_honoured(played: Played) -> None:
                 _require(not early, 19, f"{early} sent within {wait_s} s after {heard_s:.3f} ({n})")
             for pause_s in pauses(sendings):
                 played.effects["paused by a 429"] += 1
-                _one_scout(19, [sending for sending in sendings if sending.called_s >= pause_s], n)
+                _one_probe(19, [sending for sending in sendings if sending.called_s >= pause_s], n)
 
 
 def invariant_20_no_more_than_the_limit_allows(played: Played) -> None:
@@ -215,7 +215,7 @@ def invariant_20_no_more_than_the_limit_allows(played: Played) -> None:
 
     What the server let pass keeps to its limit by its own arithmetic, and 429s that a fault makes up are few, so what is
     judged is what it refused. That is tight where headers tell of the bucket; without them it bounds no more than what is
-    under way and the scouts.
+    under way and the probes.
     """
     story, refused_most = played.story, _refused_most(played.story)
     for key in range(len(story.keys)):
@@ -237,7 +237,7 @@ RESTART_S, RESTARTED = 20.0, 4  # of 300 stories none had more than 2; a bucket 
 
 
 def _refused_most(story: Story) -> int:
-    """Next to none where the server tells its bucket; else what was under way when it was empty, and the scouts."""
+    """Next to none where the server tells its bucket; else what was under way when it was empty, and the probes."""
     if story.server.headers is not HeaderMode.FULL:
         return int(story.settings["slots"]) + SCOUTS
     return SHARED if story.server.schedule or story.server.other_client else MIRRORED
@@ -428,13 +428,13 @@ def _may_have_acted(tried: Attempt) -> bool:
     return tried.sent is None or (tried.state is State.IN_DOUBT and tried.status not in REFUSALS)
 
 
-def _one_scout(number: int, after: list[Sending], n: int) -> None:
+def _one_probe(number: int, after: list[Sending], n: int) -> None:
     """Until the first useful answer, calls follow one another."""
     opened_s = min((s.ended_s for s in after if s.ended_s is not None and s.useful), default=float("inf"))
-    scouts = sorted((s for s in after if s.called_s < opened_s), key=lambda sending: sending.called_s)
-    for earlier, later in pairwise(scouts):
+    probes = sorted((s for s in after if s.called_s < opened_s), key=lambda sending: sending.called_s)
+    for earlier, later in pairwise(probes):
         alone = earlier.ended_s is not None and earlier.ended_s <= later.called_s
-        _require(alone, number, f"{later.place} went beside the scout {earlier.place} ({n})")
+        _require(alone, number, f"{later.place} went beside the probe {earlier.place} ({n})")
 
 
 def _in_turn(turns: list[tuple[int, Sending]], n: int) -> None:

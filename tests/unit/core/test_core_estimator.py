@@ -128,13 +128,13 @@ def test_a_bucket_that_was_empty_all_along_leaves_a_rate() -> None:
 # Echoes.
 
 
-def test_an_echo_after_the_opening_changes_nothing() -> None:
-    """A 429 of an earlier epoch, once the scout has passed, is not a sign that the bucket is empty again."""
+def test_a_late_response_after_the_opening_changes_nothing() -> None:
+    """A 429 of an earlier epoch, once the probe has passed, is not a sign that the bucket is empty again."""
     known = replace(estimator_of(0.0, 0.0), passed=3, fresh=4)
     assert known.limited(call_at(1.0), first=False, now_s=1.2) is known
 
 
-def test_an_echo_during_the_pause_moves_the_mark() -> None:
+def test_a_late_response_during_the_pause_moves_the_mark() -> None:
     """It tells that the bucket was still empty when it was refused; one that comes late does not move it back."""
     known = replace(estimator_of(0.0, 0.0), fresh=4).limited(call_at(10.0), first=True, now_s=10.2)
     assert (known.full_s, known.last_s) == pytest.approx((10.1, 10.1))
@@ -144,7 +144,7 @@ def test_an_echo_during_the_pause_moves_the_mark() -> None:
     assert later.limited(call_at(9.0), first=False, now_s=10.8).last_s == pytest.approx(10.5)
 
 
-def test_a_scout_that_passes_where_nothing_was_full_marks_nothing() -> None:
+def test_a_probe_that_passes_where_nothing_was_full_marks_nothing() -> None:
     """After a breaker's pause there is no interval to measure."""
     known = estimator_of(0.0, 0.0)
     assert known.opened(call_at(1.0), TRIPS, 1.2) is known
@@ -344,7 +344,7 @@ def test_what_a_stall_is(stall_s: float, per_s: float, stalled: bool) -> None:
 
 
 def test_a_429_leaves_one_token_at_most() -> None:
-    """The scout's: it need not wait for another one; what was less stays less."""
+    """The probe's: it need not wait for another one; what was less stays less."""
     assert holding(tokens=5.0).limited(call_at(1.0), first=True, now_s=1.2).tokens == 1.0
     assert holding(tokens=-0.5).limited(call_at(1.0), first=True, now_s=1.2).tokens == -0.5
 

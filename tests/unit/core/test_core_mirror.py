@@ -243,7 +243,7 @@ def test_an_unsent_call_ends_the_measurement() -> None:
 @pytest.mark.parametrize(("limit", "n"), [(30, 150), (300, 1500)])
 def test_a_fixed_window_is_recognised(limit: int, n: int, phase_s: float | None, rounding: Rounding) -> None:
     """Aligned (6 s of the first one are enough) or begun by the first request, seconds rounded up or down: all that remains
-    is spent, nothing is refused, and each next window begins with one scout, a moment after its end.
+    is spent, nothing is refused, and each next window begins with one probe, a moment after its end.
     """
     run = drive(Window(limit, phase_s, rounding=rounding), n, seed=3)
     assert mirror(run).ends_s is not None
@@ -251,7 +251,7 @@ def test_a_fixed_window_is_recognised(limit: int, n: int, phase_s: float | None,
     first_s = run.passed_s[0] if phase_s is None else phase_s
     windows = [run.passed_s[k : k + limit] for k in range(0, n, limit)]
     for before, window in pairwise(windows):
-        assert window[1] - window[0] >= 0.05  # the scout goes alone, there and back
+        assert window[1] - window[0] >= 0.05  # the probe goes alone, there and back
         late_s = window[0] - before[0] - 60 if phase_s is None else (window[0] - first_s) % 60
         assert 0 <= late_s <= 1.5
     best_s = (len(windows) - 1) * 60 - (run.passed_s[0] - first_s)
@@ -269,9 +269,9 @@ def test_no_request_of_a_fixed_window_is_refused(limit: int, slots: int, roundin
 
 
 def test_a_refill_before_the_window_showed_itself_is_forgotten() -> None:
-    """A scout left 29 of 30, and 12 more have left: 17 are there, whatever seemed to refill until the reset stood still."""
-    scout = count(0, 29, at_s=0.0, reset_s=60.0)
-    known = replace(mirror_of(scout, share=0.0), tokens=20.0)
+    """A probe left 29 of 30, and 12 more have left: 17 are there, whatever seemed to refill until the reset stood still."""
+    probe = count(0, 29, at_s=0.0, reset_s=60.0)
+    known = replace(mirror_of(probe, share=0.0), tokens=20.0)
     known = known.with_sample(replace(count(11, 18, at_s=0.2, reset_s=60.0, others=12), requests=13))
     assert known.ends_s is not None
     assert known.tokens == 17.0
@@ -282,7 +282,7 @@ def windowed(ends_s: tuple[float, float] = (59.0, 60.1), tokens: float = 10.0) -
 
 
 def test_a_window_does_not_refill() -> None:
-    """Time brings nothing before its end; then one scout, and no more, whatever is missing."""
+    """Time brings nothing before its end; then one probe, and no more, whatever is missing."""
     known = windowed(tokens=3.0).refilled(50.0)
     assert known.tokens == 3.0
     known = known.sent(1).sent(1).sent(1)
@@ -312,7 +312,7 @@ def test_within_a_window_the_count_is_exact() -> None:
 
 
 def test_the_next_window_begins_with_what_remains() -> None:
-    """The scout's answer has another reset: a new window, full but for the scout and those who came before."""
+    """The probe's answer has another reset: a new window, full but for the probe and those who came before."""
     known = windowed(tokens=0.0).with_sample(count(9, 29, at_s=60.2, reset_s=60.0, others=1))
     assert known.ends_s == pytest.approx((119.2, 120.3))
     assert known.tokens == 28.0
@@ -331,7 +331,7 @@ def test_a_window_that_is_none_is_given_up() -> None:
     assert moved.ends_s is None
 
 
-def test_the_scout_of_a_window_comes_a_second_late_until_its_seconds_are_known_to_be_rounded_up() -> None:
+def test_the_probe_of_a_window_comes_a_second_late_until_its_seconds_are_known_to_be_rounded_up() -> None:
     """A whole window left after its first request proves it; the first request itself proves nothing, nor does less."""
     assert windowed().late_s == RESET_PROBE_LATE_S + RESET_ROUNDING_S
     assert windowed().with_sample(count(3, 29, at_s=0.1, reset_s=60.0)).late_s == RESET_PROBE_LATE_S + RESET_ROUNDING_S
@@ -372,7 +372,7 @@ def test_a_word_the_other_way_is_the_first_of_its_own() -> None:
     assert claims == [0.5] * (EVIDENCE_MIN - 1) + [10 / 8]
 
 
-def test_a_scout_needs_no_reserve() -> None:
+def test_a_probe_needs_no_reserve() -> None:
     """After a pause one token is there, and one call goes; what is held back is held from the others."""
     known = replace(mirror_of(count(0, 10, at_s=0.0), share=0.0), tokens=1.0, extra=3.0)
     assert known.offer(UNHURRIED, cold=True).tokens == 1.0

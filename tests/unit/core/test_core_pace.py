@@ -39,7 +39,7 @@ def asked_of(answer: Result) -> float:
 
 
 def warm(limit: int | None = None, remaining: int | None = None) -> World:
-    """A world whose scout came back well."""
+    """A world whose probe came back well."""
     world = World()
     call = world.send()
     world.now_s += 0.25
@@ -172,7 +172,7 @@ def test_no_answer_shortens_a_pause(story: Sequence[Step], bounds: PacingOptions
 
 @often
 @given(stories, bounds)
-def test_one_scout_alone(story: Sequence[Step], bounds: PacingOptions) -> None:
+def test_one_probe_alone(story: Sequence[Step], bounds: PacingOptions) -> None:
     """From a pause to the first useful answer after it, at most one call of the epoch is out."""
     world = World(bounds)
     for step in story:
@@ -252,7 +252,7 @@ def test_only_differences_of_time_count(story: Sequence[Step], bounds: PacingOpt
 
 @often
 @given(stories, bounds, answers)
-def test_an_echo_neither_opens_nor_closes(story: Sequence[Step], bounds: PacingOptions, answer: Result) -> None:
+def test_a_late_response_neither_opens_nor_closes(story: Sequence[Step], bounds: PacingOptions, answer: Result) -> None:
     """What comes back from before a pause leaves it as it is, and lengthens it by no more than it asks for itself."""
     world = World(bounds)
     for step in story:
@@ -296,7 +296,7 @@ def test_a_clock_that_stands_still_makes_no_tokens(story: Sequence[str]) -> None
 
 
 def test_the_first_request_goes_alone() -> None:
-    """The scout may leave at once, and nothing else before its answer."""
+    """The probe may leave at once, and nothing else before its answer."""
     world = World()
     assert world.allowed
     call = world.send()
@@ -376,7 +376,7 @@ def test_answers_out_of_order_do_not_invent_tokens(remaining: int, others: int) 
 @pytest.mark.parametrize("asked_s", [0.0, 1.0, 2.5, 60.0, 100.0])
 @pytest.mark.parametrize("limit", [None, 30])
 def test_after_a_429_nothing_leaves_before_its_time(limit: int | None, asked_s: float) -> None:
-    """The server's wait is kept to the instant, with headers and without, and then one scout goes."""
+    """The server's wait is kept to the instant, with headers and without, and then one probe goes."""
     world = warm(limit=limit, remaining=None if limit is None else 29)
     call = world.send()
     world.now_s += 0.25
@@ -400,7 +400,7 @@ def test_after_a_429_the_api_is_given_one_interval() -> None:
 
 
 def test_only_the_first_429_of_an_epoch_counts() -> None:
-    """Twenty calls that are refused together pause once; the echoes change neither the rate nor the pause."""
+    """Twenty calls that are refused together pause once; the late responses change neither the rate nor the pause."""
     world = warm()
     calls = [world.send() for _ in range(20)]
     rate = world.pace.rate_per_s
@@ -412,7 +412,7 @@ def test_only_the_first_429_of_an_epoch_counts() -> None:
     assert world.pace.until_s == world.now_s + 0.4  # two requests' time at the first rate
 
 
-def test_a_scout_that_is_refused_changes_no_rate() -> None:
+def test_a_probe_that_is_refused_changes_no_rate() -> None:
     """The rate is not at fault when a single request is refused: it is learned from what passes between two pauses."""
     world = warm()
     rate = world.pace.rate_per_s
@@ -432,12 +432,12 @@ def test_a_blind_pause_is_a_little_longer_than_what_is_asked(asked_s: float) -> 
 
 @pytest.mark.parametrize("asked_s", [None, 0.0])
 @pytest.mark.parametrize(("limit", "longest_s"), [(None, 16.0), (3000, 60.0)])
-def test_refused_scouts_go_ever_more_rarely(limit: int | None, longest_s: float, asked_s: float | None) -> None:
+def test_refused_probes_go_ever_more_rarely(limit: int | None, longest_s: float, asked_s: float | None) -> None:
     """Where no answer says how long to wait, or all say 0, the waits double, blind up to 16 s and else up to a minute:
     nobody is hammered for hours.
     """
     world = warm(limit=limit, remaining=limit)
-    world.now_s += 60.0  # else the blind pauses end with a window that might have begun with the scout
+    world.now_s += 60.0  # else the blind pauses end with a window that might have begun with the probe
     waits = []
     for _ in range(20):
         world.hear(world.send(), limited(asked_s, limit))
@@ -585,7 +585,7 @@ def test_a_success_starts_the_row_again() -> None:
 
 
 def test_failures_that_were_out_together_count_each() -> None:
-    """Ten of one burst close the lane; what of it comes later is an echo and does not double the wait."""
+    """Ten of one burst close the lane; what of it comes later is a late response and does not double the wait."""
     world = warm(limit=300, remaining=299)
     calls = [world.send() for _ in range(20)]
     for call in calls:
@@ -595,7 +595,7 @@ def test_failures_that_were_out_together_count_each() -> None:
     assert world.pace.failures == 10
 
 
-def test_scouts_go_ever_more_rarely_and_a_success_opens() -> None:
+def test_probes_go_ever_more_rarely_and_a_success_opens() -> None:
     """At 1, 2, 4, ... 60 s; then everything is as before."""
     world = failing(10)
     waits = []
@@ -616,8 +616,8 @@ def test_scouts_go_ever_more_rarely_and_a_success_opens() -> None:
     assert not world.pace.closed
 
 
-def test_a_429_among_the_scouts_does_not_start_a_quicker_row() -> None:
-    """A lane that is closed, whose scout is told 429 and then fails again, waits at least as long as a fresh closing."""
+def test_a_429_among_the_probes_does_not_start_a_quicker_row() -> None:
+    """A lane that is closed, whose probe is told 429 and then fails again, waits at least as long as a fresh closing."""
     world = warm(limit=3000, remaining=2999)
     for _ in range(14):
         world.wait_until_allowed()
@@ -631,7 +631,7 @@ def test_a_429_among_the_scouts_does_not_start_a_quicker_row() -> None:
 
 
 def test_a_failing_server_s_own_wait_is_kept() -> None:
-    """A 503 with Retry-After begins a pause of its own, without closing the lane: one scout after it. The longer of two waits
+    """A 503 with Retry-After begins a pause of its own, without closing the lane: one probe after it. The longer of two waits
     holds.
     """
     world = warm(limit=300, remaining=299)
@@ -640,13 +640,13 @@ def test_a_failing_server_s_own_wait_is_kept() -> None:
     assert world.pace.until_s == world.now_s + 30.0
     assert (world.pace.epoch, world.pace.cold, world.pace.closed) == (1, True, False)
     world.hear(b, Response(503, quota=Quota(retry_after_s=5.0)))
-    world.hear(c, limited(1.0))  # an echo, and a shorter one
+    world.hear(c, limited(1.0))  # a late response, and a shorter one
     assert world.pace.epoch == 1
     assert world.pace.until_s == world.now_s + 30.0
     world.wait_until_allowed()
-    scout = world.send()
+    probe = world.send()
     assert not world.allowed
-    world.hear(scout, ok(300, 200))
+    world.hear(probe, ok(300, 200))
     assert world.allowed
 
 
@@ -739,8 +739,8 @@ def test_a_call_that_did_not_leave_gives_its_token_back() -> None:
     assert world.pace.in_flight == 0
 
 
-def test_a_scout_that_did_not_leave_makes_room_for_another() -> None:
-    """The scout was held at the gate: the next call is the scout."""
+def test_a_probe_that_did_not_leave_makes_room_for_another() -> None:
+    """The probe was held at the gate: the next call is the probe."""
     world = World()
     world.unsend(world.send())
     assert world.pace.cold

@@ -80,13 +80,13 @@ def test_the_limiter_does_the_waiting(tmp_path: Path, which: str, monkeypatch: p
 
 
 def test_no_storm_when_the_limit_falls_or_others_use_the_key(tmp_path: Path) -> None:
-    """A limit that is halved, and a second client on the key: few 429s, one scout after each pause."""
+    """A limit that is halved, and a second client on the key: few 429s, one probe after each pause."""
     run = paced(tmp_path, 600, limit=300, schedule=((20.0, 150),), other_client=OtherClient(1.5, 60, 60))
     assert run.simulator.count(429) <= 12
 
 
 def test_invariant_19_a_server_that_asks_for_a_pause_gets_it(tmp_path: Path) -> None:
-    """After a 429 that says how long to wait, nothing is sent before that; then one scout goes alone."""
+    """After a 429 that says how long to wait, nothing is sent before that; then one probe goes alone."""
     run = paced(tmp_path, 400, limit=60, per_minute=240, headers=HeaderMode.RETRY_AFTER)
     limited = [entry for entry in run.journal if entry.status == 429]
     assert limited

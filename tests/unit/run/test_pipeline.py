@@ -489,7 +489,7 @@ def test_a_call_that_waits_for_its_intent_while_a_pause_begins_is_held_back(
     agree(ledger, run.simulator)
 
 
-def test_invariant_18_an_outage_sends_scouts_only_and_ends_resumably(tmp_path: Path) -> None:
+def test_invariant_18_an_outage_sends_probes_only_and_ends_resumably(tmp_path: Path) -> None:
     """A server that answers nothing but 503: few requests, no order called failed, exit 75, and the next run ends it."""
     ids, ledger = list(range(1, 201)), tmp_path / "l.db"
     faults = (Fault(FaultKind.UNAVAILABLE_503, nth=50, times=10_000, after_s=0),)
@@ -509,7 +509,7 @@ def test_invariant_18_an_outage_sends_scouts_only_and_ends_resumably(tmp_path: P
 
 
 def test_invariant_18_an_outage_under_hold_burns_no_more_orders_into_doubt(tmp_path: Path) -> None:
-    """Where a scout could leave another order in doubt, the lane ends at once, resumably."""
+    """Where a probe could leave another order in doubt, the lane ends at once, resumably."""
     ids = list(range(1, 201))
     faults = (Fault(FaultKind.UNAVAILABLE_503, nth=50, times=10_000, after_s=0),)
     settings = settings_of(tmp_path / "l.db", revert_stock=True, slots=1)
@@ -519,7 +519,7 @@ def test_invariant_18_an_outage_under_hold_burns_no_more_orders_into_doubt(tmp_p
 
 
 def test_a_server_that_cannot_be_reached_costs_no_attempts(tmp_path: Path) -> None:
-    """Refused connections: nothing was sent, nothing is in doubt, scouts go ever more rarely; it is over when it is over."""
+    """Refused connections: nothing was sent, nothing is in doubt, probes go ever more rarely; it is over when it is over."""
     ids, ledger = shuffled(30), tmp_path / "l.db"
 
     async def main() -> None:

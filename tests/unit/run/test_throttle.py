@@ -201,16 +201,16 @@ def test_a_pause_is_kept_to_the_instant(pause_s: float, tokens: float) -> None:
 
 
 def test_calls_in_flight_hold_the_next_one() -> None:
-    """The scout goes alone, however many tokens there are; its answer lets the next one go."""
+    """The probe goes alone, however many tokens there are; its answer lets the next one go."""
 
     async def main() -> tuple[bool, float]:
         throttle = throttle_of(50, tokens=10.0, mirrored=True)
         throttle.pace = replace(throttle.pace, cold=True)
-        scout = await throttle.take()
+        probe = await throttle.take()
         second = asyncio.ensure_future(throttle.take())
         await asyncio.sleep(3600)
         held = not second.done()
-        hear(throttle, scout)
+        hear(throttle, probe)
         return held, await waited(second)
 
     held, took_s = on_loop(main)
@@ -218,8 +218,8 @@ def test_calls_in_flight_hold_the_next_one() -> None:
     assert took_s < 1e-3
 
 
-def test_without_an_answer_the_scout_is_never_overtaken() -> None:
-    """Time alone does not let a second scout go."""
+def test_without_an_answer_the_probe_is_never_overtaken() -> None:
+    """Time alone does not let a second probe go."""
 
     async def main() -> None:
         throttle = Throttle()
@@ -231,7 +231,7 @@ def test_without_an_answer_the_scout_is_never_overtaken() -> None:
 
 
 def test_a_call_may_not_leave_once_a_pause_has_begun() -> None:
-    """Two calls have their token, one is told 429: the other stays, also after the pause; the scout of the new epoch leaves."""
+    """Two calls have their token, one is told 429: the other stays, also after the pause; the probe of the new epoch leaves."""
 
     async def main() -> list[bool]:
         throttle = throttle_of(50, tokens=10.0, mirrored=True)
@@ -248,18 +248,18 @@ def test_a_call_may_not_leave_once_a_pause_has_begun() -> None:
     assert on_loop(main) == [True, False, False, True]
 
 
-def test_a_pause_that_is_lengthened_holds_the_scout_too() -> None:
-    """An echo that asks for more time reaches a scout that has its token and has not left."""
+def test_a_pause_that_is_lengthened_holds_the_probe_too() -> None:
+    """A late response that asks for more time reaches a probe that has its token and has not left."""
 
     async def main() -> list[bool]:
         throttle = throttle_of(50, tokens=10.0, mirrored=True)
-        first, echo = await throttle.take(), await throttle.take()
+        first, late = await throttle.take(), await throttle.take()
         hear(throttle, first, limited(1.0))
-        scout = await throttle.take()
-        seen = [throttle.may_leave(scout)]
-        hear(throttle, echo, limited(30.0))
-        seen.append(throttle.may_leave(scout))
-        throttle.give_back(scout)
+        probe = await throttle.take()
+        seen = [throttle.may_leave(probe)]
+        hear(throttle, late, limited(30.0))
+        seen.append(throttle.may_leave(probe))
+        throttle.give_back(probe)
         wait_s = await waited(throttle.take())
         assert wait_s == pytest.approx(30.0, abs=1e-3)
         return seen
@@ -288,13 +288,13 @@ def test_a_wait_that_is_cancelled_costs_nothing(why: str, cancel_after_s: float)
 
     async def main() -> float:
         throttle = throttle_of(0.05, tokens=0.0 if why == "token" else 1.0)
-        started_s, scout = clock(), None
+        started_s, probe = clock(), None
         if why == "pause":
             throttle.pace = replace(throttle.pace, until_s=started_s + 20.0)
         if why == "in flight":
             throttle.pace = replace(throttle.pace, cold=True)
-            scout = await throttle.take()
-            asyncio.get_running_loop().call_later(20.0, hear, throttle, scout)
+            probe = await throttle.take()
+            asyncio.get_running_loop().call_later(20.0, hear, throttle, probe)
         before = throttle.pace
         taking = asyncio.ensure_future(throttle.take())
         await asyncio.sleep(cancel_after_s)
@@ -373,11 +373,11 @@ def test_a_learned_pace_is_begun_with() -> None:
     async def main() -> float:
         spent_s = [k / 10 for k in range(10)]  # its bucket was emptied in the second before
         throttle = Throttle(learned=Learned(2.0, 10.0), spent_s=spent_s)
-        scout = await throttle.take()
+        probe = await throttle.take()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(60):
                 await throttle.take()
-        hear(throttle, scout)
+        hear(throttle, probe)
         assert throttle.pace.rate_per_s == 2.0
         return await seconds_for(throttle, 11)
 
