@@ -52,11 +52,11 @@ class Readable(Protocol):
 
 
 @runtime_checkable
-class Telling(Protocol):
-    """A `Readable` that puts its notices into words of its own, such as with the lines that it left out."""
+class HasShownNotices(Protocol):
+    """A `Readable` that renders its notices itself, for example with the text of the lines that it left out."""
 
     @property
-    def told(self) -> tuple[tuple[str, int], ...]: ...
+    def notices_shown(self) -> tuple[tuple[str, int], ...]: ...
 
 
 async def plan(*sources: Readable, settings: Settings, on_reject: Callable[[Reject], None] | None = None) -> Plan:
@@ -239,7 +239,7 @@ def obstacle(plan: Plan, settings: Settings, has_input: bool = True) -> str | No
         rows = counted(plan.rejected, "row", ("is", "are"))
         return f"{rows} rejected, so nothing was sent. Fix the input, or leave them out with `settings.skip_rejected`"
     if has_input and not plan.orders and not settings.allow_empty:
-        return "the input names no order, so nothing was sent. If that is meant, say `settings.allow_empty`"
+        return "the input names no order, so nothing was sent. If that is meant, use `settings.allow_empty`"
     if settings.max_orders is not None and plan.to_send > settings.max_orders:
         return f"{counted(plan.to_send, 'order')} would be sent, more than `settings.max_orders` {settings.max_orders}. Nothing was sent"
     return None
@@ -254,7 +254,7 @@ async def _read(draft: Draft, sources: Sequence[Readable], settings: Settings) -
 
 
 def _report(source: Readable) -> InputReport:
-    notices = source.told if isinstance(source, Telling) else tuple(sorted(source.notices.items()))
+    notices = source.notices_shown if isinstance(source, HasShownNotices) else tuple(sorted(source.notices.items()))
     return InputReport(
         source.path, source.sha256, source.column, source.data_rows, 0, 0, 0, source.skipped, notices, source.read_as
     )

@@ -64,7 +64,7 @@ _INVALID: _Rules = (
     (_like(r"\Z"), "is empty. Put the key there, alone on one line"),
     (_like(r".*[\r\n]"), "has several lines. Leave only the line of the key"),
     (_like(r".*\s"), "has a blank in it. Leave only the key"),
-    (lambda key: not key.isprintable(), "has control or invisible characters in it. Copy the key anew, as plain text"),
+    (lambda key: not key.isprintable(), "has control or invisible characters in it. Copy the key again, as plain text"),
     (lambda key: len(key) > _LONGEST, f"is too long: more than {_LONGEST} characters. Name the right file"),
 )
 

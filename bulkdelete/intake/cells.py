@@ -149,7 +149,7 @@ def _why_no_id(cell: str) -> str:
     if _GROUPED.fullmatch(cell):
         why = "the digits are ambiguous (thousands or decimals?): export without thousands separators"
         return why + "".join(
-            f", or say `settings.thousands` {mark}" for mark, form in _THOUSANDS.items() if form.fullmatch(cell)
+            f", or use `settings.thousands` {mark}" for mark, form in _THOUSANDS.items() if form.fullmatch(cell)
         )
     if UNDECODABLE in cell:
         return "a character that the encoding does not define: export the file as CSV UTF-8"

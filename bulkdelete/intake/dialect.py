@@ -72,7 +72,7 @@ def find_dialect(head: str, reading: ReadOptions, name: str) -> Dialect:
         if headless == [","] and _GROUPED.fullmatch(",".join(first[","][:2])):
             raise InputRefused(
                 f"{name}:1: {','.join(first[','][:2])} may be one number or two cells. "
-                "Say `settings.delimiter` ';' `settings.thousands` , for one number, or `settings.delimiter` , `settings.column` N"
+                "Use `settings.delimiter` ';' `settings.thousands` , for one number, or `settings.delimiter` , `settings.column` N"
                 " for cells"
             )
     return Dialect(_only(likely, name))
@@ -90,7 +90,7 @@ def _below_a_title(top: dict[str, list[list[str]]], reading: ReadOptions) -> str
 def _only(likely: list[str], name: str) -> str:
     if len(likely) > 1:
         both = " or ".join(NAMES[mark] for mark in likely)
-        raise InputRefused(f"{name}:1: the cells may be separated by {both}. Say which with `settings.delimiter`")
+        raise InputRefused(f"{name}:1: the cells may be separated by {both}. Choose one with `settings.delimiter`")
     return likely[0]
 
 

@@ -94,13 +94,13 @@ def _asked(asked: str, found: Encoding | None, head: bytes, name: str) -> Encodi
         found = found or _by_parity(head)
         if found is None or not found.name.startswith(asked):
             raise InputRefused(
-                f"{name} does not begin as {asked} does. Say `settings.encoding` {asked}-le or {asked}-be"
+                f"{name} does not begin as {asked} does. Use `settings.encoding` {asked}-le or {asked}-be"
             )
         return found
     asked = asked.removesuffix("-sig")
     if found is not None and found.name != asked:
         raise InputRefused(
-            f"{name} begins with the mark of {found.name}, `settings.encoding` says {asked}. Leave the option out"
+            f"{name} starts with the byte order mark of {found.name}, `settings.encoding` says {asked}. Leave the option out"
         )
     return found or Encoding(asked)
 

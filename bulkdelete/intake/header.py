@@ -215,7 +215,7 @@ class _HeaderRow:
                 found = [at for at in range(len(self.cells)) if at in found or self.is_numbered(at)]
             if len(found) > 1:
                 raise self.refused(
-                    f"{self.candidates(found)} could each be the order id. Say which with `settings.column` NAME or `settings.column` N"
+                    f"{self.candidates(found)} could each be the order id. Choose one with `settings.column` NAME or `settings.column` N"
                 )
             if not found:
                 found = [at for at in self.ignored if meaning_of(self.cells[at]) is Meaning.ORDER]
@@ -224,7 +224,7 @@ class _HeaderRow:
             return found[0]
         if len(called) > 1:
             raise self.refused(
-                f"{self.candidates(called)} are both called {shown(self.reading.column)}. Say which with `settings.column` and its number"
+                f"{self.candidates(called)} are both called {shown(self.reading.column)}. Choose one with `settings.column` and its number"
             )
         [at] = self.named(self.reading.column, "`settings.column`")
         meaning = meaning_of(self.cells[at])
@@ -264,7 +264,7 @@ class _HeaderRow:
         if len(found) > 1:
             hint = " or ".join(ignoring(at, self.names) for at in found)
             raise self.refused(
-                f"{self.candidates(found)} could each be {what}. Keep one of them, or rename the others, or say {hint}"
+                f"{self.candidates(found)} could each be {what}. Keep one of them, or rename the others, or use {hint}"
             )
         return found[0] if found else None
 
@@ -303,12 +303,14 @@ class _HeaderRow:
                 )
             return (
                 f"{quoted} may be the shop's own number instead of Alephee's id. "
-                f"If it is Alephee's id, say `settings.column` {option_value(numbers[0], names)}; else export the column orderId as well"
+                f"If it is Alephee's id, use `settings.column` {option_value(numbers[0], names)}; else export the column orderId as well"
                 + self.lines_above()
             )
         for name in cells:
             if meaning_of(name) is Meaning.OTHER and (odd := lookalike(name)) is not None:
-                return f"'{shown(bare(name))}' has {odd}. If it is the column of the order ids, write its name anew: orderId"
+                return (
+                    f"'{shown(bare(name))}' has {odd}. If it is the column of the order ids, retype its name: orderId"
+                )
         if others := [name for name, meaning in zip(names, self.meanings, strict=True) if meaning is Meaning.FOREIGN]:
             return f"{', '.join(others)} {_NOT_TO_DELETE_BY}"
         if len(cells) == 1 and isinstance(several := read_id(cells[0]), NoValue) and "several" in several.why:
@@ -320,13 +322,13 @@ class _HeaderRow:
         if len(cells) == 1 and (mark := next((mark for mark in ",;\t|" if mark in cells[0]), None)):
             if self.reading.delimiter is not None:
                 return f"the cells seem to be separated by {mark!r}. Leave `settings.delimiter` out, or say that one"
-            return f"the cells seem to be separated by {mark!r}. Say `settings.delimiter` {'tab' if mark == chr(9) else repr(mark)}"
+            return f"the cells seem to be separated by {mark!r}. Use `settings.delimiter` {'tab' if mark == chr(9) else repr(mark)}"
         titled = self.lines_above()
         return (
             f"no column is named orderId (or id). It has: {shown(', '.join(filter(None, names)))}{titled}. "
             + f"If line {self.line} is, name" * bool(titled)
             + "Name" * (not titled)
-            + " the column of the ids orderId, or say which it is with `settings.column`"
+            + " the column of the ids orderId, or choose it with `settings.column`"
         )
 
 
@@ -334,10 +336,10 @@ def several_columns(cells: Sequence[str], found: Sequence[int]) -> str:
     """Why a table without a header cannot be read without `settings.column`, and what to do."""
     if is_indian_number(cells):
         number = ",".join(map(bare, cells))
-        return f"{number} may be one number, grouped as in India: export without thousands separators; if not, say `settings.column` N"
+        return f"{number} may be one number, grouped as in India: export without thousands separators; if not, use `settings.column` N"
     those = " and ".join(f"'{shown(bare(cells[at]))}' (column {at + 1})" for at in found[:2])
     return (
-        f"there is no header, and more than one column could hold the ids: {those}. Say which with `settings.column` N, or put a "
+        f"there is no header, and more than one column could hold the ids: {those}. Choose one with `settings.column` N, or put a "
         "header row on top; if each number is an order, put one id on each line"
     )
 

@@ -27,7 +27,7 @@ def sources(patterns: Iterable[str], reading: ReadOptions = NO_OPTIONS, allow_no
         found = matches(pattern)
         if not found and not allow_none:
             raise InputRefused(
-                f"no file matches {escaped(pattern)}. Check the pattern and the folder, or say `settings.allow_empty` if that is meant"
+                f"no file matches {escaped(pattern)}. Check the pattern and the folder, or use `settings.allow_empty` if that is meant"
             )
         for path in found:
             identity = _identity(path)

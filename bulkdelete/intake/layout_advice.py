@@ -50,7 +50,7 @@ def why_not_cells(text: str, below: str) -> str | None:
             continue
         cells = list(map(bare, text.split(mark)))
         if any(meaning_of(cell) is Meaning.ORDER for cell in cells) or (could_be_id(cells[0]) and len(cells[0]) > 3):
-            return f"the cells seem to be separated by {mark!r}. Say `settings.delimiter` '{mark}'"
+            return f"the cells seem to be separated by {mark!r}. Use `settings.delimiter` '{mark}'"
     words = _BLANKS.split(text)
     if len(words) < 2 or _GROUPED.fullmatch(text) or len(_BLANKS.split(below or text)) != len(words):
         return None

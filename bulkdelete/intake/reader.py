@@ -75,7 +75,7 @@ class Source:
         return ", ".join(word for word in how if word)
 
     @property
-    def told(self) -> tuple[tuple[str, int], ...]:
+    def notices_shown(self) -> tuple[tuple[str, int], ...]:
         """The notices for display, sorted, with the text of the lines that were left out, since it may matter."""
         return tuple(
             (f"{notice}: {self._left_out}" if notice == _LEFT_OUT else notice, count)
@@ -227,7 +227,7 @@ def _refuse_hidden_columns(
     if sheet.hides(columns.order) and reading.column is None:
         raise InputRefused(
             f"{where}: the column of the order ids, {columns.name(columns.order)}, is hidden. "
-            f"Show it, or say `settings.column` {columns.order + 1} if it is meant"
+            f"Show it, or use `settings.column` {columns.order + 1} if it is meant"
         )
     accounts = undecided.accounts if columns.account is None else [columns.account]
     for what, positions, option in (
@@ -242,7 +242,7 @@ def _refuse_hidden_columns(
             if at is not None and sheet.hides(at):
                 raise InputRefused(
                     f"{where}: the column of the {what}, {columns.name(at)}, is hidden, and its cells would be used. "
-                    f"Show it, or say {ignoring(at, columns.names)}{option}"
+                    f"Show it, or use {ignoring(at, columns.names)}{option}"
                 )
 
 
@@ -255,12 +255,12 @@ def _refuse_account_or_stock(file: str, row: Row, account_id: int | None) -> Non
     if (account := account_in_line(row.cells)) is not None and account != str(account_id):
         raise InputRefused(
             f"{file}:{row.line}: '{line}' above the header may name the account. If so, take the line out, and"
-            f" say `settings.account_id` {account}; if it is something else, take it out"
+            f" use `settings.account_id` {account}; if it is something else, take it out"
         )
     if (stock := stock_in_line(row.cells)) is not None:
         raise InputRefused(
             f"{file}:{row.line}: '{line}' above the header may say whether the stock is returned ({shown(stock)}). If so, take it out, "
-            "and say `settings.revert_stock`; if it is something else, take it out"
+            "and use `settings.revert_stock`; if it is something else, take it out"
         )
 
 

@@ -169,7 +169,7 @@ class RowParser:
         if self.columns.headless and self.columns.width > 1 and not self.columns.asked and self.counting:
             raise InputRefused(
                 f"{escaped(self.path)}:{last.line}: there is no header, and the numbers in column {self.columns.order + 1} only count "
-                "the lines. Put a header row on top, or say which column has the order ids with `settings.column` N"
+                "the lines. Put a header row on top, or choose the column of the order ids with `settings.column` N"
             )
 
     def _check_other_columns(self, row: Row, order_id: int) -> None:
@@ -188,12 +188,12 @@ class RowParser:
             return f"{why}: is the line in quotes as a whole? Take the quotes at both ends out, or correct the row"
         joined = mark.join(cells).strip()
         if columns.width == 1 and len(self.marks) == 1 and isinstance(read_id(joined, self.thousands), Id):
-            return f"{why}: if {joined} is one number, say `settings.delimiter` {_OTHER_MARK[mark]}; if not, correct the row"
+            return f"{why}: if {joined} is one number, use `settings.delimiter` {_OTHER_MARK[mark]}; if not, correct the row"
         if columns.width == 1 and is_indian_number(cells):
             return f"{why}: if {joined} is one number, export without thousands separators; if not, correct the row"
         if columns.width == 1 and all(map(could_be_id, filter(bare, cells))):
             return f"{why}: put each id on a line of its own" + "".join(
-                f"; if {joined} is one number, say `settings.delimiter` {_OTHER_MARK[mark]} `settings.thousands` {mark}"
+                f"; if {joined} is one number, use `settings.delimiter` {_OTHER_MARK[mark]} `settings.thousands` {mark}"
                 for _ in (1,)
                 if mark in ",." and isinstance(read_id(joined, mark), Id)
             )
@@ -217,7 +217,7 @@ class RowParser:
         """What to do if the column is neither the account nor the stock flag."""
         if at is None or not bare(cells[at]):
             return ""
-        return f". If the column is something else, rename it, or say {ignoring(at, self.columns.names)}"
+        return f". If the column is something else, rename it, or use {ignoring(at, self.columns.names)}"
 
     def swallowed(self, row: Row) -> int | None:
         """The position of a cell that seems to contain the next row."""

@@ -119,11 +119,11 @@ def _chosen(titles: list[Title], filled: list[int], name: str, asked: str | None
         return found[0]
     if len(filled) > 1:
         several = _listed([titles[at] for at in filled])
-        raise InputRefused(f"{name} has several sheets with rows: {several}. Say which with `settings.sheet`")
+        raise InputRefused(f"{name} has several sheets with rows: {several}. Choose one with `settings.sheet`")
     if filled and titles[filled[0]].hidden:
         raise InputRefused(
             f"{name}: the only sheet with rows is hidden: {_listed([titles[filled[0]]])}. "
-            f"Show it, or say `settings.sheet` {shlex.quote(shown(titles[filled[0]].text))} if that one is meant"
+            f"Show it, or use `settings.sheet` {shlex.quote(shown(titles[filled[0]].text))} if that one is meant"
         )
     return filled[0] if filled else None
 

@@ -120,5 +120,5 @@ class UndecidedColumns:
         raise InputRefused(
             f"{self.file}:{row.line}: '{self.columns.name(at)}' (column {at + 1}), whose cell is '{shown(row.cells[at])}', "
             f"{what}{name_is}. "
-            f"If so, rename it {name}; if not, rename it to something else, or say {ignoring(at, self.columns.names)}"
+            f"If so, rename it {name}; if not, rename it to something else, or use {ignoring(at, self.columns.names)}"
         )

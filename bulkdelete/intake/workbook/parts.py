@@ -53,7 +53,7 @@ class Package:
                 if self._parts.setdefault(folded(info.filename), info) is not info:
                     raise InputRefused(
                         f"{name} holds {shown(info.filename)} twice, and programs differ in which they read. "
-                        "Open it in a spreadsheet program, and save it anew"
+                        "Open it in a spreadsheet program, and save it again"
                     )
 
     def __contains__(self, part: str) -> bool:
@@ -95,14 +95,14 @@ class Package:
                     if fed - max(parser.CurrentByteIndex, 0) > _TOKEN_BYTES:
                         raise InputRefused(
                             f"{self.name}: {shown(part)} has a tag of more than {_TOKEN_BYTES:,} bytes, as no spreadsheet program "
-                            "writes one. Open it in one, and save it anew"
+                            "writes one. Open it in one, and save it again"
                         )
                 parser.Parse(b"", True)
             except StopIteration:
                 return
             except (expat.ExpatError, LookupError) as error:  # LookupError: an unknown encoding
                 raise InputRefused(
-                    f"{self.name} is damaged: {shown(part)} is no XML ({error}). Fetch it again, or save it anew"
+                    f"{self.name} is damaged: {shown(part)} is no XML ({error}). Fetch it again, or save it again"
                 ) from None
 
     def relations(self, part: str) -> list[Relation]:
@@ -116,7 +116,7 @@ class Package:
         def start(tag: str, attributes: dict[str, str]) -> None:
             if local(tag) == "Relationship" and attributes.get("TargetMode", "").lower() != "external":
                 if len(found) >= _RELATIONS_MAX:
-                    raise InputRefused(f"{self.name} names more than {_RELATIONS_MAX:,} parts. Save it anew")
+                    raise InputRefused(f"{self.name} names more than {_RELATIONS_MAX:,} parts. Save it again")
                 kind = attributes.get("Type", "").rpartition("/")[2]
                 found.append(Relation(attributes.get("Id", ""), kind, self._target(folder, attributes)))
 
@@ -131,7 +131,9 @@ class Package:
     def _open(self, part: str) -> BinaryIO:
         info = self._parts.get(folded(part))
         if info is None:
-            raise InputRefused(f"{self.name} is damaged: it has no part {shown(part)}. Fetch it again, or save it anew")
+            raise InputRefused(
+                f"{self.name} is damaged: it has no part {shown(part)}. Fetch it again, or save it again"
+            )
         if info.flag_bits & 1:
             raise InputRefused(f"{self.name} has a password. Save it without one, or save the sheet as CSV UTF-8")
         return self._archive.open(info)  # type: ignore[return-value]
@@ -140,7 +142,7 @@ class Package:
         def refuse(*_: object) -> None:
             raise InputRefused(
                 f"{self.name}: {shown(part)} declares a document type, as no spreadsheet program does. "
-                "Open it in one, and save it anew"
+                "Open it in one, and save it again"
             )
 
         return refuse
@@ -151,7 +153,7 @@ class Package:
             yield
         except _DAMAGE as error:
             raise InputRefused(
-                f"{self.name} is damaged, or packed in an unknown way: {shown(str(error))}. Fetch it again, or save it anew"
+                f"{self.name} is damaged, or packed in an unknown way: {shown(str(error))}. Fetch it again, or save it again"
             ) from None
 
 

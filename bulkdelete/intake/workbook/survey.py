@@ -103,7 +103,7 @@ def otherwise(how: str) -> CellFault:
 
 AS_DATE = otherwise(DATE)
 TWO_READINGS = CellFault(
-    "(two readings)", "is put together so that programs read it in two ways. Write it anew in a spreadsheet program"
+    "(two readings)", "is put together so that programs read it in two ways. Write it again with a spreadsheet program"
 )
 
 
@@ -324,7 +324,7 @@ class Survey:
 
     def unsafe(self, why: str) -> InputRefused:
         return InputRefused(
-            f"{self.where} cannot be read safely: {why}. Open it in a spreadsheet program, and save it anew as xlsx or CSV UTF-8"
+            f"{self.where} cannot be read safely: {why}. Open it in a spreadsheet program, and save it again as xlsx or CSV UTF-8"
         )
 
 

@@ -95,7 +95,7 @@ class Xlsx:
         relation = self._parts.get(key)
         if relation is None:
             raise InputRefused(
-                f"{self._package.name} is damaged: sheet {shown(attributes.get('name', ''))} has no part. Save it anew"
+                f"{self._package.name} is damaged: sheet {shown(attributes.get('name', ''))} has no part. Save it again"
             )
         self.titles.append(Title(attributes.get("name", ""), attributes.get("state", "visible").strip() != "visible"))
         self._sheets.append(relation.part if relation.kind == "worksheet" else "")
@@ -109,7 +109,7 @@ class Xlsx:
             if strings.announced > len(strings.prints) + _SPARE_STRINGS:
                 raise InputRefused(
                     f"{self._package.name} announces {strings.announced:,} texts and has {len(strings.prints):,}. "
-                    "Open it in a spreadsheet program, and save it anew"
+                    "Open it in a spreadsheet program, and save it again"
                 )
             self._strings = strings.prints
         return self._strings

@@ -222,7 +222,7 @@ def test_invariant_45_a_line_above_the_header_names_an_account(line: str, tmp_pa
     """It is never dropped: the run stops, and without the line it goes to the account that is said."""
     why = refusal(tmp_path, SAYS.format(line))
     assert ":1: " in why
-    assert "say `settings.account_id` 99" in why
+    assert "use `settings.account_id` 99" in why
     assert "take it out" in why
     assert orders(tmp_path, SAYS.format(""), account_id=99) == [(99, 700001, False), (99, 700002, False)]
 
@@ -247,7 +247,7 @@ def test_a_line_above_the_header_that_says_what_the_option_says(tmp_path: Path) 
 def test_invariant_45_a_line_above_the_header_speaks_of_the_stock(line: str, tmp_path: Path) -> None:
     """The same."""
     why = refusal(tmp_path, SAYS.format(line))
-    assert "say `settings.revert_stock`" in why
+    assert "use `settings.revert_stock`" in why
     assert len(orders(tmp_path, SAYS.format(""))) == 2
 
 
@@ -263,13 +263,13 @@ def test_lines_above_the_header_that_say_neither(line: str, tmp_path: Path) -> N
     """Titles, statements, names and quantities: left out, and shown."""
     told = tell(tmp_path, SAYS.format(line))
     assert told.ids == [700001, 700002]
-    assert told.source.told == ((f"lines above the header left out: '{line.replace(';', ' ').strip()}'", 1),)
+    assert told.source.notices_shown == ((f"lines above the header left out: '{line.replace(';', ' ').strip()}'", 1),)
 
 
 def test_the_lines_left_out_are_shown_cut_and_escaped(tmp_path: Path) -> None:
     """The first three of them, none longer than 60 characters, and nothing that a terminal would act on."""
     above = "a\x1b[31m\n" + "b" * 100 + "\nc\nd\n"
-    [(notice, count)] = tell(tmp_path, above + "orderId;x\n700001;y\n").source.told
+    [(notice, count)] = tell(tmp_path, above + "orderId;x\n700001;y\n").source.notices_shown
     assert count == 4
     assert notice == f"lines above the header left out: 'a\\x1b[31m', '{'b' * 59}…', 'c', …"
 

@@ -16,7 +16,7 @@ from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.model import MAX_ID, Order, Origin, Reject
 from tests.support import ROOT
 
-UNLESS = ". If the column is something else, rename it, or say `settings.ignored` {}"
+UNLESS = ". If the column is something else, rename it, or use `settings.ignored` {}"
 SAMPLE = ROOT / "samples" / "orders.csv"
 
 
@@ -180,7 +180,7 @@ def test_options_fill_empty_cells_only(tmp_path: Path) -> None:
             9,
             "accountId",
             "1.000",
-            "the digits are ambiguous (thousands or decimals?): export without thousands separators, or say `settings.thousands` ."
+            "the digits are ambiguous (thousands or decimals?): export without thousands separators, or use `settings.thousands` ."
             + UNLESS.format("accountId"),
         ),
     ]

@@ -163,7 +163,7 @@ def test_a_hidden_column_of_ids(tmp_path: Path) -> None:
     rows = table(["nota", "orderId"], ["a", 700001])
     for hidden in ('hidden="1"', 'width="0" customWidth="1"', "width='0.0'", 'width="0.08"'):
         book = Xlsx([rows], before=f'<cols><col min="2" max="3" {hidden}/></cols>').content()
-        assert "orderId, is hidden. Show it, or say `settings.column` 2" in refusal(tmp_path, book)
+        assert "orderId, is hidden. Show it, or use `settings.column` 2" in refusal(tmp_path, book)
         assert ids(tmp_path, book, column="2") == [700001]
     assert ids(tmp_path, Xlsx([rows], before='<cols><col min="1" max="1" hidden="1"/></cols>').content()) == [700001]
 
@@ -184,8 +184,8 @@ def test_a_hidden_column_that_is_used(
     book = Xlsx([rows], before='<cols><col min="2" max="2" hidden="1"/></cols>').content()
     why = reads.refusal(tmp_path, book, **dict.fromkeys(options))
     assert f"a.csv, sheet 'Hoja1':1: the column of the {what}, {name}, is hidden" in why
-    assert f"Show it, or say `settings.ignored` {name} and `settings." in why
-    assert reads.refusal(tmp_path, book, **options).endswith(f"Show it, or say `settings.ignored` {name}")
+    assert f"Show it, or use `settings.ignored` {name} and `settings." in why
+    assert reads.refusal(tmp_path, book, **options).endswith(f"Show it, or use `settings.ignored` {name}")
     assert len(reads.orders(tmp_path, book, ignored=(name,), **options)) == 2
     assert len(reads.orders(tmp_path, Xlsx([rows]).content(), **dict.fromkeys(options))) == 2
 
@@ -602,7 +602,7 @@ def test_a_hidden_column_of_ids_in_an_ods(tmp_path: Path, column: str) -> None:
     thin = '<style:style style:name="thin"><style:table-column-properties style:column-width="0cm"/></style:style>'
     rows = HEADER + ods_row(ods_cell(700001))
     made = Ods([column + "<table:table-column/>" + rows], thin).content()
-    assert "the column of the order ids, orderId, is hidden. Show it, or say `settings.column` 1" in refusal(
+    assert "the column of the order ids, orderId, is hidden. Show it, or use `settings.column` 1" in refusal(
         tmp_path, made
     )
     assert ids(tmp_path, made, column="1") == [700001]
