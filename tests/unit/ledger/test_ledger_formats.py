@@ -7,6 +7,7 @@ format brings a new file; none is ever written again.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from bulkdelete.errors import LedgerRefused
 from bulkdelete.ledger import InputReport
-from bulkdelete.ledger.sqlite.migrations import VERSION
+from bulkdelete.ledger.sqlite.migrations import MIGRATIONS, VERSION
 from bulkdelete.ledger.sqlite.planning import planning
 from bulkdelete.model import State
 from bulkdelete.report.export import Format, export
@@ -108,3 +109,16 @@ async def test_an_earlier_format_takes_the_path_of_its_next_run(path: Path) -> N
             await hold(path, other)
         with pytest.raises(LedgerRefused, match="this ledger is of"), planning(path, other):
             pass
+
+
+@pytest.mark.parametrize(
+    ("version", "digest"),
+    [
+        (1, "d438bfcb6b368881d39cceeb4d7f47b870fb6849e80804d0fb07d6eabe32b23d"),
+        (2, "589a801b765a851dde1e04f8e59e2570a74a9c79fde09c9cb10867ac0bbf1c43"),
+        (3, "21fc4994a45b6b3b31e86266768191ca1f67ed7de2f4488b3ec986ba80261045"),
+    ],
+)
+def test_a_released_format_is_frozen(version: int, digest: str) -> None:
+    """The text that made it is the one that was released, byte for byte: ledgers that people have were made by it."""
+    assert hashlib.sha256(MIGRATIONS[version - 1].encode()).hexdigest() == digest
