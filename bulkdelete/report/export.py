@@ -37,7 +37,7 @@ def export_of(ledger: Ledger, out: TextIO, form: Format, outcomes: frozenset[Sta
     pages = _pages(ledger)
     first = next(pages, [])  # before anything is written: it may be no ledger
     wanted = (
-        [shown(row) for row in page if not outcomes or row.state in outcomes]
+        shown(page if not outcomes else [row for row in page if row.state in outcomes])
         for page in itertools.chain([first], pages)
     )
     return WRITERS[form](wanted, out)

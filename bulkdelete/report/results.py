@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,16 @@ COLUMNS = (
 _LABELS = {state: state.label for state in State}
 
 
-def shown(row: ResultRow) -> Row:
-    """The row under these columns. 100,000 rows a second pass here."""
-    account, order_id, state, status, message, attempts, reverts, file, line, first_ms, changed_ms, _, _ = row
-    return (
-        account, order_id, _LABELS[state], status, message if message.isprintable() else harmless(message), attempts,
-        "true" if reverts else "false", _harmless_again(file), line, _utc_again(first_ms), _utc(changed_ms),
-    )  # fmt: skip
+def shown(rows: Iterable[ResultRow]) -> list[Row]:
+    """The rows under these columns. 100,000 a second pass here."""
+    return [
+        (
+            account, order_id, _LABELS[state], status, message if message.isprintable() else harmless(message), attempts,
+            "true" if reverts else "false", _harmless_again(file), line, _utc_again(first_ms),
+            f"{_utc_second(changed_ms // 1000)}.{changed_ms % 1000:03d}Z",
+        )
+        for account, order_id, state, status, message, attempts, reverts, file, line, first_ms, changed_ms, _, _ in rows
+    ]  # fmt: skip
 
 
 def harmless(text: str) -> str:
@@ -41,12 +45,10 @@ def harmless(text: str) -> str:
 _harmless_again = functools.lru_cache(maxsize=256)(harmless)  # the names of inputs
 
 
-def _utc(ms: int) -> str:
+@functools.lru_cache(maxsize=256)  # all orders of an input were first seen in the same moment
+def _utc_again(ms: int) -> str:
     """ISO 8601, UTC, to the millisecond, as SQLite's strftime writes it."""
     return f"{_utc_second(ms // 1000)}.{ms % 1000:03d}Z"
-
-
-_utc_again = functools.lru_cache(maxsize=256)(_utc)  # all orders of an input were first seen in the same moment
 
 
 @functools.lru_cache(maxsize=4096)  # most rows were changed in the same second as the one before: a microsecond each

@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _ORDER_WIDTH = len(ORDER_COLUMNS.split(", ")) + 1  # with the CRC
 _MS_MAX = 253_402_300_799_999  # the last moment that a date can show
-_NUMBERS = {int}
+_row: Callable[[type[ResultRow], tuple[Any, ...]], ResultRow] = tuple.__new__  # what ResultRow() does, in half its time
 _STATES = {state.value: state for state in State}
 
 _RESULTS = f"""
@@ -84,12 +84,11 @@ class SqliteReader:
 
     @_reads
     def results(self, after: tuple[int, int], n: int, states: Collection[State] | None = None) -> list[ResultRow]:
-        files = {input_id: path for input_id, path, *_ in self._sound("inputs", INPUT_COLUMNS)}
-        intents = self._intents()
+        files = dict(_input(*row[:2]) for row in self._sound("inputs", INPUT_COLUMNS))
         found = self._db.execute(
             _RESULTS.format(among=_among(states)), {"account": after[0], "order": after[1], "n": n}
         ).fetchall()
-        return [_result(row, files, intents) for row in found]
+        return _results(found, files, self._intents())
 
     @_reads
     def attempts(self, after: tuple[int, int, int], n: int) -> list[AttemptRow]:
@@ -153,35 +152,45 @@ def _among(states: Collection[State] | None) -> str:
     return f"{rules.IS_OPEN} AND {among}" if set(states) <= OPEN else among
 
 
-def _result(row: tuple[Any, ...], files: dict[int, str], intents: frozenset[tuple[int, int]]) -> ResultRow:
-    """LedgerBroken if anything of it is not what we wrote. 100,000 rows a second pass here."""
-    (
-        account, order_id, reverts, number, selected, _, attempts, input_id, line, first_ms, changed_ms, crc,
-        _, _, _, _, _, _, _, status, _, message, _, attempt_crc,
-    ) = row  # fmt: skip
-    if crc32(repr(row[: _ORDER_WIDTH - 1]).encode("utf-8", "surrogatepass")) != crc:
-        raise LedgerBroken(f"the row of order {order_id} of account {account} has changed")
-    if not attempts:
-        status, message = None, ""
-    elif crc32(repr(row[_ORDER_WIDTH:-1]).encode("utf-8", "surrogatepass")) != attempt_crc:
-        raise LedgerBroken(f"the last attempt of order {order_id} of account {account} has changed")
-    in_flight = (account, order_id) in intents
-    state = State.IN_DOUBT if in_flight else _STATES.get(number)
-    file = files.get(input_id)
-    if (
-        state is None
-        or type(file) is not str
-        or type(message) is not str
-        or not (status is None or type(status) is int)
-        or {type(account), type(order_id), type(attempts), type(line), type(first_ms), type(changed_ms)} != _NUMBERS
-        or not 0 <= first_ms <= _MS_MAX
-        or not 0 <= changed_ms <= _MS_MAX
-    ):  # a CRC is no protection from a person
-        raise LedgerBroken(f"the row of order {order_id} of account {account} is none of ours")
-    return ResultRow(
-        account, order_id, state, status, message, attempts, bool(reverts), file, line, first_ms, changed_ms,
-        bool(selected), in_flight,
-    )  # fmt: skip
+def _results(
+    found: list[tuple[Any, ...]], files: dict[int, str], intents: frozenset[tuple[int, int]]
+) -> list[ResultRow]:
+    """LedgerBroken if anything of a row is not what we wrote. 100,000 rows a second pass here: one loop, few calls."""
+    rows = []
+    for row in found:
+        (
+            account, order_id, reverts, number, selected, _, attempts, input_id, line, first_ms, changed_ms, crc,
+            _, _, _, _, _, _, _, status, _, message, _, attempt_crc,
+        ) = row  # fmt: skip
+        if crc32(repr(row[: _ORDER_WIDTH - 1]).encode()) != crc:
+            raise LedgerBroken(f"the row of order {order_id} of account {account} has changed")
+        if not attempts:
+            status, message = None, ""
+        elif crc32(repr(row[_ORDER_WIDTH:-1]).encode()) != attempt_crc:
+            raise LedgerBroken(f"the last attempt of order {order_id} of account {account} has changed")
+        in_flight = bool(intents) and (account, order_id) in intents
+        state = State.IN_DOUBT if in_flight else _STATES.get(number)
+        file = files.get(input_id)
+        if (
+            state is None
+            or file is None
+            or type(message) is not str
+            or not (status is None or type(status) is int)
+            or not (type(account) is type(order_id) is type(attempts) is type(line) is int)
+            or not (type(first_ms) is type(changed_ms) is int and 0 <= first_ms <= _MS_MAX >= changed_ms >= 0)
+        ):  # a CRC is no protection from a person
+            raise LedgerBroken(f"the row of order {order_id} of account {account} is none of ours")
+        rows.append(_row(ResultRow, (
+            account, order_id, state, status, message, attempts, reverts == 1, file, line, first_ms, changed_ms,
+            selected == 1, in_flight,
+        )))  # fmt: skip
+    return rows
+
+
+def _input(input_id: int, path: str) -> tuple[int, str]:
+    if type(path) is not str:
+        raise LedgerBroken(f"the name of input {input_id} is none of ours")
+    return input_id, path
 
 
 def _attempt(
