@@ -302,7 +302,7 @@ PLANTED = (
     ),
     _planted(
         "a truncated log is taken for whole", "outside", {34}, 1,
-        Edit("ledger/sqlite/watch.py", "if path == self._log and self", "if False and self"),
+        Edit("ledger/sqlite/watch.py", "cut = path == self._wal.path and self", "cut = False and self"),
         only=("write-ahead log truncated",),
     ),
     _planted(

@@ -1,8 +1,8 @@
 """Whether a ledger's names are still the files that were opened, and what is saved if they are not.
 
-It asks for names and never opens the ledger: closing any descriptor of it in this process would drop SQLite's locks. The log may be
-opened, SQLite holds no lock on it. What another program removed, replaced or truncated is noticed around each commit, before anybody
-is told of it: such a commit is lost to everybody else.
+It asks for names and never opens the ledger: closing any descriptor of it in this process would drop SQLite's locks. What another
+program removed, replaced or truncated is noticed around each commit, before anybody is told of it: such a commit is lost to everybody
+else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import shlex
 import shutil
 import sqlite3
-import struct
 import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
@@ -20,41 +19,28 @@ from pathlib import Path
 from bulkdelete.disk import sync_folder
 from bulkdelete.errors import LedgerBroken, LedgerRefused, LedgerReplaced
 from bulkdelete.ledger.sqlite import check, connection, locks, place
+from bulkdelete.ledger.sqlite.wal import Wal
 
 __all__ = ["Watch", "replaced"]
 
 _WATCHED = ("", "-wal", "-shm", ".lock")
-_LOG_HEADER_BYTES = 32
-_LOG_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 
 
 class Watch:
     """The files of one open ledger: by device and inode, and by the bytes that must be in them. `log_bytes` and `free_bytes`: at the
-    last look.
-
-    A log becomes shorter if it was begun anew, which happens when all of it is in the file, or if it was truncated. A commit shows
-    which: one that begins the log anew writes another header. The log's size alone does not: SQLite cuts what is behind its last frame
-    (`journal_size_limit = 0`) and says nothing if that fails, and a log that was begun anew may be longer at once than the one before.
-    """
+    last look. `by_others`: somebody else has written into the file."""
 
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
-        self._log = place.side(ledger, "-wal")
         self._known = {path: locks.identity(path) for path in (place.side(ledger, suffix) for suffix in _WATCHED)}
         self._bytes = self._held_bytes = ledger.lstat().st_size
         self._written_ns = ledger.lstat().st_mtime_ns
-        self._log_is_shorter = False
-        self.log_bytes = self._log.lstat().st_size
-        self._log_fd = os.open(self._log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._log_header = self._read_header()
+        self._wal = Wal(place.side(ledger, "-wal"))
         self.free_bytes: int | None = None
         self.by_others = False
 
     def release(self) -> None:
-        os.close(self._log_fd)
-
-    def _read_header(self) -> bytes:
-        return os.pread(self._log_fd, _LOG_HEADER_BYTES, 0)
+        self._wal.release()
 
     def begins(self, db: sqlite3.Connection) -> None:
         """Note what the file holds by its own count, now that nobody else can write: a VACUUM may have made it smaller."""
@@ -64,7 +50,7 @@ class Watch:
         """The connection has written the log into the file, so that its time of writing is another. `whole`: all of the log, which is
         needed no more."""
         if whole:
-            self.log_bytes, self._log_is_shorter = 0, False
+            self._wal.folded()
         with suppress(OSError):
             self._written_ns = self._ledger.lstat().st_mtime_ns
 
@@ -74,14 +60,14 @@ class Watch:
         for path, known in self._known.items():
             try:
                 found = path.lstat()
-                header = self._read_header() if path == self._log and wrote else self._log_header
+                cut = path == self._wal.path and self._wal.truncated(found.st_size, wrote=wrote, failed=failed)
             except FileNotFoundError:
                 return f"{path}: was removed"
             except OSError as error:
                 return f"{path}: cannot be looked at any more ({error.strerror})"
             if (found.st_dev, found.st_ino) != known:
                 return f"{path}: was replaced by another file"
-            if path == self._log and self._log_truncated(found.st_size, header, wrote=wrote, failed=failed):
+            if cut:
                 return f"{path}: was truncated (it had {self.log_bytes:,} bytes)"
             if path == self._ledger:
                 if found.st_size < min(self._bytes, self._held_bytes):
@@ -93,24 +79,14 @@ class Watch:
             self.free_bytes = shutil.disk_usage(self._ledger.parent).free
         return None
 
-    def _log_truncated(self, size: int, header: bytes, *, wrote: bool, failed: bool) -> bool:
-        shorter = self._log_is_shorter or size < self.log_bytes
-        if failed:
-            return shorter
-        if not wrote:
-            self._log_is_shorter = shorter
-            if not shorter:
-                self.log_bytes = size
-            return False
-        if not _is_log_header(header) or (self._log_is_shorter and header == self._log_header):
-            return True  # the commit went to where the log had ended
-        self.log_bytes, self._log_is_shorter, self._log_header = size, False, header
-        return False
+    @property
+    def log_bytes(self) -> int:
+        return self._wal.bytes
 
     @property
     def in_question(self) -> bool:
         """Whether only a commit can show what became of the log."""
-        return self._log_is_shorter
+        return self._wal.is_shorter
 
     def tidy(self) -> None:
         """Take the log of a ledger away that is no longer at its name: SQLite would play it into whatever file is there now. To be
@@ -122,17 +98,6 @@ class Watch:
             with suppress(OSError):
                 if locks.identity(path) == self._known[path]:
                     path.unlink()
-
-
-def _is_log_header(header: bytes) -> bool:
-    """Whether a write-ahead log begins with this: it has a sum over itself, so that half of one is none."""
-    if len(header) < _LOG_HEADER_BYTES or not header.startswith(_LOG_MAGIC):
-        return False
-    first = second = 0
-    for one, two in struct.iter_unpack(">II" if header[3] & 1 else "<II", header[:-8]):
-        first = (first + one + second) & 0xFFFFFFFF
-        second = (second + two + first) & 0xFFFFFFFF
-    return header.endswith(struct.pack(">II", first, second))
 
 
 def replaced(db: sqlite3.Connection, ledger: Path, what: str) -> LedgerReplaced:
