@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import errno
+import gc
 import heapq
 import inspect
 import itertools
@@ -406,12 +407,21 @@ class _Lane:
 def _unwind(coroutine: Any) -> None:
     """Close it from the inside out: a `finally` that awaits swallows one GeneratorExit, and what it waits for would stay."""
     for _ in range(100):
-        inner = getattr(coroutine, "cr_await", None)  # a generator's `aclose` has none
+        inner = _awaited(coroutine)
         if inspect.iscoroutine(inner):
             _unwind(inner)
         with contextlib.suppress(BaseException):
             coroutine.close()
             return
+
+
+def _awaited(coroutine: Any) -> Any:
+    """What it waits for; behind a step of an asynchronous generator, what that waits for. A generator's `aclose` shows nothing."""
+    inner = getattr(coroutine, "cr_await", None)
+    if inner is None or inspect.iscoroutine(inner):
+        return inner
+    generator = next((part for part in gc.get_referents(inner) if inspect.isasyncgen(part)), None)
+    return inner if generator is None else generator.ag_await
 
 
 def current_loop() -> VirtualLoop:
