@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from bulkdelete.core.policy import REFUSALS, resends
-from bulkdelete.core.run_summary import conserved
-from bulkdelete.errors import LedgerBroken, LedgerLocked, LedgerRefused, NothingSent
-from bulkdelete.ledger import AttemptRow, Hooks, InputReport, PendingFilter, Plan, ResultRow, Retry, RunRow, Traffic
+from bulkdelete.errors import LedgerBroken, LedgerLocked, LedgerRefused
+from bulkdelete.ledger import AttemptRow, Hooks, PendingFilter, Plan, ResultRow, Retry, RunRow, Traffic
 from bulkdelete.model import (
     OPEN,
     Counts,
     Doubts,
     Intent,
     Learned,
-    Order,
     OrderHistory,
-    Reject,
     Response,
     Result,
     State,
@@ -28,231 +24,9 @@ from bulkdelete.model import (
     Task,
     Verdict,
 )
+from tests.support.memory_store import Kept, Key, MemoryDraft, Store, selected_plan
 
 __all__ = ["MemoryLedger", "Store"]
-
-Key = tuple[int, int]
-
-
-@dataclass
-class Kept:
-    """What is known of one order."""
-
-    order: Order
-    now_ms: int
-    state: State = State.PENDING
-    selected: bool = True
-    doubtful: bool = False
-    changed_ms: int = 0
-    attempts: list[AttemptRow] = field(default_factory=list)
-
-
-@dataclass
-class Store:
-    """What would be on a disk."""
-
-    host: str = ""
-    held: bool = False
-    inputs: int = 0
-    now_ms: int = 1_700_000_000_000
-    orders: dict[Key, Kept] = field(default_factory=dict)
-    intents: dict[Key, tuple[int, Intent]] = field(default_factory=dict)
-    runs: list[RunRow] = field(default_factory=list)
-    learned: dict[str, Learned] = field(default_factory=dict)
-
-    def tick(self) -> int:
-        self.now_ms += 1
-        return self.now_ms
-
-    def state_of(self, key: Key) -> State:
-        return State.IN_DOUBT if key in self.intents else self.orders[key].state
-
-    def all(self) -> Iterator[tuple[Key, Kept]]:
-        yield from sorted(self.orders.items())
-
-    def counts(self, selected: bool) -> Counts:
-        found: dict[int, dict[State, int]] = {}
-        for key, kept in self.all():
-            if kept.selected >= selected:
-                states = found.setdefault(key[0], {})
-                states[self.state_of(key)] = states.get(self.state_of(key), 0) + 1
-        return Counts(found)
-
-    def append(
-        self, key: Key, run_id: int, intended_ms: int, sent: bool | None, result: Result | None, state: State | None
-    ) -> None:
-        """One attempt, in the place of its intent."""
-        kept, now_ms = self.orders[key], self.tick()
-        status = result.status if isinstance(result, Response) else None
-        match result:
-            case Response(message=message):
-                pass
-            case None:
-                message = "lost: the run ended before the answer"
-            case _:
-                message = f"{result.reason}: {result.message}" if result.message else f"{result.reason}"
-        latency_ms = None if result is None else round(result.latency_s * 1000)
-        answered_ms = None if result is None else now_ms
-        kept.attempts.append(
-            AttemptRow(
-                *key, len(kept.attempts) + 1, run_id, intended_ms, answered_ms, sent, status, state, message, latency_ms
-            )
-        )
-        kept.state, kept.changed_ms = kept.state if state is None else state, now_ms
-        kept.doubtful |= kept.state is State.IN_DOUBT
-
-
-def _plan(
-    store: Store, found: Iterable[tuple[Order, State | None]], doubts: Doubts | None, again: Collection[Key]
-) -> Plan:
-    """The numbers of these orders; None: not known yet."""
-    listed = sorted(found, key=lambda each: (each[0].account_id, each[0].order_id))
-    sent = [
-        order
-        for order, state in listed
-        if state in (None, State.PENDING, State.FAILED)
-        or (state is State.IN_DOUBT and resends(order.revert_stock, doubts))
-        or (order.account_id, order.order_id) in again
-    ]
-    states = Counter(state for _, state in listed)
-    waiting = states[State.PENDING] + states[State.FAILED]
-    return Plan(
-        orders=len(listed),
-        new=states[None],
-        waiting=waiting,
-        doubtful=states[State.IN_DOUBT],
-        settled=len(listed) - states[None] - waiting - states[State.IN_DOUBT],
-        to_send=len(sent),
-        returning=sum(order.revert_stock for order in sent),
-        left_alone=sum(
-            store.state_of(key) in OPEN
-            for key in store.orders.keys() - {(order.account_id, order.order_id) for order, _ in listed}
-        ),
-        accounts=tuple(sorted({order.account_id for order, _ in listed})),
-        first=tuple(sent[:3]),
-        last=tuple(sent[-3:]),
-    )
-
-
-class MemoryDraft:
-    """Implements `Staging`, and so `Draft`."""
-
-    warnings: tuple[str, ...] = ()
-    remains = ""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._rows: list[tuple[int, Order]] = []
-        self._rejects: list[tuple[int, Reject]] = []
-        self._staged: dict[Key, Order] = {}
-        self._inputs = 0
-
-    async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
-        for row in rows:
-            if isinstance(row, Order):
-                self._rows.append((input_index, row))
-            else:
-                self._rejects.append((input_index, row))
-
-    def _why_not(self, order: Order) -> str | None:
-        """Why an order of the input cannot be taken."""
-        key, others = (
-            (order.account_id, order.order_id),
-            [row for _, row in self._rows if row.order_id == order.order_id],
-        )
-        known = self._store.orders.get(key)
-        if any(row.revert_stock != order.revert_stock and row.account_id == key[0] for row in others):
-            return "this order stands with two values of revertStock. Keep one"
-        if any(row.account_id != key[0] for row in others):
-            return "this order stands under two accounts. Keep one"
-        if any(n == key[1] and account != key[0] for account, n in self._store.orders):
-            return "this ledger knows the order under another account. Use another ledger"
-        if known and known.order.revert_stock != order.revert_stock and (known.attempts or key in self._store.intents):
-            return "this order was already sent with the other revertStock. Take the row out"
-        return None
-
-    async def facts(self, inputs: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
-        duplicates, counted = [], [Counter[str]() for _ in inputs]
-        for index, order in self._rows:
-            key = (order.account_id, order.order_id)
-            if (why := self._why_not(order)) is not None:
-                self._rejects.append((index, Reject(order.origin, "order", str(order.order_id), why)))
-            elif key in self._staged:
-                duplicates.append((order.origin, order.order_id))
-                counted[index]["duplicates"] += 1
-            else:
-                self._staged[key] = order
-                counted[index]["orders"] += 1
-        self._rejects.sort(key=lambda each: (each[0], each[1].origin.line))
-        for index, _ in self._rejects:
-            counted[index]["rejects"] += 1
-        reports = []
-        for report, n in zip(inputs, counted, strict=True):
-            if not conserved(report.data_rows, n["orders"], n["duplicates"], n["rejects"], report.skipped):
-                raise NothingSent(f"{report.path}: {report.data_rows} rows were read, but not all are accounted for")
-            reports.append(replace(report, orders=n["orders"], duplicates=n["duplicates"], rejects=n["rejects"]))
-        self._inputs = len(reports)
-        store = self._store
-        found = [(order, store.state_of(key) if key in store.orders else None) for key, order in self._staged.items()]
-        return replace(
-            _plan(store, found, doubts, ()),
-            inputs=tuple(reports),
-            rejected=len(self._rejects),
-            rejects=tuple(reject for _, reject in self._rejects[:20]),
-            duplicated=len(duplicates),
-            duplicates=tuple(duplicates[:20]),
-        )
-
-    async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
-        for _, reject in self._rejects:
-            tell(reject)
-
-    async def added(self) -> Counts:
-        return Counts(
-            {
-                account: dict(Counter(self._store.state_of(key) for key in keys))
-                for account, keys in itertools.groupby(
-                    sorted(self._staged.keys() & self._store.orders.keys()), key=lambda key: key[0]
-                )
-            }
-        )
-
-    async def counts(self, selected: bool) -> Counts:
-        return self._store.counts(selected)
-
-    async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
-        return _selected(self._store, doubts, retry)
-
-    def check_room(self, needed_bytes: int) -> None:
-        """There is always room."""
-
-    async def confirm(self) -> None:
-        store, now_ms = self._store, self._store.tick()
-        for key, kept in store.orders.items():
-            kept.selected = key in self._staged
-        for key, order in self._staged.items():
-            kept = store.orders.setdefault(key, Kept(order, now_ms, changed_ms=now_ms))
-            kept.order = replace(kept.order, revert_stock=order.revert_stock)
-        store.inputs += self._inputs or 1
-
-    async def retry(self, retry: Retry) -> None:
-        for key in _asked_again(self._store, retry):
-            self._store.orders[key].state = State.PENDING
-
-
-def _asked_again(store: Store, retry: Retry) -> set[Key]:
-    return {
-        key
-        for key, kept in store.orders.items()
-        if kept.selected and kept.state is retry.state and retry.status in (None, kept.attempts[-1].status)
-    }
-
-
-def _selected(store: Store, doubts: Doubts | None, retry: Retry | None) -> Plan:
-    if not store.inputs:
-        raise NothingSent("nothing was ever confirmed here")
-    found = [(kept.order, store.state_of(key)) for key, kept in store.all() if kept.selected]
-    return _plan(store, found, doubts, _asked_again(store, retry) if retry else ())
 
 
 class MemoryRun:
@@ -359,7 +133,7 @@ class MemoryRun:
 
     async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
         self._check()
-        return _selected(self._store, doubts, retry)
+        return selected_plan(self._store, doubts, retry)
 
     def committed(self) -> tuple[Counts, Counts]:
         return self._store.counts(True), self._store.counts(False)
