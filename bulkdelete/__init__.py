@@ -1,7 +1,7 @@
 """Delete AlephCRM orders listed in CSV files: paced to the rate limit, recorded, resumable.
 
-What is named here is the library's interface; every other name may change. job.py says how its parts go together, and events.py what
-a run tells. Each name is loaded when it is first used, so that `import bulkdelete` costs nothing.
+The names in `__all__` are the library's interface; every other name may change. job.py shows how to use them, and events.py lists what a
+run reports. Each name is loaded when it is first used, so that `import bulkdelete` is fast.
 
 The enumerations (`State`, `StopReason`, `NoResponseReason`) are open: a later version may add members.
 """

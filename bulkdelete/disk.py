@@ -1,4 +1,4 @@
-"""Files and folders of the system, for whoever writes: what makes a file last, and where temporary ones lie."""
+"""Folders of the system, for everybody who writes files: how a rename becomes durable, and where temporary files go."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def temporary_folder(name: str) -> Path:
-    """Where temporary files of this input (or what else has this name) lie: the folder that the environment names, and no other
-    instead. Raises InputRefused."""
-    for variable in ("TMPDIR", "TEMP", "TMP"):  # as tempfile looks for it; it would pass over one that cannot be used
+    """The folder for the temporary files of this input, or of whatever `name` names: the one that the environment names, never a fallback.
+    Raises InputRefused."""
+    for variable in ("TMPDIR", "TEMP", "TMP"):  # in tempfile's order; tempfile would skip a folder that cannot be used
         if folder := os.environ.get(variable):
             return Path(folder)
     try:
@@ -34,7 +34,7 @@ def temporary_folder(name: str) -> Path:
 
 
 def no_temporary_room(name: str, folder: str, error: OSError) -> InputRefused:
-    """The error for a folder of temporary files that cannot take this input."""
+    """The error for a temporary folder that has no room for this input."""
     place = f"the temporary folder {escaped(folder)} cannot take it" if folder else "no temporary folder can take it"
     return InputRefused(
         f"{name}: {place} ({error.strerror}). Set TMPDIR to a folder that can be written and has room, or name a plain file"

@@ -1,7 +1,7 @@
 """The exceptions of the product: wrong use, bad input, a ledger that cannot be trusted.
 
-What a server or a network did is never an exception here: it is an `Result` (model.py). Every message says what to do next.
-Exit codes belong to core/run_summary.py.
+What a server or a network did is never an exception: it is a `Result` (model.py). Every message says what to do next.
+core/run_summary.py gives each exception its exit code.
 """
 
 from __future__ import annotations
@@ -20,39 +20,40 @@ __all__ = [
 
 
 class BulkDeleteError(Exception):
-    """The root of this tree. `str(error)` is fit to be shown to a person."""
+    """The base class of all exceptions of this product. `str(error)` can be shown to a person."""
 
 
 class UsageError(BulkDeleteError):
-    """Options, environment or credentials that cannot mean anything; nothing was opened."""
+    """Options, environment or credentials that are wrong; nothing was opened."""
 
 
 class NothingSent(BulkDeleteError):
-    """The run ended before its first request: the input, the confirmation or a cap says no."""
+    """The run ended before its first request: the input, the confirmation or a limit forbids it."""
 
 
 class InputRefused(NothingSent):
-    """A file as a whole cannot be read as a list of orders (a single cell that is wrong is a `Reject`)."""
+    """A whole file cannot be read as a list of orders (a single wrong cell is a `Reject`)."""
 
 
 class LedgerRefused(BulkDeleteError):
-    """The ledger is foreign, newer, damaged or cannot be written; it was left as it is."""
+    """The ledger is foreign, newer, damaged or cannot be written; it is unchanged."""
 
 
 class LedgerLocked(BulkDeleteError):
-    """Another run holds the ledger."""
+    """Another process holds a lock on the ledger."""
 
 
 class LedgerBroken(BulkDeleteError):
-    """A write of a run's ledger failed: nothing more may be sent. What was not committed is in doubt."""
+    """Writing to the ledger of a run failed: nothing more may be sent. Orders whose results were not committed are in doubt."""
 
 
 class LedgerBusy(LedgerBroken):
-    """Somebody else's lock on the ledger outlasted a run's patience: what was not committed is in doubt."""
+    """Another program's lock on the ledger outlasted the run's patience. Orders whose results were not committed are in doubt."""
 
 
 class LedgerReplaced(LedgerBroken):
-    """The ledger's name is no longer the file that was opened. What the open one held is in the file `saved`, if that could be done."""
+    """The ledger's path no longer names the file that was opened. The file `saved` has the content of the open file; None: it could not be
+    saved."""
 
     def __init__(self, message: str, saved: str | None) -> None:
         super().__init__(message)

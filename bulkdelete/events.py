@@ -1,8 +1,8 @@
-"""What a run tells while it goes: facts for a progress display, a log or a program of one's own. It decides nothing.
+"""What a run reports while it is in progress, for a progress display, a log or your own program. This module decides nothing.
 
 Each event is a frozen value that is handed to `on_event` (Session) in the event loop's thread, at the moment it happens. The receiver
-must return at once and must not raise: the run does not wait for a display, and an exception there would end it. Later versions may
-add events and attributes, so a receiver passes over what it does not know.
+must return at once and must not raise: it runs in the event loop, and an exception would end the run. Later versions may add events
+and attributes, so a receiver must ignore those that it does not know.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["AttemptEnded", "DoubtWait", "Event", "LedgerGrows", "LedgerWaits", "
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt to delete one order ended, and the ledger has been told.
+    """An attempt to delete one order ended, and its result was handed to the ledger.
 
     `order`: the order. `result`: a `Response` (its status line was read) or a `NoResponse`. `verdict`: what that means: the order's
     `state` (None: unchanged), and `requeue`, whether and when this run retries it (None: it does not).
@@ -29,10 +29,10 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class PaceChanged:
-    """One key's rate changed by more than a tenth, or a pause begins.
+    """The rate of one key changed by more than 10 %, or a pause begins.
 
-    `rate_per_s`: requests per second from now on. `limit_per_min`: requests per minute that the server says it allows; None: it does
-    not say. `wait_s`: seconds of the pause that begins now; 0: none. `result`: the response, or its absence, behind the change.
+    `rate_per_s`: requests per second from now on. `limit_per_min`: requests per minute that the server states as its limit; None: it
+    states none. `wait_s`: seconds of the pause that begins now; 0: none. `result`: the response, or the missing response, that caused it.
     """
 
     rate_per_s: float
@@ -43,33 +43,33 @@ class PaceChanged:
 
 @dataclass(frozen=True, slots=True)
 class DoubtWait:
-    """All orders that one key has left are in doubt. `wait_s`: seconds until they are sent again."""
+    """All remaining orders of one key are in doubt. `wait_s`: seconds until they are sent again."""
 
     wait_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The run stops before its orders are done, or one key's part of it. `stop`: its `reason`, its `scope` (what it ends) and its
-    `detail`, for people. What is in flight may still end, as `AttemptEnded`."""
+    """The run, or the part of one key, stops before its orders are done. `stop`: its `reason`, its `scope` (what it ends) and its
+    `detail`, for people. Requests in flight may still end, as `AttemptEnded`."""
 
     stop: Stop
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerWaits:
-    """Another program holds a lock on the ledger: nothing is sent until it is free. `wait_s`: seconds so far. Told after two seconds, then
-    once a minute."""
+    """Another program holds a lock on the ledger: nothing is sent until it releases the lock. `wait_s`: seconds so far. Reported after two
+    seconds, then once a minute."""
 
     wait_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerGrows:
-    """A program that keeps reading the ledger stops its write-ahead log from being folded in. `wal_bytes`: the log's size in bytes."""
+    """A program that keeps reading the ledger prevents the checkpoint of its write-ahead log. `wal_bytes`: the size of the log in bytes."""
 
     wal_bytes: int
 
 
 Event = AttemptEnded | PaceChanged | DoubtWait | Stopped | LedgerWaits | LedgerGrows
-"""Any of these. A `match` on it needs a last `case _`."""
+"""Any event. A `match` on it needs a last `case _`, since later versions may add events."""

@@ -1,13 +1,12 @@
-"""The library's door: Session -> Proposal -> Job -> Summary. A session owns the ledger's lock, a proposal says what would be done,
-confirming it arms a job, and a job ends in a summary.
+"""The library's interface: Session -> Proposal -> Job -> Summary. A session owns the ledger's lock, a proposal says what a run would do,
+confirming it makes a job, and a job ends in a summary.
 
     async with Session(Settings(ledger=Path("orders.db"), account_id=7, revert_stock=False)) as session:
-        proposal = await session.propose(Source("orders.csv"))          # read, checked and staged: nothing is armed
-        job = await proposal.confirm(expect=proposal.plan.orders)       # armed, durably
+        proposal = await session.propose(Source("orders.csv"))          # read, checked and staged: nothing is confirmed
+        job = await proposal.confirm(expect=proposal.plan.orders)       # confirmed, durably
         summary = await job.delete(ApiKey("..."))                       # paced, recorded, resumable
 
-It never asks a person: whatever does stands between two of these calls. Whatever is raised, and wherever the caller leaves, the
-session's end closes all that it opened.
+It never asks a person: the caller may, between two of these calls. Leaving the session closes all that it opened, whatever was raised.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ __all__ = ["Job", "Proposal", "Readable", "Session", "obstacle", "plan"]
 
 
 class Readable(Protocol):
-    """One input. `Source` is one; the numbers hold once `read` has come to its end."""
+    """One input, such as a `Source`. Its numbers are valid once `read` has been iterated to its end."""
 
     path: str
     data_rows: int
@@ -46,7 +45,7 @@ class Readable(Protocol):
 
     @property
     def read_as(self) -> str:
-        """How it was read, for people; "" for the plainest way."""
+        """How it was read, for people; "" for a plain UTF-8 CSV file."""
 
     def read(self, account_id: int | None, revert_stock: bool | None) -> Iterator[Order | Reject]: ...
 
@@ -60,8 +59,8 @@ class HasShownNotices(Protocol):
 
 
 async def plan(*sources: Readable, settings: Settings, on_reject: Callable[[Reject], None] | None = None) -> Plan:
-    """What `Session.propose` would say, without a lock, a network or a trace; also beside a run. `on_reject` is called with every
-    rejected row.
+    """The plan that `Session.propose` would return, without a lock and without a lasting file; also while a run is in progress.
+    `on_reject` receives every rejected row.
 
     Raises UsageError, InputRefused, LedgerRefused.
     """
@@ -76,14 +75,14 @@ class Session:
     """The exclusive use of one ledger, for one proposal at a time: `async with Session(settings) as session`.
 
     The first proposal locks the ledger; leaving the session unlocks it, whatever happened inside. What was not confirmed leaves no
-    trace. `on_event` is called with each `Event` of a run (events.py), in the loop's thread: it must return at once.
-    `remains`, after the session: the files beside the ledger that a reader kept from going, for people; "" if none.
+    trace. `on_event` receives each `Event` of a run (events.py), in the event loop's thread: it must return at once.
+    `remaining_files`, after the session: a message about files beside the ledger that a reader keeps in use; "" if there are none.
     """
 
     def __init__(self, settings: Settings, on_event: Callable[[Event], None] = lambda _: None) -> None:
         self.settings = settings
         self.on_event = on_event
-        self.remains = ""
+        self.remaining_files = ""
         self._ledger = open_ledger(settings.ledger, settings.host)
         self._staging: Staging | None = None
         self._exits: AsyncExitStack | None = None  # None: not entered, or left
@@ -100,21 +99,21 @@ class Session:
             self._exits = None
 
     async def propose(self, *sources: Readable) -> Proposal:
-        """Lock the ledger, read every input to its end, and say what a run would do. Offline; nothing is armed.
+        """Lock the ledger, read every input to its end, and return what a run would do. Offline; nothing is confirmed.
 
         Raises UsageError, InputRefused, LedgerLocked, LedgerRefused.
         """
         return await self._proposal(lambda staging: _read(staging, sources, self.settings), has_input=True)
 
     async def resume(self, retry: Retry | None = None) -> Proposal:
-        """Lock the ledger, and say what continuing with the selection that was confirmed last would do; with `retry`, these refused or
-        not found orders too.
+        """Lock the ledger, and return what resuming the last confirmed selection would do. `retry`: also send these refused or not found
+        orders once more.
 
         Raises NothingSent if nothing was ever confirmed, LedgerLocked, LedgerRefused.
         """
         if not self._ledger.exists():
             raise NothingSent(
-                f"{self.settings.ledger}: nothing was ever confirmed here. Start with: bulkdelete run FILES"
+                f"{self.settings.ledger}: no selection was ever confirmed in this ledger. Start with: bulkdelete run FILES"
             )
         return await self._proposal(
             lambda staging: staging.selected(self.settings.doubts, retry), has_input=False, retry=retry
@@ -124,7 +123,7 @@ class Session:
         self, read: Callable[[Staging], Awaitable[Plan]], has_input: bool, retry: Retry | None = None
     ) -> Proposal:
         if self._exits is None:
-            raise UsageError("a session is entered first: async with Session(settings) as session")
+            raise UsageError("the session was not entered. Enter it first: async with Session(settings) as session")
         await self._end_proposal()
         async with AsyncExitStack() as exits:
             staging = await exits.enter_async_context(self._ledger.stage())
@@ -137,14 +136,14 @@ class Session:
         if self._exits is not None:
             await self._exits.aclose()
         if staging is not None:
-            self.remains = staging.remains
+            self.remaining_files = staging.remaining_files
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a run would do (`plan`). Nothing is armed. It ends with its session, or with the session's next proposal.
+    """What a run would do (`plan`). Nothing is confirmed yet. It ends with its session, or with the session's next proposal.
 
-    `warnings`: what a person should know of the ledger's place.
+    `warnings`: what a person should know about the ledger's folder.
     """
 
     plan: Plan
@@ -154,23 +153,23 @@ class Proposal:
     _has_input: bool = field(repr=False)
     _retry: Retry | None = field(repr=False)
 
-    async def each_reject(self, tell: Callable[[Reject], None]) -> None:
-        """Call `tell` with every rejected row, not only the first few that the plan has."""
+    async def each_reject(self, on_reject: Callable[[Reject], None]) -> None:
+        """Call `on_reject` with every rejected row, not only with the first few that the plan contains."""
         if self._has_input:
-            await self._current().each_reject(self.plan.inputs, tell)
+            await self._current().each_reject(self.plan.inputs, on_reject)
 
     def check(self) -> None:
-        """Raise NothingSent if this proposal must not be confirmed, LedgerRefused if there is no room on the disk, saying what to do."""
+        """Raise NothingSent if this proposal must not be confirmed, LedgerRefused if the disk has no room. The message says what to do."""
         settings = self._session.settings
         if (why := obstacle(self.plan, settings, self._has_input)) is not None:
             raise NothingSent(why)
         self._current().check_room(settings.free_disk_bytes + settings.bytes_per_order * self.plan.to_send)
 
     async def confirm(self, expect: int) -> Job:
-        """Arm the selection: from here on its open orders may be sent, now or by a later run.
+        """Confirm the selection, durably: from here on its open orders may be sent, now or by a later run.
 
-        `expect`: the number of orders that the caller means, those among them that are settled already included (`plan.orders`), so
-        that the same call holds when it is repeated. Raises NothingSent if it is another one, and what `check` raises.
+        `expect`: the number of orders that the caller expects, including those that are already settled (`plan.orders`), so that the
+        same call works when it is repeated. Raises NothingSent if the number differs, and whatever `check` raises.
         """
         self.check()
         staging = self._current()
@@ -184,7 +183,8 @@ class Proposal:
         return Job(self.plan, self._session, staging)
 
     async def conclude(self) -> Summary:
-        """How the orders stand if nothing is to be sent. Nothing is confirmed: an earlier selection stays. Raises what `check` raises."""
+        """The summary of a proposal with nothing to send. Nothing is confirmed: an earlier selection is unchanged. Raises what `check`
+        raises."""
         self.check()
         staging, found = self._current(), self.plan
         counts = await (staging.added() if self._has_input else staging.counts(selected=True))
@@ -193,29 +193,31 @@ class Proposal:
 
     def _current(self) -> Staging:
         if self._session._staging is not self._staging:
-            raise UsageError("this proposal is over: its session was left, or has made another one")
+            raise UsageError(
+                "this proposal has ended: its session was left or has made another proposal. Call `propose` again"
+            )
         return self._staging
 
 
 class Job:
-    """A confirmed selection, to be deleted once. `switch` stops it, also before it has begun."""
+    """A confirmed selection, to be deleted once. `switch` stops the deletion, even before it begins."""
 
     def __init__(self, plan: Plan, session: Session, staging: Staging) -> None:
         self.plan = plan
         self.switch = StopSwitch(session.on_event)
         self._session = session
-        self._staging: Staging | None = staging  # None: it has been run
+        self._staging: Staging | None = staging  # None: it was run
 
     async def delete(self, keys: ApiKey | Sequence[Credential], jitter: Callable[[], float] = random.random) -> Summary:
-        """Send what is open, each key's orders at a pace of their own, and say how it ended. `keys`: one for all accounts, or several
-        with the accounts of each. `jitter`: 0..1, spreads the waits before doubtful orders are sent again.
+        """Send the open orders, each key's orders at that key's pace, and return how the run ended. `keys`: one key for all accounts, or
+        several with the accounts of each. `jitter`: 0..1, spreads the waits before orders in doubt are sent again.
 
-        What a server does is no exception. UsageError if an account has no key, or two.
+        What a server does never raises. Raises UsageError if an account has no key, or two.
         """
         staging, self._staging = self._staging, None
         if staging is None or self._session._staging is not staging:
             raise UsageError(
-                "this job is over: it was run, or its session was left. `Session.resume` continues what it left"
+                "this job has ended: it was run, or its session was left. `Session.resume` continues with the remaining orders"
             )
         return await execute(
             self._session._ledger,
@@ -229,12 +231,12 @@ class Job:
         )
 
     def stop(self) -> None:
-        """Send nothing more, and let what is in flight land within `Settings.grace_s`. From the loop's thread."""
+        """Send nothing more, and wait for the requests in flight, at most `Settings.grace_s`. Call it in the event loop's thread."""
         self.switch.drain(Stop(StopReason.INTERRUPTED))
 
 
 def obstacle(plan: Plan, settings: Settings, has_input: bool = True) -> str | None:
-    """Why this plan must not be confirmed, and what to do; None if it may."""
+    """Why this plan must not be confirmed, and what to do about it; None if it may be confirmed."""
     if plan.rejected and not settings.skip_rejected:
         rows = counted(plan.rejected, "row", ("is", "are"))
         return f"{rows} rejected, so nothing was sent. Fix the input, or leave them out with `settings.skip_rejected`"

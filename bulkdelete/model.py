@@ -1,6 +1,6 @@
-"""The nouns of the product, as frozen values. It imports nothing of ours and decides nothing.
+"""The nouns of the product, as frozen values. This module imports no other module of the package and decides nothing.
 
-Units stand last in a name: `latency_s` seconds, `intended_ms` milliseconds since the epoch, UTC.
+The unit is the last part of a name: `latency_s` is in seconds, `intended_ms` in milliseconds since the epoch (UTC).
 """
 
 from __future__ import annotations
@@ -9,11 +9,37 @@ import enum
 from collections.abc import Set
 from dataclasses import dataclass, field
 
+__all__ = [
+    "MAX_ID",
+    "OPEN",
+    "Counts",
+    "Doubts",
+    "Intent",
+    "Learned",
+    "NoResponse",
+    "NoResponseReason",
+    "Order",
+    "OrderHistory",
+    "Origin",
+    "Quota",
+    "Reject",
+    "Requeue",
+    "Response",
+    "Result",
+    "Scope",
+    "Signal",
+    "State",
+    "Stop",
+    "StopReason",
+    "Task",
+    "Verdict",
+]
+
 MAX_ID = 2**63 - 1
 
 
 class State(enum.IntEnum):
-    """What is known of one order. The numbers are stored in ledgers: they are never changed or used again."""
+    """What is known of one order. Ledgers store the numbers, so a number is never changed or reused."""
 
     PENDING = 0
     FAILED = 1
@@ -29,11 +55,11 @@ class State(enum.IntEnum):
 
 
 OPEN = frozenset({State.PENDING, State.FAILED, State.IN_DOUBT})
-"""States that a later run may change by itself. The others are final. They are the smallest numbers: ledgers have an index of them."""
+"""The states that a later run may change by itself. The others are final. They have the smallest numbers: ledgers index them."""
 
 
 class Doubts(enum.StrEnum):
-    """What is done with an order whose attempt may or may not have been applied."""
+    """What a run does with an order in doubt."""
 
     HOLD = "hold"
     RESEND = "resend"
@@ -41,7 +67,7 @@ class Doubts(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an order was read: the file as the user named it, and the line of the row's first cell, from 1."""
+    """Where an order was read: the file as the user named it, and the line of the row's first cell, counted from 1."""
 
     file: str
     line: int
@@ -52,7 +78,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order to delete. Its identity is (account_id, order_id); a value with another id than 1..2**63-1 cannot exist."""
+    """One order to delete. Its identity is (account_id, order_id). Raises ValueError if an id is not within 1..2**63-1."""
 
     account_id: int
     order_id: int
@@ -60,18 +86,18 @@ class Order:
     origin: Origin
 
     def __post_init__(self) -> None:
-        # Once for every row of an input: two plain tests, no loop.
+        # This runs for every row of an input: plain tests, no loop.
         if type(self.account_id) is not int or not 0 < self.account_id <= MAX_ID:
-            raise ValueError(f"account_id is {self.account_id!r}, which is no id")
+            raise ValueError(f"account_id is {self.account_id!r}, which is not an id")
         if type(self.order_id) is not int or not 0 < self.order_id <= MAX_ID:
-            raise ValueError(f"order_id is {self.order_id!r}, which is no id")
+            raise ValueError(f"order_id is {self.order_id!r}, which is not an id")
         if type(self.revert_stock) is not bool:
             raise ValueError(f"revert_stock is {self.revert_stock!r}, neither True nor False")
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that names no order: where it stands, the column and the cell (escaped, cut), why, and what to do about it."""
+    """A row that names no order for certain: its place, the column, the cell (escaped and shortened), and why, with the fix."""
 
     origin: Origin
     column: str
@@ -86,8 +112,8 @@ class Reject:
 class OrderHistory:
     """What was known of an order before an attempt.
 
-    `attempts_in_run` counts the attempts of this run that were sent (429 is free); `doubtful`: one, of whatever run, may have
-    deleted the order; `limited_in_a_row`: how often it was answered 429 since it was handed out or put off.
+    `attempts_in_run`: the attempts of this run that were sent; a 429 does not count. `doubtful`: an attempt of any run may have deleted
+    the order. `limited_in_a_row`: how often in a row it received 429 since it was handed out or postponed.
     """
 
     attempts_in_run: int = 0
@@ -106,7 +132,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The durable promise to send: it stands in the ledger before a byte leaves, until an attempt takes its place."""
+    """The durable record that a request is about to leave. It is in the ledger before a byte leaves, until an attempt replaces it."""
 
     task: Task
     intended_ms: int
@@ -114,10 +140,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What the headers of one answer say of the rate limit; None where they say nothing.
+    """What the headers of one response state about the rate limit; None where they state nothing.
 
     `limit` the bucket's size in requests, `remaining` requests, `reset_s` seconds until full capacity or the window's end,
-    `retry_after_s` seconds to wait, `window_s` seconds in which the policy allows `limit` requests (the API tells none: 60).
+    `retry_after_s` seconds to wait, `window_s` seconds in which the policy allows `limit` requests (the API states none: 60).
     """
 
     limit: int | None = None
@@ -129,7 +155,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The server answered: its status line was read. `message` is redacted, escaped and capped.
+    """The server responded: its status line was read. `message` is redacted, escaped and shortened.
 
     `json_status` is the "Status" of a body of the API's own form; `cut` says that the body could not be read to its end.
     """
@@ -151,7 +177,7 @@ class Learned:
 
 
 class NoResponseReason(enum.StrEnum):
-    """Why there is no answer."""
+    """Why there is no response."""
 
     CONNECT = "connect"
     CERTIFICATE = "certificate"
@@ -175,15 +201,15 @@ Result = Response | NoResponse
 
 
 class Requeue(enum.Enum):
-    """When an order that is not settled goes once more in this run."""
+    """When this run retries an order that is not settled."""
 
     SOON = "soon"  # at the front of the lane: it was certainly not processed
-    LAST = "last"  # the same, after the other orders: it was not processed again and again, and must not block them
+    LAST = "last"  # after the other orders: it was repeatedly not processed, and must not block them
     LATER = "later"  # in the lane's next pass over the doubts, after a settling delay
 
 
 class Signal(enum.Enum):
-    """Who counts an answer."""
+    """What a response counts as."""
 
     NOBODY = "nobody"
     SUCCESS = "success"
@@ -228,7 +254,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One row of the policy table. `state` None: the order stays pending."""
+    """One row of the policy table. `state` None: the order is unchanged."""
 
     state: State | None = None
     requeue: Requeue | None = None
@@ -254,7 +280,7 @@ class Counts:
         return sum(self[state] for state in OPEN)
 
     def open_of(self, accounts: Set[int] | None) -> int:
-        """The same, of these accounts alone; None: of all."""
+        """The open orders of these accounts; None: of all accounts."""
         chosen = Counts(
             {account: states for account, states in self.by_account.items() if accounts is None or account in accounts}
         )

@@ -1,4 +1,4 @@
-"""Every option and every bound of the product, with its default, in one place. Values only: nothing is read or opened here."""
+"""Every setting and every bound of the product, with its default, in one place. This module holds values only and opens no file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from bulkdelete.errors import UsageError
 from bulkdelete.model import Doubts
 from bulkdelete.words import number, span
 
+__all__ = ["API_URL", "Settings"]
+
 API_URL = "https://api.alephcrm.com"
 _ADDED = re.compile(r"(/v2(?:/orders)?)/*$", re.IGNORECASE)  # the part of a request's URL that the client writes
 
@@ -21,15 +23,15 @@ _ADDED = re.compile(r"(/v2(?:/orders)?)/*$", re.IGNORECASE)  # the part of a req
 class Settings:
     """How a run behaves. Times in seconds, sizes in bytes unless a name says otherwise.
 
-    Raises UsageError for a value that cannot mean anything. Every message of the product names a setting like this: `settings.slots`, the
-    value of a switch like this: `settings.revert_stock=False`. Whoever shows it may say it in other words, as the command line does.
+    Raises UsageError for a value out of its bounds. Every message of the product names a setting as `settings.slots`, and the value of a
+    switch as `settings.revert_stock=False`. The command line replaces these names by options.
     """
 
     ledger: Path
     api_url: str = API_URL
     ca_file: Path | None = None
 
-    # What the input's rows leave open. None: the row must say.
+    # For rows that do not state it. None: each row must state it.
     account_id: int | None = None
     revert_stock: bool | None = None
     allow_empty: bool = False
@@ -37,25 +39,27 @@ class Settings:
 
     # Sending.
     slots: int = 64  # requests in flight on one key; enough for 1.5 x rate x p95 latency up to 2,500 a minute at 1 s
-    slots_in_all: int = 512  # shared out where there are several keys
+    slots_in_all: int = 512  # divided among the keys of a run
     connect_timeout_s: float = 10.0
     answer_timeout_s: float = 30.0
-    attempts: int = 3  # attempts of an order in one run that may end in doubt; 429 and not-sent are free
-    doubts: Doubts | None = None  # None: hold what returns stock (a repeat may return it twice), resend the rest
-    settling_delay_s: float = 60.0  # before a doubtful order is sent again: the lost request may still be under way
+    attempts: int = (
+        3  # attempts of an order in one run that may end in doubt; a 429 and a request that did not leave do not count
+    )
+    doubts: Doubts | None = (
+        None  # None: hold orders whose stock is returned (a repeat may return it twice), resend the others
+    )
+    settling_delay_s: float = 60.0  # before a doubtful order is sent again: the request may still be on its way
     backoff_s: float = 1.0  # added to the settling delay, doubling with every pass ...
     backoff_max_s: float = 30.0  # ... up to this
-    patience_s: float = 12 * 3600.0  # without any progress, a lane ends resumably
-    unreachable_s: float = (
-        60.0  # a server that this run never reached ends the lane resumably: most likely its name is wrong
-    )
-    longest_wait_s: float = 15 * 60.0  # a server that asks for a longer wait ends the lane resumably
-    grace_s: float = 20.0  # for what is in flight when a run is asked to stop
-    flush_s: float = 0.5  # for the ledger when a run is told to leave at once; it is gone after twice as long
+    patience_s: float = 12 * 3600.0  # a lane without progress for this long ends; it can be resumed
+    unreachable_s: float = 60.0  # a lane whose server was never reached ends; most likely the server's name is wrong
+    longest_wait_s: float = 15 * 60.0  # a lane whose server asks for a longer wait ends; it can be resumed
+    grace_s: float = 20.0  # for the requests in flight when a run is asked to stop
+    flush_s: float = 0.5  # for the ledger when a run must leave at once; the process ends after twice this time
 
     # Pacing.
     rate_max_per_s: float | None = (
-        None  # requests on one key, however much more its limit allows; None: what the limit allows
+        None  # an upper bound per key, even if its rate limit allows more; None: as fast as the rate limit allows
     )
     reserve: float = 0.0  # the share of a key's quota that is left to its other users, 0..1
 
@@ -69,12 +73,12 @@ class Settings:
     max_failures_percent: float | None = None
     max_time_s: float | None = None
 
-    # Bounds on what others send.
+    # Bounds on memory, disk and the text of servers.
     message_chars: int = 500
     body_bytes: int = 64 * 1024
     page: int = 1000  # orders read from the ledger at a time
-    recent_s: float = 600.0  # requests of an earlier run that old may still count at the server ...
-    recent_requests: int = 10_000  # ... and so many of them are looked at
+    recent_s: float = 600.0  # requests of an earlier run up to this age may still count at the server ...
+    recent_requests: int = 10_000  # ... and this many of them are read
     free_disk_bytes: int = 16 * 1024 * 1024  # below this, plus `bytes_per_order` each, nothing is sent
     bytes_per_order: int = 1000
 
@@ -141,15 +145,15 @@ _BOUNDS: dict[str, tuple[Callable[[float], str], float, float, float]] = {
     "rate_max_per_s": (_per_min, 60, 1 / 60, 600_000),
     "reserve": (_percent, 100, 0, 90),
 }
-"""How a setting is written for people, and in how many of that unit one of its own is; the least and the greatest that it may be there."""
+"""For each setting: how it is written for people, the factor from its own unit to the written one, and its bounds in the written unit."""
 
 
 def _plain_host(url: str) -> str | None:
-    """The host of a URL that is a scheme, a host, maybe a port and a path, and nothing else."""
+    """The host of a URL that consists of a scheme, a host, and maybe a port and a path; None for any other URL."""
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and (parts.port is None or parts.port > 0)
-    except ValueError:  # brackets without an address in them, a port that is none
+    except ValueError:  # brackets without an address, or an invalid port
         return None
     return parts.hostname if known and not any(c in "@?#\\" or c.isspace() for c in url) else None
 

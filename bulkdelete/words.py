@@ -1,11 +1,29 @@
-"""Text for people: counted things, durations, and text of others made harmless and short. Every message takes them from here."""
+"""Text for people: counts, durations, and foreign text made harmless and short. Every message takes them from here."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 
-__all__ = ["counted", "duration", "escaped", "escaped_lines", "number", "plural", "shortened", "span"]
+__all__ = [
+    "KEY_HIDDEN",
+    "KEY_PREFIX_CHARS",
+    "counted",
+    "duration",
+    "escaped",
+    "escaped_lines",
+    "number",
+    "plural",
+    "shortened",
+    "span",
+]
+
+
+KEY_HIDDEN = "[API key]"
+"""Stands where an API key was taken out of a text."""
+
+KEY_PREFIX_CHARS = 4
+"""The shortest beginning of an API key that is taken out of a text: a shorter one reveals nothing."""
 
 
 def counted(n: int, noun: str, verbs: tuple[str, str] | None = None) -> str:
@@ -15,7 +33,7 @@ def counted(n: int, noun: str, verbs: tuple[str, str] | None = None) -> str:
 
 
 def plural(n: int, one: str, several: str) -> str:
-    """The word that goes with a number: plural(1, "was", "were") is `was`."""
+    """The form of a word that agrees with a number: plural(1, "was", "were") is `was`."""
     return one if n == 1 else several
 
 
@@ -31,14 +49,14 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """A number as people write it and options take it: 9223372036854775807, 0.5, never 9.22337e+18."""
+    """A number as people write it and as options accept it: 9223372036854775807, 0.5, never 9.22337e+18."""
     if not math.isfinite(value):
         return str(value)
     return str(int(value)) if value == int(value) else f"{value:.12f}".rstrip("0")
 
 
 def span(seconds: float) -> str:
-    """A duration as options take it, in the largest unit that needs no fraction: 30d, 90min, 0.5s."""
+    """A duration as options accept it, in the largest unit that needs no fraction: 30d, 90min, 0.5s."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size and seconds % size == 0:
             return f"{number(seconds / size)}{unit}"
@@ -46,17 +64,17 @@ def span(seconds: float) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text without anything a terminal would act on: control and bidi characters as \\x1b, \\u202e."""
+    """The text with control and bidi characters escaped, as \\x1b and \\u202e, so that a terminal does not act on them."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def escaped_lines(lines: Iterable[str]) -> str:
-    """Lines as one text, each of them escaped: a line end within one is no line end."""
+    """Lines joined into one text, each of them escaped: a line end within a line is escaped, too."""
     return "\n".join(map(escaped, lines))
 
 
 def shortened(text: str, chars: int) -> str:
-    """The text, or its beginning and an ellipsis: at most so many characters."""
+    """The text, or its beginning and an ellipsis, in at most this many characters."""
     return text if len(text) <= chars else text[: chars - 1] + "…"

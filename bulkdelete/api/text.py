@@ -14,11 +14,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from bulkdelete.api.keys import ApiKey
-from bulkdelete.words import shortened
+from bulkdelete.words import KEY_HIDDEN, shortened
 
 __all__ = ["Redactor", "json_status", "message_of"]
 
-_HIDDEN = "[API key]"
 _WITHHELD = "(message withheld: it contained the API key)"
 # Linear on hostile text: an unclosed tag ends with the text or before the next one (else 64 KiB of "<" took 2.4 s), and comments and
 # attributes are bounded.
@@ -56,7 +55,7 @@ class Redactor:
         self._longest = longest
 
     def __call__(self, text: str) -> str:
-        hidden = self._key.sub(_HIDDEN, text[: _EXAMINED_FACTOR * self._longest])
+        hidden = self._key.sub(KEY_HIDDEN, text[: _EXAMINED_FACTOR * self._longest])
         hidden = hidden[: len(hidden) - self._partial_key_chars(hidden)]
         if self._is_in_pieces(hidden):
             return shortened(_WITHHELD, self._longest)
@@ -64,7 +63,7 @@ class Redactor:
 
     def _is_in_pieces(self, text: str) -> bool:
         """Whether the text contains a form of the key split by blanks, tags or format characters, or ends with most of one."""
-        text = text.replace(_HIDDEN, "|")
+        text = text.replace(KEY_HIDDEN, "|")
         for _ in range(_LAYERS):
             joined = "".join(filter(_is_visible, _TAG.sub("", text))).lower()
             for form in self._forms:

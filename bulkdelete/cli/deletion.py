@@ -208,8 +208,8 @@ class _Deletion:
         self.signals.on_first = self.signals.start_deadline
         with suppress(TimeoutError):  # told to leave at once: the lock goes with the process
             self.runner.run(_closed(self.exits, self.options.settings.flush_s / 2 if twice else None))
-            if self.session.remains:
-                self.log("warning", "ledger.remains", detail=self.session.remains)
+            if self.session.remaining_files:
+                self.log("warning", "ledger.remains", detail=self.session.remaining_files)
 
     def tell(self, summary: Summary) -> None:
         """Write the result. Everything is done, so that any signal may end the process now."""

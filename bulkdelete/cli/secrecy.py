@@ -12,12 +12,11 @@ from contextlib import suppress
 from typing import Any
 
 from bulkdelete.errors import UsageError
+from bulkdelete.words import KEY_HIDDEN, KEY_PREFIX_CHARS
 
 __all__ = ["hidden", "hidden_in", "know"]
 
-_HIDDEN = "[API key]"
 _SHORTEST = 8  # characters; a shorter key stands in innocent words, and text without them would tell what it is
-_TELLING = 4  # characters; a shorter beginning of a key gives nothing away
 
 _known: dict[str, re.Pattern[str]] = {}
 
@@ -33,7 +32,7 @@ def know(value: str) -> None:
 def hidden(text: str) -> str:
     """The text without the keys that are known."""
     for pattern in _known.values():
-        text = pattern.sub(_HIDDEN, text)
+        text = pattern.sub(KEY_HIDDEN, text)
     return text
 
 
@@ -60,5 +59,5 @@ def _pattern(word: str) -> re.Pattern[str]:
         r"\W{1,8}".join(map(re.escape, filter(None, re.split("[,;|]+", form)))) for form in sorted(forms, key=len)[::-1]
     ]
     longest = min(len(word), SHOWN_CHARS)
-    begun = "|".join(re.escape(word[:n]) for n in range(longest, _TELLING - 1, -1))
+    begun = "|".join(re.escape(word[:n]) for n in range(longest, KEY_PREFIX_CHARS - 1, -1))
     return re.compile(f"{'|'.join(wholes)}|(?:{begun})(?=…)", re.IGNORECASE)

@@ -200,14 +200,14 @@ class Draft(Protocol):
 class Staging(Draft, Protocol):
     """The ledger is locked by this process, and a selection is proposed: inputs that were added, or the one confirmed last.
 
-    `warnings`: what a person should know of the ledger's place. `remains`, after leaving it: which files a reader kept from going;
+    `warnings`: what a person should know of the ledger's place. `remaining_files`, after leaving it: which files a reader kept from going;
     "" if none.
     """
 
     warnings: tuple[str, ...]
 
     @property
-    def remains(self) -> str: ...
+    def remaining_files(self) -> str: ...
 
     async def added(self) -> Counts:
         """What the ledger knows of the added orders. After `facts`."""

@@ -1,7 +1,7 @@
-"""One run, from a confirmed selection to its summary: a lane for each key, the ledger's hooks, the time limit, and how it ended.
+"""One run, from a confirmed selection to its summary: one lane per key, the ledger's hooks, the time limit, and the end.
 
-It opens the clients and the ledger's run, and closes them; the ledger's lock is its caller's.
-It decides nothing that the guard, the policy or the pace decide.
+It opens and closes the clients and the ledger's run. The caller owns the ledger's lock.
+It never decides what the guard, the policy or the pacing decide.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ async def execute(
     on_event: Callable[[Event], None],
     jitter: Callable[[], float],
 ) -> Summary:
-    """Send what the selection has open, each key's orders at a pace of their own, and say how it ended.
+    """Send the open orders of the selection, each key's orders at that key's pace, and return how the run ended.
 
-    Stops come through `switch`; what a server does is no exception. UsageError if an account has no key, or two.
+    Reasons to stop arrive through `switch`. What a server does never raises. Raises UsageError if an account has no key, or two.
     """
     from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
 
@@ -68,7 +68,7 @@ async def execute(
 
 
 def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Settings) -> tuple[Credential, ...]:
-    """The credentials whose accounts have orders to send. UsageError if an account's orders have none."""
+    """The credentials whose accounts have orders to send. Raises UsageError if an account has orders and no credential."""
     waiting = {account for account, states in selected.by_account.items() if any(states.get(state) for state in OPEN)}
     if all(credential.accounts is None for credential in credentials):
         return credentials
@@ -76,14 +76,14 @@ def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Set
         raise UsageError(f"account {min(without)} has orders to delete and no API key. Nothing was sent")
     needed = tuple(credential for credential in credentials if waiting & (credential.accounts or set()))
     if len(needed) > settings.slots_in_all:
-        raise UsageError(f"{len(needed)} API keys in one run; at most {settings.slots_in_all} can go at once")
+        raise UsageError(f"{len(needed)} API keys in one run; at most {settings.slots_in_all} can be used at once")
     return needed
 
 
 async def _throttle(
     credential: Credential, ledger: RunLedger, settings: Settings, on_event: Callable[[Event], None]
 ) -> Throttle:
-    """A throttle that goes on from what earlier runs learned of this key, and from what they have spent of its quota."""
+    """A throttle that starts from what earlier runs learned of this key's limit and from what they have used of its quota."""
     fingerprint = await asyncio.to_thread(credential.key.fingerprint, settings.host)
     learned = await ledger.learned(fingerprint)
     # The only look at the wall clock, and only for requests of an earlier process: the pace itself is on the monotonic one.
@@ -95,19 +95,21 @@ async def _throttle(
     return Throttle(bounds, learned, spent_s, on_event, keep=partial(ledger.learn, fingerprint))
 
 
-_BUSY_TOLD_S = 2.0  # a lock of somebody else's is told when it has lasted so long ...
-_BUSY_TOLD_AGAIN_S = 60.0  # ... and once a minute
+_LOCK_REPORTED_S = 2.0  # a lock of another program is reported once it has lasted this long ...
+_LOCK_REPEATED_S = 60.0  # ... and then once a minute
 
 
 def _hooks(settings: Settings, switch: StopSwitch, on_event: Callable[[Event], None]) -> Hooks:
-    """What follows from what befalls the ledger: a lock is waited for with the run's patience, after a stop within its grace."""
-    told_s = stopped_s = math.inf
+    """How the run reacts to the ledger: it waits for another program's lock as long as its patience, or its grace after a stop."""
+    reported_s = stopped_s = math.inf
 
     def locked(waited_s: float) -> bool:
-        nonlocal told_s, stopped_s
-        told_s = math.inf if waited_s < told_s < math.inf else told_s  # another lock than the one that was told
-        if waited_s >= (_BUSY_TOLD_S if told_s == math.inf else told_s + _BUSY_TOLD_AGAIN_S):
-            told_s = waited_s
+        nonlocal reported_s, stopped_s
+        reported_s = (
+            math.inf if waited_s < reported_s < math.inf else reported_s
+        )  # another lock than the one that was reported
+        if waited_s >= (_LOCK_REPORTED_S if reported_s == math.inf else reported_s + _LOCK_REPEATED_S):
+            reported_s = waited_s
             on_event(LedgerWaits(waited_s))
         if switch.leaving.is_set():
             return False
@@ -117,11 +119,13 @@ def _hooks(settings: Settings, switch: StopSwitch, on_event: Callable[[Event], N
         stopped_s = min(stopped_s, waited_s)
         return waited_s - stopped_s < settings.grace_s
 
-    def low(free_bytes: int) -> None:
-        needed = f"{free_bytes // 2**20} MiB free where the ledger lies, fewer than {settings.free_disk_bytes // 2**20}"
+    def disk_low(free_bytes: int) -> None:
+        needed = (
+            f"{free_bytes // 2**20} MiB free on the disk of the ledger, less than {settings.free_disk_bytes // 2**20}"
+        )
         switch.drain(Stop(StopReason.DISK_FULL, Scope.RUN, needed))
 
-    return Hooks(locked, lambda wal_bytes: on_event(LedgerGrows(wal_bytes)), low, settings.free_disk_bytes)
+    return Hooks(locked, lambda wal_bytes: on_event(LedgerGrows(wal_bytes)), disk_low, settings.free_disk_bytes)
 
 
 def _limits(settings: Settings, to_send: int) -> Limits:
@@ -145,8 +149,8 @@ async def _summary(ledger: RunLedger, plan: Plan, shared: Run, lanes: list[Lane]
     try:
         async with asyncio.timeout(settings.flush_s if switch.leaving.is_set() else None):
             await ledger.flush()
-            if any(stop.reason is StopReason.MAX_TIME for stop in stops) and await _is_through(ledger, settings):
-                stops = tuple(stop for stop in stops if stop.reason is not StopReason.MAX_TIME)  # it stopped nothing
+            if any(stop.reason is StopReason.MAX_TIME for stop in stops) and await _is_complete(ledger, settings):
+                stops = tuple(stop for stop in stops if stop.reason is not StopReason.MAX_TIME)  # it ended no work
             await ledger.end(stops)
             counts, ever = await ledger.counts(selected=True), await ledger.counts(selected=False)
     except LedgerBroken as error:
@@ -154,7 +158,7 @@ async def _summary(ledger: RunLedger, plan: Plan, shared: Run, lanes: list[Lane]
             counts, ever = ledger.committed()
         if all(stop.reason is not StopReason.LEDGER for stop in stops):
             stops += (Stop(StopReason.LEDGER, Scope.RUN, str(error)),)
-    except TimeoutError:  # told to leave at once: the ledger has what was committed, and open intents for the rest
+    except TimeoutError:  # asked to leave at once: the ledger has what was committed, and open intents for the rest
         with suppress(BulkDeleteError):
             counts, ever = ledger.committed()
     broken = ledger.broken
@@ -174,8 +178,8 @@ async def _summary(ledger: RunLedger, plan: Plan, shared: Run, lanes: list[Lane]
     )
 
 
-async def _is_through(ledger: RunLedger, settings: Settings) -> bool:
-    """Whether a run after this one would have nothing to send."""
+async def _is_complete(ledger: RunLedger, settings: Settings) -> bool:
+    """Whether the next run would have nothing to send."""
     return (await ledger.selected(settings.doubts)).to_send == 0
 
 
@@ -183,10 +187,10 @@ _REASON_OF: dict[type[LedgerBroken] | type[None], StopReason] = {
     LedgerReplaced: StopReason.LEDGER_REPLACED,
     LedgerBusy: StopReason.LEDGER_LOCKED,
 }
-"""What broke a ledger, where it is not its disk."""
+"""Why the ledger can no longer be written, where its disk is not the reason."""
 
 
 def _options(settings: Settings) -> str:
-    """The settings of a run, for the ledger. No key is among them."""
+    """The settings of a run, as the ledger records them. They contain no key."""
     text = ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value is not None)
     return text.encode("utf-8", "backslashreplace").decode()  # a path may be no UTF-8

@@ -1,6 +1,6 @@
-"""What a lane sends next: pages of the selection, passes over it, orders that are retried, those put off, and the wait for doubts.
+"""Which order a lane sends next: pages of the selection, passes over it, retries, postponed orders, and the wait for doubts.
 
-It never sends, and never decides whether an order is retried: a verdict says so.
+It never sends a request, and it never decides whether an order is retried: the verdict does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Feed"]
 
 @dataclass(slots=True)
 class _Pass:
-    """One walk through the selection in the order of (account, id), a page at a time."""
+    """One pass over the selection in the order of (account, id), a page at a time."""
 
     orders: PendingFilter
     page: deque[Task] = field(default_factory=deque)
@@ -31,7 +31,7 @@ class _Pass:
 
 
 class Feed:
-    """One lane's orders, in the order in which they are sent. `left`: those that have no final verdict of this run yet."""
+    """The orders of one lane, in the order in which they are sent. `left`: how many have no final verdict of this run yet."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class Feed:
         self._settings = settings
         self._accounts = accounts
         self._pass = _Pass(PendingFilter(in_doubt=False))
-        self._retries: deque[Task] = deque()  # at most one for each slot: each was in flight
-        # By identity. Each was answered 429 three times in a row, so they are few.
-        self._put_off: dict[tuple[int, int], Task] = {}
+        self._retries: deque[Task] = deque()  # at most one per slot, since each was in flight
+        # By identity. Each received 429 three times in a row, so there are few.
+        self._postponed: dict[tuple[int, int], Task] = {}
         self._doubts = _DoubtDelay(settings, on_event, jitter)
 
     async def next(self) -> Task | None:
-        """The next order to send; None when nothing is left and nothing in flight can bring any back."""
+        """The next order to send; None when no order is left and no request in flight can return one."""
         while True:
             if self._retries:
                 return self._retries.popleft()
@@ -63,48 +63,49 @@ class Feed:
                 return self._pass.page.popleft()
             if not self._pass.read_to_end:
                 if not await self._turn_page():
-                    self._take_put_off()
+                    self._take_postponed()
             elif self._slots.in_flight:
                 await self._slots.landing()
             elif not await self._begin_pass():
                 return None
 
     def put_back(self, task: Task) -> None:
-        """Its request did not leave: it comes next, as it was."""
+        """Its request did not leave: the order is unchanged and comes next."""
         self._retries.appendleft(task)
 
     def settled(self, task: Task, result: Result, verdict: Verdict, now_s: float) -> None:
-        """Whether and when this order comes once more."""
+        """Requeue the order as its verdict says."""
         if verdict.state is State.IN_DOUBT:
             self._doubts.arose(result, now_s)
         match verdict.requeue:
             case Requeue.SOON:
                 self._retries.appendleft(replace(task, past=retried(task.past, result)))
             case Requeue.LAST:
-                self._put_off[_identity(task)] = replace(task, past=retried(task.past, result))
+                self._postponed[_identity(task)] = replace(task, past=retried(task.past, result))
             case None:
                 self.left -= 1
 
     async def _turn_page(self) -> bool:
-        """Whether this pass had more orders."""
-        walk = self._pass
-        tasks = await self._ledger.pending(walk.orders, walk.after, self._settings.page, self._accounts)
-        walk.page.extend(task for task in tasks if _identity(task) not in self._put_off)
-        walk.read_to_end = not tasks
+        """Read the next page; False if this pass has no more orders."""
+        current = self._pass
+        tasks = await self._ledger.pending(current.orders, current.after, self._settings.page, self._accounts)
+        current.page.extend(task for task in tasks if _identity(task) not in self._postponed)
+        current.read_to_end = not tasks
         if tasks:
-            walk.after = _identity(tasks[-1])
+            current.after = _identity(tasks[-1])
         return bool(tasks)
 
-    def _take_put_off(self) -> bool:
-        self._pass.page.extend(self._put_off.values())
-        self._put_off.clear()
+    def _take_postponed(self) -> bool:
+        """Make the postponed orders the page; False if there are none."""
+        self._pass.page.extend(self._postponed.values())
+        self._postponed.clear()
         return bool(self._pass.page)
 
     async def _begin_pass(self) -> bool:
-        """Whether there is another pass, once its orders may be sent. Nothing is in flight here.
+        """Start the next pass and wait until its orders may be sent; False if there is none. Nothing is in flight here.
 
-        The doubts go after all others, when they have settled. After these come orders whose last response was not understood, since
-        one of them may stop the run. An order that is put off goes at the end of each pass, and alone when nothing else is left.
+        Orders in doubt come after all others, once the settling delay is over. Orders whose last response was not understood come last,
+        since one of them may stop the run. A postponed order is sent at the end of each pass, and alone when nothing else is left.
         """
         for strange in (False, True):
             if strange and await self._open(PendingFilter(in_doubt=False, strange=True)):
@@ -114,7 +115,7 @@ class Feed:
             if settings.doubts is not Doubts.HOLD and await self._open(doubts):
                 await self._doubts.wait()
                 return True
-        return self._take_put_off()
+        return self._take_postponed()
 
     async def _open(self, orders: PendingFilter) -> bool:
         """Whether this pass has an order that is not put off."""
@@ -126,29 +127,30 @@ class Feed:
 
 
 class _DoubtDelay:
-    """The wait before doubtful orders are sent again: the lost request may still be under way."""
+    """The wait before orders in doubt are sent again: their request may still be on its way."""
 
     def __init__(self, settings: Settings, on_event: Callable[[Event], None], jitter: Callable[[], float]) -> None:
         self._settings = settings
         self._on_event = on_event
         self._jitter = jitter
         self._clock = asyncio.get_running_loop().time
-        self._last_doubt_s = self._clock()  # an earlier run's doubts may be as young as this run
-        self._asked_s = 0.0  # the longest Retry-After of a response that left a doubt, since the last wait
+        self._last_doubt_s = self._clock()  # the doubts of an earlier run may have arisen just before this run
+        self._retry_after_s = 0.0  # the longest Retry-After of the responses that left a doubt since the last wait
         self._passes = 0
 
     def arose(self, result: Result, now_s: float) -> None:
         """One more order is in doubt."""
         self._last_doubt_s = now_s
         if isinstance(result, Response):
-            self._asked_s = max(self._asked_s, result.quota.retry_after_s or 0.0)
+            self._retry_after_s = max(self._retry_after_s, result.quota.retry_after_s or 0.0)
 
     async def wait(self) -> None:
+        """Wait until the orders in doubt may be sent again."""
         settings = self._settings
         self._passes += 1
         delay_s = resend_delay_s(
             self._passes,
-            self._asked_s,
+            self._retry_after_s,
             self._jitter(),
             settling_s=settings.settling_delay_s,
             backoff_s=settings.backoff_s,
@@ -157,7 +159,7 @@ class _DoubtDelay:
         wait_s = max(0.0, self._last_doubt_s + delay_s - self._clock())
         self._on_event(DoubtWait(wait_s))
         await asyncio.sleep(wait_s)
-        self._asked_s = 0.0
+        self._retry_after_s = 0.0
 
 
 def _identity(task: Task) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """What one run has seen of its accounts and orders: the only state of the guard. core/guard.py decides, this file remembers.
 
-All lanes of a run share it. It never stops anything itself: it answers with the stops that follow.
+All lanes of a run share it. It never stops anything itself: it returns the stops that follow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _FAILURES = (State.REFUSED, State.FAILED, State.IN_DOUBT)
 
 
 class GuardState:
-    """`ever`: what this ledger has seen of each account, in earlier runs too."""
+    """`ever`: the ledger's counts of each account, including those of earlier runs."""
 
     def __init__(self, limits: Limits, ever: Counts) -> None:
         self._limits = limits
@@ -25,22 +25,22 @@ class GuardState:
         self._failures = 0  # orders that ended refused, failed or in doubt
 
     def admits(self, account: int) -> bool | Stop:
-        """Whether one more order of this account may be sent now; a Stop if none ever may."""
+        """Whether one more order of this account may be sent now; a Stop if no more may be sent at all."""
         return guard.admits(account, self._history(account), self._limits)
 
     def admit(self, account: int) -> None:
-        """One more order of this account is under way."""
+        """Count one more order of this account as in flight."""
         self._accounts[account] = guard.admit(self._history(account))
 
     def withdraw(self, account: int) -> None:
-        """An order that was under way did not leave after all."""
+        """Undo `admit`: the request did not leave."""
         self._accounts[account] = guard.withdrawn(self._history(account))
 
     def has_deleted(self, account: int) -> bool:
         return self._history(account).has_deleted
 
     def judge(self, order: Order, past: OrderHistory, result: Result, verdict: Verdict, stall: Stall) -> list[Stop]:
-        """An order that was under way has its verdict: the stops that follow."""
+        """Count the verdict of an order that was in flight, and return the stops that follow."""
         account, limits = order.account_id, self._limits
         self._accounts[account], stop = guard.judge(account, self._history(account), past, verdict, limits)
         self._in_a_row = guard.in_a_row_after(self._in_a_row, past, verdict)

@@ -1,8 +1,8 @@
-"""What the product does. An order is taken from the ledger, waits for its token, has its intent made durable, is sent once, and
-its result goes back to the ledger before anything else happens.
+"""What the product does: it takes an order from the ledger, waits for a token, commits the intent, sends one request, and hands the
+result to the ledger before anything else happens.
 
-It never waits anywhere but in the feed, the slots, the throttle, the ledger and the client. An attempt that is cancelled (slots.py)
-after its request began to leave records nothing: its open intent is the record, and the order is in doubt. Before that nothing has
+It waits only in the feed, the slots, the throttle, the ledger and the client. An attempt that is cancelled (slots.py) after its request
+began to leave records nothing: its open intent is the record, and the order is in doubt. If it is cancelled before that, nothing has
 happened, and the intent is withdrawn.
 """
 
@@ -46,7 +46,7 @@ _WITHHELD = NoResponse(sent=False, reason=NoResponseReason.WITHHELD)
 
 
 async def run(lanes: list[Lane]) -> None:
-    """Send what the selection has open, each lane at its own pace, until nothing is left or something stops it."""
+    """Send the open orders of the selection, each lane at its own pace, until none is left or the run stops."""
     async with asyncio.TaskGroup() as group:
         for lane in lanes:
             group.create_task(lane.drive())
@@ -57,7 +57,7 @@ async def attempt(task: Task, permit: Permit, lane: Lane) -> None:
     left = False
 
     def may_leave() -> bool:
-        """The client asks just before the first byte: a connection may take long, and much may happen meanwhile."""
+        """The client asks right before the first byte: to connect may take long, and a stop or a pause may come meanwhile."""
         nonlocal left
         left = lane.may_send(permit)
         lane.run.totals.requests += left
@@ -77,15 +77,15 @@ async def attempt(task: Task, permit: Permit, lane: Lane) -> None:
 
 
 class Sender(Protocol):
-    """Sends one order's deletion, at most once on the wire, and returns its result."""
+    """Sends the deletion of one order, at most once on the wire, and returns the result."""
 
     async def delete(self, order: Order, may_leave: Callable[[], bool]) -> Result:
-        """`may_leave` is asked once, right before the first byte leaves; if it says no, nothing leaves and the result is WITHHELD."""
+        """`may_leave` is called once, right before the first byte; if it returns False, nothing leaves and the result is WITHHELD."""
 
 
 @dataclass(slots=True)
 class Totals:
-    """What a run counts for its summary. Times are the loop's, in seconds."""
+    """What a run counts for its summary. Times are in seconds, on the event loop's clock."""
 
     requests: int = 0
     limited: int = 0
@@ -116,7 +116,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class LaneConfig:
-    """A lane's part of a run: its orders, the requests it may have in flight, and its key's accounts (None: all)."""
+    """A lane's part of a run: how many orders it has, how many requests it may have in flight, and the accounts of its key (None: all)."""
 
     orders: int
     slots: int
@@ -124,7 +124,7 @@ class LaneConfig:
 
 
 class Lane:
-    """One API key's way through the selection: its orders in the order of (account, id), its throttle, its slots."""
+    """The orders of one API key, in the order of (account, id), with their own throttle and slots."""
 
     def __init__(self, client: Sender, throttle: Throttle, ledger: RunLedger, run: Run, config: LaneConfig) -> None:
         self.client = client
@@ -134,12 +134,12 @@ class Lane:
         self.slots = Slots(config.slots, on_failure=self._failed)
         self.switch = run.switch.part(lambda: self.slots.in_flight)
         self.feed = Feed(ledger, self.slots, run.settings, config.orders, config.accounts, run.on_event, run.jitter)
-        self.finished = False  # every order of it had its turn
+        self.finished = False  # each of its orders was sent, as often as this run allows
         self._accounts = config.accounts
         self._clock = asyncio.get_running_loop().time
 
     async def drive(self) -> None:
-        """Send until nothing is left or a stop comes; then let what is in flight land."""
+        """Send until no order is left or the lane stops; then wait for the requests in flight."""
         try:
             self.finished = await self.slots.fill(self._send(), self.switch, self.run.settings.grace_s)
         finally:
@@ -161,7 +161,7 @@ class Lane:
             self._failed(error)
 
     async def _admitted(self, account_id: int) -> bool:
-        """Wait until the guard admits one more order of this account; False if it never will."""
+        """Wait until the guard admits one more order of this account; False if it will not admit any."""
         while True:
             match self.run.guard.admits(account_id):
                 case True:
@@ -172,21 +172,21 @@ class Lane:
                     self._stop(stop)
                     return False
 
-    # One attempt's steps. None of them awaits.
+    # The steps of one attempt. None of them awaits.
 
     def may_send(self, permit: Permit) -> bool:
-        """Asked after the intent's commit, and again right before the first byte: neither a stop nor a pause has come meanwhile."""
+        """Whether no stop and no pause has come since the permit. Checked after the intent's commit and right before the first byte."""
         return not self.switch.draining.is_set() and self.throttle.may_leave(permit)
 
     def withdraw(self, task: Task, intent: Intent, permit: Permit) -> None:
-        """Nothing left: the intent is taken back, and the order is unchanged."""
+        """The request did not leave: withdraw the intent. The order is unchanged."""
         self.throttle.give_back(permit)
         self.run.guard.withdraw(task.order.account_id)
         self.ledger.withdraw(intent)
         self.feed.put_back(task)
 
     def settle(self, task: Task, intent: Intent, permit: Permit, result: Result) -> None:
-        """All that follows from a result. The ledger comes first."""
+        """Record a result and apply everything that follows from it. The ledger comes first."""
         run, order = self.run, task.order
         past = replace(task.past, account_has_deleted=run.guard.has_deleted(order.account_id))
         rule = doubts_of(order, run.settings.doubts)
@@ -210,7 +210,7 @@ class Lane:
             self.run.switch.drain(stop)
 
     def _failed(self, error: BaseException) -> None:
-        """A task of this lane raised: the ledger broke, or there is a bug in this program."""
+        """A task of this lane raised: the ledger can no longer be written, or this program has a bug."""
         if isinstance(error, LedgerBroken):
             self.run.switch.now(Stop(StopReason.LEDGER, Scope.RUN, str(error)))
         else:
@@ -218,7 +218,7 @@ class Lane:
 
 
 def _of_key(accounts: frozenset[int] | None, detail: str) -> str:
-    """Which of several keys a stop is about, by its accounts: a key has no other name."""
+    """The detail of a stop, with the accounts of the key that it is about: a key has no other name."""
     if accounts is None:
         return detail
     key = f"key of account {', '.join(map(str, sorted(accounts)[:5]))}{', ...' if len(accounts) > 5 else ''}"

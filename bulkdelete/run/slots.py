@@ -1,6 +1,6 @@
-"""The requests in flight of one lane: their tasks, the room for more, and how they end.
+"""The requests in flight of one lane: their tasks, the free slots, and how the tasks end.
 
-Only this file cancels an attempt or what feeds it. It never looks at what an attempt does.
+Only this file cancels an attempt or the task that feeds it. It never looks at what an attempt does.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from bulkdelete.run.stop import StopSwitch
 
 __all__ = ["Slots"]
 
-# Turns of the loop after the grace: a process that was stopped and continued finds responses that it has not read.
+# Turns of the loop after the grace period: a process that was stopped and continued may have responses that it has not read yet.
 _LAST_TURNS = 10
 
 
 class Slots:
-    """Room for `size` attempts at once. `on_failure` is told what an attempt raised, unless it was cancelled."""
+    """At most `size` attempts at once. `on_failure` receives the exception of an attempt, unless the attempt was cancelled."""
 
     def __init__(self, size: int, on_failure: Callable[[BaseException], None]) -> None:
         self._size = size
@@ -31,13 +31,13 @@ class Slots:
         return len(self._attempts)
 
     def launch(self, attempt: Coroutine[Any, Any, None]) -> None:
-        """Start it. The caller has waited until a slot was `free`."""
+        """Start an attempt. The caller must have awaited `free`."""
         flight = asyncio.get_running_loop().create_task(attempt)
         self._attempts.add(flight)
         flight.add_done_callback(self._has_landed)
 
     async def free(self) -> None:
-        """Wait until there is room for one more."""
+        """Wait until a slot is free."""
         while len(self._attempts) >= self._size:
             await self.landing()
 
@@ -47,9 +47,9 @@ class Slots:
         await self._landed.wait()
 
     async def fill(self, feed: Coroutine[Any, Any, None], switch: StopSwitch, grace_s: float) -> bool:
-        """Let `feed` launch attempts until it has no more or a stop comes; then let land what is in flight.
+        """Run `feed`, which launches attempts, until it ends or a stop comes; then wait for the attempts in flight.
 
-        Whether it came to its end before any stop. Raises what it raises.
+        Returns whether `feed` ended before any stop. Raises what `feed` raises.
         """
         feeding, stopped = asyncio.ensure_future(feed), asyncio.ensure_future(switch.draining.wait())
         try:
@@ -62,17 +62,17 @@ class Slots:
             await self._land(switch.leaving, grace_s)
 
     async def _land(self, leaving: asyncio.Event, grace_s: float) -> None:
-        """What is in flight may land within the grace, or until it is time to leave; the rest is cancelled, and left in doubt."""
-        told = asyncio.ensure_future(leaving.wait())
+        """Wait for the attempts in flight, at most `grace_s` or until `leaving` is set. Cancel the rest: their orders are in doubt."""
+        left = asyncio.ensure_future(leaving.wait())
         try:
             async with asyncio.timeout(grace_s):
-                while self._attempts and not told.done():
-                    await asyncio.wait((told, *self._attempts), return_when=asyncio.FIRST_COMPLETED)
+                while self._attempts and not left.done():
+                    await asyncio.wait((left, *self._attempts), return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             for _ in range(_LAST_TURNS):
                 await asyncio.sleep(0)
         finally:
-            await _cancelled(told, *self._attempts)
+            await _cancelled(left, *self._attempts)
 
     def _has_landed(self, flight: asyncio.Task[None]) -> None:
         self._attempts.discard(flight)

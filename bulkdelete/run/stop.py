@@ -1,4 +1,4 @@
-"""The one door for every reason to stop: signals, the guard, time, a broken ledger, a bug. It never waits and cancels nothing."""
+"""Where every reason to stop arrives: signals, the guard, the time limit, a broken ledger, a bug. It never waits and cancels nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["StopSwitch"]
 
 
 class StopSwitch:
-    """What ends a run before its orders are done, or one lane of it: each lane has a part, which the run's stops reach too.
+    """Stops a run, or one lane of it, before its orders are done. Each lane has a part; a stop of the run reaches all parts.
 
-    `drain`: nothing more is admitted, what is in flight may land. `now`: what is in flight is left in doubt.
-    `stops`: every reason once, in the order in which they came.
+    `drain`: send nothing more and wait for the requests in flight. `now`: leave the orders of the requests in flight in doubt.
+    `stops`: each reason once, in the order of arrival.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class StopSwitch:
         self._parts: list[StopSwitch] = []
 
     def part(self, in_flight: Callable[[], int]) -> StopSwitch:
-        """A switch for one lane, which has so many requests in flight."""
+        """A switch for one lane. `in_flight` returns how many requests the lane has in flight."""
         part = StopSwitch(self.on_event, in_flight)
         if self.draining.is_set():
             part.draining.set()
@@ -38,26 +38,28 @@ class StopSwitch:
         return part
 
     def in_flight(self) -> int:
-        """The requests that `now` would leave in doubt."""
+        """How many requests are in flight: `now` would leave their orders in doubt."""
         return self._in_flight() + sum(part.in_flight() for part in self._parts)
 
     def drain(self, stop: Stop) -> None:
-        self._note(stop)
+        """Send nothing more, and wait for the requests in flight."""
+        self._record(stop)
         for switch in (self, *self._parts):
             switch.draining.set()
 
     def now(self, stop: Stop) -> None:
+        """Send nothing more, and wait for nothing."""
         self.drain(stop)
         for switch in (self, *self._parts):
             switch.leaving.set()
 
     def crashed(self, error: BaseException) -> None:
-        """A bug in this program. It is raised when the lane has ended, and is no reason that a summary could tell."""
+        """A bug in this program. The lane raises it once it has ended; it is not a reason that a summary shows."""
         self.crash = self.crash or error
         self.draining.set()
         self.leaving.set()
 
-    def _note(self, stop: Stop) -> None:
+    def _record(self, stop: Stop) -> None:
         if all(known.reason is not stop.reason for known in self.stops):
             self.stops.append(stop)
             self.on_event(Stopped(stop))

@@ -1,4 +1,5 @@
-"""The only wait before a call, one per API key and endpoint: an aiolimiter token bucket, led by core/pace.py. It decides no rate.
+"""The only wait before a request, one per API key and endpoint: an aiolimiter token bucket, controlled by core/pace.py. It decides no
+rate.
 
 It also owns what this run learns of the key's limit, and reports each change of pace.
 
@@ -23,8 +24,8 @@ from bulkdelete.model import Learned, Response, Result, Signal
 
 __all__ = ["Throttle"]
 
-_RATE_TOLD = 0.1  # a rate is reported when it differs by more than this share from the last one
-_WORTH_KEEPING = 0.01  # a smaller change of what was learned is kept at the end only
+_RATE_REPORTED = 0.1  # a rate is reported when it differs by more than this share from the last one
+_WORTH_KEEPING = 0.01  # a smaller change of what was learned is recorded only at the end
 
 
 class Throttle:
@@ -38,20 +39,22 @@ class Throttle:
         on_event: Callable[[Event], None] = lambda _: None,
         keep: Callable[[Learned], None] = lambda _: None,
     ) -> None:
-        """`learned` by an earlier run; `spent_s`: how many seconds ago its last requests left; `keep` takes what this run learns."""
+        """`learned`: the limit that an earlier run learned. `spent_s`: how many seconds ago its last requests left.
+
+        `keep` records what this run learns."""
         self._clock = asyncio.get_running_loop().time
         self._changed = asyncio.Event()
         self.pace: PacingState = pacing.start(self._clock(), bounds or PacingOptions(), learned, spent_s)
         self._on_event = on_event
         self._keep = keep
         self._kept = learned
-        self._told_per_s = 0.0
-        self._reached = False  # the server was, in this run
+        self._reported_per_s = 0.0
+        self._reached = False  # whether this run has reached the server
 
     async def take(self, left: float = float("inf")) -> Permit:
-        """Wait until one more call may leave, and take its token. One waiter at a time; it may be cancelled.
+        """Wait until one more request may leave, and take its token. One waiter at a time; it may be cancelled.
 
-        `left`: the orders that are not settled yet, this one among them.
+        `left`: how many orders are not settled yet, including this one.
         """
         while True:
             self._changed.clear()
@@ -73,18 +76,18 @@ class Throttle:
                     return permit
 
     def may_leave(self, permit: Permit) -> bool:
-        """Whether a call that has its token may still leave: no pause has begun since."""
+        """Whether a request that has its token may still leave: no pause has begun since."""
         return permit.epoch == self.pace.epoch and self._clock() >= self.pace.until_s
 
     def give_back(self, permit: Permit) -> None:
-        """The call did not leave."""
-        self._turn(pacing.not_sent(self.pace, permit, self._clock()))
+        """The request did not leave: return its token."""
+        self._set_pace(pacing.not_sent(self.pace, permit, self._clock()))
 
     def observe(self, permit: Permit, result: Result, signal: Signal, doubtful: bool) -> None:
-        """Learn from a result, and report what is new. No await: see pipeline.attempt."""
+        """Learn from a result, and report a change of pace. No await: see pipeline.attempt."""
         epoch = self.pace.epoch
         self._reached |= isinstance(result, Response) or result.sent
-        self._turn(pacing.received(self.pace, permit, result, signal, doubtful, self._clock()))
+        self._set_pace(pacing.received(self.pace, permit, result, signal, doubtful, self._clock()))
         self._report_pace(epoch, result)
         self.keep_learned(_WORTH_KEEPING)
 
@@ -99,23 +102,23 @@ class Throttle:
         )
 
     def keep_learned(self, share: float = 0.0) -> None:
-        """Hand over what is known of the key's limit, if more than this share of it changed: the next run starts from it."""
+        """Pass what is known of the key's limit to `keep`, if it changed by more than this share: the next run starts from it."""
         learned = pacing.learned(self.pace)
         if learned is not None and _differ(learned, self._kept, share):
             self._kept = learned
             self._keep(learned)
 
     def _report_pace(self, epoch: int, result: Result) -> None:
-        """A pause that begins, or another rate."""
+        """Report a pause that begins, or a rate that differs."""
         pace = self.pace
-        if pace.epoch != epoch or abs(pace.rate_per_s - self._told_per_s) > _RATE_TOLD * self._told_per_s:
-            self._told_per_s = pace.rate_per_s
+        if pace.epoch != epoch or abs(pace.rate_per_s - self._reported_per_s) > _RATE_REPORTED * self._reported_per_s:
+            self._reported_per_s = pace.rate_per_s
             limit = None if pace.limit is None else round(pace.limit)
             now_s = self._clock()
             pause_s = max(0.0, pacing.tuning(pace, now_s).not_before_s - now_s)
             self._on_event(PaceChanged(pace.rate_per_s, limit, pause_s, result))
 
-    def _turn(self, pace: PacingState) -> None:
+    def _set_pace(self, pace: PacingState) -> None:
         self.pace = pace
         self._changed.set()
 
@@ -125,7 +128,7 @@ class Throttle:
                 await self._changed.wait()
 
     async def _acquired(self, limiter: AsyncLimiter, amount: float) -> bool:
-        """Whether the token came before the tuning changed."""
+        """Acquire a token; False if the tuning changed first."""
         if limiter.has_capacity(amount):
             await limiter.acquire(amount)
             return True
@@ -134,7 +137,7 @@ class Throttle:
         try:
             await asyncio.wait((token, change), return_when=asyncio.FIRST_COMPLETED)
             if token.done():
-                token.result()  # what it raised, if it did
+                token.result()  # raises what it raised
             return token.done() and not self._changed.is_set()  # both at once: a pause may have begun
         finally:
             token.cancel()

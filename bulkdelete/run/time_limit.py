@@ -13,12 +13,12 @@ from bulkdelete.words import duration
 
 __all__ = ["time_limit"]
 
-_SLEEP_SEEN_S = 5.0  # after the machine wakes up, so long at most until it is seen that the time is up
+_SLEEP_CHECK_S = 5.0  # after the machine wakes up, an elapsed time limit is noticed within this time
 
 
 @contextmanager
 def time_limit(limit_s: float | None, switch: StopSwitch) -> Iterator[None]:
-    """What happens inside may take so long, if there is a limit; then the switch drains it."""
+    """Drain the run through `switch` once the time limit is over. `limit_s` None: no limit."""
     timer = None if limit_s is None else asyncio.ensure_future(_time_is_up(limit_s, switch))
     try:
         yield
@@ -28,17 +28,17 @@ def time_limit(limit_s: float | None, switch: StopSwitch) -> Iterator[None]:
 
 
 async def _time_is_up(limit_s: float, switch: StopSwitch) -> None:
-    """Drain the run once this time is over, also if the machine slept through most of it: timers stand still then."""
+    """Drain the run once this time is over, even if the machine slept meanwhile: timers stop during sleep."""
     clock = asyncio.get_running_loop().time
     began_s, slept_s = clock(), _slept_s()
-    # No event tells of it: timers stand still while a machine sleeps. In whole seconds, since two clocks are read one after the other.
+    # No event reports it: timers stop while a machine sleeps. In whole seconds, since the two clocks are read one after the other.
     while (left_s := limit_s - (clock() - began_s) - round(_slept_s() - slept_s)) > 0:  # noqa: ASYNC110
-        await asyncio.sleep(min(left_s, _SLEEP_SEEN_S))
+        await asyncio.sleep(min(left_s, _SLEEP_CHECK_S))
     switch.drain(Stop(StopReason.MAX_TIME, Scope.RUN, f"`settings.max_time_s` {duration(limit_s)}"))
 
 
 def _slept_s() -> float:
-    """Seconds that the machine has slept: by the clock that goes on meanwhile, less the one that does not. Never the wall clock.
+    """How many seconds the machine has slept: a clock that counts sleep minus one that does not. Never the wall clock.
 
     On macOS CLOCK_MONOTONIC is the first one, and what Python calls monotonic the second.
     """

@@ -102,7 +102,7 @@ class Held:
         return self.file.existed
 
     @property
-    def remains(self) -> str:
+    def remaining_files(self) -> str:
         return self.file.remains
 
     @asynccontextmanager

@@ -133,7 +133,7 @@ class MemoryDraft:
     """Implements `Staging`, and so `Draft`."""
 
     warnings: tuple[str, ...] = ()
-    remains = ""
+    remaining_files = ""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -171,7 +171,7 @@ def test_a_job_is_run_once_and_resumed(tmp_path: Path) -> None:
             job.stop()
             stopped = await job.delete(ApiKey(KEY))
             assert (stopped.exit_code, stopped.requests) == (130, 0)
-            with pytest.raises(UsageError, match="this job is over"):
+            with pytest.raises(UsageError, match="this job has ended"):
                 await job.delete(ApiKey(KEY))
             summary = await (await (await session.resume()).confirm(expect=12)).delete(ApiKey(KEY))
             assert (summary.exit_code, summary.counts.total) == (0, 12)

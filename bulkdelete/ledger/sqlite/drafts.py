@@ -104,7 +104,7 @@ class SqliteStaging(SqliteDraft):
         )
 
     @property
-    def remains(self) -> str:
+    def remaining_files(self) -> str:
         return self._file.remains
 
     async def leave(self) -> None:
@@ -120,7 +120,9 @@ class SqliteStaging(SqliteDraft):
 
     async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
         if not self._file.existed:
-            raise NothingSent(f"{self._file.path}: nothing was ever confirmed here. Start with: bulkdelete run FILES")
+            raise NothingSent(
+                f"{self._file.path}: no selection was ever confirmed in this ledger. Start with: bulkdelete run FILES"
+            )
         return await self._commits.do(lambda db: facts.selected(db, doubts, retry))
 
     def check_room(self, needed_bytes: int) -> None:

@@ -35,8 +35,11 @@ _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 class OpenFile:
-    """`open` it, then `commit`, then `close`. `broken`: why nothing can be written any more. `remains`: after the end, which files a
-    reader kept from going. A ledger that is not there yet appears with its first confirmation."""
+    """Call `open`, then `commit`, then `close`. A new ledger gets its name with its first confirmation.
+
+    `broken`: why nothing can be written any more. `remaining_files`, after `close`: a message about files beside the ledger that a
+    reader keeps in use; "" if there are none.
+    """
 
     def __init__(self, path: Path, host: str, now_ms: Callable[[], int]) -> None:
         self.path = path
@@ -45,7 +48,7 @@ class OpenFile:
         self.existed = False
         self.warnings: tuple[str, ...] = ()
         self.broken: LedgerBroken | None = None
-        self.remains = ""
+        self.remaining_files = ""
         self.watch: watch.Watch | None = None
         self.connection: sqlite3.Connection | None = None
         self._locks = locks.Locks(path)
