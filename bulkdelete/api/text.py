@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from bulkdelete.api.keys import ApiKey
-from bulkdelete.words import KEY_HIDDEN, shortened
+from bulkdelete.words import KEY_HIDDEN, KEY_PREFIX_CHARS, shortened
 
 __all__ = ["Redactor", "json_status", "message_of"]
 
@@ -35,7 +35,6 @@ _PARTIAL_CHAR = re.compile(
 """The encoded form of one character, cut off at any point."""
 _ENCODED_CHARS_MAX = 24  # characters, at most, of the encoded form of one character of a key
 _EXAMINED_FACTOR = 16  # times the longest result are examined; the rest is not shown anyway, and 64 KiB blocked the event loop for 0.1 s
-_PREFIX_CHARS_MIN = 4  # characters; a shorter prefix of a key reveals nothing
 
 
 class Redactor:
@@ -67,7 +66,7 @@ class Redactor:
         for _ in range(_LAYERS):
             joined = "".join(filter(_is_visible, _TAG.sub("", text))).lower()
             for form in self._forms:
-                if form in joined or joined.endswith(form[: max(_PREFIX_CHARS_MIN, len(form) * 3 // 4)]):
+                if form in joined or joined.endswith(form[: max(KEY_PREFIX_CHARS, len(form) * 3 // 4)]):
                     return True
             # Encoded text may also contain tags and blanks.
             decoded = unquote(html.unescape(_ESCAPED.sub(_unescaped, text)))
@@ -79,7 +78,7 @@ class Redactor:
     def _partial_key_chars(self, text: str) -> int:
         """The length of a key's prefix at the end of the text: a body may be cut in the middle of a key."""
         first = max(0, len(text) - _ENCODED_CHARS_MAX * len(self._chars))
-        for start in range(first, len(text) - _PREFIX_CHARS_MIN + 1):
+        for start in range(first, len(text) - KEY_PREFIX_CHARS + 1):
             if self._starts_key(text, start):
                 return len(text) - start
         return 0

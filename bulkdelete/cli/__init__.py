@@ -1,6 +1,7 @@
-"""The command line: options, prompts, progress and signals around job.py. Thin: a library caller gets everything else too.
+"""The command line: options, prompts, progress and signals around job.py. It is thin: everything else is available to callers of the
+library, too.
 
-Imports stay inside the commands: `--help` loads neither aiohttp, structlog nor rich.
+Commands import what they need when they run: `--help` loads neither aiohttp, structlog nor rich.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and end the process with its exit code."""
     from bulkdelete.cli.program import program
 
     prepare()
-    code, error = _ended(program)
+    code, error = _run(program)
     if error is not None:
         # An error may quote a file's name, which may hold anything.
         say(escaped_lines(f"bulkdelete: {error}".split("\n")))
-        if "--json" in sys.argv:  # not click's: it may be what click does not understand
+        if "--json" in sys.argv:  # read from argv, since click may have failed to parse the options
             write_json({"exit_code": code, "error": error})
     _leave(code)
 
 
-def _ended(program: click.Command) -> tuple[int, str | None]:
-    """Run a command: its exit code, and the error that it ended with."""
+def _run(program: click.Command) -> tuple[int, str | None]:
+    """Run a command, and return its exit code and the message of the error that ended it."""
     try:
         return program.main(prog_name="bulkdelete", standalone_mode=False) or 0, None
     except Interrupted as error:
@@ -51,29 +52,31 @@ def _ended(program: click.Command) -> tuple[int, str | None]:
         return EXIT_OF_REASON[StopReason.INTERRUPTED], "interrupted"
     except (BrokenPipeError, SystemExit):  # click makes the first one the second, with exit code 1
         return 0, None
-    # The last net: whatever else goes wrong, a panic of a library in Rust as well, never has an exit code that means something else.
+    # Every other error, even a panic of a library in Rust, must not end with an exit code that means something else.
     except BaseException as error:
         if isinstance(error, OSError) and _is_of_stdout(error):
-            return EXIT_OF_ERROR[UsageError], f"stdout cannot be written ({error.strerror}): what is there is not all"
+            return EXIT_OF_ERROR[
+                UsageError
+            ], f"stdout cannot be written ({error.strerror}), so the output is incomplete"
         return EXIT_UNFORESEEN, _unforeseen(error)
 
 
 def _is_of_stdout(error: OSError) -> bool:
-    """Whether click was writing: to stdout, since our stderr raises nothing."""
+    """Whether click was writing to stdout: our stderr raises nothing."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return last.name == "echo" and "click" in Path(last.filename).parts
 
 
 def _unforeseen(error: BaseException) -> str:
-    """What went wrong and where, without the error's own words: they may quote a URL, and with it the key."""
+    """What went wrong and where, without the error's own message: it may quote a URL, and with it the key."""
     notes = "".join(f". {note}" for note in getattr(error, "__notes__", ()))
-    while isinstance(error, BaseExceptionGroup):  # what failed in one of several tasks
+    while isinstance(error, BaseExceptionGroup):  # the error of one of several tasks
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "bulkdelete" in Path(frame.filename).parts] or frames
     place = f" in {Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else ""
     why = f" ({error.strerror})" if isinstance(error, OSError) else ""
-    what = "a bug in this program, or an error of the system that it does not know"
+    what = "a bug in this program, or an error of the system that it does not expect"
     return f"{what}: {type(error).__name__}{why}{place}. Please report it{notes}"
 
 
@@ -83,7 +86,7 @@ def _hint(error: click.ClickException) -> str:
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit with this code, also when nobody reads a stream any more (the interpreter would make it 120, or wait)."""
+    """Exit with this code, even if nobody reads a stream any more (the interpreter would exit with 120, or wait)."""
     give_back_stderr()
     if code == EXIT_OF_REASON[StopReason.INTERRUPTED]:
         os._exit(code)

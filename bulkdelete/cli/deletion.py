@@ -1,4 +1,4 @@
-"""What `run` and `resume` share: propose, ask, confirm, delete, say how it ended. Every question stands between two calls of job.py."""
+"""What `run` and `resume` share: propose, ask, confirm, delete, report the end. Each question is asked between two calls of job.py."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def delete_files(options: RunOptions) -> int:
 
 
 def _nothing(options: RunOptions) -> int:
-    """No file matches, and that is allowed: nothing is opened, no key is needed, and all is done."""
+    """No file matches, and that is allowed: no file is opened, no key is needed, and the run is complete."""
     _check_expected("the input names", 0, options.expect)
     if options.output.quiet < 2:
         say("no file matches, so there is nothing to send")
     summary = Summary(
         counts=Counts(), stops=(), unproven=(), left_alone=0, rejected=0, requests=0, limited=0, seconds=0.0
     )
-    _tell(summary, options)
+    _report(summary, options)
     return summary.exit_code
 
 
@@ -105,13 +105,13 @@ def _run(options: RunOptions, propose: Callable[[Session], Coroutine[None, None,
             except Exception as error:
                 if not isinstance(error, BulkDeleteError):
                     log("warning", "run.crashed", **_place(error))
-                error.add_note(f"What was sent stands in the ledger: {command('status', options.settings.ledger)}")
+                error.add_note(f"The ledger records what was sent: {command('status', options.settings.ledger)}")
                 raise
             finally:
                 deletion.close()
-            deletion.tell(summary)
+            deletion.report(summary)
             if armed is not None:
-                # A name look-up that hangs in a thread must not hold up the exit.
+                # A name look-up that hangs in a thread must not delay the exit.
                 _leave_at_once(log, summary.exit_code)
             return summary.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -122,13 +122,13 @@ def _run(options: RunOptions, propose: Callable[[Session], Coroutine[None, None,
 
 @dataclass
 class _Deletion:
-    """One run from its proposal to its end. Each step says what a signal does to it."""
+    """One run from its proposal to its end. Each step sets what a signal does."""
 
     runner: asyncio.Runner
     signals: Signals
     options: RunOptions
     log: Log
-    exits: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)  # what `close` closes: the session
+    exits: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)  # closed by `close`: the session
     session: Session = field(init=False)
     display: Display | None = field(init=False, default=None)
 
@@ -141,9 +141,9 @@ class _Deletion:
         facts, options, given = proposal.plan, self.options, self.options.input
         for warning in proposal.warnings:
             say(f"warning: {warning}")
-        with rejects_to(given.rejects, given.overwrite) as tell:
-            if tell is not None:
-                self.signals.run(self.runner, proposal.each_reject(tell))
+        with rejects_to(given.rejects, given.overwrite) as on_reject:
+            if on_reject is not None:
+                self.signals.run(self.runner, proposal.each_reject(on_reject))
         if options.output.quiet < 2 or facts.rejected:
             say(proposal_text(facts, options.settings))
         proposal.check()
@@ -158,13 +158,13 @@ class _Deletion:
         return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), key
 
     async def deleted(self, armed: Job, key: ApiKey) -> Summary:
-        """How the run ended. A first signal drains it, a second one makes it leave."""
+        """Delete the orders and return how the run ended. A first signal stops it in order, a second one ends the process."""
         settings, output, log = self.options.settings, self.options.output, self.log
         loop, switch, to_send = asyncio.get_running_loop(), armed.switch, armed.plan.to_send
         bar = sys.stderr.isatty() and output.quiet == 0 and output.progress is not False
         self.display = display = Display(log, to_send, bar, switch.in_flight, settings.grace_s)
-        self.signals.on_first = lambda stop: _soon(loop, switch.drain, stop)
-        self.signals.on_second = lambda stop: _soon(loop, switch.now, stop)
+        self.signals.on_first = lambda stop: _call_soon(loop, switch.drain, stop)
+        self.signals.on_second = lambda stop: _call_soon(loop, switch.now, stop)
         self.signals.on_deadline = lambda: self._cut_short(switch)
         log(
             "info",
@@ -190,12 +190,12 @@ class _Deletion:
         return summary
 
     def _cut_short(self, switch: StopSwitch) -> None:
-        """A second signal, and something hangs, the ledger's disk for one: leave without the numbers. What is open in the ledger tells
-        the truth."""
+        """After a second signal something hangs, such as the ledger's disk: end the process without a summary. The ledger's open
+        intents are the record."""
         command = resuming(self.options.settings, self.options.api_key_file)
-        say(f"left at once, while the ledger was still busy. Go on with: {command}")
-        drain_stderr(_LAST_WORDS_S)
-        # The loop may have hung before it heard of the signal.
+        say(f"stopped at once, while the ledger was still busy. Continue with: {command}")
+        drain_stderr(_STDERR_DRAIN_S)
+        # The event loop may have hung before it received the signal.
         leave(exit_code(Counts(), switch.stops, ()) if switch.stops else self.signals.code or 0)
 
     def _on_event(self, event: Event) -> None:
@@ -203,29 +203,29 @@ class _Deletion:
             self.display.on_event(event)
 
     def close(self) -> None:
-        """Let go of the ledger: before the result is written, since whoever reads that may take as long as he likes."""
+        """Close the ledger before the result is written, since the reader of the result may be slow."""
         twice = self.signals.twice
         self.signals.on_first = self.signals.start_deadline
-        with suppress(TimeoutError):  # told to leave at once: the lock goes with the process
+        with suppress(TimeoutError):  # asked to leave at once: the lock ends with the process
             self.runner.run(_closed(self.exits, self.options.settings.flush_s / 2 if twice else None))
             if self.session.remaining_files:
                 self.log("warning", "ledger.remains", detail=self.session.remaining_files)
 
-    def tell(self, summary: Summary) -> None:
-        """Write the result. Everything is done, so that any signal may end the process now."""
+    def report(self, summary: Summary) -> None:
+        """Write the result. All work is done, so that any signal may end the process now."""
         code = summary.exit_code
         self.signals.on_first = self.signals.on_second = lambda _: leave(code)
         self.signals.on_deadline = lambda: leave(code)
-        _tell(summary, self.options)
+        _report(summary, self.options)
 
 
-def _tell(summary: Summary, options: RunOptions) -> None:
+def _report(summary: Summary, options: RunOptions) -> None:
     settings = options.settings
     if summary.saved is not None:
         settings = replace(settings, ledger=Path(summary.saved))
     messages: tuple[ServerMessage, ...] = ()
     if summary.explained_by_server:
-        with suppress(BulkDeleteError):  # another run may have begun, and what it does to the ledger is none of ours
+        with suppress(BulkDeleteError):  # another run may have begun and may hold the ledger
             messages = read_messages(settings.ledger)
     ending = Ending(summary, settings, spelling(settings, options.api_key_file), messages, dropped_lines())
     if options.output.as_json:
@@ -235,7 +235,7 @@ def _tell(summary: Summary, options: RunOptions) -> None:
 
 
 def _place(error: BaseException) -> dict[str, object]:
-    """Where a crash happened, frame by frame. Neither the error's words nor a local variable: the key may be in them."""
+    """Where a crash happened, frame by frame, without the error's message and without local variables: they may contain the key."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
@@ -245,9 +245,9 @@ def _place(error: BaseException) -> dict[str, object]:
     }
 
 
-def _soon(loop: asyncio.AbstractEventLoop, heed: Callable[[Stop], None], stop: Stop) -> None:
+def _call_soon(loop: asyncio.AbstractEventLoop, handler: Callable[[Stop], None], stop: Stop) -> None:
     with suppress(RuntimeError):  # the loop is closed: the run is over
-        loop.call_soon_threadsafe(heed, stop)
+        loop.call_soon_threadsafe(handler, stop)
 
 
 async def _closed(exits: AsyncExitStack, longest_s: float | None) -> None:
@@ -264,7 +264,7 @@ def _leave_at_once(log: Log, code: int) -> None:
 def _ask(question: str, number: int, asks: bool) -> None:
     if not asks:
         raise NothingSent(
-            "nobody can be asked here: say --yes, or --expect N with the number of orders. Nothing was sent"
+            "the confirmation needs a terminal, and there is none: add --yes, or --expect N with the number of orders. Nothing was sent"
         )
     sys.stderr.write(f"{flagged(hidden(question))}\n> ")
     drain_stderr()
@@ -277,7 +277,7 @@ def _ask(question: str, number: int, asks: bool) -> None:
 
 
 def _key(file: str | None, asks: bool) -> ApiKey | None:
-    """The key, from the first source that is there; None: it will be asked for, once there is something to send."""
+    """The key from the first source that exists; None: it is asked for once there is something to send."""
     seal_process()
     if asks and file is None and not has_source(os.environ):
         return None
@@ -286,7 +286,7 @@ def _key(file: str | None, asks: bool) -> ApiKey | None:
     return key
 
 
-_LAST_WORDS_S = 0.05
+_STDERR_DRAIN_S = 0.05
 
 
 def _prompt() -> str:

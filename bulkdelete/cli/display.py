@@ -1,4 +1,4 @@
-"""What a run shows while it goes: a bar on a terminal, one heartbeat line a minute elsewhere, and its events in the log."""
+"""What a run shows while it is in progress: a bar on a terminal, one heartbeat line per minute elsewhere, and its events in the log."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _HEARTBEAT_S = 60.0
 
 
 class Display:
-    """Made before a run with the number of orders to send; `on_event` is its ear. It never stops a run, and holds up none.
+    """Shows the events of a run that it receives through `on_event`. It never stops or delays a run.
 
-    `in_flight`: how many requests are in flight; `grace_s`: how long they may land once the run stops.
+    `in_flight` returns how many requests are in flight; `grace_s`: how long the run waits for them when it stops.
     """
 
     def __init__(self, log: Log, to_send: int, bar: bool, in_flight: Callable[[], int], grace_s: float) -> None:
@@ -36,7 +36,7 @@ class Display:
         self._bar = _Bar(to_send) if bar else None
 
     def start(self) -> None:
-        """In the running loop."""
+        """Start the display, in the running event loop."""
         self._started_s = asyncio.get_running_loop().time()
         if self._bar is not None:
             self._bar.start()
@@ -65,7 +65,7 @@ class Display:
                 in_flight = self._in_flight()
                 self._log(line.level, line.event, **line.fields, in_flight=in_flight, grace_s=self._grace_s)
                 if not self._stopping:
-                    self._stop_begins(stop, in_flight)
+                    self._announce_stop(stop, in_flight)
             case AttemptEnded(verdict=Verdict(state=State() as state, requeue=None)):
                 self._log(line.level, line.event, **line.fields)
                 self._settled[state] += 1
@@ -74,15 +74,15 @@ class Display:
             case _:
                 self._log(line.level, line.event, **line.fields)
 
-    def _stop_begins(self, stop: Stop, in_flight: int) -> None:
+    def _announce_stop(self, stop: Stop, in_flight: int) -> None:
         self._stopping = True
         if self._bar is not None:
-            self._bar.say_stopping()
+            self._bar.show_stopping()
         say(stopping(stop, in_flight, self._grace_s))
 
 
 class _Bar:
-    """The bar on a terminal. rich is loaded here, and by nothing else."""
+    """The progress bar on a terminal. Only this class loads rich."""
 
     def __init__(self, to_send: int) -> None:
         from rich.console import Console
@@ -92,20 +92,20 @@ class _Bar:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[outcomes]}"),
             TimeRemainingColumn(),
-            console=Console(file=sys.stderr),  # a BackgroundWriter: a redraw, and the last one, wait for nobody
+            console=Console(file=sys.stderr),  # a BackgroundWriter, so that no redraw waits for the terminal
             refresh_per_second=2,  # each redraw is a tenth of a percent of a core
             redirect_stdout=False,
         )
-        self._row = self._progress.add_task("deleting", total=to_send, said="")
+        self._row = self._progress.add_task("deleting", total=to_send, outcomes="")
         self.start, self.stop = self._progress.start, self._progress.stop
 
     def show(self, settled: Counter[State]) -> None:
-        said = "  ".join(f"{n:,} {state.label}" for state, n in sorted(settled.items()))
-        self._progress.update(self._row, completed=settled.total(), said=said)
+        outcomes = "  ".join(f"{n:,} {state.label}" for state, n in sorted(settled.items()))
+        self._progress.update(self._row, completed=settled.total(), outcomes=outcomes)
 
-    def say_stopping(self) -> None:
-        """The time that is left is no longer that of all orders."""
+    def show_stopping(self) -> None:
+        """Remove the remaining time, which was that of all orders, and show that the run stops."""
         self._progress.columns = self._progress.columns[:-1]
         self._progress.update(self._row, description="stopping", refresh=True)

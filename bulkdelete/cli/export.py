@@ -1,4 +1,4 @@
-"""`export`: the rows of a ledger to stdout or to a new file. It never leaves half a file under the name that was given."""
+"""`export`: write the rows of a ledger to stdout or to a new file. A file gets its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from bulkdelete.words import counted, escaped
 __all__ = ["export"]
 
 _EXAMPLES = (
-    Example("what became of every order, as CSV", "bulkdelete export gone.csv.ledger.db -o result.csv"),
+    Example("the outcome of every order, as CSV", "bulkdelete export gone.csv.ledger.db -o result.csv"),
     Example(
-        "what was refused and what is in doubt, as JSON lines on stdout",
+        "the orders that were refused or are in doubt, as JSON lines on stdout",
         "bulkdelete export gone.csv.ledger.db -f jsonl --outcome refused --outcome in_doubt",
     ),
 )
@@ -26,7 +26,7 @@ _EXAMPLES = (
 
 @command("export", argument("ledger", type=FILE), examples=_EXAMPLES)
 def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | None, overwrite: bool) -> None:
-    """One row per order: what happened to it, when, and where it was read."""
+    """Write one row per order of LEDGER: its outcome, when it changed, and where the order was read."""
     from bulkdelete.cli.files import check_outputs, replaced
     from bulkdelete.cli.inputs import given_ledger
     from bulkdelete.report.export import Format, export, missing_log
@@ -39,10 +39,10 @@ def export(ledger: Path, form: str, outcomes: tuple[str, ...], output: Path | No
         try:
             export(ledger, flagging(sys.stdout), Format(form), wanted)
             sys.stdout.flush()
-        except BrokenPipeError:  # `| head` has seen enough
+        except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
             return
         except OSError as error:
-            raise UsageError(f"stdout cannot be written ({error.strerror}): what is there is not all") from None
+            raise UsageError(f"stdout cannot be written ({error.strerror}), so the output is incomplete") from None
         return
     check_outputs({"--output": output}, (), ledger, overwrite=overwrite)
     try:

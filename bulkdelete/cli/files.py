@@ -1,6 +1,6 @@
-"""Files that the command line writes: private, whole or absent, and in the place of nothing that somebody needs.
+"""The files that the command line writes: private, complete or absent, and never in the place of a file that somebody needs.
 
-What stands under the name of an output is looked at before anything is read.
+The name of each output is checked before any input is read.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ from bulkdelete.words import escaped
 
 __all__ = ["appended", "check_inputs", "check_outputs", "replaced"]
 
-_APPENDED = ("--log-file", "--journal")  # the other outputs are written anew
-_SYSTEMS_FOLDERS = ("/dev", "/dev/fd", "/proc/self/fd")  # what lies there is the system's: its links are no trap
+_APPENDED = ("--log-file", "--journal")  # the other outputs are new files
+_SYSTEMS_FOLDERS = (
+    "/dev",
+    "/dev/fd",
+    "/proc/self/fd",
+)  # links in these folders belong to the system and are safe to follow
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile(r"(?:/dev|/proc/self)/fd/(\d{1,9})", re.ASCII)
 _NAME_KEPT = 40  # characters of an output's name in that of its draft: a name has 255 bytes at most
@@ -48,7 +52,7 @@ def check_outputs(
     given = {option: path for option, path in outputs.items() if path is not None and str(path) != "-"}
     for (option, one), (other_option, other) in combinations(given.items(), 2):
         if _same(one, other):
-            raise UsageError(f"{option} and {other_option} name one file, {_shown(one)}: name two")
+            raise UsageError(f"{option} and {other_option} name the same file, {_shown(one)}: name two different files")
     taken = [*_inputs(inputs), *_of_keys(api_key_file), *_of_the_run(ledger, ca_file)]
     for option, output in given.items():
         for what, path in taken:
@@ -61,8 +65,8 @@ def check_outputs(
 
 
 def check_inputs(inputs: Iterable[str], api_key_file: str | None = None) -> None:
-    """Refuse an input (a name, one of a pattern's files, or what stdin is) that is the file of a key, by whatever name: messages quote what
-    they read. It opens none. Raises UsageError.
+    """Refuse an input (a name, one of a pattern's files, or what stdin is) that contains a key, under any name: messages quote what
+    they read. It opens no file. Raises UsageError.
     """
     keys = list(_of_keys(api_key_file))
     for pattern in inputs:
@@ -78,7 +82,7 @@ def _of_input(name: str) -> Path | os.stat_result:
 
 
 def _inputs(inputs: Iterable[str]) -> Iterator[tuple[str, Path | os.stat_result]]:
-    """What an output must not be, and what that is called; and so below."""
+    """The files that an output must not replace, each with its description; likewise below."""
     for pattern in inputs:
         for name in matches(pattern):
             yield "an input", _of_input(name)
@@ -93,7 +97,7 @@ def _of_the_run(ledger: Path | None, ca_file: Path | None) -> Iterator[tuple[str
 
 
 def _of_keys(api_key_file: str | None) -> Iterator[tuple[str, Path | os.stat_result]]:
-    """Where keys are, as far as options and environment say, and what that is called."""
+    """The files of keys that options and environment name, each with its description."""
     for key in (api_key_file, os.environ.get("BULKDELETE_API_KEY_FILE")):
         if key:
             yield "the file of the API key", os.fstat(0) if key == STDIN else Path(key)
@@ -103,7 +107,7 @@ def _of_keys(api_key_file: str | None) -> Iterator[tuple[str, Path | os.stat_res
 
 
 def _same(one: Path | os.stat_result, other: Path | os.stat_result) -> bool:
-    """Whether two names are one file, also by links, or would be one."""
+    """Whether two names are the same file, also by links, or would be the same."""
     try:
         status, there = (each if isinstance(each, os.stat_result) else each.stat() for each in (one, other))
     except (OSError, ValueError):
@@ -119,7 +123,7 @@ def _check_free(option: str, path: Path) -> None:
 
 def _check_plain(path: Path) -> None:
     if path.is_symlink() or (os.path.lexists(path) and not path.is_file()):
-        raise UsageError(f"{_shown(path)} is no plain file: name another one")
+        raise UsageError(f"{_shown(path)} is not a regular file: name another one")
 
 
 def _shown(path: Path) -> str:
@@ -128,9 +132,9 @@ def _shown(path: Path) -> str:
 
 @contextmanager
 def replaced(path: Path, overwrite: bool = True) -> Iterator[TextIO]:
-    """A text file that gets its name when all of it is on the disk, and not before. Raises OSError, UsageError.
+    """A text file that gets its name only when all of it is on the disk. Raises OSError, UsageError.
 
-    The draft beside it has a random name: what another process left there blocks nobody.
+    The draft beside it has a random name: a file that another process left there blocks nothing.
     """
     _check_plain(path)
     folder = path.absolute().parent
@@ -142,7 +146,7 @@ def replaced(path: Path, overwrite: bool = True) -> Iterator[TextIO]:
             file.flush()
             os.fsync(file.fileno())
         if not overwrite and os.path.lexists(path):
-            raise UsageError(f"{_shown(path)} was made meanwhile. Name a new file, or replace it with --overwrite")
+            raise UsageError(f"{_shown(path)} was created meanwhile. Name a new file, or replace it with --overwrite")
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
@@ -151,9 +155,9 @@ def replaced(path: Path, overwrite: bool = True) -> Iterator[TextIO]:
 
 
 def appended(path: Path) -> TextIO:
-    """A text file to append lines to; made so that nobody else can read it. Raises OSError.
+    """A text file to append lines to, created so that no other user can read it. Raises OSError.
 
-    /dev/stdout and its kind are the streams themselves: to open them by name fails for a socket, and follows a link.
+    /dev/stdout and similar names are the streams themselves: opening them by name fails for a socket and follows a link.
     """
     if (stream := _stream(str(path))) is not None:
         fd = os.dup(stream)
@@ -162,7 +166,7 @@ def appended(path: Path) -> TextIO:
             raise PermissionError(errno.EBADF, "it is open for reading only")
     else:
         follow = 0 if str(path.parent) in _SYSTEMS_FOLDERS else os.O_NOFOLLOW | os.O_CREAT
-        # Without O_NONBLOCK a pipe that nobody reads would hold us here for ever; with it, that is an error.
+        # Without O_NONBLOCK a pipe that nobody reads would block for ever; with it, opening it fails.
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_NONBLOCK | follow, 0o600)
         os.set_blocking(fd, True)
     return os.fdopen(fd, "a", encoding="utf-8", errors=ESCAPING, buffering=1)

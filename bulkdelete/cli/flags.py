@@ -1,5 +1,5 @@
-"""Text of the packages below, as the command line says it: they name settings, people here type options. It is applied where text leaves,
-and nowhere else, so that nothing leaves without it.
+"""Replaces the settings in messages by options: the packages below the command line name settings, but people here type options.
+It is applied where text leaves the program, and nowhere else, so that no text leaves without it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _SETTING = re.compile(r"`settings\.(\w+)(?:=(True|False))?`")
 
 
 def flagged(text: str) -> str:
-    """The text with `--max-orders` where it has `settings.max_orders` in backticks: no server, file or cell says that by chance."""
+    """The text with `--max-orders` instead of `settings.max_orders` in backticks, a form that no server, file or cell has by chance."""
     return _SETTING.sub(_flag, text) if _BEGIN in text else text
 
 
 def flagging(out: TextIO) -> TextIO:
-    """A file that says so whatever is written into it."""
+    """A file that applies `flagged` to all that is written to it."""
     return cast(TextIO, _Flagging(out))
 
 
@@ -41,7 +41,7 @@ class _Flagging(io.TextIOBase):
 def _flag(found: re.Match[str]) -> str:
     try:
         on, *off = option_of(found[1]).switches
-    except KeyError:  # a message that a newer ledger holds: better than none
+    except KeyError:  # a newer version recorded this message: show it unchanged
         return found[0]
     if not off:
         return on

@@ -1,5 +1,5 @@
-"""What a command was given, as frozen values: from click's names and values, by the table of options. What was not given keeps the default
-that Settings or ReadOptions has. It opens nothing.
+"""The options that a command was given, as frozen values, made from click's values by the table of options. An option that was not given
+keeps the default of Settings or ReadOptions. This module opens no file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """The files that a run or a plan reads, how, and where it writes what it rejects."""
+    """The files that a run or a plan reads, how it reads them, and where it writes the rejected rows."""
 
     files: tuple[str, ...]
     reading: ReadOptions
@@ -41,7 +41,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a run says, and where."""
+    """What a run prints, and where."""
 
     as_json: bool
     log_format: str
@@ -54,7 +54,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """All that `plan` is told."""
+    """All options of `plan`."""
 
     settings: Settings
     input: Input
@@ -63,7 +63,7 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """All that `run` and `resume` are told. The `input` of `resume` has no files."""
+    """All options of `run` and `resume`. The `input` of `resume` has no files."""
 
     settings: Settings
     output: Output
@@ -75,7 +75,7 @@ class RunOptions:
 
 
 Given = Mapping[str, object]
-"""The values of a command's options, by their names; None of what was not given."""
+"""The values of a command's options, by their names; None if an option was not given."""
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ def run_options(given: Given, ledger: Path, files: tuple[str, ...] = ()) -> RunO
 
 
 def plan_options(given: Given, ledger: Path, files: tuple[str, ...]) -> PlanOptions:
-    """The options of `plan`, also from those of `run`. Raises UsageError."""
+    """The options of `plan`, also made from those of `run`. Raises UsageError."""
     return filled(PlanOptions, given, settings=_settings(given, ledger), input=_input(given, files))
 
 
@@ -112,7 +112,7 @@ def _settings(given: Given, ledger: Path) -> Settings:
 
 
 def _given(given: Given, part: str) -> Iterator[tuple[str, Any]]:
-    """What was given of a part, as its fields have it; the rest keeps its default there."""
+    """The given options of a part, with the names and values of its fields."""
     for option in rows():
         value = given.get(option.name)
         if option.part == part and value is not None:
@@ -121,6 +121,6 @@ def _given(given: Given, part: str) -> Iterator[tuple[str, Any]]:
 
 
 def filled(make: Callable[..., T], given: Given, **more: object) -> T:
-    """A value whose fields are named like the options."""
+    """Make a value whose fields have the names of the options."""
     names = {field.name for field in fields(make)}  # type: ignore[arg-type]  # all of them are dataclasses
     return make(**{name: value for name, value in given.items() if name in names} | more)

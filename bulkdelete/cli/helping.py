@@ -1,5 +1,5 @@
-"""`--help`, `help` and `--version` as results like any other: what stdout does not take is said on stderr, and the exit code is 0. click
-would write them itself, and a full disk would be an error that nobody foresaw.
+"""`--help`, `help` and `--version`, written like any other result: if stdout fails, they are written to stderr, and the exit code is 0.
+click would write them itself, and a full disk would end in an unforeseen error.
 
 A command's help shows its options by purpose, from the table in options.py, and examples of how it is called.
 """
@@ -21,14 +21,14 @@ __all__ = ["Command", "Example", "Group", "argument", "command", "version_option
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A way to call a command, and what it is for."""
+    """A command that can be pasted, and its purpose."""
 
     purpose: str
     command: str
 
 
 class _Plain(click.Command):
-    """A command whose help is a result."""
+    """A command whose help is written like a result."""
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         found = super().get_help_option(ctx)
@@ -38,8 +38,8 @@ class _Plain(click.Command):
 
 
 class Command(_Plain):
-    """A command whose help shows its options by purpose, and its examples. `notes`: a heading and a text below
-    them, made when they are shown."""
+    """A command whose help shows its options by purpose, and its examples. `notes` returns a heading and a text
+    that are shown below them."""
 
     examples: tuple[Example, ...] = ()
     notes: Callable[[], tuple[str, str]] | None = None
@@ -80,7 +80,7 @@ def command(
     examples: tuple[Example, ...] = (),
     notes: Callable[[], tuple[str, str]] | None = None,
 ) -> Callable[[Callable[..., int | None]], Command]:
-    """A command with its arguments, and the options that the table has for it. What it does is the function's docstring."""
+    """A command with its arguments and its options from the table. The function's docstring is the help text."""
 
     def made(callback: Callable[..., int | None]) -> Command:
         text = inspect.cleandoc(callback.__doc__ or "")

@@ -1,4 +1,4 @@
-"""What `run` and `plan` share about their files: how they are read, where the ledger lies, where rejects are written."""
+"""What `run` and `plan` share about their files: how they are read, where the ledger is, and where rejects are written."""
 
 from __future__ import annotations
 
@@ -28,43 +28,43 @@ _WILD = frozenset("*?[")
 
 
 def fetched(found: list[Source]) -> list[Source]:
-    """The same, pipes read to their end: here Ctrl-C ends it. Raises InputRefused."""
+    """The same sources, with pipes read to their end: Ctrl-C can end that here. Raises InputRefused."""
     for source in found:
         source.fetch()
     return found
 
 
 def nothing_matches(files: tuple[str, ...]) -> bool:
-    """Whether all of them are patterns, and no file is there."""
+    """Whether all names are patterns that match no file."""
     return not any(map(matches, files))
 
 
 def ledger_of(files: tuple[str, ...], given: Path | None) -> Path:
-    """The named ledger, else the one beside a single plain file; where no file matches, a name that nobody will look at."""
+    """The named ledger, else the one beside a single plain file. If no file matches, the name is not used."""
     if given is not None:
         return given
     plain = len(files) == 1 and files[0] != STDIN and (os.path.lexists(files[0]) or not _WILD & set(files[0]))
     if not plain and not nothing_matches(files):
-        raise UsageError("only one plain file has a ledger of its own beside it: name one with --ledger")
+        raise UsageError("the ledger has a default only for a single plain file. Name a ledger with --ledger")
     file = Path(files[0])
     if not file.name:
-        raise UsageError(f"{files[0] or 'an empty name'} is no file: name a CSV file")
+        raise UsageError(f"{files[0] or 'an empty name'} is not a file: name a CSV file")
     return file.with_name(file.name + ".ledger.db")
 
 
 def given_ledger(path: Path) -> Path:
-    """The LEDGER of a command. An input that stands in its place is told, with the command that was meant. Raises LedgerRefused."""
+    """The LEDGER of a command. An input in its place is refused, with the command that was probably meant. Raises LedgerRefused."""
     beside = path.with_name(path.name + ".ledger.db") if path.name else path
     if is_ledger(path):
         return path
     if is_ledger(beside):
         meant = [str(beside.absolute()) if word == str(path) else word for word in sys.argv[1:]]
         raise LedgerRefused(
-            f"{path} is no ledger. The one of its orders lies beside it: {shlex.join([*program(), *meant])}"
+            f"{path} is not a ledger. The ledger of its orders is beside it: {shlex.join([*program(), *meant])}"
         )
-    if os.path.isfile(path):  # noqa: PTH113  # a name that the system does not even look up is no file either
+    if os.path.isfile(path):  # noqa: PTH113  # False even for a name that the system rejects
         raise LedgerRefused(
-            f"{path} is no ledger, and none lies beside it. If it is an input, start with:"
+            f"{path} is not a ledger, and there is none beside it. If it is an input, start with:"
             f" {shlex.join([*program(), 'run', str(path.absolute())])}"
         )
     return path
@@ -72,7 +72,7 @@ def given_ledger(path: Path) -> Path:
 
 @contextmanager
 def blaming_the_ledger(ledger: Path) -> Iterator[None]:
-    """What the system refuses in here, it refuses the ledger: whoever reads inputs or writes outputs says so itself."""
+    """Report an OSError raised inside as a problem of the ledger: the code that reads inputs and writes outputs reports its own."""
     try:
         yield
     except OSError as error:
@@ -83,7 +83,7 @@ def blaming_the_ledger(ledger: Path) -> Iterator[None]:
 
 @contextmanager
 def rejects_to(path: Path | None, overwrite: bool) -> Iterator[Callable[[Reject], None] | None]:
-    """Whom to tell every reject: a CSV file that is whole or absent. None if nobody asked. Raises UsageError."""
+    """A function that writes each reject to a CSV file, which is complete or absent; None if `path` is None. Raises UsageError."""
     if path is None:
         yield None
         return

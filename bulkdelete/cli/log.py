@@ -1,4 +1,4 @@
-"""The log: one event, rendered for people or as JSON. It never prints locals, and whoever writes a line waits for no stream."""
+"""The log: each event is rendered for people or as JSON. It never prints local variables, and writing a line never waits for a stream."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RANK = {"debug": 10, "info": 20, "warning": 30}
 
 
 class _Stream:
-    """Whatever stderr is at the moment: a progress bar puts its own in place, which redraws itself below a line."""
+    """The current stderr: a progress bar replaces it by its own, which redraws the bar below each line."""
 
     def write(self, text: str) -> None:
         sys.stderr.write(text)
@@ -33,7 +33,7 @@ class _Stream:
 
 
 class Log:
-    """`log(level, event, **fields)` goes to stderr from the asked level on, and whole to the log file."""
+    """`log(level, event, **fields)` writes to stderr from the requested level on, and to the log file at every level."""
 
     def __init__(self, form: str, color: str, verbosity: int, file: Path | None) -> None:
         people = form == "console" or (form == "auto" and sys.stderr.isatty())
@@ -49,9 +49,7 @@ class Log:
         if file is not None:
             try:
                 with appended(file) as opened:
-                    fd = os.dup(
-                        opened.fileno()
-                    )  # for as long as the process lives: the writer's thread may hang in a write
+                    fd = os.dup(opened.fileno())  # never closed: the writer's thread may hang in a write
             except OSError as error:
                 raise UsageError(f"--log-file: {file} cannot be written ({error.strerror})") from None
             self._to_file = BackgroundWriter(fd, gap=_gap)
@@ -64,18 +62,18 @@ class Log:
             self._file.log(_RANK[level], event, **fields)
 
     def drain(self) -> None:
-        """Give the lines on their way to the log file a moment, and say how many it did not take: the ledger is the record."""
+        """Wait a moment for the log file to take the waiting lines, and report how many it did not take: the ledger is the record."""
         if self._to_file is not None:
             self._to_file.drain()
             if missing := self._to_file.dropped:
-                why = self._to_file.why or "it takes nothing"
+                why = self._to_file.why or "it accepts no data"
                 say(
                     f"--log-file {escaped(str(self._path))}: {counted(missing, 'line')} missing ({why}). The ledger has all results"
                 )
 
 
 def _gap(lines: int) -> str:
-    """Also behind a line that a full disk has cut."""
+    """The line that stands for missing ones. It begins with a line break, since a full disk may have cut the line before."""
     return f'\n{{"event": "log.missing", "lines": {lines}}}\n'
 
 

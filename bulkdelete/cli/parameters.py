@@ -1,7 +1,7 @@
-"""How every option and argument is made for click, and the types of their values.
+"""click's options and arguments as this program uses them, and the types of their values.
 
-An empty value and two values that contradict each other are wrong use, for every option of every command. Nothing is opened here but
-the file of --ca-file.
+Every option of every command refuses an empty value, and two values that contradict each other. Only the file of --ca-file is opened
+here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MAY_BE_BLANK = ("delimiter",)  # a space or a tab is a delimiter
 
 
 class _AllValues:
-    """A parser that keeps every value an option was given, where click keeps the last."""
+    """A parser that keeps every value that an option was given; click would keep only the last."""
 
     _KEEPING = {"store": "append", "store_const": "append_const"}  # noqa: RUF012  # never changed
 
@@ -53,7 +53,7 @@ class _AllValues:
 
 
 class CheckedOption(click.Option):
-    """An option whose value is never empty, and never given twice with different values. `purpose`: its heading in the help."""
+    """An option that refuses an empty value and two different values. `purpose`: its heading in the help."""
 
     def __init__(self, *args: Any, purpose: str = "Options", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -80,7 +80,7 @@ class CheckedOption(click.Option):
 
 
 class CheckedArgument(click.Argument):
-    """An argument that is never empty."""
+    """An argument that refuses an empty value."""
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         _check_filled(value if isinstance(value, list | tuple) else [value], self, ctx)
@@ -96,11 +96,11 @@ def _check_filled(values: list[Any] | tuple[Any, ...], parameter: click.Paramete
 
 
 OFF = "off"
-"""Where a number is expected: no limit. The setting is then None."""
+"""Instead of a number: no limit. The setting is then None."""
 
 
 class Text(click.ParamType[str]):
-    """Any text; `name` is what the help puts in its place."""
+    """Any text. `name`: its placeholder in the help."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -112,9 +112,9 @@ class Text(click.ParamType[str]):
 class Pattern(click.ParamType[Any]):
     """A number in ASCII digits and its unit, by one pattern: `int` and `float` would take 1_000, +5 and the digits of other scripts.
 
-    `form` has two groups, the number and the unit; `units` says how many of the option's own unit each of them is: a whole number
-    times a whole one stays whole. `wrong` is the message for any other text. `per`: how many of the option's unit make one of the
-    setting's (60 requests per minute are 1 per second). `write` puts a value as the option takes it.
+    `form` has two groups, the number and the unit. `units`: the factor from each unit to the option's own unit; the product of two whole
+    numbers is a whole number. `wrong`: the message for any other text. `per`: how many of the option's units are one of the setting's
+    (60 requests per minute are 1 per second). `write` renders a value as the option accepts it.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Pattern(click.ParamType[Any]):
         return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str) or value in self.words:  # a default, or a word that stands for no number
+        if not isinstance(value, str) or value in self.words:  # a default, or a word such as `off`
             return value
         found = self._form.fullmatch(value)
         if found is None:
@@ -151,20 +151,20 @@ class Pattern(click.ParamType[Any]):
         return result
 
     def setting(self, value: Any) -> Any:
-        """The value of the setting that this value of the option means."""
+        """The value of the setting for this value of the option."""
         if value in self.words:
             return None
         return value if self._per == 1 else value / self._per
 
     def written(self, setting: Any) -> str:
-        """A setting as the option takes it; rounded where its unit is another, since 2000 / 60 * 60 is not 2000."""
+        """A setting as the option accepts it; rounded if its unit differs, since 2000 / 60 * 60 is not 2000."""
         if setting is None and self.words:
             return self.words[0]
         return self._write(setting if self._per == 1 else round(setting * self._per, 9))
 
 
 _WHOLE = r"(\d{1,19})()"
-_NO_NUMBER = "is no whole number; write it in the digits 0 to 9 alone"
+_NO_NUMBER = "is not a whole number; write it with the digits 0 to 9 only"
 
 
 def between(low: int, high: int = 2**63 - 1, name: str = "N") -> Pattern:
@@ -181,17 +181,17 @@ SECONDS = Pattern(
     "DURATION",
     r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)",
     {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0},
-    "is no duration; write 90, 90s, 15m, 2h or 1d",
+    "is not a duration; write 90, 90s, 15m, 2h or 1d",
     write=span,
 )
 RATE = Pattern(
     "N/min",
     r"(?=.*[1-9])(\d{1,7}(?:\.\d+)?)\s*(?:/\s*(s|min|h))?",
     {"": 1.0, "s": 60.0, "min": 1.0, "h": 1 / 60},
-    "is no rate; write 30/min, 5/s or 1800/h",
+    "is not a rate; write 30/min, 5/s or 1800/h",
     per=60,
 )
-PERCENT = Pattern("N%", r"(\d{1,3}(?:\.\d+)?)\s*(%)", {"%": 1.0}, "is no share; write 20%", per=100, write=_percent)
+PERCENT = Pattern("N%", r"(\d{1,3}(?:\.\d+)?)\s*(%)", {"%": 1.0}, "is not a share; write 20%", per=100, write=_percent)
 COUNT_OR_OFF = Pattern("N|off", r"(\d{1,9})()", {"": 1}, "is neither a number nor off", words=(OFF,))
 FAILURES = Pattern(
     "N|N%",
@@ -202,10 +202,10 @@ FAILURES = Pattern(
 
 
 class Choice(click.Choice[str]):
-    """One of a few words, or the member of an enum with that value. A word that is none of them has the nearest named."""
+    """One of a few words, or the member of an enum with that value. The error for any other word suggests the nearest."""
 
     def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
-        return str(choice)  # click would take a member's name
+        return str(choice)  # click would use a member's name
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         from difflib import get_close_matches
@@ -216,16 +216,20 @@ class Choice(click.Choice[str]):
 
 
 class _File(click.Path):
-    """A file's path. `-` is none: what reads stdin or writes to stdout says so itself."""
+    """The path of a file. `-` is refused: options that accept stdin or stdout have another type."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if str(value) == "-":
-            self.fail("- is no file here; name one, or ./- for a file of that name", param, ctx)
+            self.fail(
+                "`-` does not stand for stdin or stdout here; name a file, or write ./- for a file of that name",
+                param,
+                ctx,
+            )
         return super().convert(value, param, ctx)
 
 
 class _Certificates(_File):
-    """A file of certificates, read here once: one that is none must not be noticed after the selection is armed."""
+    """A file of certificates. It is read here once, since a wrong file must be detected before the selection is confirmed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         import ssl  # 10 ms that `--help` need not take

@@ -1,4 +1,4 @@
-"""`plan`: what it takes and says. The work is in planning.py, which `run --dry-run` shares."""
+"""The command `plan`: its arguments, examples and help. planning.py does the work, for `run --dry-run`, too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXAMPLES = (
         "every rejected row, in a file", "bulkdelete plan gone.csv --account-id 1234 --keep-stock --rejects rejects.csv"
     ),
     Example(
-        "for programs, and how long it takes at ten a minute",
+        "for programs, with the time that it takes at ten requests per minute",
         "bulkdelete plan gone.csv --account-id 1234 --keep-stock --rate 10/min --json",
     ),
 )
@@ -23,7 +23,9 @@ _EXAMPLES = (
 
 @command("plan", argument("files", nargs=-1, required=True, metavar="FILES..."), examples=_EXAMPLES)
 def plan(files: tuple[str, ...], ledger: Path | None, **given: object) -> int:
-    """What `run` would send, what is left out and why, and how long it would take. Offline; nothing is sent or kept."""
+    """Show what `run` would send, what it would leave out and why, and how long it would take.
+
+    It works offline, sends nothing, and leaves no file behind."""
     from bulkdelete.cli.inputs import ledger_of
     from bulkdelete.cli.planning import plan_files
 

@@ -1,4 +1,4 @@
-"""`plan`: what a run of these files would do, and how long it would take. Offline; it needs no key and leaves nothing behind."""
+"""`plan`: what a run of these files would do, and how long it would take. It works offline, without a key, and leaves no file behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bulkdelete.report.status import read_status
 
 __all__ = ["plan_files"]
 
-_LONG_ENOUGH_S = 50.0  # a shorter look may have seen nothing but a burst
+_LONG_ENOUGH_S = 50.0  # a shorter measurement may consist of a burst alone
 _NOTHING = Plan(
     orders=0, waiting=0, doubtful=0, settled=0, to_send=0, returning=0, left_alone=0, accounts=(), first=(), last=()
 )
@@ -53,7 +53,7 @@ def _planned(named: list[Source], options: PlanOptions) -> tuple[Plan, Pace]:
 
 
 def _pace(given: float | None, ledger: Path) -> Pace:
-    """What a run would go at: the limit that this ledger learned, or less if less is asked for; else what is given, else a guess."""
+    """The pace of a run: the limit that this ledger learned, or --rate if that is lower; without a learned limit --rate, else a guess."""
     seen = read_status(ledger) if open_ledger(ledger).exists() else None
     if seen is not None and seen.learned is not None:
         per_min = float(f"{60 * seen.learned.rate_per_s:.4g}")

@@ -1,4 +1,4 @@
-"""The program: its commands, a file for each, and `help`."""
+"""The program: its commands, one file each, and `help`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["program"]
     "help",
     argument("command", required=False, metavar="[COMMAND]"),
     examples=(
-        Example("the commands", "bulkdelete help"),
-        Example("all that `run` can be told", "bulkdelete help run"),
+        Example("the list of commands", "bulkdelete help"),
+        Example("the options of `run`", "bulkdelete help run"),
     ),
 )
 def help_(command: str | None) -> None:
-    """Show how COMMAND is used, or the program."""
+    """Show the help of COMMAND, or of the program."""
     root = click.get_current_context().find_root()
     if command is None:
         write_result(root.get_help())

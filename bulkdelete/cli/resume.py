@@ -1,4 +1,4 @@
-"""`resume`: what it takes and says. The work is in deletion.py, which `run` shares."""
+"""The command `resume`: its arguments, examples and help. deletion.py does the work, for `run`, too."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["resume"]
 _EXAMPLES = (
     Example("continue a run that was stopped", "bulkdelete resume gone.csv.ledger.db --api-key-file alephee.key"),
     Example(
-        "send what is in doubt once more, too",
+        "also send the orders in doubt again",
         "bulkdelete resume gone.csv.ledger.db --api-key-file alephee.key --doubts resend",
     ),
     Example(
-        "send once more what was refused with a 412",
+        "also send the orders that were refused with status code 412 once more",
         "bulkdelete resume gone.csv.ledger.db --api-key-file alephee.key --retry refused:412",
     ),
 )
@@ -25,7 +25,7 @@ _EXAMPLES = (
 
 @command("resume", argument("ledger", type=FILE), examples=_EXAMPLES)
 def resume(ledger: Path, **given: object) -> int:
-    """Continue with the last confirmed selection of LEDGER, and no more."""
+    """Continue with the last confirmed selection of LEDGER. No other orders are sent."""
     from bulkdelete.cli.deletion import delete_selection
     from bulkdelete.cli.inputs import given_ledger
 

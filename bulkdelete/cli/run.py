@@ -1,4 +1,4 @@
-"""`run`: what it takes and says. The work is in deletion.py, which `resume` shares."""
+"""The command `run`: its arguments, examples and help. deletion.py does the work, for `resume`, too."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["run"]
 
 _EXAMPLES = (
     Example(
-        "delete the orders of a file; it asks before it sends anything",
+        "delete the orders of a file, after a confirmation",
         "bulkdelete run gone.csv --account-id 1234 --keep-stock --api-key-file alephee.key",
     ),
     Example(
-        "say what would be sent, and send nothing",
+        "show what would be sent, and send nothing",
         "bulkdelete run gone.csv --account-id 1234 --keep-stock -n",
     ),
     Example(
-        "without a question, if the file names exactly 250 orders; ten a minute at most",
+        "without a confirmation if the file names exactly 250 orders, at most ten requests per minute",
         "bulkdelete run gone.csv --account-id 1234 --keep-stock --expect 250 --rate 10/min",
     ),
     Example(
-        "by a scheduler: many files, a ledger that is named, no work is fine",
+        "for a scheduler: several files, a named ledger, and no error if there are no orders",
         "bulkdelete run 'exports/*.csv' --ledger gone.db --account-id 1234 --keep-stock -y --allow-empty",
     ),
 )
@@ -32,14 +32,14 @@ _EXAMPLES = (
 
 @command("run", argument("files", nargs=-1, required=True, metavar="FILES..."), examples=_EXAMPLES)
 def run(files: tuple[str, ...], ledger: Path | None, dry_run: bool, **given: object) -> int:
-    """Delete the orders that FILES name. The same command again continues.
+    """Delete the orders that FILES name. Run the same command again to continue.
 
-    Touches the orders that are in these files and not yet settled, and no others.
+    It sends only the orders of these files that are not settled yet, and no others.
     """
     from bulkdelete.cli.inputs import ledger_of
 
     if "-" in files and given["api_key_file"] == "-":
-        raise UsageError("stdin cannot be both the input and the API key: put the key into a file, or the input")
+        raise UsageError("stdin cannot be both the input and the API key: put the key or the input into a file")
     ledger = ledger_of(files, ledger)
     if dry_run:
         from bulkdelete.cli.planning import plan_files

@@ -1,7 +1,7 @@
-"""The API keys that this process knows, kept out of what it says, whoever says it: an input may hold a key by mistake, and messages quote
-inputs. It reads no key by itself.
+"""Removes the API keys that this process knows from all of its output: an input may contain a key by mistake, and messages quote inputs.
+This module reads no key by itself.
 
-What a server says is another matter: it is redacted where it comes in (api/text.py).
+Text of a server is redacted separately, where it is received (api/text.py).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from bulkdelete.words import KEY_HIDDEN, KEY_PREFIX_CHARS
 
 __all__ = ["hidden", "hidden_in", "know"]
 
-_SHORTEST = 8  # characters; a shorter key stands in innocent words, and text without them would tell what it is
+_SHORTEST = 8  # characters; a shorter key may be part of ordinary words, and removing these would reveal the key
 
 _known: dict[str, re.Pattern[str]] = {}
 
 
 def know(value: str) -> None:
-    """Hide this key from now on. A value that can be no key as a whole may hold one among its words."""
+    """Hide this key from now on. A value that is not a valid key as a whole may contain one among its words."""
     for word in value.split():
         if len(word) >= _SHORTEST and word not in _known:
             with suppress(UsageError):
@@ -30,14 +30,14 @@ def know(value: str) -> None:
 
 
 def hidden(text: str) -> str:
-    """The text without the keys that are known."""
+    """The text with every known key replaced."""
     for pattern in _known.values():
         text = pattern.sub(KEY_HIDDEN, text)
     return text
 
 
 def hidden_in(value: Any) -> Any:
-    """The same of all text in a value for JSON."""
+    """The same for all text in a value for JSON."""
     match value:
         case str():
             return hidden(value)
@@ -50,8 +50,8 @@ def hidden_in(value: Any) -> Any:
 
 
 def _pattern(word: str) -> re.Pattern[str]:
-    """The key in any form, also as the cells that its own commas make of it; or its beginning, where a long cell is cut."""
-    from bulkdelete.api.keys import ApiKey  # where no key is known, `--help` pays for neither of these
+    """A pattern for the key in any form, also split into cells at its own commas, and for its beginning where a long cell is shortened."""
+    from bulkdelete.api.keys import ApiKey  # loaded only once a key is known: `--help` needs neither
     from bulkdelete.intake.cells import SHOWN_CHARS
 
     forms = {*ApiKey(word).encoded_forms(), repr(word)[1:-1], shlex.quote(word).strip("'")}

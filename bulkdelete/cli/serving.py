@@ -1,4 +1,4 @@
-"""`simulate`: the simulator behind a port of this machine, until interrupted."""
+"""`simulate`: run the simulator on a port of this machine until it is interrupted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bulkdelete.words import counted, escaped
 __all__ = ["serve"]
 
 
-_ACCOUNT = 1  # of orders that no row and no option gives one
+_ACCOUNT = 1  # of orders for which no row and no option names an account
 _LATENCY_MAX_S = Latency().max_s
 
 
@@ -53,7 +53,7 @@ class Server:
 
 
 def serve(given: Given) -> None:
-    """The command `simulate`: serve until interrupted. Raises UsageError, InputRefused."""
+    """Serve until the process is interrupted. Raises UsageError, InputRefused."""
     shop, server = filled(Shop, given), filled(Server, given)
     if server.latency > _LATENCY_MAX_S:
         raise UsageError(f"--latency is {server.latency:g} s: give a time from 0 to {_LATENCY_MAX_S:g} s")
@@ -91,7 +91,7 @@ def _existing(shop: Shop, reading: ReadOptions) -> dict[tuple[int, int], int]:
 
 
 def _orders(source: Source, account_id: int | None) -> list[Order]:
-    """The orders of a file. What its columns say of account and stock holds; where there is no such column, nobody need say it."""
+    """The orders of a file. Its columns for account and stock apply; without such columns, neither has to be given."""
     accounts = (account_id,) if account_id is not None else (None, _ACCOUNT)
     refused: UsageError | None = None
     for account, stock in product(accounts, (None, False)):
@@ -123,14 +123,14 @@ async def _serve(simulation: Simulation, port: int, orders: int) -> None:
         raise UsageError(f"port {port} cannot be used ({error}); name another with --port") from None
     try:
         write_result(
-            f"{counted(orders, 'order', ('exists', 'exist'))}, {counted(simulation.limit, 'request')} a minute. Add to bulkdelete run:"
+            f"{counted(orders, 'order', ('exists', 'exist'))}, {counted(simulation.limit, 'request')} per minute. Add to bulkdelete run:"
         )
         write_result(f"  --api-url http://127.0.0.1:{bound}")
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
         await ended.wait()
-        for number in (signal.SIGINT, signal.SIGTERM):  # what follows may meet a stdout that nobody reads
+        for number in (signal.SIGINT, signal.SIGTERM):  # the next writes may block on a stdout that nobody reads
             asyncio.get_running_loop().remove_signal_handler(number)
     finally:
         await simulator.close()
@@ -138,7 +138,7 @@ async def _serve(simulation: Simulation, port: int, orders: int) -> None:
             counted(len(simulator.journal), "request"),
             counted(len(simulator.deleted_orders()), "order"),
         )
-        write_result(f"\n{requests}, {simulator.count(429):,} of them answered 429, {deleted} deleted")
+        write_result(f"\n{requests}, {simulator.count(429):,} of them with status code 429, {deleted} deleted")
 
 
 def _fault(text: str) -> Fault:

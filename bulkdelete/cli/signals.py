@@ -1,7 +1,7 @@
 """What SIGINT, SIGTERM and SIGHUP do to a run: the first one stops it in order, the second one ends the process within a second.
 
-The handlers are Python's own and not the loop's: they run in the main thread also where it waits in a write or for a lock. The
-deadline of the second signal belongs to a thread of its own, since at that moment nothing else is sure to go on.
+The handlers are Python's, not the event loop's: they run in the main thread even while it waits in a write or for a lock. The deadline
+of the second signal has its own thread, since nothing else is sure to run at that moment.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["Interrupted", "Signals", "leave"]
 
 T = TypeVar("T")
 
-_WHYS = {
+_REASONS = {
     signal.SIGINT: StopReason.INTERRUPTED,
     signal.SIGTERM: StopReason.TERMINATED,
     signal.SIGHUP: StopReason.TERMINATED,
 }
-_DOUBLE_S = 0.5  # `timeout` and others signal a process and then its group: that is one signal
+_DOUBLE_S = 0.5  # `timeout` and others signal a process and then its group: both count as one signal
 _LEAVE_S = 0.9  # from the second signal to the end of the process, whatever hangs
 
 
@@ -40,9 +40,9 @@ class Interrupted(Exception):
 
 
 class Signals:
-    """Made in the main thread once a run begins. A signal that is ignored stays ignored: nohup wants it so.
+    """Created in the main thread when a run begins. A signal that is ignored remains ignored, as nohup requires.
 
-    `on_first` and `on_second` are what a signal does at the moment; they are called in the main thread, between any two steps.
+    `on_first` and `on_second` handle the signals; they can be replaced, and are called in the main thread, between any two steps.
     """
 
     def __init__(self) -> None:
@@ -53,24 +53,24 @@ class Signals:
         self._first_s = 0.0
         self._twice = False
         self._task: asyncio.Task[Any] | None = None
-        for number in _WHYS:
+        for number in _REASONS:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._hear)
+                signal.signal(number, self._on_signal)
 
     @property
     def twice(self) -> bool:
-        """Whether the process was told to leave at once."""
+        """Whether a second signal asked the process to leave at once."""
         return self._twice
 
     def start_deadline(self, _stop: Stop) -> None:
-        """The process ends within a second, whatever hangs."""
+        """End the process within a second, whatever hangs."""
         deadline = threading.Timer(_LEAVE_S, lambda: self.on_deadline())
         deadline.daemon = True
         deadline.start()
 
-    def _hear(self, number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number)
-        stop = Stop(_WHYS[name], Scope.RUN, name.name)
+        stop = Stop(_REASONS[name], Scope.RUN, name.name)
         now_s = time.monotonic()
         if self.code is None:
             self.code, self._first_s = EXIT_OF_REASON[stop.reason], now_s
@@ -81,7 +81,7 @@ class Signals:
             self.on_second(stop)
 
     def run(self, runner: asyncio.Runner, main: Coroutine[Any, Any, T]) -> T:
-        """`runner.run(main)`. A first signal cancels it unless `on_first` says otherwise; KeyboardInterrupt then."""
+        """`runner.run(main)`. A first signal cancels it and raises KeyboardInterrupt, unless `on_first` was replaced."""
 
         async def noted() -> T:
             self._task = asyncio.current_task()
@@ -104,5 +104,5 @@ class Signals:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process and wait for nothing: no thread, no stream. The ledger's lock dies with it, and its journal is whole."""
+    """End the process without waiting for a thread or a stream. The ledger's lock ends with the process, and its log is complete."""
     os._exit(code)

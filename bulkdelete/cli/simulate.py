@@ -1,4 +1,4 @@
-"""`simulate`: what it takes and says. The work is in serving.py."""
+"""The command `simulate`: its examples and help. serving.py does the work."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from bulkdelete.errors import UsageError
 __all__ = ["simulate"]
 
 _EXAMPLES = (
-    Example("orders of a file, and a hundred others", "bulkdelete simulate --orders gone.csv --account-id 1234"),
     Example(
-        "ten requests a minute, and every tenth response is lost",
+        "the orders of a file and a hundred others exist", "bulkdelete simulate --orders gone.csv --account-id 1234"
+    ),
+    Example(
+        "a limit of ten requests per minute, and 10 % of the responses are lost",
         "bulkdelete simulate --orders gone.csv --limit 10 --fault drop_after=0.1",
     ),
     Example(
-        "no order can be deleted, and no header tells the limit",
+        "no order can be deleted, and no header states the limit",
         "bulkdelete simulate --all-native --headers none --port 0",
     ),
 )
 
 
 def _kinds() -> tuple[str, str]:
-    """The kinds of faults, which only the simulator knows."""
+    """The kinds of faults, from the simulator's own list."""
     from bulkdelete.simulator import FaultKind
 
     return "Kinds of --fault", ", ".join(kind.value for kind in FaultKind)
@@ -29,7 +31,7 @@ def _kinds() -> tuple[str, str]:
 
 @command("simulate", examples=_EXAMPLES, notes=_kinds)
 def simulate(**given: object) -> None:
-    """The API on this machine, to try things against. Nothing real is touched."""
+    """Simulate the API on this machine, for rehearsals. It touches nothing real."""
     from bulkdelete.cli.serving import serve
 
     try:

@@ -1,4 +1,4 @@
-"""Commands as a person may paste them: how this program is called here, and which command continues a run, from any folder."""
+"""Commands that a person can paste: how this program is called here, and which command resumes a run, from any folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_CHANGES: Mapping[str, str] = {}
 
 
 def resuming(settings: Settings, api_key_file: str | None, changes: Mapping[str, str] = _NO_CHANGES) -> str:
-    """The command that continues with this ledger, from any folder: with the options that a run hands on, and with changes of settings."""
+    """The command that resumes this ledger, from any folder, with the options that it must repeat and with changed settings."""
     options = resume_options(settings, api_key_file) | {name: [flag(name), value] for name, value in changes.items()}
     words = [word for option in options.values() for word in option]
     return shlex.join([*program(), "resume", str(settings.ledger.absolute()), *words])
@@ -40,5 +40,5 @@ def flag(setting: str) -> str:
 
 
 def spelling(settings: Settings, api_key_file: str | None) -> Spelling:
-    """How the end of a run with these settings is put into commands."""
+    """How the summary of a run with these settings spells settings and commands."""
     return Spelling(flag, lambda changes: resuming(settings, api_key_file, changes))

@@ -1,4 +1,4 @@
-"""`status`: what a ledger says, once or again and again."""
+"""`status`: show what a ledger says, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bulkdelete.cli.streams import write_json, write_result
 
 __all__ = ["status"]
 
-_EVERY_S = 2.0
+_INTERVAL_S = 2.0
 _EXAMPLES = (
-    Example("how a run stands, or how it ended", "bulkdelete status gone.csv.ledger.db"),
-    Example("beside a run, from another terminal", "bulkdelete status gone.csv.ledger.db --watch"),
+    Example("the state of a run, or how it ended", "bulkdelete status gone.csv.ledger.db"),
+    Example("during a run, from another terminal", "bulkdelete status gone.csv.ledger.db --watch"),
     Example("for programs", "bulkdelete status gone.csv.ledger.db --json"),
 )
 
 
 @command("status", argument("ledger", type=FILE), examples=_EXAMPLES)
 def status(ledger: Path, as_json: bool, watch: bool) -> None:
-    """What LEDGER says at this moment: counts, pace, doubts. Works beside a run."""
+    """Show what LEDGER says now: counts, pace, orders in doubt. It works while a run is in progress."""
     from bulkdelete.cli.inputs import given_ledger
     from bulkdelete.report.status import read_status, status_json, status_text
 
@@ -35,4 +35,4 @@ def status(ledger: Path, as_json: bool, watch: bool) -> None:
         taken = write_json(status_json(now)) if as_json else write_result(status_text(now))
         if not watch or not taken:
             return
-        time.sleep(_EVERY_S)
+        time.sleep(_INTERVAL_S)

@@ -1,8 +1,8 @@
-"""stdin, stdout and stderr as this program uses them: open, and without a character that they cannot hold. stderr holds up nobody,
-and stdout only whoever writes a result that is complete.
+"""stdin, stdout and stderr as this program uses them: open, and with characters escaped that their encoding lacks. Writing to stderr
+never waits, and writing to stdout waits only for a complete result.
 
-It never decides what is said; it names options where the text has settings, and says no key that is known. No stream changes an exit
-code: what stdout does not take is said on stderr.
+This module never decides what is written; it replaces settings by options, and removes known keys. No stream changes an exit code:
+a result that stdout does not accept is written to stderr.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
     "write_result",
 ]
 
-_given: list[TextIO] = []  # what stderr was before
+_original: list[TextIO] = []  # stderr, before it was replaced
 
 ESCAPING = "bulkdelete.escaping"
 """How a text file is opened whose encoding may not hold all that is written: `é` becomes `\\u00e9`, inside JSON as well as outside."""
@@ -54,8 +54,8 @@ codecs.register_error(ESCAPING, _escaped)
 
 
 def prepare() -> None:
-    """Open what whoever started us closed, and let no text end in a UnicodeError. Undecodable input is kept, so that it is seen. A key
-    in the environment is never said, whether or not a command looks for it there."""
+    """Open the streams that the parent process closed, and prevent UnicodeErrors. Undecodable input is kept, so that it is detected.
+    A key in the environment is never written, whether or not a command uses it."""
     know(os.environ.get("BULKDELETE_API_KEY", ""))
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -64,12 +64,12 @@ def prepare() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape" if mode == "r" else ESCAPING)
     if (fd := _descriptor(sys.stderr)) is not None:
-        _given.append(sys.stderr)
+        _original.append(sys.stderr)
         sys.stderr = cast(TextIO, BackgroundWriter(fd, sys.stderr.encoding, ESCAPING))
 
 
 def _descriptor(stream: TextIO) -> int | None:
-    """None of a stream that whoever calls us put there."""
+    """The descriptor of a stream; None if a caller has replaced it by an object without one."""
     try:
         return stream.fileno()
     except (AttributeError, OSError, ValueError):
@@ -77,24 +77,24 @@ def _descriptor(stream: TextIO) -> int | None:
 
 
 def give_back_stderr() -> None:
-    """The process ends by itself: what is still to be said is said, and who writes later writes for himself."""
+    """Write the waiting text and restore the original stderr, before the process ends."""
     if isinstance(sys.stderr, BackgroundWriter) and sys.stderr.drain():
-        sys.stderr = _given.pop()
+        sys.stderr = _original.pop()
 
 
 def drain_stderr(timeout_s: float = DRAIN_S) -> None:
-    """Give the text on its way to stderr a moment to be taken."""
+    """Wait a moment for stderr to take the waiting text."""
     if isinstance(sys.stderr, BackgroundWriter):
         sys.stderr.drain(timeout_s)
 
 
 def dropped_lines() -> int:
-    """Lines that stderr did not take so far."""
+    """How many lines stderr has not accepted so far."""
     return sys.stderr.dropped if isinstance(sys.stderr, BackgroundWriter) else 0
 
 
 def say(text: str) -> None:
-    """A line or more for people, on stderr."""
+    """Write one or more lines for people to stderr."""
     sys.stderr.write(flagged(hidden(text)) + "\n")
 
 
@@ -104,12 +104,12 @@ def write_json(fields: Mapping[str, object]) -> bool:
 
 
 def write_result(text: str) -> bool:
-    """Write a result to stdout, waiting for its reader, or else to stderr; whether stdout took it."""
+    """Write a result to stdout, waiting for its reader, or else to stderr. Returns whether stdout accepted it."""
     return _written(flagged(hidden(text)))
 
 
 def _written(text: str) -> bool:
-    drain_stderr()  # on a terminal the result stands below what led to it
+    drain_stderr()  # on a terminal the result follows the log
     try:
         sys.stdout.flush()
         if (fd := _descriptor(sys.stdout)) is None:
@@ -117,7 +117,7 @@ def _written(text: str) -> bool:
         else:
             write_all(fd, (text + "\n").encode(sys.stdout.encoding, ESCAPING))
     except (OSError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        sys.stderr.write(f"stdout did not take the result ({said}). Here it is:\n{text}\n")
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        sys.stderr.write(f"stdout did not accept the result ({reason}). Here it is:\n{text}\n")
         return False
     return True

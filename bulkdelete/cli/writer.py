@@ -1,6 +1,6 @@
-"""A writer that nobody waits for: one thread for one stream, with a bounded queue. Nothing here raises because of a stream.
+"""A background writer: one thread per stream, with a bounded queue. Writing never waits, and never raises because of a stream.
 
-A pipe may be full, a terminal frozen or gone, a disk full: that is the thread's matter alone.
+A pipe may be full, a terminal frozen or closed, a disk full: only the thread is affected.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from bulkdelete.words import counted
 
 __all__ = ["DRAIN_S", "BackgroundWriter", "write_all"]
 
-_WAITING_BYTES = 256 * 1024  # of text that nobody has taken yet: thousands of log lines
-DRAIN_S = 0.5  # for what waits, before the process ends or the result follows on the same terminal
+_WAITING_BYTES = 256 * 1024  # of text that the stream has not accepted yet: thousands of log lines
+DRAIN_S = 0.5  # for the waiting text, before the process ends or the result follows on the same terminal
 
 
 def _gap(lines: int) -> str:
-    return f"[{counted(lines, 'line')} missing here: nobody took them]\n"
+    return f"[{counted(lines, 'line')} missing here: the stream did not accept them]\n"
 
 
 class BackgroundWriter:
-    """Text for one file descriptor, written by a thread of its own. `write` never blocks and never raises.
+    """Writes text to one file descriptor in its own thread. `write` never blocks and never raises.
 
-    What does not fit, or is not taken, is dropped and counted in lines. The stream is told how many are missing, where they are
-    missing, as soon as it takes text again, in the words of `gap`. The thread is a daemon: one that hangs in a write holds up no exit.
+    Text that does not fit, or that the stream does not accept, is dropped and counted in lines. As soon as the stream accepts text again,
+    the text of `gap` is written in their place. The thread is a daemon: if it hangs in a write, it does not delay the exit.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class BackgroundWriter:
         self._fd = fd
         self._room = waiting_bytes
         self._waiting: deque[bytes | int] = deque()  # text, or the number of lines that are missing at this place
-        self._missing = 0  # lines that the stream was not told of yet
+        self._missing = 0  # dropped lines that the stream does not mention yet
         self._writing = False
         self._changed = threading.Condition()  # reentrant: a signal's handler may write in the middle of a write
         self._thread: threading.Thread | None = None
@@ -66,10 +66,10 @@ class BackgroundWriter:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: rich and logging ask for it after every line, and must not wait. `drain` waits."""
+        """Do nothing: rich and logging call it after every line, and must not wait. `drain` waits."""
 
     def drain(self, timeout_s: float = DRAIN_S) -> bool:
-        """Wait until all text is taken or dropped, at most this long; whether it is."""
+        """Wait until all text is written or dropped, at most this long. Returns whether it is."""
         end_s = time.monotonic() + timeout_s
         with self._changed:
             while self._waiting or self._writing:
@@ -85,7 +85,7 @@ class BackgroundWriter:
         return self._fd
 
     def _drop(self, lines: int) -> None:
-        """Behind all that waits."""
+        """Count dropped lines, behind all text that waits."""
         self.dropped += lines
         if self._waiting and isinstance(before := self._waiting[-1], int):
             self._waiting[-1] = before + lines
@@ -102,14 +102,12 @@ class BackgroundWriter:
                 item = self._waiting.popleft()
                 self._writing = True
             self._missing += item if isinstance(item, int) else 0
-            told = self._gap(self._missing) if self._missing else ""
+            notice = self._gap(self._missing) if self._missing else ""
             data = b"" if isinstance(item, int) else item
             try:
-                write_all(self._fd, told.encode() + data)
+                write_all(self._fd, notice.encode() + data)
                 self._missing = 0
-            except (
-                OSError
-            ) as error:  # a full disk may have room again, a terminal that is gone never has: both are tried again
+            except OSError as error:  # a full disk may get room again, a closed terminal will not: both are retried
                 with self._changed:
                     self.why = error.strerror or str(error)
                     self._missing += data.count(b"\n")
@@ -119,9 +117,9 @@ class BackgroundWriter:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of it, however long it takes: a write may be short, and another process may have made a terminal non-blocking.
+    """Write all of the data, however long it takes: a write may be short, and another process may have made a terminal non-blocking.
 
-    Raises OSError. A signal's handler runs in the middle of it.
+    Raises OSError. A signal handler may run in the middle of it.
     """
     rest = memoryview(data)
     while rest:

@@ -3,12 +3,12 @@
 | module | shows |
 |---|---|
 | `proposal.py` | what a run would send, the question before it, and the rejected rows |
-| `progress.py` | a run while it goes: its events as lines of a log, and how far it is |
+| `progress.py` | a run in progress: its events as lines of a log, and how far it is |
 | `summary.py` | how a run ended, and what to do next |
-| `status.py` | what a ledger says at this moment |
-| `messages.py` | what the server said of the orders that it did not delete |
+| `status.py` | what a ledger says now |
+| `messages.py` | what the server said about the orders that it did not delete |
 | `results.py`, `export.py` | one row per order, in the formats of `formats.py`: `csv_rows.py`, `jsonl_rows.py` |
-| `spreadsheet.py` | cells that no spreadsheet takes for a formula |
+| `spreadsheet.py` | cells that no spreadsheet treats as a formula |
 
 A rendering is a function of values: it reads nothing, writes nothing, and does not know how a command or an option is spelled; where
 its text names one, the command line passes the spelling. Words, numbers and escaping come from `bulkdelete/words.py`.
@@ -16,3 +16,7 @@ its text names one, the command line passes the spelling. Words, numbers and esc
 To add an output format of an export, such as an HTML page: a file here whose function writes pages of rows, and its row in `formats.py`.
 To show a thing in one more form: a function beside its text and its JSON.
 """
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Rows as CSV: a header, then a row per order, with no cell that a spreadsheet takes for a formula."""
+"""Rows as CSV: a header, then a row per order, with no cell that a spreadsheet treats as a formula."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["write_csv"]
 
 
 def write_csv(pages: Iterable[list[Row]], out: TextIO) -> int:
-    """Returns how many rows there were."""
+    """Write the rows and return how many there were."""
     writer = csv.writer(out, strict=True)
     writer.writerow(COLUMNS)
-    safe = functools.lru_cache(maxsize=4096)(safe_cell)  # most texts are those of other rows, too
+    safe = functools.lru_cache(maxsize=4096)(safe_cell)  # most rows share their texts with other rows
     written = 0
     for page in pages:
         writer.writerows(

@@ -1,8 +1,8 @@
 """One row per order, in any format of formats.py. It streams: memory does not grow with the ledger.
 
-The ledger is read page by page, and between two pages nothing of it is open, so that whoever reads slowly (`export | less`) holds up
-no run. Each page is of one moment; an order that a run settles meanwhile is written as it was when its page was read. Every row is
-checked, those that are not asked for, too; the counts are compared with them if no run has worked in between.
+The ledger is read page by page, and between two pages it is closed, so that a slow reader (`export | less`) does not block a run.
+Each page shows one moment: an order that a run settles meanwhile is written as it was when its page was read. Every row is checked,
+including those that are not written; the counts are compared with the rows if no run was in progress meanwhile.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def export(address: str | PathLike[str], out: TextIO, form: Format, outcomes: fr
 
 
 def export_of(ledger: Ledger, out: TextIO, form: Format, outcomes: frozenset[State]) -> int:
-    """The same, of a ledger."""
+    """The same for a ledger that is already open."""
     pages = _pages(ledger)
-    first = next(pages, [])  # before anything is written: it may be no ledger
+    first = next(pages, [])  # before anything is written: the file may not be a ledger
     wanted = (
         shown(page if not outcomes else [row for row in page if row.state in outcomes])
         for page in itertools.chain([first], pages)
@@ -44,13 +44,13 @@ def export_of(ledger: Ledger, out: TextIO, form: Format, outcomes: frozenset[Sta
 
 
 def missing_log(address: str | PathLike[str]) -> str | None:
-    """A warning about a ledger that may lack what its last run did. Raises LedgerRefused."""
+    """A warning if the ledger may lack what its last run did; None otherwise. Raises LedgerRefused."""
     with open_ledger(address).read() as reader:
         return reader.warning()
 
 
 def _pages(ledger: Ledger) -> Iterator[list[ResultRow]]:
-    """All orders' results, in order. Raises LedgerRefused if one is not what we wrote, or if the counts disagree with all of them."""
+    """The results of all orders, in order. Raises LedgerRefused if a row has changed, or if the counts disagree with the rows."""
     after, tally = (0, 0), Counter[tuple[int, bool, State]]()
     began: object = None
     ran = False
@@ -70,7 +70,7 @@ def _pages(ledger: Ledger) -> Iterator[list[ResultRow]]:
 
 
 def _counted(reader: LedgerReader) -> dict[tuple[int, bool, State], int]:
-    """The kept counts, as the rows of an export are counted."""
+    """The counts of the ledger, in the form in which an export counts its rows."""
     every, selected = reader.counts(selected=False).by_account, reader.counts(selected=True).by_account
     found: dict[tuple[int, bool, State], int] = {}
     for account, states in every.items():

@@ -1,6 +1,6 @@
-"""The formats of an export. A new one is a file beside this one, whose function writes pages of rows, and its name and row here.
+"""The formats of an export. To add one, add a file beside this one with a function that writes pages of rows, and its name and row here.
 
-A format gets the rows of results.py page by page, so that its memory does not grow with the ledger, and may write what it likes before
+A format receives the rows of results.py page by page, so that its memory does not grow with the ledger. It may write anything before
 and after them.
 """
 
@@ -18,7 +18,7 @@ __all__ = ["WRITERS", "Format"]
 
 
 class Format(enum.StrEnum):
-    """Its name on the command line."""
+    """The formats, by their names on the command line."""
 
     CSV = "csv"
     JSONL = "jsonl"
@@ -28,4 +28,4 @@ WRITERS: dict[Format, Callable[[Iterable[list[Row]], TextIO], int]] = {
     Format.CSV: write_csv,
     Format.JSONL: write_jsonl,
 }
-"""What writes pages of rows in each format, and returns how many rows there were."""
+"""The function of each format, which writes pages of rows and returns how many rows it wrote."""

@@ -1,4 +1,4 @@
-"""Rows as JSON lines: an object per order, numbers as numbers, text as it is."""
+"""Rows as JSON lines: one object per order, with numbers as numbers and text unchanged."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _LINE = "{" + ", ".join(f"{json.dumps(name)}: %s" for name in COLUMNS) + "}\n"
 
 
 def write_jsonl(pages: Iterable[list[Row]], out: TextIO) -> int:
-    """Returns how many rows there were."""
-    quoted = json.encoder.encode_basestring  # all that `json.dumps` would do for a text: eight times as fast for a row
+    """Write the rows and return how many there were."""
+    quoted = json.encoder.encode_basestring  # what `json.dumps` does for a text, and eight times as fast per row
     written = 0
     for page in pages:
         out.writelines(

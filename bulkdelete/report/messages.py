@@ -1,4 +1,4 @@
-"""What the server said of the orders that it did not delete, counted: by account, status code and text."""
+"""What the server said about the orders that it did not delete, counted by account, status code and text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bulkdelete.words import counted, escaped
 __all__ = ["ServerMessage", "message_lines", "read_messages", "server_messages"]
 
 _SHOWN = 10
-_TEXTS = 1_000  # different texts that are told apart; a server may put anything into each of them
+_TEXTS = 1_000  # different texts that are counted separately; a server may put anything into each of them
 _OTHER = "other messages"
 _PAGE = 2_000  # orders read at a time
 _NOT_DELETED = frozenset({State.NOT_FOUND, State.REFUSED})
@@ -24,7 +24,7 @@ _LONG_ID = 1_000  # a shorter number may be anything else in a text
 
 @dataclass(frozen=True, slots=True)
 class ServerMessage:
-    """One text of the server with its status code, about so many orders of an account."""
+    """One text of the server with its status code, and how many orders of an account received it."""
 
     account_id: int
     status: int | None
@@ -33,13 +33,13 @@ class ServerMessage:
 
 
 def read_messages(address: str | PathLike[str]) -> tuple[ServerMessage, ...]:
-    """Of the last confirmed selection, the most frequent first. Raises LedgerRefused, LedgerLocked."""
+    """The messages for the last confirmed selection, the most frequent first. Raises LedgerRefused, LedgerLocked."""
     with open_ledger(address).read() as reader:
         return server_messages(reader)
 
 
 def server_messages(reader: LedgerReader) -> tuple[ServerMessage, ...]:
-    """The same, at the reader's moment."""
+    """The messages that this reader sees."""
     found: Counter[tuple[int, int | None, str]] = Counter()
     after = (0, 0)
     while page := reader.results(after, _PAGE, _NOT_DELETED):
@@ -56,12 +56,12 @@ def server_messages(reader: LedgerReader) -> tuple[ServerMessage, ...]:
 
 
 def _without_id(message: str, order_id: int) -> str:
-    """A text that quotes its order says the same of every order."""
+    """Replace the order's id, so that texts which differ only in the id count as one."""
     return message if order_id < _LONG_ID else re.sub(rf"(?<!\d){order_id}(?!\d)", "(order id)", message)
 
 
 def message_lines(messages: tuple[ServerMessage, ...]) -> list[str]:
-    """For people: the first few, and how many more there are."""
+    """The lines for people: the first few messages, and how many more there are."""
     lines = [
         f"  account {each.account_id}, {counted(each.orders, 'order')}: HTTP {each.status}"
         + (f": {each.message}" if each.message else "")

@@ -1,4 +1,4 @@
-"""A run while it goes: each of its events as a line of the log, how far it is, and the sentence with which it begins to stop."""
+"""A run in progress: each event as a line of the log, how far the run is, and the sentence that announces a stop."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any, Literal, NamedTuple, assert_never
 
 from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, Stopped
 from bulkdelete.model import NoResponse, Requeue, Response, Result, State, Stop, StopReason
-from bulkdelete.words import duration, plural
+from bulkdelete.words import counted, duration, plural
 
 __all__ = ["Level", "LogLine", "heartbeat", "log_line", "stopping"]
 
 Level = Literal["debug", "info", "warning"]
 
-_EXPECTED = (State.DELETED, State.NOT_FOUND)  # in a log, orders with another end are worth a look
+_EXPECTED = (State.DELETED, State.NOT_FOUND)  # other outcomes are logged at level info
 
 
 class LogLine(NamedTuple):
-    """One line of a log: how much it matters, what happened, and its facts. There is one per attempt: a tuple is made fastest."""
+    """One line of a log: its level, the event, and the fields. There is one per attempt, and a tuple is the fastest value to make."""
 
     level: Level
     event: str
@@ -33,12 +33,14 @@ def log_line(event: Event) -> LogLine:
             fields = {"per_min": _per_min(rate), "limit": limit, "wait_s": round(wait_s, 1), "why": _cause(result)}
             return LogLine("info" if wait_s >= 1 else "debug", "pace.changed", fields)
         case DoubtWait(wait_s=wait_s):
-            return _waiting("info", "run.settling", wait_s, "only doubts are left; they are sent again then")
+            return _waiting(
+                "info", "run.settling", wait_s, "only orders in doubt are left; they are sent again after this wait"
+            )
         case LedgerWaits(wait_s=wait_s):
             why = "another program holds a lock on the ledger; the run waits for it"
             return _waiting("warning", "ledger.locked", wait_s, why)
         case LedgerGrows(wal_bytes=wal_bytes):
-            why = "a program that keeps reading the ledger stops its log from being folded in"
+            why = "a program that keeps reading the ledger prevents the checkpoint of its write-ahead log"
             return LogLine("warning", "ledger.grows", {"wal_mib": wal_bytes // 2**20, "why": why})
         case Stopped(stop=stop):
             fields = {"why": stop.reason.value, "detail": stop.detail, "scope": stop.scope.value}
@@ -47,7 +49,7 @@ def log_line(event: Event) -> LogLine:
 
 
 def heartbeat(settled: Mapping[State, int], to_send: int, seconds: float) -> dict[str, Any]:
-    """How far a run is after so many seconds: orders settled in it, of how many, and how long the rest takes at this pace."""
+    """How far a run is after this many seconds: how many orders it settled, of how many, and how long the rest takes at this pace."""
     done = sum(settled.values())
     per_s = done / max(1e-9, seconds)
     left = max(0, to_send - done)
@@ -61,20 +63,21 @@ def heartbeat(settled: Mapping[State, int], to_send: int, seconds: float) -> dic
 
 
 def stopping(stop: Stop, in_flight: int, grace_s: float) -> str:
-    """What a run says when it begins to stop: for how long it is still there, and what would end it sooner."""
+    """The sentence that announces a stop: how long the run still waits, and what ends it sooner."""
     cause = {StopReason.INTERRUPTED: "", StopReason.TERMINATED: ""}.get(
         stop.reason, f" ({stop.detail or stop.reason.value})"
     )
     if not in_flight:
-        return f"Stopping{cause}: nothing is in flight."
+        return f"Stopping{cause}: no requests are in flight."
+    requests = counted(in_flight, "request")
     if stop.reason is StopReason.LEDGER:
-        return f"Stopping{cause}: {in_flight:,} in flight, left in doubt."
-    them = plural(in_flight, "it", "them")
+        return f"Stopping{cause}: {requests} in flight, left in doubt."
+    them = plural(in_flight, "its order", "their orders")
     sooner = {
-        StopReason.INTERRUPTED: f" Ctrl-C again leaves {them} in doubt.",
-        StopReason.TERMINATED: f" A second signal leaves {them} in doubt.",
+        StopReason.INTERRUPTED: f" Press Ctrl-C again to leave {them} in doubt at once.",
+        StopReason.TERMINATED: f" A second signal leaves {them} in doubt at once.",
     }
-    return f"Stopping{cause}: {in_flight:,} in flight, up to {duration(grace_s)}.{sooner.get(stop.reason, '')}"
+    return f"Stopping{cause}: waiting up to {duration(grace_s)} for {requests} in flight.{sooner.get(stop.reason, '')}"
 
 
 def _attempt(event: AttemptEnded) -> LogLine:

@@ -1,6 +1,6 @@
 """A proposal: what a run would send, what is left out and why, how long it takes, and the question that a person answers.
 
-As text, as the fields of JSON, and each reject as the row of a CSV.
+It is rendered as text and as the fields of JSON, and each reject as a row of CSV.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ __all__ = [
 ]
 
 REJECT_COLUMNS = ("file", "line", "column", "cell", "why")
-"""Of a reject, in JSON and in CSV."""
+"""The columns of a reject, in JSON and in CSV."""
 
 _ACCOUNTS_ASKED = 5  # accounts that a question names
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Rates to reckon with, in requests per minute; `burst`: requests that pass at once (None: a minute's, as in GCRA). `source`: where
-    they come from, in words."""
+    """The rates to estimate with, in requests per minute. `burst`: requests that pass at once; None: as many as in one minute, as in GCRA.
+    `source`: where the rates come from, in words."""
 
     rates: tuple[float, ...]
     burst: float | None
@@ -47,7 +47,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What the command `plan` shows: a plan, how long it would take, and why a run would refuse it (None: it would not)."""
+    """What the command `plan` shows: a plan, how long it would take, and why a run would refuse it (None: it would accept it)."""
 
     plan: Plan
     settings: Settings
@@ -71,7 +71,7 @@ def proposal_text(plan: Plan, settings: Settings) -> str:
         (plan.waiting, "{} waiting"),
         (plan.doubtful, "{} in doubt"),
         (plan.settled, "{} settled"),
-        (plan.left_alone, "{} of earlier inputs left alone"),
+        (plan.left_alone, "{} of earlier inputs left out"),
     ]
     known = ", ".join(text.format(f"{n:,}") for n, text in parts if n)
     lines.append(f"ledger {settings.ledger}: {known or 'no orders'}")
@@ -91,12 +91,12 @@ def question(plan: Plan, settings: Settings) -> str:
     orders = counted(plan.to_send, "order")
     return (
         f"{orders} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}\n"
-        f"This cannot be undone. Type {plan.to_send} to go on"
+        f"This cannot be undone. Type {plan.to_send} to continue"
     )
 
 
 def forecast_text(forecast: Forecast) -> str:
-    """The proposal, the orders at either end, and how long it would take."""
+    """The proposal, the first and last orders, and how long the run would take."""
     plan, pace = forecast.plan, forecast.pace
     sent = f"{counted(plan.to_send, 'order')} would be sent"
     last = tuple(order for order in plan.last if order not in plan.first)
@@ -105,10 +105,10 @@ def forecast_text(forecast: Forecast) -> str:
         sent += f": {_ids(plan.first)}{gap}{_ids(last)}"
     lines = [proposal_text(plan, forecast.settings), sent]
     if plan.to_send:
-        times = ", ".join(f"{duration(pace.seconds(plan.to_send, rate))} at {rate:g} a minute" for rate in pace.rates)
+        times = ", ".join(f"{duration(pace.seconds(plan.to_send, rate))} at {rate:g} per minute" for rate in pace.rates)
         lines.append(f"about {times} ({pace.source})")
     if forecast.obstacle is not None:
-        lines.append(f"`run` would say: {forecast.obstacle}")
+        lines.append(f"`run` would refuse this: {forecast.obstacle}")
     return "\n".join(lines)
 
 
@@ -140,7 +140,7 @@ def forecast_json(forecast: Forecast) -> dict[str, Any]:
 
 
 def reject_cells(reject: Reject) -> list[str | int]:
-    """A row of CSV, under REJECT_COLUMNS."""
+    """The values of REJECT_COLUMNS for a row of CSV."""
     return [value if isinstance(value, int) else safe_cell(value) for value in _reject_values(reject)]
 
 

@@ -1,4 +1,4 @@
-"""Cells of a CSV that somebody opens in a spreadsheet: text stays text, whoever wrote it."""
+"""Cells of a CSV file that somebody opens in a spreadsheet: text remains text, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FORMULA = re.compile(rf'(?:^|(?<=[{_SPLITS}]))(?=(?:[^\S{_SPLITS}]|[\0"])*[=+\-
 
 
 def safe_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula, whole or in part (OWASP, CSV injection): server text may begin with anything.
+    """The text in a form that no spreadsheet treats as a formula, in whole or in part (OWASP, CSV injection).
 
     Where a comma is the decimal mark, a spreadsheet splits these files at `;`, at tabs and at `|`, quotes or not, and at line ends.
     """

@@ -1,9 +1,8 @@
-"""What a ledger says at this moment: counts, the last run, the pace, the doubts. Each row that is shown is checked."""
+"""What a ledger says now: counts, the last run, the pace, the orders in doubt. Each row that is shown is checked."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from os import PathLike
 from typing import Any
 
@@ -12,7 +11,7 @@ from bulkdelete.ledger import LedgerReader, ResultRow, RunRow, Traffic
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import Counts, Learned, State
 from bulkdelete.report.messages import ServerMessage, message_lines, server_messages
-from bulkdelete.report.results import harmless
+from bulkdelete.report.results import harmless, utc_second
 from bulkdelete.words import counted, duration, escaped_lines
 
 __all__ = ["Status", "read_status", "status_json", "status_of", "status_text"]
@@ -24,7 +23,7 @@ _PACE_WINDOW_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An order in doubt: why, and where it was read."""
+    """An order in doubt, with the reason and the place where it was read."""
 
     account_id: int
     order_id: int
@@ -34,11 +33,12 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One look at a ledger, in one transaction. Counts of orders; `per_min` settled in the last minute of attempts,
-    seen over `measured_s` seconds. `learned`: the limit of the key that learned last; None if none did. `warning`: that it may be a
-    copy which lacks what its last run did.
+    """The state of a ledger, read in one transaction. Counts are counts of orders.
 
-    `in_flight` is None at rest: there, an open intent is an order in doubt.
+    `per_min`: orders settled per minute in the last minute of attempts, measured over `measured_s` seconds.
+    `learned`: the limit that a key learned last; None if there is none.
+    `warning`: the file may be a copy that lacks what its last run did.
+    `in_flight` is None while no run is in progress: then an open intent is an order in doubt.
     """
 
     ledger: str
@@ -60,13 +60,13 @@ class Status:
 
 
 def read_status(address: str | PathLike[str]) -> Status:
-    """Raises LedgerRefused if no ledger is there or it cannot be read, LedgerLocked."""
+    """The status of the ledger at `address`. Raises LedgerLocked; LedgerRefused if there is no ledger or it cannot be read."""
     with open_ledger(address).read() as reader:
         return status_of(reader, str(address))
 
 
 def status_of(reader: LedgerReader, address: str) -> Status:
-    """The same, at the reader's moment; `address` is the ledger's name for people."""
+    """The status that this reader sees; `address` is the ledger's name for people."""
     running = reader.running()
     counts, selected = reader.counts(selected=False), reader.counts(selected=True)
     in_flight = reader.in_flight() if running else 0
@@ -90,7 +90,7 @@ def status_of(reader: LedgerReader, address: str) -> Status:
         learned=reader.learned(),
         eta_s=round(60 * left / per_min) if running and left and per_min else None,
         last_run=_run(reader.last_run()),
-        # What is in flight may still land.
+        # A request in flight may still receive its response.
         doubts=tuple(_doubt(row) for row in doubts if not (running and row.in_flight))[:_DOUBTS_SHOWN],
         messages=server_messages(reader) if selected[State.REFUSED] or selected[State.NOT_FOUND] else (),
         warning=reader.warning(),
@@ -98,7 +98,7 @@ def status_of(reader: LedgerReader, address: str) -> Status:
 
 
 def _pace(traffic: Traffic) -> tuple[float, float]:
-    """Orders settled per minute, and over how many seconds that was seen."""
+    """Orders settled per minute, and over how many seconds that was measured."""
     n, first_ms, last_ms = traffic.settled, traffic.first_ms, traffic.last_ms
     if first_ms is None or last_ms is None or n < 2:
         return float(n), 0.0
@@ -132,12 +132,13 @@ def _labels(counts: Counts) -> dict[str, int]:
 
 
 def status_json(status: Status) -> dict[str, Any]:
+    """The same facts for programs."""
     return asdict(status)
 
 
 def status_text(status: Status) -> str:
     """A page of text for a person."""
-    lines = [f"{status.ledger} ({status.host}){', a run is going on' if status.running else ''}"]
+    lines = [f"{status.ledger} ({status.host}){', a run is in progress' if status.running else ''}"]
     if status.warning is not None:
         lines.append(f"warning: {status.warning}")
     width = max((len(f"{n:,}") for n in status.outcomes.values()), default=1)
@@ -149,24 +150,24 @@ def status_text(status: Status) -> str:
     if not status.outcomes:
         lines.append("  no orders")
     if status.in_flight:
-        lines.append(f"  {status.in_flight:,} of those in doubt are in flight just now")
+        lines.append(f"  {status.in_flight:,} of those in doubt are in flight now")
     lines.append(
-        f"{counted(status.requests, 'request')} so far, {status.limited:,} of them answered 429; {status.per_min:g} a minute"
+        f"{counted(status.requests, 'request')} so far, {status.limited:,} of them with status code 429; {status.per_min:g} per minute"
     )
     if status.eta_s is not None:
-        lines.append(f"about {duration(status.eta_s)} to go")
+        lines.append(f"about {duration(status.eta_s)} left")
     if status.last_run is not None:
         lines.append(_run_line(status.last_run, status.running))
     if status.messages:
         lines += ["the server's messages about orders that it did not delete:", *message_lines(status.messages)]
     if status.doubts:
-        lines.append("in doubt, the first few:")
+        lines.append("the first orders in doubt:")
         lines += [f"  {d.account_id}:{d.order_id} ({d.origin}) {d.message}" for d in status.doubts]
     return escaped_lines(lines)  # a file's name may hold anything
 
 
 def _run_line(run: dict[str, Any], running: bool) -> str:
-    ended = "goes on" if running else "did not end by itself"
+    ended = "is in progress" if running else "did not record its end"
     if run["stopped"]:
         ended = f"ended {run['stopped']}: {run['why']}"
     return f"run {run['run']} began {run['started']}, {ended}"
@@ -174,4 +175,4 @@ def _run_line(run: dict[str, Any], running: bool) -> str:
 
 def utc(ms: int | None) -> str | None:
     """ISO 8601, UTC, to the second."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if ms is None else f"{utc_second(ms // 1000)}Z"

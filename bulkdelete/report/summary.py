@@ -1,7 +1,7 @@
-"""How a run ended: what became of its orders, why it stopped, what the server said, and what to do next. As text and as the fields of JSON.
+"""How a run ended: the outcomes of its orders, why it stopped, what the server said, and what to do next; as text and as fields of JSON.
 
-Which exit code an end has, and what makes it suspicious, is judged in core/run_summary.py. The next steps are data here: settings in which
-to continue. How a setting and a command are spelled, only the command line knows.
+The exit code, and what makes an end suspicious, are decided in core/run_summary.py. The next steps are data here: the
+settings with which to continue. Only the command line knows how a setting and a command are spelled.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ __all__ = ["ADVICE", "Action", "Ending", "NextStep", "Spelling", "next_steps", "
 
 ADVICE: dict[StopReason, str] = {
     StopReason.LEDGER: "The ledger could not be written. Repair the disk or the folder, then run the command below:"
-    " what was in flight is in doubt.",
+    " the orders that were in flight are in doubt.",
     StopReason.LEDGER_REPLACED: "Find out what moved the file (a sync client, a restore, a clean-up) before you continue.",
-    StopReason.LEDGER_LOCKED: "End the program that holds the lock, then run the command below: what was in flight is in doubt.",
+    StopReason.LEDGER_LOCKED: "End the program that holds the lock, then run the command below:"
+    " the orders that were in flight are in doubt.",
     StopReason.DISK_FULL: "Free some space on that disk, then run the command below: nothing is lost.",
     StopReason.CREDENTIALS: "The server refused this API key for this account. Check both, then"
     " run the command below: nothing is lost.",
@@ -34,11 +35,11 @@ ADVICE: dict[StopReason, str] = {
     " continue before you know why.",
     StopReason.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the server's messages.",
     StopReason.REFUSALS: "Wrong file, or a server that is being changed? Look at the server's messages.",
-    StopReason.FAILURES: "The limit of {max_failures} is reached. Look at what failed before you go on.",
-    StopReason.INTERRUPTED: "The command below goes on.",
-    StopReason.TERMINATED: "The command below goes on.",
-    StopReason.OUTAGE: "The server is not answering usefully. The command below goes on where this stopped.",
-    StopReason.MAX_TIME: "The time is up. The command below goes on where this stopped.",
+    StopReason.FAILURES: "The limit of {max_failures} is reached. Look at what failed before you continue.",
+    StopReason.INTERRUPTED: "The command below resumes the run.",
+    StopReason.TERMINATED: "The command below resumes the run.",
+    StopReason.OUTAGE: "The server does not respond usefully. The command below resumes the run.",
+    StopReason.MAX_TIME: "The time limit is over. The command below resumes the run.",
 }
 """What a person should do after each stop. A name in braces is a setting."""
 
@@ -48,10 +49,10 @@ _SETTING = re.compile(r"\{(\w+)\}")
 class Action(enum.Enum):
     """What a next step does. The value is its name in JSON."""
 
-    CONTINUE = "go_on"  # send what is left
-    RESEND = "resend"  # send what is in doubt again, too
-    OVERRIDE = "all_the_same"  # lift the stop that would be met again
-    RETRY = "retry"  # send what is settled once more, where nothing else is left to send
+    CONTINUE = "go_on"  # send the remaining orders
+    RESEND = "resend"  # also send the orders in doubt again
+    OVERRIDE = "all_the_same"  # lift the stop that would otherwise stop the run again
+    RETRY = "retry"  # send settled orders once more, if no others are left to send
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """How whoever shows an end spells a setting, given its name, and the command that continues a run with changed settings."""
+    """How the command line spells a setting, given its name, and the command that resumes a run with changed settings."""
 
     setting: Callable[[str], str]
     command: Callable[[Mapping[str, str]], str]
@@ -72,7 +73,7 @@ class Spelling:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """All that is shown of a run's end. `lines_not_shown`: lines of the log that nobody took."""
+    """All that is shown about the end of a run. `lines_not_shown`: lines of the log that could not be written."""
 
     summary: Summary
     settings: Settings
@@ -82,7 +83,7 @@ class Ending:
 
 
 def next_steps(summary: Summary, doubts: Doubts | None) -> tuple[NextStep, ...]:
-    """What a person can do next; nothing where a command would send nothing, or would meet the same stop again."""
+    """What a person can do next; empty if no command would send anything, or if it would stop for the same reason again."""
     counts = summary.counts
     left = counts[State.PENDING] or counts[State.FAILED]
     retry = {} if summary.to_retry is None else {"retry": summary.to_retry.label}
@@ -91,7 +92,7 @@ def next_steps(summary: Summary, doubts: Doubts | None) -> tuple[NextStep, ...]:
     if counts[State.IN_DOUBT] and (not summary.stops or (doubts is Doubts.HOLD and not left)):
         resend = NextStep(Action.RESEND, {"doubts": Doubts.RESEND.value})
         return (NextStep(Action.CONTINUE), resend) if left else (resend,)
-    # What other stops say names the command below; and with no counts, the ledger could not be read.
+    # The advice for other stops refers to the command below; without counts, the ledger could not be read.
     named = any(stop.reason is not StopReason.FAILURES for stop in summary.stops)
     if left or counts[State.IN_DOUBT] or named or (summary.stops and not counts.total):
         return (NextStep(Action.CONTINUE),)
@@ -128,7 +129,7 @@ def summary_json(ending: Ending) -> dict[str, Any]:
 
 
 def _count_lines(ending: Ending) -> list[str]:
-    """What became of the orders, and of what was not sent."""
+    """The outcomes of the orders, and what was not sent."""
     summary, counts = ending.summary, ending.summary.counts
     lines = [f"{counted(counts.total, 'order')} selected:"] if counts.total else ["no orders selected"]
     width = max(len(f"{counts[state]:,}") for state in State)
@@ -136,25 +137,25 @@ def _count_lines(ending: Ending) -> list[str]:
     if summary.rejected:
         lines.append(f"{counted(summary.rejected, 'row')} of the input rejected and left out")
     if summary.left_alone:
-        lines.append(f"{counted(summary.left_alone, 'open order')} of earlier inputs left alone")
+        lines.append(f"{counted(summary.left_alone, 'open order')} of earlier inputs left out")
     requests = f"{counted(summary.requests, 'request')} in {duration(summary.seconds)}"
-    lines.append(f"{requests}, {summary.limited:,} answered 429; ledger {ending.settings.ledger}")
+    lines.append(f"{requests}, {summary.limited:,} of them with status code 429; ledger {ending.settings.ledger}")
     if ending.lines_not_shown:
-        lines.append(f"{counted(ending.lines_not_shown, 'line')} of the log found nobody to read them")
+        lines.append(f"{counted(ending.lines_not_shown, 'line')} of the log could not be written")
     return lines
 
 
 def _reason_lines(ending: Ending) -> list[str]:
-    """What puts the list in question, why the run stopped, and what the server said."""
+    """What makes the input suspicious, why the run stopped, and what the server said."""
     summary, spelling = ending.summary, ending.spelling
     lines = [
-        f"Nothing of account {account} was ever deleted by this ledger: is it the right account and column?"
+        f"Nothing of account {account} was ever deleted with this ledger. Is it the right account and column?"
         for account in summary.unproven
     ]
     if mostly_missing(summary.counts):
         missing = counted(summary.counts[State.NOT_FOUND], "order")
         lines.append(
-            f"{missing} not found, more than were deleted: is it the right file and column?"
+            f"{missing} not found, more than were deleted. Is it the right file and column?"
             f" `resume` with {spelling.setting('retry')} not_found sends them once more."
         )
     lines += [
@@ -176,12 +177,12 @@ def _next_lines(ending: Ending) -> list[str]:
             case Action.RETRY:
                 lines += ["If these orders should be sent once more:", f"  {command}"]
             case Action.OVERRIDE:
-                lines += ["If these orders should be deleted all the same:", f"  {command}"]
+                lines += ["If these orders should be deleted anyway:", f"  {command}"]
             case Action.RESEND:
                 doubts = counted(summary.counts[State.IN_DOUBT], "order")
                 lines.append(f"{doubts} may or may not be deleted. To send them again: {command}")
             case Action.CONTINUE if Action.RESEND not in steps and (summary.stops or summary.exit_code not in (0, 1)):
-                lines.append(f"Go on with: {command}")
+                lines.append(f"Continue with: {command}")
     state = summary.to_retry
     if ending.messages and state is not None and steps and not any("retry" in step.changes for step in steps.values()):
         orders, retry = counted(summary.counts[state], "order"), spelling.setting("retry")

@@ -266,14 +266,14 @@ PLANTED = (
     ),
     _planted(
         "result before the ledger is closed", "outside", {36}, 1,
-        Edit("cli/deletion.py", "            deletion.tell(summary)\n", ""),
+        Edit("cli/deletion.py", "            deletion.report(summary)\n", ""),
         Edit("cli/deletion.py", "if armed is None else deletion.deleted(*armed))\n",
-             "if armed is None else deletion.deleted(*armed))\n                deletion.tell(summary)\n"),
+             "if armed is None else deletion.deleted(*armed))\n                deletion.report(summary)\n"),
         only=("stdout full, SIGTERM after the run",),
     ),
     _planted(
         "exit code of a stream", "outside", {36}, 1,
-        Edit("cli/streams.py", """        said = error.strerror if isinstance(error, OSError) else str(error)
+        Edit("cli/streams.py", """        reason = error.strerror if isinstance(error, OSError) else str(error)
 """, """        os._exit(1)
 """),
         only=("stdout without a reader, SIGTERM",),

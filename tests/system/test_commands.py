@@ -150,7 +150,7 @@ def test_invariant_15_interrupted_in_mid_run(server: Server, tmp_path: Path, num
     assert run.returncode == (130 if number is signal.SIGINT else 143), err
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
         assert db.execute("SELECT count(*) FROM intents").fetchone() == (0,)
-    command = re.search(r"Go on with: .*?bulkdelete (resume .*)", out)
+    command = re.search(r"Continue with: .*?bulkdelete (resume .*)", out)
     assert command, out
     seen = len(server.journal())
     go_on = started([*PROGRAM, *command[1].split(), "--yes"])

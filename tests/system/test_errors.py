@@ -126,4 +126,4 @@ def test_a_crash_of_another_command_is_70(server: Server, tmp_path: Path, comman
     words = (str(file), *GIVEN) if command == "plan" else (f"{file}.ledger.db",)
     run = call(sys.executable, "-c", script, command, *words)
     assert run.returncode == 70
-    assert "a bug in this program, or an error of the system that it does not know: TypeError" in run.stderr
+    assert "a bug in this program, or an error of the system that it does not expect: TypeError" in run.stderr

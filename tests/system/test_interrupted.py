@@ -80,6 +80,6 @@ def test_invariant_15_the_second_signal_on_a_slow_disk(server: Server, tmp_path:
     _, said = run.communicate(timeout=60)
     assert time.monotonic() - since_s < 5, "a second, and what a busy machine adds; a commit takes ten"
     assert run.returncode == 143
-    assert f"bulkdelete resume {orders}.ledger.db" in said.partition("Go on with: ")[2]
+    assert f"bulkdelete resume {orders}.ledger.db" in said.partition("Continue with: ")[2]
     status = [*PROGRAM, "status", str(tmp_path / "o.csv.ledger.db")]
     assert "60" in subprocess.run(status, capture_output=True, text=True, env=environment(), check=True).stdout

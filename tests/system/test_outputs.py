@@ -258,7 +258,7 @@ def test_a_stdout_that_is_full_is_told(scene: Path) -> None:
         command = " ".join([*PROGRAM, *words])
         done = call("bash", "-c", f"cd {scene}; exec {command} >/dev/full", env=environment(PYTHONPATH=os.getcwd()))
         assert done.returncode == code, words
-        assert ("stdout cannot be written" if code else "stdout did not take the result") in done.stderr
+        assert ("stdout cannot be written" if code else "stdout did not accept the result") in done.stderr
         done = call(
             "bash",
             "-c",

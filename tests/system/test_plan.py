@@ -35,7 +35,7 @@ def test_a_plan_says_what_would_be_sent_and_how_long_it_takes(tmp_path: Path) ->
         "1,000 rows",
         "+1,000 new",
         "1:1, 1:2, 1:3 ... 1:998, 1:999, 1:1000",
-        "about 32 min 20 s at 30 a minute",
+        "about 32 min 20 s at 30 per minute",
     ):
         assert words in run.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["o.csv"]
@@ -129,7 +129,7 @@ def test_a_plan_reckons_with_what_the_ledger_learned(server: Server, tmp_path: P
     ):
         planned = json.loads(plan(file, "--json", "--api-url", server.url, *words).stdout)
         assert planned["seconds"] == {per_min: pytest.approx(seconds, abs=1)}
-    assert "about 2 min at 3000 a minute (as this ledger learned)" in plan(file, "--api-url", server.url).stdout
+    assert "about 2 min at 3000 per minute (as this ledger learned)" in plan(file, "--api-url", server.url).stdout
 
 
 @pytest.mark.parametrize(

@@ -18,17 +18,36 @@ from tests.support.command import IDS, Server, arguments, started, write
 from tests.support.process import environment, until
 
 
+WAITING = "waiting up to 20 s for"
+
+
 @pytest.mark.parametrize(
     ("stop", "in_flight", "said"),
     [
-        (Stop(StopReason.INTERRUPTED, Scope.RUN, "SIGINT"), 18, "Stopping: 18 in flight, up to 20 s. Ctrl-C again leaves them in doubt."),
-        (Stop(StopReason.TERMINATED, Scope.RUN, "SIGTERM"), 1, "Stopping: 1 in flight, up to 20 s. A second signal leaves it in doubt."),
-        (Stop(StopReason.INTERRUPTED, Scope.RUN, "SIGINT"), 0, "Stopping: nothing is in flight."),
-        (Stop(StopReason.MAX_TIME, Scope.RUN, "--max-time 1 s"), 1200, "Stopping (--max-time 1 s): 1,200 in flight, up to 20 s."),
-        (Stop(StopReason.CREDENTIALS, Scope.LANE), 2, "Stopping (credentials): 2 in flight, up to 20 s."),
-        (Stop(StopReason.LEDGER, Scope.RUN, "disk I/O error"), 3, "Stopping (disk I/O error): 3 in flight, left in doubt."),
+        (
+            Stop(StopReason.INTERRUPTED, Scope.RUN, "SIGINT"),
+            18,
+            f"Stopping: {WAITING} 18 requests in flight. Press Ctrl-C again to leave their orders in doubt at once.",
+        ),
+        (
+            Stop(StopReason.TERMINATED, Scope.RUN, "SIGTERM"),
+            1,
+            f"Stopping: {WAITING} 1 request in flight. A second signal leaves its order in doubt at once.",
+        ),
+        (Stop(StopReason.INTERRUPTED, Scope.RUN, "SIGINT"), 0, "Stopping: no requests are in flight."),
+        (
+            Stop(StopReason.MAX_TIME, Scope.RUN, "--max-time 1 s"),
+            1200,
+            f"Stopping (--max-time 1 s): {WAITING} 1,200 requests in flight.",
+        ),
+        (Stop(StopReason.CREDENTIALS, Scope.LANE), 2, f"Stopping (credentials): {WAITING} 2 requests in flight."),
+        (
+            Stop(StopReason.LEDGER, Scope.RUN, "disk I/O error"),
+            3,
+            "Stopping (disk I/O error): 3 requests in flight, left in doubt.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_stopping_in_words(stop: Stop, in_flight: int, said: str) -> None:
     """The cause, what is in flight, for how long, and what a second signal does."""
     assert stopping(stop, in_flight, 20.0) == said
@@ -43,7 +62,7 @@ def test_a_run_that_stops_says_so(server: Server, tmp_path: Path, number: signal
     until(lambda: len(server.journal()) > 5)
     run.send_signal(number)
     _, err = run.communicate(timeout=30)
-    said = re.findall(r"^Stopping: (\d+) in flight, up to 5 s\. (.*)$", err, re.MULTILINE)
+    said = re.findall(r"^Stopping: waiting up to 5 s for (\d+) requests? in flight\. (.*)$", err, re.MULTILINE)
     assert len(said) == 1, err
     assert 1 <= int(said[0][0]) <= 64
     assert said[0][1] == ("Ctrl-C again" if number is signal.SIGINT else "A second signal") + " leaves them in doubt."

@@ -239,7 +239,7 @@ def test_invariant_36_a_terminal_that_is_closed(server: Server, tmp_path: Path, 
     assert set(outcomes(ledger).values()) == {"deleted", "pending"} or "not_found" in outcomes(ledger).values()
     assert "in_doubt" not in outcomes(ledger).values()
     if out is not None:
-        assert "Go on with: " in out.read_text()
+        assert "Continue with: " in out.read_text()
 
 
 @pytest.mark.parametrize("server", [("--limit", "3000", "--latency", "0.2")], indirect=True)

@@ -45,9 +45,9 @@ def test_invariant_46_after_the_guards_stop(server: Server, tmp_path: Path) -> N
     file = write(folder / "o b.csv", IDS)
     run = call(*arguments(server, file, "--yes", "--guard", "7"))
     assert run.returncode == 5
-    assert "Go on with" not in run.stdout
+    assert "Continue with" not in run.stdout
     assert re.search(r"The server's messages:\n  account 1, 7 orders: HTTP 412: .+\n", run.stdout)
-    assert "If these orders should be deleted all the same:\n  " in run.stdout
+    assert "If these orders should be deleted anyway:\n  " in run.stdout
     command = suggested(run.stdout)
     assert shlex.split(command)[-2:] == ["--guard", "off"]
     assert "\n7 orders would stay refused: with --retry refused added, that command sends them, too." in run.stdout
@@ -106,7 +106,7 @@ def test_invariant_46_no_other_suggestion_lifts_a_stop(tmp_path: Path, why: Stop
     through = why is StopReason.FAILURES and left in (State.REFUSED, State.NOT_FOUND)
     assert (Action.CONTINUE not in found) == (why in LIFTED_BY or through)
     text = summary_text(Ending(summary, settings, spelled))
-    assert ("If these orders should be deleted all the same:" in text) == (why in LIFTED_BY)
+    assert ("If these orders should be deleted anyway:" in text) == (why in LIFTED_BY)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state not in (State.PENDING, State.FAILED)])
@@ -214,7 +214,7 @@ def test_invariant_46_an_input_in_the_place_of_its_ledger(server: Server, tmp_pa
     more = ("--api-url", server.url) if command == "resume" else ()
     none = call(*PROGRAM, command, str(file), *more)
     assert none.returncode == 6
-    assert "is no ledger" in none.stderr
+    assert "is not a ledger" in none.stderr
     assert re.search(rf"bulkdelete run '?{re.escape(str(file))}", none.stderr)
     assert call(*arguments(server, file, "--yes")).returncode == 0
     wrong = call(*PROGRAM, command, str(file), *more)

@@ -74,7 +74,7 @@ def test_invariant_36_a_gap_is_told_between_the_lines_around_it(pipe: tuple[int,
     lines = lines_of(read, writer)
     writer.write("after\n")
     lines += lines_of(read, writer)
-    assert lines[-2:] == ["[3 lines missing here: nobody took them]", "after"]
+    assert lines[-2:] == ["[3 lines missing here: the stream did not accept them]", "after"]
 
 
 def test_invariant_36_a_stream_that_is_gone(pipe: tuple[int, int]) -> None:

@@ -40,9 +40,9 @@ def test_text_and_json_say_the_same() -> None:
     assert forecast_text(forecast) == (
         "=a.csv: 1,202 rows, 1,200 orders in column orderId\n1 repeated row left out:\n  =a.csv:9: 5\n4 rows rejected:\n"
         "  =a.csv:3: orderId '8,40E+05': scientific notation\n  ... and 3 more\n"
-        "ledger l.db: +1,197 new, 3 in doubt, 2 of earlier inputs left alone\n"
+        "ledger l.db: +1,197 new, 3 in doubt, 2 of earlier inputs left out\n"
         "1,200 orders would be sent: 7:1, 7:2, 7:3 ... 7:1198, 7:1199, 7:1200\n"
-        "about 39 min at 30 a minute, 1 min at 600 a minute (a guess)\n`run` would say: 4 rows are rejected"
+        "about 39 min at 30 per minute, 1 min at 600 per minute (a guess)\n`run` would refuse this: 4 rows are rejected"
     )
     assert (told["to_send"], told["new"], told["in_doubt"], told["left_alone"]) == (1200, 1197, 3, 2)
     assert (told["first"], told["seconds"]) == ([[7, 1], [7, 2], [7, 3]], {"30": 2340, "600": 60})
@@ -71,7 +71,7 @@ def test_the_question(returning: int, said: str) -> None:
     plan = dataclasses.replace(PLAN, returning=returning, accounts=tuple(range(1, 7)))
     assert question(plan, SETTINGS) == (
         f"1,200 orders would be DELETED at {SETTINGS.host}, account 1, 2, 3, 4, 5, ..., ids from column orderId, {said}: 1, 2, 3, ...\n"
-        "This cannot be undone. Type 1200 to go on"
+        "This cannot be undone. Type 1200 to continue"
     )
 
 

@@ -50,7 +50,7 @@ async def test_status_is_the_summary(tmp_path: Path) -> None:
     text = status_text(status)
     for outcome, n in summary:
         assert f"  {n} {outcome}\n" in text
-    assert "6 requests so far, 1 of them answered 429" in text
+    assert "6 requests so far, 1 of them with status code 429" in text
     assert "run 1 began 2023-11-14T22:13:20Z, ended 2023-11-14T22:13:20Z: outage: no answer" in text
     assert "7:2 (a.csv:3) timeout" in text
     assert names(tmp_path) == ["l.db"]
@@ -71,18 +71,18 @@ async def test_status_while_a_run_goes_on(tmp_path: Path) -> None:
         assert status.eta_s is not None
         assert status.doubts == (), "what is in flight may still land"
         text = status_text(status)
-        assert ", a run is going on" in text.splitlines()[0]
-        assert "2 of those in doubt are in flight just now" in text
+        assert ", a run is in progress" in text.splitlines()[0]
+        assert "2 of those in doubt are in flight now" in text
         assert "outside the last confirmed selection" not in text
-        assert text.count("goes on") == 1
-        assert "to go" in text
+        assert text.count("is in progress") == 2
+        assert any(line.startswith("about ") and line.endswith(" left") for line in text.splitlines())
     status = read_status(path)
     assert (status.running, status.in_flight, status.eta_s) == (False, None, None)
     assert status.outcomes == {"pending": 2, "in_doubt": 2, "deleted": 2}
     assert {doubt.message for doubt in status.doubts} == {"in flight when the last run was killed"}
     text = status_text(status)
     assert "are in flight" not in text
-    assert "did not end by itself" in text
+    assert "did not record its end" in text
 
 
 async def test_orders_outside_the_selection(tmp_path: Path) -> None:

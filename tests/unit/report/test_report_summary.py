@@ -74,9 +74,9 @@ def test_text_and_json_say_the_same() -> None:
     ending = shown(summary, ServerMessage(7, 412, "is invoiced", 5))
     text, told = summary_text(ending), json.loads(json.dumps(summary_json(ending)))
     assert text == (
-        "1,205 orders selected:\n  1,200 pending\n      5 refused\n9 requests in 1 min 1 s, 1 answered 429; ledger l.db\n"
-        "Stopped: 5 orders. The limit of <max_failures> is reached. Look at what failed before you go on.\n"
-        "The server's messages:\n  account 7, 5 orders: HTTP 412: is invoiced\nGo on with: continue {}\n"
+        "1,205 orders selected:\n  1,200 pending\n      5 refused\n9 requests in 1 min 1 s, 1 of them with status code 429; ledger l.db\n"
+        "Stopped: 5 orders. The limit of <max_failures> is reached. Look at what failed before you continue.\n"
+        "The server's messages:\n  account 7, 5 orders: HTTP 412: is invoiced\nContinue with: continue {}\n"
         "5 orders would stay refused: with <retry> refused added, that command sends them, too."
     )
     assert (told["outcomes"]["pending"], told["outcomes"]["refused"], told["exit_code"]) == (1200, 5, 5)

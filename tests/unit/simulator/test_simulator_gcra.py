@@ -57,7 +57,7 @@ def test_bucket_size_and_refill_apart() -> None:
 
 
 def test_every_step_of_an_odd_rate() -> None:
-    """7 a minute is no whole number of nanoseconds: `remaining` still falls by exactly one per request."""
+    """7 a minute is not a whole number of nanoseconds: `remaining` still falls by exactly one per request."""
     gcra = Gcra(7)
     assert [gcra.throttle(1.1).remaining for _ in range(7)] == [6, 5, 4, 3, 2, 1, 0]
 
