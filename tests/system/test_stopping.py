@@ -17,7 +17,6 @@ from bulkdelete.report.progress import stopping
 from tests.support.command import IDS, Server, arguments, started, write
 from tests.support.process import environment, until
 
-
 WAITING = "waiting up to 20 s for"
 
 

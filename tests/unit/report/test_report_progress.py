@@ -35,14 +35,14 @@ TIMEOUT = NoResponse(True, NoResponseReason.TIMEOUT, latency_s=30.0)
             {"per_min": 30.0, "limit": 30, "wait_s": 60.0, "why": "HTTP 429: slow down"},
         ),
         (PaceChanged(0.5, None, 0.0, TIMEOUT), "debug", "pace.changed", {"per_min": 30.0, "limit": None, "wait_s": 0.0, "why": "timeout"}),
-        (DoubtWait(60.04), "info", "run.settling", {"wait_s": 60.0, "why": "only doubts are left; they are sent again then"}),
+        (DoubtWait(60.04), "info", "run.settling", {"wait_s": 60.0, "why": "only orders in doubt are left; they are sent again after this wait"}),
         (
             LedgerWaits(2.0), "warning", "ledger.locked",
             {"wait_s": 2.0, "why": "another program holds a lock on the ledger; the run waits for it"},
         ),
         (
             LedgerGrows(70 * 2**20 + 5), "warning", "ledger.grows",
-            {"wal_mib": 70, "why": "a program that keeps reading the ledger stops its log from being folded in"},
+            {"wal_mib": 70, "why": "a program that keeps reading the ledger prevents the checkpoint of its write-ahead log"},
         ),
         (
             Stopped(Stop(StopReason.OUTAGE, detail="no progress")), "warning", "run.halted",
