@@ -35,7 +35,10 @@ TIMEOUT = NoResponse(True, NoResponseReason.TIMEOUT, latency_s=30.0)
             {"per_min": 30.0, "limit": 30, "wait_s": 60.0, "why": "HTTP 429: slow down"},
         ),
         (PaceChanged(0.5, None, 0.0, TIMEOUT), "debug", "pace.changed", {"per_min": 30.0, "limit": None, "wait_s": 0.0, "why": "timeout"}),
-        (DoubtWait(60.04), "info", "run.settling", {"wait_s": 60.0, "why": "only orders in doubt are left; they are sent again after this wait"}),
+        (
+            DoubtWait(60.04), "info", "run.settling",
+            {"wait_s": 60.0, "why": "only orders in doubt are left; they are sent again after this wait"},
+        ),
         (
             LedgerWaits(2.0), "warning", "ledger.locked",
             {"wait_s": 2.0, "why": "another program holds a lock on the ledger; the run waits for it"},
