@@ -33,7 +33,7 @@ async def test_what_is_not_confirmed_leaves_nothing(opens: Opens) -> None:
     with pytest.raises(LedgerRefused), ledger.read():
         pass
     async with ledger.stage() as staging:
-        with pytest.raises(NothingSent, match="nothing was ever confirmed"):
+        with pytest.raises(NothingSent, match="no selection was ever confirmed"):
             await staging.selected(None)
     assert not ledger.exists()
 

@@ -129,7 +129,7 @@ async def test_a_kill_during_the_first_confirmation(tmp_path: Path, moment: str,
         assert ledger.existed == whole
         assert await states(ledger, selected=True) == ({"pending": 3} if whole else {})
         if not whole:
-            with pytest.raises(NothingSent, match="nothing was ever confirmed"):
+            with pytest.raises(NothingSent, match="no selection was ever confirmed"):
                 await ledger.selected(None)
     assert names(tmp_path) == (["l.db"] if whole else [])
 
