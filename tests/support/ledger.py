@@ -103,7 +103,7 @@ class Held:
 
     @property
     def remaining_files(self) -> str:
-        return self.file.remains
+        return self.file.remaining_files
 
     @asynccontextmanager
     async def staging(self) -> AsyncIterator[SqliteStaging]:

@@ -58,7 +58,7 @@ def test_invariant_31_no_link_is_followed(tmp_path: Path) -> None:
     victim.write_text("mine")
     link = tmp_path / "out"
     link.symlink_to(victim)
-    with pytest.raises(UsageError, match="no plain file"), replaced(link):
+    with pytest.raises(UsageError, match="not a regular file"), replaced(link):
         pass
     with pytest.raises(OSError, match=r"symbolic link|[Tt]oo many"):
         appended(link)

@@ -131,7 +131,7 @@ def test_nothing_is_opened_outside_a_session(tmp_path: Path) -> None:
             await session.propose(Rows(IDS))
         async with session:
             proposal = await session.propose(Rows(IDS))
-        with pytest.raises(UsageError, match="over"):
+        with pytest.raises(UsageError, match="has ended"):
             await proposal.confirm(expect=12)
         with pytest.raises(UsageError, match="entered"):
             await session.propose(Rows(IDS))
@@ -150,7 +150,7 @@ def test_confirming_names_the_number(tmp_path: Path) -> None:
             with pytest.raises(NothingSent, match="the input names 12 orders, not 11"):
                 await first.confirm(expect=11)
             second = await session.propose(Rows(IDS[:3]))
-            with pytest.raises(UsageError, match="another one"):
+            with pytest.raises(UsageError, match="another proposal"):
                 await first.confirm(expect=12)
             await second.confirm(expect=3)
         async with Session(settings) as session:

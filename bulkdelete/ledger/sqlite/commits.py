@@ -65,7 +65,7 @@ class Commits:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
     async def close(self) -> None:
-        """At rest the ledger is one file; `file.remains` says what a reader prevented. May be called at any time, and twice.
+        """At rest the ledger is one file; `file.remaining_files` says what a reader prevented. May be called at any time, and twice.
 
         Raises LedgerReplaced if the ledger's name is no longer the file that was opened.
         """

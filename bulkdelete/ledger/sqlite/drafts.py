@@ -105,7 +105,7 @@ class SqliteStaging(SqliteDraft):
 
     @property
     def remaining_files(self) -> str:
-        return self._file.remains
+        return self._file.remaining_files
 
     async def leave(self) -> None:
         """Throw away what was not confirmed. What stays of it goes with the connection, or at the next opening."""

@@ -271,6 +271,6 @@ class OpenFile:
                 what = ending.overwritten(db, self.path)
         self._same(what)
         held = connection.pages_bytes(db)
-        self.remains = ending.rest(db, self.path)
-        if not self.remains and (found := self.path.lstat().st_size) != held:
+        self.remaining_files = ending.rest(db, self.path)
+        if not self.remaining_files and (found := self.path.lstat().st_size) != held:
             self._same(f"{self.path}: was truncated (to {found:,} of {held:,} bytes)")

@@ -67,7 +67,7 @@ async def test_a_database_tool_that_was_last(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as tool:
         tool.execute("SELECT count(*) FROM orders").fetchone()
         await ledger.close()
-        assert ledger.remains
+        assert ledger.remaining_files
     assert names(tmp_path) == ["l.db"]
     assert read_status(path).warning is None
     async with opened(path) as ledger:

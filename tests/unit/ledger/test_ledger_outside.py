@@ -401,10 +401,10 @@ async def test_what_remains_is_said(tmp_path: Path) -> None:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM orders").fetchone()
         await ledger.close()
-    assert "l.db-wal and l.db-shm remain beside it" in ledger.remains
+    assert "l.db-wal and l.db-shm remain beside it" in ledger.remaining_files
     async with opened(path) as ledger:
         pass
-    assert ledger.remains == ""
+    assert ledger.remaining_files == ""
     assert names(tmp_path) == ["l.db"]
 
 

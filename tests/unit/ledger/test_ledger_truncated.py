@@ -186,7 +186,7 @@ async def test_a_log_that_could_not_be_cut_was_not_truncated(tmp_path: Path) -> 
     await ledger.flush()
     assert log.stat().st_size < before
     await ledger.close()
-    assert ledger.remains == ""
+    assert ledger.remaining_files == ""
     async with opened(tmp_path / "l.db") as ledger:
         assert await states(ledger) == {"deleted": 131, "refused": 1, "pending": 267}
 
