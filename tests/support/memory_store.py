@@ -245,6 +245,6 @@ def _asked_again(store: Store, retry: Retry) -> set[Key]:
 
 def selected_plan(store: Store, doubts: Doubts | None, retry: Retry | None) -> Plan:
     if not store.inputs:
-        raise NothingSent("nothing was ever confirmed here")
+        raise NothingSent("no selection was ever confirmed in this ledger")
     found = [(kept.order, store.state_of(key)) for key, kept in store.all() if kept.selected]
     return _plan(store, found, doubts, _asked_again(store, retry) if retry else ())
