@@ -1,7 +1,8 @@
 """The ledger: what happened to every order, durable before it matters. This file is the contract; each backend has a package.
 
 The laws: an intent is durable before its request may leave. One transaction takes the intent away, appends the attempt and
-moves the order and the counts. A settled order is handed out again by nobody. What was not confirmed arms nothing.
+moves the order and the counts. A settled order is sent again only if a person asks for
+its outcome (`Retry`). A run sends only orders of a confirmed selection.
 
 `open_ledger` (open.py) makes a `Ledger` of an address. It opens nothing by itself: the four context managers own the lock, the
 connection and what must be closed.
@@ -170,8 +171,8 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """All requests so far and those answered 429. Of the attempts since `window_ms` before `last_ms`, the newest answer, those that
-    changed their order are `settled`, the first of them at `first_ms`. None: there is none."""
+    """All requests so far and those answered 429. `last_ms`: when the newest response came.
+    `settled`: how many attempts in the `window_ms` before it changed their order; `first_ms`: the first of these. None: there is none."""
 
     requests: int
     limited: int
@@ -200,8 +201,8 @@ class Draft(Protocol):
 class Staging(Draft, Protocol):
     """The ledger is locked by this process, and a selection is proposed: inputs that were added, or the one confirmed last.
 
-    `warnings`: what a person should know of the ledger's place. `remaining_files`, after leaving it: which files a reader kept from going;
-    "" if none.
+    `warnings`: what a person should know of the ledger's place. `remaining_files`, after leaving it: which files remain
+    beside the ledger because somebody reads it; "" if none.
     """
 
     warnings: tuple[str, ...]

@@ -1,11 +1,11 @@
-"""The only wait before a request, one per API key and endpoint: an aiolimiter token bucket, controlled by core/pace.py. It decides no
+"""The wait for the rate limit, one per API key and endpoint: an aiolimiter token bucket, controlled by core/pace.py. It decides no
 rate.
 
 It also owns what this run learns of the key's limit, and reports each change of pace.
 
-AsyncLimiter fixes its rate when it is made, and a new one is born empty (a full burst). So each wait makes one from the
-current tuning and sets its level by acquiring; a new tuning ends the wait, which starts again. This needs exactly one waiter:
-the lane. No sleep here except towards `not_before_s`.
+An AsyncLimiter's rate is fixed, and a new one allows a full burst. So each wait makes one from the current tuning, and first acquires
+what is already used up. If the tuning changes, the wait starts again. This needs exactly one waiter: the lane. There is no other
+sleep here but the one until `not_before_s`.
 """
 
 from __future__ import annotations
@@ -67,9 +67,8 @@ class Throttle:
                 await self._changes_within(tuning.not_before_s - now_s)
             else:
                 limiter = AsyncLimiter(tuning.bucket, tuning.bucket / tuning.rate_per_s)
-                await limiter.acquire(
-                    min(tuning.bucket, tuning.bucket - tuning.tokens)
-                )  # its level, at once: it is empty
+                # What is already used up. It does not wait, since the limiter is new.
+                await limiter.acquire(min(tuning.bucket, tuning.bucket - tuning.tokens))
                 debt = max(0.0, -tuning.tokens)
                 if await self._acquired(limiter, min(tuning.bucket, 1.0 + debt)):
                     self.pace, permit = pacing.sent(self.pace, self._clock(), left)

@@ -35,7 +35,7 @@ _HAS_RECEIVED = (
 PLANTED = (
     _planted(
         "no intent", "simulation", {1}, 10,
-        Edit("ledger/sqlite/run.py", "await self._commits.do(lambda db: rows.intend(db, intent, self._run_id))", "await self.flush()"),
+        Edit("ledger/sqlite/run_use.py", "await self._commits.do(lambda db: rows.intend(db, intent, self._run_id))", "await self.flush()"),
         Edit("ledger/sqlite/rows.py", '"DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount != 1',
              '"DELETE FROM intents WHERE account_id = ? AND order_id = ?", key).rowcount > 1'),
     ),
@@ -291,8 +291,8 @@ PLANTED = (
     ),
     _planted(
         "a commit that nobody checks", "outside", {34}, 1,
-        Edit("ledger/sqlite/opened.py", "        self._same(what or self._look(wrote=db.total_changes != changes))\n", ""),
-        Edit("ledger/sqlite/opened.py", "                what = self._look()  #", "                #"),
+        Edit("ledger/sqlite/opened.py", "        self._raise_if_changed(what or self._look(wrote=db.total_changes != changes))\n", ""),
+        Edit("ledger/sqlite/opened.py", "                what = self._look()\n        except", "        except"),
         only=("ledger removed",),
     ),
     _planted(
@@ -319,7 +319,7 @@ PLANTED = (
     ),
     _planted(
         "a reader that believes every row", "outside", {42}, 1,
-        Edit("ledger/sqlite/reader.py", "if crc32(repr(row[: _ORDER_WIDTH - 1])", "if False and crc32(repr(row[: _ORDER_WIDTH - 1])"),
+        Edit("ledger/sqlite/moments.py", "if crc32(repr(row[: _ORDER_WIDTH - 1])", "if False and crc32(repr(row[: _ORDER_WIDTH - 1])"),
         Edit("report/export.py", "and tally != _counted(reader)", "and False"),
         only=("a row changed between two runs",),
     ),

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["WRITES", "Call", "calls", "missing", "option", "unquoted", "words"]
+__all__ = ["WRITES", "SystemCall", "calls", "missing", "option", "unquoted", "words"]
 
 WRITES = (
     "write", "pwrite64", "writev", "pwritev", "fsync", "fdatasync", "ftruncate", "fallocate",
@@ -31,7 +31,7 @@ _NAME = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SystemCall:
     """One system call. `begun` and `ended` are its lines' numbers in the trace, `ended` None if it never came back."""
 
     thread: int
@@ -120,22 +120,24 @@ def missing() -> str | None:
     return None
 
 
-def calls(log: Path) -> Iterator[Call]:
+def calls(log: Path) -> Iterator[SystemCall]:
     """The calls of a trace, in the order in which they began."""
     begun: dict[int, tuple[int, str, str, str]] = {}
-    found: list[Call] = []
+    found: list[SystemCall] = []
     for number, line in enumerate(log.read_text(encoding="ascii").splitlines()):
         if match := _BEGUN.match(line):
             thread, at, name, text = match.groups()
             if text.endswith(_CUT):
                 begun[int(thread)] = (number, at, name, text.removesuffix(_CUT))
             else:
-                found.append(Call(int(thread), float(at), name, text, number, None if text.endswith("= ?") else number))
+                found.append(
+                    SystemCall(int(thread), float(at), name, text, number, None if text.endswith("= ?") else number)
+                )
         elif (match := _ENDED.match(line)) and (open_ := begun.pop(int(match[1]), None)) is not None:
             first, at, name, text = open_
-            found.append(Call(int(match[1]), float(at), name, text + match[4], first, number))
+            found.append(SystemCall(int(match[1]), float(at), name, text + match[4], first, number))
     for thread_id, (first, at, name, text) in begun.items():  # it died in there
-        found.append(Call(thread_id, float(at), name, text, first, None))
+        found.append(SystemCall(thread_id, float(at), name, text, first, None))
     yield from sorted(found, key=lambda call: call.begun)
 
 

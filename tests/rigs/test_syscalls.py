@@ -15,7 +15,7 @@ import pytest
 from bulkdelete.simulator import Latency, Simulation, Simulator
 from tests.rigs import strace, syscalls
 from tests.rigs.report import Report
-from tests.rigs.strace import Call
+from tests.rigs.strace import SystemCall
 from tests.rigs.syscalls import checks
 from tests.rigs.syscalls.points import FAULTS, SYSCALLS, Strike
 
@@ -123,7 +123,7 @@ CUT_FAILED = f"ftruncate(9<{LOG}>, 1080) = -1 ENOSPC (No space left on device) (
 BEGUN_ANEW = (HEADER, SYNC, FRAME, PAGE, SYNC, CUT_FAILED)
 
 
-def _read(tmp_path: Path, lines: Iterable[str]) -> list[Call]:
+def _read(tmp_path: Path, lines: Iterable[str]) -> list[SystemCall]:
     (tmp_path / "trace").write_text("".join(f"7 {n}.0 {line}\n" for n, line in enumerate(lines)))
     return list(strace.calls(tmp_path / "trace"))
 
@@ -181,7 +181,7 @@ async def test_invariant_08_a_file_asked_for_is_whole_or_absent(tmp_path: Path, 
     assert not any(call.creates and call.path == target for call in ended.calls)
 
 
-def _step(call: Call, draft: str, target: str, folder: str) -> str | None:
+def _step(call: SystemCall, draft: str, target: str, folder: str) -> str | None:
     steps = {
         ("openat", draft): "make",
         ("write", draft): "write",

@@ -18,7 +18,7 @@ from bulkdelete.ledger.sqlite import place
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.drafts import SqliteStaging
 from bulkdelete.ledger.sqlite.opened import OpenFile
-from bulkdelete.ledger.sqlite.run import SqliteRun
+from bulkdelete.ledger.sqlite.run_use import SqliteRun
 from bulkdelete.model import (
     Counts,
     Doubts,

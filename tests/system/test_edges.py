@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger.sqlite.run import SqliteRun
+from bulkdelete.ledger.sqlite.run_use import SqliteRun
 from bulkdelete.model import Doubts, Scope, Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, Simulator

@@ -25,7 +25,7 @@ __all__ = ["Commits"]
 
 T = TypeVar("T")
 
-_WAL_BYTES = 256 * 2**20  # a write-ahead log of that size is told, and again whenever it has doubled
+_WAL_BYTES = 256 * 2**20  # a write-ahead log is reported at this size, and again each time it has doubled
 
 
 @dataclass(slots=True)
@@ -104,9 +104,8 @@ class Commits:
             except LedgerLocked as error:  # before a run: nothing happened, and nobody waits
                 _fail(batch, error)
                 continue
-            except (
-                Exception
-            ) as error:  # whatever it is: nothing of the batch is in the ledger, or nobody else will find it there
+            # Whatever it is: either the batch was rolled back, or it went to a file that is no longer at the ledger's name.
+            except Exception as error:
                 if not isinstance(error, (LedgerBusy, LedgerReplaced)):
                     broken = LedgerBroken(f"{self.file.path}: {error}")
                     broken.__cause__ = error

@@ -31,7 +31,7 @@ class Steps:
     """Operations on one connection, one after the other.
 
     `alone` runs a function in the connection's thread; `connected` is asked there. `interrupt` ends what SQLite does at this moment.
-    `blamed` says what an error means for a person; its flag, that SQLite may have sorted a large input in the temporary folder.
+    `blamed` explains an error to people; its flag says that SQLite may have filled the temporary folder by sorting a large input.
     """
 
     alone: Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -40,7 +40,7 @@ class Steps:
     blamed: Callable[[Exception, bool], BulkDeleteError]
 
     async def do(self, operation: Callable[[sqlite3.Connection], T], *, sorts: bool = False) -> T:
-        """Whoever gives it up ends what SQLite does for it, so that letting go of the ledger need not wait."""
+        """Run one operation. Cancelling the call interrupts SQLite, so that the ledger can be released at once."""
 
         def step() -> T:
             db = self.connected()

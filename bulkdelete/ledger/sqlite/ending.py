@@ -1,4 +1,4 @@
-"""A ledger at its end: one whole file, or a word about what remains beside it. Nothing of it is decided or recorded here."""
+"""Closing a ledger: fold the log into one file, or return a message about the files that remain beside it. It records nothing."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def rest(db: sqlite3.Connection, path: Path) -> str:
 
 
 def overwritten(known: sqlite3.Connection, path: Path) -> str | None:
-    """Read the whole file, past what its connection remembers of it, since somebody else has written into it: a database tool, by
-    SQLite's rules, or a copy that was written over it in place, which may be whole and older. Says what became of it, if anything."""
+    """Another program has written into the file: a database tool, by SQLite's rules, or a copy that was written over it in place,
+    which may be whole and older. Read it through a fresh connection and return what happened, or None if it is still this ledger."""
     try:
         with closing(reader(path)) as db:
             check.whole(db, path, check.schema(db, path))

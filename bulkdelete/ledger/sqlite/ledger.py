@@ -14,11 +14,11 @@ from bulkdelete.ledger.sqlite import place
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.connection import refusal
 from bulkdelete.ledger.sqlite.drafts import SqliteStaging
+from bulkdelete.ledger.sqlite.moments import SqliteReader
 from bulkdelete.ledger.sqlite.opened import OpenFile
-from bulkdelete.ledger.sqlite.planning import planned
-from bulkdelete.ledger.sqlite.reader import SqliteReader
+from bulkdelete.ledger.sqlite.planned import planned
 from bulkdelete.ledger.sqlite.reading import connect_read_only
-from bulkdelete.ledger.sqlite.run import SqliteRun
+from bulkdelete.ledger.sqlite.run_use import SqliteRun
 
 __all__ = ["SqliteLedger"]
 

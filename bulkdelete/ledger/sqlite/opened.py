@@ -63,14 +63,14 @@ class OpenFile:
     # Opening.
 
     def open(self) -> None:
-        """Left-over intents of a run that ended without a word become attempts `lost`: their orders are in doubt.
+        """Lock and open the ledger. Intents that a crashed run left become attempts with the message `lost`: their orders are in doubt.
 
         Raises LedgerLocked, LedgerRefused; `close` it then as well.
         """
         place.check_folder(self.path)
         place.check_file(self.path)
         self._locks.by_name()
-        header = place.header(self.path)  # it may have been born while we waited for the lock
+        header = place.header(self.path)  # another process may have created it while we waited for the lock
         self.existed = header is not None
         lacking: str | None = None
         try:
@@ -81,7 +81,7 @@ class OpenFile:
                     name.unlink(missing_ok=True)
             place.check_owner(self.path)
             if header is None:
-                self._unborn()
+                self._create_unnamed()
             else:
                 lacking = self._known(header)
         except (sqlite3.Error, OSError, UnicodeError) as error:  # sqlite3 cannot always decode what it says of damage
@@ -98,7 +98,7 @@ class OpenFile:
         self._prepare()
         return LACKING.format(path=self.path, name=self.path.name) if missing and not ended else None
 
-    def _unborn(self) -> None:
+    def _create_unnamed(self) -> None:
         """Make a ledger that has no name yet."""
         place.check_left_over(self.path)
         new = place.scratch_names(self.path)[1]
@@ -155,19 +155,20 @@ class OpenFile:
                 if self.watch is not None:
                     self.watch.begins(db)
                 results = [operation(db) for operation in operations]
-                what = self._look()  # it is committed all the same: what is rolled back could not be saved
+                # Commit even if a file was replaced: only committed rows can be saved to another file.
+                what = self._look()
         except rows.LockedOut:
             raise
         except (sqlite3.Error, LedgerBroken) as error:
-            self._same(what or self._look(failed=isinstance(error, sqlite3.Error)))
+            self._raise_if_changed(what or self._look(failed=isinstance(error, sqlite3.Error)))
             raise
-        self._same(what or self._look(wrote=db.total_changes != changes))
+        self._raise_if_changed(what or self._look(wrote=db.total_changes != changes))
         self.fold()
         return results
 
     def fold(self, *, always: bool = False) -> None:
-        """Write a log that has grown into the file. SQLite itself would do it within a commit, before anybody has looked. Somebody
-        else's lock puts it off; any other error comes of a disk that failed or is full, though all that was committed is in the log."""
+        """Checkpoint a large write-ahead log into the file. SQLite itself would do it within a commit, before the files are compared.
+        If another program holds a lock, it is done later. Any other error means a failed or full disk; what was committed is in the log."""
         if self.watch is None or (self.watch.log_bytes < _FOLDED_BYTES and not always):
             return
         whole = False
@@ -176,7 +177,7 @@ class OpenFile:
             whole = not busy and in_log == folded
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _LOCKED:
-                self._same(self._look(failed=True))
+                self._raise_if_changed(self._look(failed=True))
                 raise
         self.watch.folded(whole=whole)
 
@@ -186,13 +187,13 @@ class OpenFile:
         scratch.confirm(self.db, self.now_ms())
         try:
             scratch.detach(self.db)
-            self._born()
-            self._same(what or self._look(wrote=True))
+            self._publish()
+            self._raise_if_changed(what or self._look(wrote=True))
             self.fold()
         except OSError as error:  # the ledger's name may not outlive a power cut, for one: nothing may be sent
             raise refusal(self.path, error) from None
 
-    def _born(self) -> None:
+    def _publish(self) -> None:
         """Give the new ledger its name, now that a selection is confirmed."""
         if self.existed:
             return
@@ -210,8 +211,8 @@ class OpenFile:
         self._prepare()
 
     def migrate(self, *, waits: bool) -> None:
-        """Bring it to the newest format: only when a run begins, so that who declines can go back to an older program. `waits`: somebody
-        asks about a lock from here on."""
+        """Bring the file to the newest format. This happens only when a run begins: a declined proposal leaves the old format, which an
+        older program can still read. `waits`: from here on the hooks are asked whether to wait for another program's lock."""
         try:
             connection.migrate(self.db, VERSION, self.host)
             if waits:
@@ -224,8 +225,8 @@ class OpenFile:
     def _look(self, *, wrote: bool = False, failed: bool = False) -> str | None:
         return None if self.watch is None else self.watch.difference(wrote=wrote, failed=failed)
 
-    def _same(self, what: str | None) -> None:
-        """Raise LedgerReplaced if this became of a file that was opened; what the connection holds is saved then."""
+    def _raise_if_changed(self, what: str | None) -> None:
+        """If `what` describes a change of a file, save what the connection holds and raise LedgerReplaced."""
         if what is not None:
             self.broken = watch.replaced(self.db, self.path, what)
             raise self.broken
@@ -269,8 +270,8 @@ class OpenFile:
                 what = files.difference(wrote=True)
             if what is None and files.by_others:
                 what = ending.overwritten(db, self.path)
-        self._same(what)
+        self._raise_if_changed(what)
         held = connection.pages_bytes(db)
         self.remaining_files = ending.rest(db, self.path)
         if not self.remaining_files and (found := self.path.lstat().st_size) != held:
-            self._same(f"{self.path}: was truncated (to {found:,} of {held:,} bytes)")
+            self._raise_if_changed(f"{self.path}: was truncated (to {found:,} of {held:,} bytes)")

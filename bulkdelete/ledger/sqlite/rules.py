@@ -61,11 +61,11 @@ def asked_again(retry: Retry) -> str:
 _ATTEMPTS = "FROM attempts a WHERE a.account_id = o.account_id AND a.order_id = o.order_id"
 _REFUSALS = _numbers(REFUSALS)
 
-# How many of this run were sent, 429 aside; a refusal is the server's last word in this run, as good as all attempts.
+# How many of this run were sent, 429 aside; a refusal uses up all attempts of this run.
 TRIED = f"""(SELECT count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0) {_ATTEMPTS}
     AND a.run_id = :run AND a.sent = 1 AND a.status IS NOT 429)"""
-# Whether one of them may have deleted it: a response that the table takes for a doubt, or none. Earlier versions also called a doubt
-# what was none, a 404 whose body broke off for one.
+# Whether one of them may have deleted it: a response that the table takes for a doubt, or none. Earlier versions also recorded attempts
+# as in doubt that were not, such as a 404 with a truncated body.
 MAY_HAVE_ACTED = f"""EXISTS (SELECT 1 {_ATTEMPTS} AND a.outcome = {State.IN_DOUBT.value} AND a.sent IS NOT 0
     AND (a.status IS NULL OR a.status NOT IN ({_REFUSALS}, 404)))"""
 # Whether its last response, 429 aside, was one of an earlier run that stopped there: not understood, or at least not about the order.

@@ -245,8 +245,8 @@ class Scratch:
 
 
 def no_room(ledger: Path, error: Exception) -> NothingSent | None:
-    """What a full disk means while an input is staged: it is the temporary folder's, unless the ledger's has no room either. SQLite sorts a
-    large input there, and says no name."""
+    """Explain a full disk while an input is staged. SQLite sorts a large input in the temporary folder and does not name it, so that is
+    the full one unless the ledger's disk has no room either."""
     if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
         return None
     with suppress(OSError):

@@ -16,11 +16,12 @@ _MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 
 
 class Wal:
-    """`bytes`: at the last look. `is_shorter`: than at the last commit, and only the next one can show why.
+    """`bytes`: its size when it was last looked at. `is_shorter`: it has become shorter since the last
+    commit, and the next commit shows why.
 
-    A log becomes shorter if it was begun anew, which happens when all of it is in the file, or if it was truncated. A commit shows
-    which: one that begins the log anew writes another header. The log's size alone does not: SQLite cuts what is behind its last frame
-    (`journal_size_limit = 0`) and says nothing if that fails, and a log that was begun anew may be longer at once than the one before.
+    A log becomes shorter if SQLite restarted it, which happens when all of it is in the file, or if it was truncated. A commit shows
+    which: one that restarts the log writes another header. The log's size alone does not: SQLite cuts what is behind its last frame
+    (`journal_size_limit = 0`) and says nothing if that fails, and a log that was restarted may be longer at once than the one before.
     """
 
     def __init__(self, path: Path) -> None:

@@ -43,7 +43,7 @@ class Watch:
         self._wal.release()
 
     def begins(self, db: sqlite3.Connection) -> None:
-        """Note what the file holds by its own count, now that nobody else can write: a VACUUM may have made it smaller."""
+        """Record the size that SQLite's page count implies, while we hold the write lock: a VACUUM may have made the file smaller."""
         self._held_bytes = connection.pages_bytes(db)
 
     def folded(self, *, whole: bool) -> None:

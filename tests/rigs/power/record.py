@@ -16,7 +16,7 @@ from bulkdelete.simulator import Fault, FaultKind, Latency, Simulation, Simulato
 from tests.rigs import strace
 from tests.rigs.books import Place
 from tests.rigs.power.disk import Bind, Heard, Op, Sent, Sync, SyncFolder, Told, Truncate, Write
-from tests.rigs.strace import Call
+from tests.rigs.strace import SystemCall
 from tests.support.process import environment
 
 __all__ = ["LEDGER", "Recording", "record"]
@@ -90,7 +90,7 @@ class _Replay:
     names: dict[str, int] = field(default_factory=dict)
     files: int = 0
 
-    def read(self, calls: Iterator[Call]) -> list[Op]:
+    def read(self, calls: Iterator[SystemCall]) -> list[Op]:
         """A write counts from its beginning, a sync and an answer from their end."""
         open_files: dict[int, int] = {}
         asked: dict[int, Place] = {}
@@ -109,7 +109,7 @@ class _Replay:
                 found += self._change(call, open_files)
         return [op for _, op in sorted(found, key=lambda each: each[0])]
 
-    def _change(self, call: Call, open_files: dict[int, int]) -> Iterator[tuple[int, Op]]:
+    def _change(self, call: SystemCall, open_files: dict[int, int]) -> Iterator[tuple[int, Op]]:
         if call.name in ("fsync", "fdatasync") and call.path == str(self.folder):
             yield call.ended or 0, SyncFolder()
         if not call.path.startswith(f"{self.folder}/"):
@@ -152,7 +152,7 @@ class _Replay:
         return Bind(names)
 
 
-def _words(call: Call, asked: dict[int, Place]) -> Iterator[tuple[int, Op]]:
+def _words(call: SystemCall, asked: dict[int, Place]) -> Iterator[tuple[int, Op]]:
     said = strace.unquoted(call.text.split('"', 1)[1].rsplit('"', 1)[0]) if '"' in call.text else b""
     if call.name == "sendto" and (match := _ASKED.match(said)):
         asked[call.fd] = (ACCOUNT, int(match[1]))

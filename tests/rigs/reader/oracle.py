@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from tests.rigs.reader.tables import ACCOUNT_NAMES, ID_NAMES, NO, STOCK_NAMES, TOTALS, YES, Table
 
-__all__ = ["Refused", "Seen", "seen"]
+__all__ = ["ExpectedRow", "Refused", "seen"]
 
 _BLANKS = " \t\u00a0\u202f\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
 _AROUND = _BLANKS + "\"'=“”‘’«»"
@@ -32,7 +32,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ExpectedRow:
     """A row below the header: `order` is what it could be at most; `blank` None: a matter of taste."""
 
     line: int
@@ -41,7 +41,7 @@ class Seen:
     total: bool
 
 
-def seen(content: bytes, table: Table, mark: str) -> list[Seen]:
+def seen(content: bytes, table: Table, mark: str) -> list[ExpectedRow]:
     """Every row of the table in these bytes, if `mark` stands between its cells."""
     text = _text(_unpacked(content))
     declared, _, rest = text.partition("\n")
@@ -65,7 +65,7 @@ def seen(content: bytes, table: Table, mark: str) -> list[Seen]:
     return [_seen(line, cells, table, header, columns) for line, cells in rows]
 
 
-def _seen(line: int, cells: list[str], table: Table, header: list[str], columns: tuple[int | None, ...]) -> Seen:
+def _seen(line: int, cells: list[str], table: Table, header: list[str], columns: tuple[int | None, ...]) -> ExpectedRow:
     width = len(_filled(header))
     order: tuple[int, int, bool] | None = None
     if width <= len(cells) and len(_filled(cells)) <= width:
@@ -77,7 +77,7 @@ def _seen(line: int, cells: list[str], table: Table, header: list[str], columns:
         if number and account and stock is not None and not contradicts:
             order = account, number, stock
     total = any(_bare(cell).rstrip(": ") in _TOTALS for cell in cells)
-    return Seen(line, order, _blank(cells), total)
+    return ExpectedRow(line, order, _blank(cells), total)
 
 
 def _column(header: list[str], table: Table, at: int | None) -> int | None:

@@ -25,7 +25,7 @@ from bulkdelete.job import Session
 from bulkdelete.ledger import Hooks
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.opened import OpenFile
-from bulkdelete.ledger.sqlite.run import SqliteRun
+from bulkdelete.ledger.sqlite.run_use import SqliteRun
 from bulkdelete.model import Order, Reject, Result, Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Simulator

@@ -21,7 +21,7 @@ from bulkdelete.simulator import Entry
 from tests.rigs.books import Books, acted_on, books_in, place_of
 from tests.rigs.leaks import SENTINEL, leaks
 from tests.rigs.report import Broken
-from tests.rigs.strace import Call
+from tests.rigs.strace import SystemCall
 from tests.rigs.syscalls.points import Strike
 from tests.rigs.syscalls.scene import IDS, Ended, Files
 
@@ -125,7 +125,7 @@ def _failed_s(ended: Ended) -> float:
     return min((call.at_s for call in failed if not cuts_behind(call, ended.calls)), default=math.inf)
 
 
-def cuts_behind(cut: Call, calls: Sequence[Call]) -> bool:
+def cuts_behind(cut: SystemCall, calls: Sequence[SystemCall]) -> bool:
     """Whether this only cuts off what stands behind the last frame of a log that was begun anew: SQLite does it when the commit is on
     the disk, and passes over its error, since a reader stops at the first frame that is not of this log. So it does only where that
     commit's frames were written and then synced, each without an error, and nothing more was done to the log in between."""

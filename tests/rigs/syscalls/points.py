@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.rigs.strace import WRITES, Call, option
+from tests.rigs.strace import WRITES, SystemCall, option
 from tests.rigs.syscalls.scene import Files
 
 __all__ = ["FAULTS", "SYSCALLS", "Point", "Strike", "mixed", "points"]
@@ -62,7 +62,7 @@ class Strike:
         return f"{self.point.scene}: {self.fault} at {self.point.name} {self.point.n} of {self.point.of}"
 
 
-def points(scene: str, files: Files, trace: tuple[Call, ...]) -> list[Point]:
+def points(scene: str, files: Files, trace: tuple[SystemCall, ...]) -> list[Point]:
     """Every write of a traced command on its files."""
     watched = {str(path) for path in files.watched}
     at_path: Counter[tuple[int, str, str]] = Counter()

@@ -77,7 +77,7 @@ class Ended:
     code: int
     stdout: str
     stderr: str
-    calls: tuple[strace.Call, ...]
+    calls: tuple[strace.SystemCall, ...]
     intended: tuple[tuple[float, Place], ...]
 
 

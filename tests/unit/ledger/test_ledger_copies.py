@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerRefused
-from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.model import State
 from bulkdelete.report.export import missing_log
 from bulkdelete.report.status import read_status, status_json, status_text

@@ -14,7 +14,7 @@ from bulkdelete.errors import LedgerBroken, LedgerRefused
 from bulkdelete.ledger import InputReport
 from bulkdelete.ledger.sqlite import connection, locks, place
 from bulkdelete.ledger.sqlite.migrations import VERSION
-from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.ledger.sqlite.reading import committed_counts, connect_read_only
 from bulkdelete.ledger.sqlite.schema import APPLICATION_ID
 from bulkdelete.model import Origin, Reject, State

@@ -17,7 +17,7 @@ import pytest
 from bulkdelete.errors import LedgerRefused
 from bulkdelete.ledger import InputReport
 from bulkdelete.ledger.sqlite.migrations import MIGRATIONS, VERSION
-from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.model import State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status

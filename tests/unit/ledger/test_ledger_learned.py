@@ -12,7 +12,7 @@ from bulkdelete.errors import LedgerRefused
 from bulkdelete.ledger.sqlite import connection
 from bulkdelete.ledger.sqlite import opened as backend
 from bulkdelete.ledger.sqlite.migrations import VERSION
-from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.ledger.sqlite.reading import committed_counts
 from bulkdelete.ledger.sqlite.rows import learned
 from bulkdelete.model import Learned, State

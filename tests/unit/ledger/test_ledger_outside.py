@@ -22,7 +22,7 @@ from bulkdelete.errors import LedgerBroken, LedgerBusy, LedgerLocked, LedgerRefu
 from bulkdelete.ledger import Hooks
 from bulkdelete.ledger.sqlite import commits, locks, place, watch
 from bulkdelete.ledger.sqlite import opened as opened_file
-from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.model import State
 from bulkdelete.report.export import Format, export

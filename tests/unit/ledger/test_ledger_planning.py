@@ -12,7 +12,7 @@ import pytest
 from bulkdelete.errors import LedgerRefused
 from bulkdelete.ledger import InputReport, Plan
 from bulkdelete.ledger.sqlite import place
-from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.model import Doubts, Order, State
 from tests.support.ledger import HOST, arm, ask, first, names, opened, order, orders, pending, propose, send
 

@@ -13,7 +13,7 @@ import pytest
 
 from bulkdelete.errors import LedgerRefused
 from bulkdelete.ledger import InputReport
-from bulkdelete.ledger.sqlite.planning import planning
+from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.ledger.sqlite.schema import ATTEMPT_COLUMNS, INPUT_COLUMNS, ORDER_COLUMNS, RUN_COLUMNS, crc
 from bulkdelete.model import Learned, State
 from bulkdelete.report.export import Format, export

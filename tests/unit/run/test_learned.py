@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bulkdelete.core.pace import PacingOptions
-from bulkdelete.ledger.sqlite.run import SqliteRun
+from bulkdelete.ledger.sqlite.run_use import SqliteRun
 from bulkdelete.model import Learned, Stop, StopReason
 from bulkdelete.run import execute
 from bulkdelete.run.stop import StopSwitch

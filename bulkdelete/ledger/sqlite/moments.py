@@ -43,7 +43,7 @@ WHERE (o.account_id, o.order_id) > (:account, :order) AND {{among}} ORDER BY o.a
 
 
 def _reads(method: F) -> F:
-    """Rows that anybody else wrote may hold anything where we keep numbers: that is damage, and no bug."""
+    """A value of the wrong type in a row means damage, and not a bug of this program."""
 
     @functools.wraps(method)
     def checked(*args: Any, **kwargs: Any) -> Any:
