@@ -214,7 +214,7 @@ def test_invariant_44_a_deadline_holds_all_the_same(loop: str, tls: Path | None)
         answer = run_on(loop, main(server))
     assert isinstance(answer, NoResponse)
     assert (answer.sent, answer.reason) == (True, NoResponseReason.TIMEOUT)
-    assert 0.3 <= answer.latency_s < 0.9
+    assert 0.3 <= round(answer.latency_s, 6) < 0.9  # a timer may fire early by the rounding of its clock
 
 
 @pytest.mark.parametrize("loop", LOOPS)
