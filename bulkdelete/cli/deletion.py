@@ -21,7 +21,7 @@ from bulkdelete.cli.given import Output, RunOptions
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, rejects_to
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.secrecy import hidden, know
-from bulkdelete.cli.signals import Interrupted, Signals, leave
+from bulkdelete.cli.signals import Interrupted, Signals, leave, wait_for_input
 from bulkdelete.cli.spelling import command, resuming, spelling
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
 from bulkdelete.core.run_summary import EXIT_OF_REASON, Summary, exit_code
@@ -269,6 +269,7 @@ def _ask(question: str, number: int, asks: bool) -> None:
     sys.stderr.write(f"{flagged(hidden(question))}\n> ")
     drain_stderr()
     try:
+        wait_for_input(sys.stdin)
         typed = sys.stdin.readline()
     except OSError:  # the terminal is gone
         typed = ""

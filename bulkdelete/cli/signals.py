@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 from bulkdelete.core.run_summary import EXIT_OF_REASON
 from bulkdelete.model import Scope, Stop, StopReason
 
-__all__ = ["Interrupted", "Signals", "leave"]
+__all__ = ["Interrupted", "Signals", "leave", "wait_for_input"]
 
 T = TypeVar("T")
 
@@ -101,6 +102,24 @@ class Signals:
         if self._task is None:
             raise KeyboardInterrupt
         self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+
+def wait_for_input(stream: IO[str]) -> None:
+    """Return when `stream`, a terminal, has something to read; a signal is handled at once. Raises OSError.
+
+    A read alone is not enough: a signal that comes between Python's last look for one and the system call would be handled only when
+    the read returns. The wakeup descriptor is written to by the signal itself.
+    """
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
+    before = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+    try:
+        while stream.fileno() not in select.select([stream.fileno(), read_fd], [], [])[0]:
+            os.read(read_fd, 1)  # a signal whose handler did not raise, such as a change of the window's size
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(read_fd)
+        os.close(write_fd)
 
 
 def leave(code: int) -> NoReturn:

@@ -60,3 +60,35 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
         "assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+WAITING = """
+import os, signal, sys
+from bulkdelete.cli.signals import Signals, wait_for_input
+signals = Signals()
+signal.signal(signal.SIGWINCH, lambda *_: print("resized", flush=True))
+try:
+    print("ready", flush=True)
+    wait_for_input(sys.stdin)
+    print(sys.stdin.readline().strip(), flush=True)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGWINCH, "resized")])
+def test_a_signal_while_a_person_is_asked(number: signal.Signals, said: str) -> None:
+    """Whenever it comes: one that ends the question does so at once, and any other leaves it open."""
+    for _ in range(5):
+        with subprocess.Popen(
+            [sys.executable, "-c", WAITING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(number)
+            assert process.stdout.readline() == f"{said}\n"
+            if said == "resized":
+                process.stdin.write("60\n")
+                process.stdin.flush()
+                assert process.stdout.readline() == "60\n"

@@ -15,10 +15,10 @@ import pytest
 from throttled.rate_limiter import per_min, per_sec
 
 from bulkdelete.simulator import HeaderMode, Latency, Simulator
+from tests.bench.real.library import library
+from tests.bench.real.nginx import MISSING, NGINX, LimitReq, nginx
 from tests.rigs.leaks import leaks
 from tests.support.rig import KEY, Outcome, go, settings_of, shuffled, simulation_of
-from tests.system.real.library import library
-from tests.system.real.nginx import MISSING, NGINX, LimitReq, nginx
 
 LATENCY = Latency(median_s=0.15, sigma=0.5, min_s=0.05, max_s=0.4)
 TIMER_S = 0.2  # what the way from a limiter to the journal may differ from one request to another, on a busy machine
