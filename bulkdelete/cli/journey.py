@@ -69,15 +69,15 @@ def _journey(folder: Path, server: _Server) -> int:
     )
     _show(folder, "plan", _FILE, *to_server, "--rate", "600/min")
     _step(
-        "Rejected rows stop a run before its first request. These are understood, so: go on without them. After a while, Ctrl-C."
+        "Rejected rows stop a run before its first request. These are understood, so continue without them. After a while, Ctrl-C."
     )
     command = ["run", _FILE, *to_server, "--skip-rejected", "--expect", str(_ORDERS), "--doubts", "hold"]
     interrupted = _interrupt(folder, command, server)
     _step("What does the ledger say?")
     _show(folder, "status", _LEDGER)
-    _step("The same command again goes on with what is left, and sends nothing twice.")
+    _step("The same command again continues with what is left, and sends nothing twice.")
     _show(folder, *command)
-    _step("One row an order:")
+    _step("One row per order:")
     _show(folder, "export", _LEDGER, "-o", "result.csv")
     if not (folder / "result.csv").exists():
         _out("  there is no ledger to compare")

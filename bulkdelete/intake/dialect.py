@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import Id, could_be_id, is_blank, read_id
 from bulkdelete.intake.header import TOP_ROWS, find_header, names_order
-from bulkdelete.intake.layout_advice import why_drawn
+from bulkdelete.intake.layout_advice import why_no_table
 from bulkdelete.intake.read_options import ReadOptions
 
 __all__ = ["CANDIDATES", "HEAD_CHARS", "NAMES", "Dialect", "find_dialect"]
@@ -43,8 +43,8 @@ def find_dialect(head: str, reading: ReadOptions, name: str) -> Dialect:
         return Dialect(reading.delimiter, declared is not None)
     if declared:
         return Dialect("\t" if declared[1] == "\\t" else declared[1], True)
-    if (drawn := next((why for line in lines[:1] if (why := why_drawn(line))), None)) is not None:
-        raise InputRefused(f"{name}:1: {drawn}")
+    if lines and (why := why_no_table(lines[0])) is not None:
+        raise InputRefused(f"{name}:1: {why}")
     top = {mark: _first_rows(lines, mark) for mark in CANDIDATES}
     first = {mark: rows[0] if rows else [] for mark, rows in top.items()}
     used = {mark: len(cells) - 1 for mark, cells in first.items() if len(cells) > 1}

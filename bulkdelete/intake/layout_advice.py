@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bulkdelete.intake.cells import bare, could_be_id
 from bulkdelete.intake.column_names import Meaning, meaning_of
 
-__all__ = ["is_indian_number", "why_drawn", "why_not_cells"]
+__all__ = ["is_conflict_marker", "is_indian_number", "why_no_table", "why_not_cells"]
 
 _DRAWN = re.compile(r"\s*(?:\+[-=]{2,}[-=+]*\+|[┌╔╒┏╭][─═━┬╤╦┳╥]+[┐╗╕┓╮])\s*")
 _INDIAN = re.compile(r"[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}")
@@ -21,14 +21,39 @@ _BLANKS = re.compile(r"[ \u00a0]+")
 _NO_DELIMITERS = " \t-._'\"()[]<>"
 
 
-def why_drawn(first_line: str) -> str | None:
-    """The advice for a table with drawn borders, as mysql and duckdb display it."""
-    if _DRAWN.fullmatch(first_line.rstrip("\r\n")) is None:
-        return None
-    return (
+_FIRST_LINES = (
+    (
+        _DRAWN,
         "a table with lines drawn around its cells. Have the program write it without: mysql -B, psql --csv, sqlite3 -csv, duckdb -csv; "
-        "or take the lines of marks out and put a comma between the cells"
-    )
+        "or take the lines of marks out and put a comma between the cells",
+    ),
+    (
+        re.compile(r"version https://git-lfs\.github\.com/spec/v\d+"),
+        "a Git LFS pointer, not the file. Fetch the file: git lfs pull",
+    ),
+    (
+        re.compile(r"(?:\S*/)?annex/objects/\S+"),
+        "a git-annex pointer, not the file. Fetch the file: git annex get FILE",
+    ),
+    (
+        re.compile(r"\[(?:InternetShortcut|Desktop Entry)\]", re.IGNORECASE),
+        "a shortcut, not the file. Download the file that it leads to, and name that one",
+    ),
+)
+"""First lines of texts that are no table, as mysql, Git and desktops write them, and what to do about each."""
+
+_CONFLICT = re.compile(r"(?:<{7}|>{7})(?: .*)?")
+
+
+def why_no_table(first_line: str) -> str | None:
+    """The advice for a text whose first line shows that no table follows."""
+    line = first_line.rstrip("\r\n")
+    return next((why for form, why in _FIRST_LINES if form.fullmatch(line)), None)
+
+
+def is_conflict_marker(cell: str) -> bool:
+    """Whether a version control system wrote this where it could not merge two versions of a file: both sides are there."""
+    return _CONFLICT.fullmatch(cell) is not None
 
 
 def is_indian_number(cells: Sequence[str]) -> bool:
@@ -59,7 +84,9 @@ def why_not_cells(text: str, below: str) -> str | None:
         return None  # perhaps not the id of an order
     at = next((n for n, meaning in enumerate(meanings) if meaning is Meaning.ORDER), None)
     if at is None:
-        ids = [n for n, word in enumerate(words) if word.isascii() and word.isdigit()]
+        ids = [
+            n for n, word in enumerate(words) if len(word) > 3 and word.isascii() and word.isdigit()
+        ]  # 502 is a status code
         at = max(ids, key=lambda n: len(words[n]), default=None)
     if at is None:
         return None

@@ -28,7 +28,7 @@ from bulkdelete.intake.cells import (
 from bulkdelete.intake.column_names import fold, is_name
 from bulkdelete.intake.header import Columns, ignoring, several_columns
 from bulkdelete.intake.id_totals import WITHOUT_LABEL, Above, IdTotals, says_total
-from bulkdelete.intake.layout_advice import is_indian_number
+from bulkdelete.intake.layout_advice import is_conflict_marker, is_indian_number
 from bulkdelete.intake.table import Row, swallowed
 from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Origin, Reject
@@ -318,6 +318,11 @@ class RowParser:
             self.notices[f"{self.columns.name(at or 0)} like {form}"] += 1
 
     def _reject(self, row: Row, at: int | None, why: str) -> Reject:
+        if row.cells and is_conflict_marker(row.cells[0]):
+            # Without the markers alone, as when rejected rows are left out, both sides would be deleted.
+            raise InputRefused(
+                f"{escaped(self.path)}:{row.line}: a merge conflict: both versions of the rows are in the file. Keep one of them"
+            )
         self.rejects += 1
         at = at or 0
         cell = row.cells[at] if at < len(row.cells) else ""

@@ -110,7 +110,7 @@ class Retry:
 class Hooks:
     """What a ledger asks and tells the run that works with it, in the loop's thread.
 
-    `locked`: somebody else's lock has kept a transaction from beginning for so many seconds; whether to go on waiting. Asked about
+    `locked`: somebody else's lock has kept a transaction from beginning for so many seconds; whether to keep waiting. Asked about
     once a second. `grows`: the write-ahead log has so many bytes. `low`: so many bytes are free, fewer than `free_disk_bytes`.
     """
 
@@ -159,7 +159,7 @@ class AttemptRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run. `stopped_ms` and `why` are None for one that goes on or did not end by itself."""
+    """One run. `stopped_ms` and `why` are None for one that is in progress or did not end by itself."""
 
     run_id: int
     version: str

@@ -34,7 +34,7 @@ class Decision:
 
 
 class Gcra:
-    """A bucket of `limit` requests that refills by `per_minute` (default: `limit`) a minute."""
+    """A bucket of `limit` requests that refills by `per_minute` (default: `limit`) per minute."""
 
     def __init__(self, limit: int, per_minute: float | None = None, rounding: Rounding = Rounding.UP) -> None:
         self._rounding = Rounding(rounding)
@@ -45,7 +45,7 @@ class Gcra:
         """Change the numbers and keep the theoretical arrival time, as redis-cell does with new arguments."""
         rate = limit if per_minute is None else per_minute
         if limit < 1 or rate <= 0:
-            raise ValueError(f"a limit of {limit} refilled by {rate} a minute allows no request")
+            raise ValueError(f"a limit of {limit} refilled by {rate} per minute allows no request")
         self._limit = limit
         self._interval_ns = int(WINDOW_NS / rate)
 

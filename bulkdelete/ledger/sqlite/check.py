@@ -84,8 +84,9 @@ def host_of(db: sqlite3.Connection, version: int, name: str = "main") -> str | N
 
 
 def server(path: Path, known: str | None, host: str, version: int) -> None:
-    """Refuse a ledger of another server, with the option that goes on with it. Before format 3 a ledger knew no path of its server: it
-    takes that of its next run."""
+    """Refuse a ledger of another server, and name the option that selects that server.
+
+    Before format 3 a ledger knew no path of its server: it takes that of its next run."""
     same = host == known
     if version < CHECKED_SINCE and known is not None:
         same = same or host.startswith(known + "/")

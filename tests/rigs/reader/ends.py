@@ -133,6 +133,36 @@ def _speaking_titles(chance: Random) -> File:
     return File(f"{line}\n\nid;total;n\n" + "".join(f"{n};12;x\n" for n in ids), None)
 
 
+def _conflict(chance: Random) -> File:
+    """A merge that was not resolved: both sides are there, in every dialect."""
+    ids = drawn_ids(chance, 6)
+    mark, end = chance.choice(",;\t|"), chance.choice(("\n", "\r\n"))
+    wide = chance.random() < 0.5
+    rows = [mark.join([str(n), "x", "y"]) if wide else str(n) for n in ids]
+    header = mark.join(["orderId", "n", "nota"]) if wide else "orderId"
+    lines = [header, *rows[:2], "<<<<<<< HEAD", rows[2], "=======", rows[3], ">>>>>>> ventas", *rows[4:]]
+    return File(end.join(lines) + end, None)
+
+
+def _stands_for_a_file(chance: Random) -> File:
+    """What is there in the place of a file, with numbers that are no ids: pointers, shortcuts, what a server said instead."""
+    number = chance.randint(400, 599)
+    size = chance.randint(10**3, 10**9)
+    return File(
+        chance.choice(
+            (
+                f"version https://git-lfs.github.com/spec/v1\noid sha256:{chance.randbytes(32).hex()}\nsize {size}\n",
+                f"/annex/objects/SHA256E-s{size}--{chance.randbytes(32).hex()}.csv\n",
+                f"[InternetShortcut]\nURL=https://example.com/{size}.csv\n",
+                f"Error: {number} Bad Gateway\n",
+                f"HTTP/1.1 {number} Service Unavailable\n",
+                f"curl: (22) The requested URL returned error: {number}\n",
+            )
+        ),
+        None,
+    )
+
+
 KINDS: dict[str, Callable[[Random], File]] = {
     "totals between the rows": _subtotals,
     "two totals": _two_totals,
@@ -142,4 +172,6 @@ KINDS: dict[str, Callable[[Random], File]] = {
     "tabs in front": _tabs,
     "numbers of columns": _column_numbers,
     "titles that speak": _speaking_titles,
+    "a merge conflict": _conflict,
+    "not the file itself": _stands_for_a_file,
 }

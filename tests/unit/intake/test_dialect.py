@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bulkdelete.errors import InputRefused, UsageError
+from bulkdelete.intake import Source
 from bulkdelete.intake.dialect import Dialect, find_dialect
 from bulkdelete.intake.read_options import ReadOptions
 
@@ -94,3 +97,27 @@ def test_encodings_by_any_name() -> None:
         "cp1252",
         "utf-8-sig",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
+        ("../.git/annex/objects/SHA256E-s123--abc.csv\n", "git annex get"),
+        ("[InternetShortcut]\r\nURL=https://example.com/o.csv\r\n", "Download the file"),
+    ],
+)
+def test_what_stands_for_a_file(content: str, advice: str) -> None:
+    """A pointer or a shortcut is recognised by its first line: the advice gets the file itself."""
+    with pytest.raises(InputRefused, match=advice):
+        find_dialect(content, ReadOptions(), "o.csv")
+
+
+@pytest.mark.parametrize("said", ["Error: 502 Bad Gateway", "HTTP/1.1 429 Too Many Requests"])
+def test_a_servers_error_has_no_ids(said: str, tmp_path: Path) -> None:
+    """Nobody is advised to cut a status code out of it as an id."""
+    file = tmp_path / "o.csv"
+    file.write_text(f"{said}\n")
+    with pytest.raises(InputRefused) as refused:
+        list(Source(str(file), ReadOptions()).read(7, False))
+    assert "awk" not in str(refused.value)

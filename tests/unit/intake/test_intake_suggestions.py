@@ -64,6 +64,12 @@ QUOTED = '"orderId,total"\r\n"700001,""a, b"""\r\n'
 ITEMS = "Name,Paid,Id\n#1,yes,5501\n#1,,\n#2,yes,5502\n"
 
 SUGGESTIONS = (
+    Suggestion(
+        "orderId\n5001\n<<<<<<< HEAD\n5002\n=======\n5003\n>>>>>>> b\n5004\n",
+        "Keep one of them",
+        [5001, 5002, 5004],
+        lambda content: without_lines(3, 3)(without_lines(5, 7)(content)),
+    ),
     Suggestion("Id,Cuenta\n5,9\n", "rename it", [5], replaced("Cuenta", "otra")),
     Suggestion("Id,Cuenta\n5,9\n", "`settings.ignored` Cuenta", [5], options={"ignored": ("Cuenta",)}),
     Suggestion("Id,Cuenta\n5,9\n", "Take the option away", [5], options={"account_id": None}),
