@@ -27,6 +27,8 @@ __all__ = [
     "Response",
     "Result",
     "Scope",
+    "SeenOrder",
+    "Sighting",
     "Signal",
     "State",
     "Stop",
@@ -166,6 +168,34 @@ class Response:
     quota: Quota = Quota()
     latency_s: float = 0.0
     cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SeenOrder:
+    """What the API showed of one order: no personal data. Texts are redacted, escaped and shortened; "" where it said nothing.
+
+    `created`: its DateCreated, as received. `total`: the sum of its payments as decimal text, if all have one currency. `stock`: what the
+    stock movements of its items say, such as `2 movements, last 2030-01-01 +3`.
+    """
+
+    order_id: int
+    external_id: str = ""
+    marketplace: str = ""
+    channel: str = ""
+    status: str = ""
+    created: str = ""
+    total: str = ""
+    currency: str = ""
+    stock: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An order was looked up. `seen` None: it is absent, whichever kind of orders was asked for."""
+
+    account_id: int
+    order_id: int
+    seen: SeenOrder | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,14 +46,17 @@ SEES_ONLY_BASE = {"core", "simulator"}
 # What a core of values needs: nothing here tells the time, draws lots, waits, reads or writes.
 VALUE_MODULES = {
     "__future__",
+    "bisect",
     "collections",
     "collections.abc",
     "dataclasses",
     "datetime",
+    "decimal",
     "email.utils",
     "enum",
     "functools",
     "itertools",
+    "json",
     "math",
     "re",
     "typing",
