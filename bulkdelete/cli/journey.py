@@ -165,9 +165,11 @@ class _Server:
         self.url = lines[-1].split()[-1] if lines and lines[-1].split() else ""
 
     def journal(self) -> Sequence[Mapping[str, Any]]:
+        """What it was asked, apart from what was read: only an entry about a deletion has an action."""
         if not self._path.exists():
             return []
-        return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+        entries = (json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines())
+        return [entry for entry in entries if "action" in entry]
 
     def close(self) -> None:
         self._process.terminate()

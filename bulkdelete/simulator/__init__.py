@@ -5,11 +5,14 @@ connects to a real server.
 from bulkdelete.simulator.config import HeaderMode, Latency, Simulation
 from bulkdelete.simulator.faults import Fault, FaultKind, Wait
 from bulkdelete.simulator.gcra import Decision, Gcra, Rounding
-from bulkdelete.simulator.journal import Entry
+from bulkdelete.simulator.journal import Entry, ReadEntry
 from bulkdelete.simulator.key_quota import OtherClient
+from bulkdelete.simulator.order_facts import PERSONAL_MARK, AccountFacts, OrderFacts
 from bulkdelete.simulator.server import Simulator
 
 __all__ = [
+    "PERSONAL_MARK",
+    "AccountFacts",
     "Decision",
     "Entry",
     "Fault",
@@ -17,7 +20,9 @@ __all__ = [
     "Gcra",
     "HeaderMode",
     "Latency",
+    "OrderFacts",
     "OtherClient",
+    "ReadEntry",
     "Rounding",
     "Simulation",
     "Simulator",

@@ -10,6 +10,7 @@ from pathlib import Path
 from bulkdelete.simulator.faults import Fault
 from bulkdelete.simulator.gcra import Rounding
 from bulkdelete.simulator.key_quota import OtherClient
+from bulkdelete.simulator.order_facts import AccountFacts, OrderFacts
 
 __all__ = ["HeaderMode", "Latency", "Simulation"]
 
@@ -41,7 +42,7 @@ class Simulation:
 
     seed: int = 0
 
-    # The rate limit, for each key.
+    # The rate limit of DELETE, for each key.
     limit: int = 30  # the bucket's size
     per_minute: float | None = None  # the refill; None: as the limit
     rounding: Rounding = Rounding.UP
@@ -55,6 +56,18 @@ class Simulation:
     native: Iterable[int] = ()  # order ids that cannot be deleted
     native_status: int = 412  # the real status code is not known
     stock_atomic: bool = True  # whether deletion and stock change are one transaction is not known
+
+    # What GET orders and GET accounts show. Every endpoint has a rate limit of its own for each key; None: as DELETE's.
+    read_limit: int | None = None
+    read_per_minute: float | None = None  # None: as read_limit
+    accounts_limit: int | None = None  # None: as GET orders
+    page_max: int = (
+        100  # a page for which more orders were asked has status 206 and this many; the real number is not known
+    )
+    facts: Mapping[int, OrderFacts] = field(default_factory=dict)  # by order id; an order without any is generated
+    accounts: Mapping[int, AccountFacts] = field(default_factory=dict)  # by account id, as facts
+    hidden: Iterable[int] = ()  # order ids that no page shows, as of an archive
+    stock_movements: bool = True  # whether the real API fills them in is not known
 
     latency: Latency = Latency()
     faults: tuple[Fault, ...] = ()

@@ -32,11 +32,16 @@ class OrderStore:
         stock_atomic: bool = True,
     ) -> None:
         self._orders = None if orders is None else {(account, order): n for account, order, n in orders}
-        self._native = native
+        self.native = native
         self._native_status = native_status
         self._stock_atomic = stock_atomic
         self.deleted: set[tuple[int, int]] = set()
         self.stock: Counter[int] = Counter()
+
+    @property
+    def every(self) -> bool:
+        """Whether every order id exists in every account."""
+        return self._orders is None
 
     @property
     def orders(self) -> dict[tuple[int, int], int]:
@@ -47,10 +52,10 @@ class OrderStore:
         self, account_id: int, order_id: int, revert: bool, act: Effect = Effect.WHOLE
     ) -> tuple[SimulatedResponse, bool]:
         """The response without a fault, and whether this call deleted the order."""
-        if order_id in self._native:
+        if order_id in self.native:
             return error_response(self._native_status, f"Order {order_id} belongs to a native integration"), False
         place = (account_id, order_id)
-        quantity = self._quantity(place)
+        quantity = self.quantity(place)
         if quantity is None:
             return error_response(404, f"Order {order_id} not found"), False
         if act is Effect.NONE or (act is Effect.HALF and self._stock_atomic):
@@ -62,7 +67,8 @@ class OrderStore:
             self.stock[account_id] += quantity
         return SimulatedResponse(204), True
 
-    def _quantity(self, place: tuple[int, int]) -> int | None:
+    def quantity(self, place: tuple[int, int]) -> int | None:
+        """None: there is no such order."""
         if self._orders is not None:
             return self._orders.get(place)
         return None if place in self.deleted else 1

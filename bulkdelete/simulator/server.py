@@ -12,18 +12,20 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Literal
 
 from aiohttp import web
 
-from bulkdelete.simulator.config import HeaderMode, Simulation
+from bulkdelete.simulator.config import Simulation
 from bulkdelete.simulator.connections import Connections
+from bulkdelete.simulator.entries import endpoint_of, entry_of
 from bulkdelete.simulator.faults import Fault, FaultKind, Faults
 from bulkdelete.simulator.faulty_response import FaultContext, faulty_response, plain, with_headers
-from bulkdelete.simulator.gcra import Decision, Gcra
-from bulkdelete.simulator.journal import Entry, Journal
+from bulkdelete.simulator.gcra import Decision
+from bulkdelete.simulator.journal import Entry, Journal, ReadEntry
 from bulkdelete.simulator.key_quota import KeyQuota
 from bulkdelete.simulator.order_store import Effect, OrderStore
+from bulkdelete.simulator.quotas import Endpoint, Quotas, quota_headers
+from bulkdelete.simulator.reading import Page, Reader, json_response
 from bulkdelete.simulator.request import ApiRequest, parse_request
 from bulkdelete.simulator.response import (
     HTML,
@@ -56,11 +58,13 @@ class Simulator:
         self.journal_file = Journal(config.journal_path)
         self.faults_applied: Counter[FaultKind] = Counter()
         self._shop = OrderStore(config.orders, frozenset(config.native), config.native_status, config.stock_atomic)
+        self._reader = Reader(config, self._shop)
         self._faults = Faults(config.faults, config.seed)
+        # What is read draws from a stream of its own, so that it changes nothing about the deletions of the same seed.
         self._random = random.Random(f"{config.seed}/latency")  # noqa: S311  # a repeatable test rig, no secret
+        self._read_random = random.Random(f"{config.seed}/read-latency")  # noqa: S311  # as above
         self._key_indexes = {key: n for n, key in enumerate(config.keys or ())}
-        self._limit: tuple[int, float | None] = (config.limit, config.per_minute)
-        self._buckets: dict[int, KeyQuota] = {}
+        self._quotas = Quotas(config)
         self._first_s: float | None = None
         self._arrived = 0
         self._tasks: set[asyncio.Task[object]] = set()
@@ -71,7 +75,13 @@ class Simulator:
 
     @property
     def journal(self) -> list[Entry]:
+        """All requests that read nothing."""
         return self.journal_file.entries
+
+    @property
+    def reads(self) -> list[ReadEntry]:
+        """The GETs of orders and of accounts."""
+        return self.journal_file.reads
 
     @property
     def stock(self) -> dict[int, int]:
@@ -90,16 +100,16 @@ class Simulator:
         return set(self._shop.orders)
 
     def count(self, status: int | None) -> int:
-        """How many requests got this status code; None: no status code."""
+        """How many requests of `journal` got this status code; None: no status code."""
         return self.journal_file.statuses[status]
 
     @property
     def other_allowed(self) -> int:
-        return sum(bucket.other_allowed for bucket in self._buckets.values())
+        return sum(bucket.other_allowed for bucket in self._quotas.deleting)
 
     @property
     def other_rejected(self) -> int:
-        return sum(bucket.other_rejected for bucket in self._buckets.values())
+        return sum(bucket.other_rejected for bucket in self._quotas.deleting)
 
     # Start and stop.
 
@@ -128,11 +138,9 @@ class Simulator:
             await self._listener.wait_closed()
         self.journal_file.close()
 
-    def set_limit(self, limit: int, per_minute: float | None = None) -> None:
+    def set_limit(self, limit: int, per_minute: float | None = None, endpoint: Endpoint = "delete") -> None:
         """Change the rate limit of every key from now on."""
-        self._limit = (limit, per_minute)
-        for bucket in self._buckets.values():
-            bucket.set_limit(limit, per_minute)
+        self._quotas.set_limit(endpoint, limit, per_minute)
 
     # The way of one request.
 
@@ -147,18 +155,18 @@ class Simulator:
         self._arrived += 1
         n = self._arrived
         parsed = parse_request(request)
-        before_s, after_s = self._latency_s()
+        before_s, after_s = self._latency_s(endpoint_of(parsed))
         gate = self._gate(parsed, request, now_s)
         try:
             if before_s > 0:
                 await asyncio.sleep(before_s)
         except asyncio.CancelledError:
-            self._write(n, now_s, parsed, False, None, "closed")
+            self._write(n, now_s, parsed, None, None, "closed")
             raise
 
-        response, deleted = (gate.refused, False) if gate.refused else self._act(parsed, gate.fault)
+        response, done = (gate.refused, None) if gate.refused else self._act(parsed, gate.fault)
         script, fault = self._script(response, gate, parsed, request)
-        self._write(n, now_s, parsed, deleted, script.status, fault)
+        self._write(n, now_s, parsed, done, script.status, fault)
         if after_s > 0:
             await asyncio.sleep(after_s)
         return ScriptedResponse(script, self._made().gone)
@@ -167,35 +175,43 @@ class Simulator:
         """The checks in front of the shop, in their order: route, key, quota. The quota is per key, so it comes before
         the account.
         """
-        index = self._key_index(parsed.key)
+        index, endpoint = self._key_index(parsed.key), endpoint_of(parsed)
         if parsed.kind == "unrouted":
             # Servers of this kind repeat the whole URI, so the key.
             text = f"<html><body>No HTTP resource was found that matches '{request.raw_path}'.</body></html>\n"
             return Admission(
-                SimulatedResponse(404, text.encode(errors="replace"), HTML), None, self._quota(self._look(index, now_s))
+                SimulatedResponse(404, text.encode(errors="replace"), HTML), None, self._look(index, now_s, endpoint)
             )
         if index is None:
-            return Admission(error_response(401, "Invalid API_KEY"), None, self._quota(self._look(None, now_s)))
+            return Admission(error_response(401, "Invalid API_KEY"), None, self._look(None, now_s, endpoint))
         if parsed.kind == "redirected":
-            return Admission(SimulatedResponse(200, b"{}"), None, self._quota(self._look(index, now_s)))
-        bucket = self._bucket(index, now_s)
+            return Admission(SimulatedResponse(200, b"{}"), None, self._look(index, now_s, endpoint))
+        bucket = self._bucket(index, now_s, endpoint)
         decision = bucket.throttle(now_s)
         if not decision.allowed:
             return Admission(error_response(429, "Too many requests"), None, self._quota(decision))
-        fault = self._faults.strike(parsed.order_id) if parsed.had_order_id else None
+        fault = self._faults.strike(parsed.order_id) if endpoint == "delete" and parsed.had_order_id else None
         if fault is not None and fault.kind is FaultKind.TOO_MANY_429:
             bucket.refund()
             decision = bucket.throttle(now_s, 0)
         return Admission(None, fault, self._quota(decision))
 
-    def _act(self, parsed: ApiRequest, fault: Fault | None) -> tuple[SimulatedResponse, bool]:
+    def _act(self, parsed: ApiRequest, fault: Fault | None) -> tuple[SimulatedResponse, bool | Page | None]:
+        """The response without a fault, and what was done: whether an order was deleted, or what was read."""
         accounts = self.config.keys[parsed.key] if self.config.keys is not None else None
         if accounts is not None and parsed.account_id is not None and parsed.account_id not in accounts:
-            return error_response(403, f"Account {parsed.account_id} does not belong to this key"), False
+            return error_response(403, f"Account {parsed.account_id} does not belong to this key"), None
+        if parsed.kind == "accounts":
+            return _shown(self._reader.accounts(accounts))
+        if parsed.account_id is not None and parsed.page is not None:
+            return _shown(self._reader.page(parsed.account_id, parsed.page))
         if not parsed.valid or parsed.account_id is None or parsed.order_id is None:
-            return error_response(400, "The request is invalid"), False
+            return error_response(400, "The request is invalid"), None
         act = Effect.WHOLE if fault is None else fault.act
-        return self._shop.delete(parsed.account_id, parsed.order_id, bool(parsed.revert_stock), act)
+        response, deleted = self._shop.delete(parsed.account_id, parsed.order_id, bool(parsed.revert_stock), act)
+        if deleted:
+            self._reader.removed((parsed.account_id, parsed.order_id))
+        return response, deleted
 
     def _script(
         self, response: SimulatedResponse, gate: Admission, parsed: ApiRequest, request: web.BaseRequest
@@ -214,66 +230,34 @@ class Simulator:
         ), kind.value
 
     def _write(
-        self, n: int, t_s: float, parsed: ApiRequest, deleted: bool, status: int | None, fault: str | None
+        self, n: int, t_s: float, parsed: ApiRequest, done: bool | Page | None, status: int | None, fault: str | None
     ) -> None:
-        action: Literal["deleted", "none"] = "deleted" if deleted else "none"
-        self.journal_file.add(
-            Entry(
-                n=n,
-                t_s=t_s,
-                method=parsed.method,
-                kind=parsed.kind,
-                key_index=self._key_indexes.get(parsed.key),
-                account_id=parsed.account_id,
-                order_id=parsed.order_id,
-                revert_stock=parsed.revert_stock,
-                action=action,
-                status=status,
-                fault=fault,
-                had_order_id=parsed.had_order_id,
-            )
-        )
+        self.journal_file.add(entry_of(n, t_s, parsed, self._key_indexes.get(parsed.key), done, status, fault))
 
     def _key_index(self, key: str) -> int | None:
         if self.config.keys is None and key:
             return self._key_indexes.setdefault(key, len(self._key_indexes))
         return self._key_indexes.get(key)
 
-    def _bucket(self, index: int, now_s: float) -> KeyQuota:
-        bucket = self._buckets.get(index)
-        if bucket is None:
-            start_s = now_s if self._first_s is None else self._first_s
-            config = self.config
-            bucket = KeyQuota(start_s, *self._limit, config.rounding, config.schedule, config.other_client)
-            self._buckets[index] = bucket
-        return bucket
+    def _bucket(self, index: int, now_s: float, endpoint: Endpoint = "delete") -> KeyQuota:
+        return self._quotas.of(endpoint, index, now_s if self._first_s is None else self._first_s)
 
-    def _look(self, index: int | None, now_s: float) -> Decision:
-        """The quota without using it. An unknown key has a full bucket."""
+    def _look(self, index: int | None, now_s: float, endpoint: Endpoint) -> Headers:
+        """The quota without using it."""
         if index is None:
-            return Gcra(*self._limit, self.config.rounding).throttle(now_s, 0)
-        return self._bucket(index, now_s).throttle(now_s, 0)
+            return self._quota(self._quotas.unknown_key(endpoint, now_s))
+        return self._quota(self._bucket(index, now_s, endpoint).throttle(now_s, 0))
 
     def _quota(self, decision: Decision) -> Headers:
-        match self.config.headers:
-            case HeaderMode.FULL:
-                return (
-                    ("x-ratelimit-limit", str(decision.limit)),
-                    ("x-ratelimit-remaining", str(decision.remaining)),
-                    ("x-ratelimit-reset", str(decision.reset)),
-                    ("x-ratelimit-retryafter", str(decision.retry_after)),
-                )
-            case HeaderMode.RETRY_AFTER if not decision.allowed:
-                return (("Retry-After", str(decision.retry_after)),)
-            case _:
-                return ()
+        return quota_headers(self.config.headers, decision)
 
-    def _latency_s(self) -> tuple[float, float]:
+    def _latency_s(self, endpoint: Endpoint = "delete") -> tuple[float, float]:
         """Seconds before and after the deletion."""
         latency = self.config.latency
         if latency.median_s <= 0:
             return 0.0, 0.0
-        drawn_s = latency.median_s * math.exp(self._random.gauss(0.0, latency.sigma))
+        chance = self._random if endpoint == "delete" else self._read_random
+        drawn_s = latency.median_s * math.exp(chance.gauss(0.0, latency.sigma))
         total_s = min(max(drawn_s, latency.min_s), latency.max_s)
         return total_s * latency.before, total_s * (1 - latency.before)
 
@@ -281,3 +265,7 @@ class Simulator:
         if self._server is None:
             self._server = Connections(self.handle)
         return self._server
+
+
+def _shown(page: Page) -> tuple[SimulatedResponse, Page]:
+    return json_response(page), page

@@ -21,6 +21,7 @@ __all__ = ["IDS", "MORE", "SLOW", "Server", "arguments", "call", "serving", "sta
 IDS = list(range(500_001, 500_061))
 MORE = list(range(650_001, 650_301))  # the server has them, too: a run of minutes
 SLOW = [("--limit", "240", "--latency", "0.3")]
+READS = ("read", "accounts")  # kinds of the journal's entries
 
 
 class Server:
@@ -40,7 +41,14 @@ class Server:
         self.url = self._told.readline().split()[-1]
 
     def journal(self) -> list[dict[str, Any]]:
-        """What it was asked. The file comes with the first request."""
+        """What it was asked, apart from what was read. The file comes with the first request."""
+        return [entry for entry in self._entries() if entry["kind"] not in READS]
+
+    def reads(self) -> list[dict[str, Any]]:
+        """What was read of it: pages of orders, and accounts."""
+        return [entry for entry in self._entries() if entry["kind"] in READS]
+
+    def _entries(self) -> list[dict[str, Any]]:
         if not self.path.exists():
             return []
         return [json.loads(line) for line in self.path.read_text().splitlines()]

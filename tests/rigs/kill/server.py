@@ -53,7 +53,7 @@ class Server(Simulator):
         """Nobody is there any more: let go, and wait until every request that arrived is acted on, as a server would."""
         first, _ = self._from
         self.let_go()
-        until(lambda: self.held == 0 and len(self.journal) == self.arrived)
+        until(lambda: self.held == 0 and len(self.journal) + len(self.reads) == self.arrived)
         self.unheard |= {entry.n for entry in self.journal if entry.n >= first}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:

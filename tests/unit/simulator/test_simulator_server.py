@@ -111,7 +111,7 @@ async def test_no_order_id(sent: str) -> None:
     assert (entry.kind, entry.had_order_id, entry.action) == ("no-order-id", False, "none")
 
 
-@pytest.mark.parametrize(("method", "sent"), [("DELETE", "/v3/x?API_KEY=k%2B1"), ("GET", target(key="k%2B1"))])
+@pytest.mark.parametrize(("method", "sent"), [("DELETE", "/v3/x?API_KEY=k%2B1"), ("POST", target(key="k%2B1"))])
 async def test_unrouted(method: str, sent: str) -> None:
     """Any other path or method is a routing error in HTML that repeats the whole URI, key included."""
     async with running(Simulation(orders=ORDERS)) as (simulator, port):
