@@ -76,6 +76,7 @@ class Settings:
     # Bounds on memory, disk and the text of servers.
     message_chars: int = 500
     body_bytes: int = 64 * 1024
+    page_bytes: int = 16 * 1024 * 1024  # of a page of orders; a larger one decides nothing
     page: int = 1000  # orders read from the ledger at a time
     recent_s: float = 600.0  # requests of an earlier run up to this age may still count at the server ...
     recent_requests: int = 10_000  # ... and this many of them are read

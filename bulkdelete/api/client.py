@@ -1,6 +1,7 @@
-"""Send one request for one order and return one `Result`. Whatever the server or the network does is a value, never an exception.
+"""Send one request and return what came of it: a deletion, a page of orders, the accounts of the key. Whatever the server or the
+network does is a value, never an exception.
 
-Each request has its own connection, so that an unexpected response cannot be credited to another order. The client never
+Each request has its own connection, so that an unexpected response cannot be credited to another one. The client never
 retries (aiohttp would by default), never follows a redirect, and reads only a bounded part of a body.
 """
 
@@ -12,26 +13,33 @@ import errno
 import ssl
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 from aiohttp.client_exceptions import ClientConnectorCertificateError, ClientConnectorSSLError
 from yarl import URL
 
 from bulkdelete.api.keys import ApiKey
+from bulkdelete.api.orders import Urls, read_accounts, read_page
 from bulkdelete.api.text import Redactor, json_status, message_of
 from bulkdelete.api.wire import Connector, Deadline, SingleRequest, UnusableConnection, Withheld
+from bulkdelete.core.accounts import AccountsResult
+from bulkdelete.core.pages import PageQuery, PageResult
 from bulkdelete.core.quota import quota_of
 from bulkdelete.errors import UsageError
-from bulkdelete.model import NoResponse, NoResponseReason, Order, Response, Result
+from bulkdelete.model import NoResponse, NoResponseReason, Order, Quota, Response, Result
 from bulkdelete.settings import Settings
 from bulkdelete.version import __version__
 
 __all__ = ["Client"]
 
-_PATH = "/v2/orders"
+_SEEN_CHARS = 100  # of each text that is kept of an order or an account
 _CODINGS = "gzip, deflate"  # what `_decoded` can decode
+
+_Told = TypeVar("_Told")
 
 
 class _Failed(Exception):
@@ -42,14 +50,26 @@ class _Failed(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A response whose body was read: its first bytes, without the content coding. `cut`: these are not all."""
+
+    status: int
+    quota: Quota
+    body: bytes
+    cut: bool
+    latency_s: float
+
+
 class Client:
-    """Sends DELETE /v2/orders with one API key. An async context manager; create it inside the running event loop."""
+    """Sends requests with one API key: DELETE /v2/orders, GET /v2/orders and GET /v2/accounts. An async context manager; create it
+    inside the running event loop."""
 
     def __init__(self, key: ApiKey, settings: Settings) -> None:
-        self._key = key
         self._settings = settings
-        self._url = URL(settings.api_url.rstrip("/") + _PATH)
+        self._urls = Urls(key, settings.api_url)
         self._redact = Redactor(key, settings.message_chars)
+        self._redact_seen = Redactor(key, _SEEN_CHARS)
         self._session = aiohttp.ClientSession(
             connector=Connector(
                 limit=0,  # the throttle is the only wait
@@ -63,7 +83,7 @@ class Client:
                 "Accept": "application/json",
                 "Accept-Encoding": _CODINGS,  # aiohttp would add the codings of other installed packages and newer Pythons
             },
-            timeout=aiohttp.ClientTimeout(total=None),  # `delete` sets the deadlines
+            timeout=aiohttp.ClientTimeout(total=None),  # `_send` sets the deadlines
             trust_env=False,
             auto_decompress=False,  # a coding that aiohttp does not know (br) would lose the status code; `_decoded` does it
         )
@@ -81,7 +101,39 @@ class Client:
         the result is WITHHELD. Deadlines (Settings): `connect_timeout_s` until the first byte is sent, then `answer_timeout_s` for the
         whole response.
         """
-        url = self._url_of(order)
+        url = self._urls.deletion(order)
+        reply = await self._send("DELETE", url, may_leave)
+        return reply if isinstance(reply, NoResponse) else self._response(reply)
+
+    async def orders(self, query: PageQuery, may_leave: Callable[[], bool] | None = None) -> PageResult:
+        """Ask for one page of orders. As `delete`; a body is believed only if the response is a whole 200."""
+        read = partial(read_page, query=query, redact=self._redact_seen)
+        return PageResult(*await self._read(self._urls.page(query), may_leave, read))
+
+    async def accounts(self, may_leave: Callable[[], bool] | None = None) -> AccountsResult:
+        """Ask which accounts the key has. As `orders`."""
+        read = partial(read_accounts, redact=self._redact_seen)
+        return AccountsResult(*await self._read(self._urls.accounts(), may_leave, read))
+
+    async def _read(
+        self, url: URL, may_leave: Callable[[], bool] | None, read: Callable[[bytes], _Told | str]
+    ) -> tuple[Result, _Told | None, str]:
+        """The result of a GET, what `read` takes from a whole response 200, and else why it takes nothing from it."""
+        reply = await self._send("GET", url, may_leave)
+        if isinstance(reply, NoResponse):
+            return reply, None, ""
+        # What was found is no message: it has personal data.
+        result = self._response(replace(reply, body=b"") if reply.status < 300 else reply)
+        if reply.status != 200:
+            return result, None, ""
+        if len(reply.body) >= self._settings.page_bytes:
+            return result, None, f"its body has {self._settings.page_bytes:,} bytes or more"
+        if reply.cut:
+            return result, None, "its body broke off or cannot be decoded"
+        told = await asyncio.to_thread(read, reply.body)  # a page of 16 MiB takes seconds
+        return (result, None, told) if isinstance(told, str) else (result, told, "")
+
+    async def _send(self, method: str, url: URL, may_leave: Callable[[], bool] | None) -> _Reply | NoResponse:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         sent = False
@@ -100,17 +152,20 @@ class Client:
         try:
             async with (
                 Deadline(started_s + self._settings.connect_timeout_s) as deadline,
-                self._session.delete(
-                    url, allow_redirects=False, middlewares=(_with_hooks(may_leave, on_send, on_rest), _without_retry)
+                self._session.request(
+                    method,
+                    url,
+                    allow_redirects=False,
+                    middlewares=(_with_hooks(may_leave, on_send, on_rest), _without_retry),
                 ) as response,
             ):
                 ends_s = deadline.at_s
                 deadline.move(None, None)  # the status code is final now: a body that never ends must not discard it
-                body, cut = await self._body(response, Deadline(ends_s, sent_on))
-                body, readable = _decoded(
-                    body or rest, response.headers.get("Content-Encoding", ""), self._settings.body_bytes
-                )
-                return self._reply(response, body, cut or not readable, loop.time() - started_s)
+                bytes_max = self._bytes_max(method, response.status)
+                body, cut = await _body(response, bytes_max, Deadline(ends_s, sent_on))
+                body, readable = _decoded(body or rest, response.headers.get("Content-Encoding", ""), bytes_max)
+                latency_s = loop.time() - started_s
+                return _Reply(response.status, quota_of(response.headers), body, cut or not readable, latency_s)
         except TimeoutError:
             reason, message = NoResponseReason.TIMEOUT, "no response in time" if sent else "no connection in time"
         except Withheld:
@@ -121,43 +176,34 @@ class Client:
             reason, message = NoResponseReason.GARBAGE, type(error).__name__
         return NoResponse(sent=sent, reason=reason, message=self._redact(message), latency_s=loop.time() - started_s)
 
-    def _url_of(self, order: Order) -> URL:
-        """The URL of one deletion. The final URL is checked, because it is not known what a request without orderId deletes."""
-        query = {
-            "API_KEY": self._key.reveal(),
-            "accountId": str(order.account_id),
-            "orderId": str(order.order_id),
-            "revertStock": "true" if order.revert_stock else "false",
-        }
-        url = self._url.with_query(query)
-        if dict(url.query) != query or len(url.query) != len(query) or url.path != self._url.path:
-            raise UsageError("the URL of a deletion lacks a parameter or has a wrong one: nothing was sent")
-        return url
+    def _bytes_max(self, method: str, status: int) -> int:
+        return self._settings.page_bytes if method == "GET" and status == 200 else self._settings.body_bytes
 
-    async def _body(self, response: aiohttp.ClientResponse, deadline: Deadline) -> tuple[bytes, bool]:
-        """The first bytes of a body, and whether it was cut off or missed the deadline."""
-        body = bytearray()
-        try:
-            async with deadline:
-                while len(body) < self._settings.body_bytes:
-                    chunk = await response.content.read(self._settings.body_bytes - len(body))
-                    if not chunk:
-                        break
-                    body += chunk
-        except Exception:  # the status code is final, whatever a parser raises on the body; also TimeoutError
-            return bytes(body), True
-        return bytes(body), False
-
-    def _reply(self, response: aiohttp.ClientResponse, body: bytes, cut: bool, latency_s: float) -> Response:
-        text = body.decode("utf-8", errors="replace")
+    def _response(self, reply: _Reply) -> Response:
+        text = reply.body.decode("utf-8", errors="replace")
         return Response(
-            status=response.status,
+            status=reply.status,
             message=self._redact(message_of(text)),
             json_status=json_status(text),
-            quota=quota_of(response.headers),
-            latency_s=latency_s,
-            cut=cut,
+            quota=reply.quota,
+            latency_s=reply.latency_s,
+            cut=reply.cut,
         )
+
+
+async def _body(response: aiohttp.ClientResponse, bytes_max: int, deadline: Deadline) -> tuple[bytes, bool]:
+    """The first bytes of a body, and whether it was cut off or missed the deadline."""
+    body = bytearray()
+    try:
+        async with deadline:
+            while len(body) < bytes_max:
+                chunk = await response.content.read(bytes_max - len(body))
+                if not chunk:
+                    break
+                body += chunk
+    except Exception:  # the status code is final, whatever a parser raises on the body; also TimeoutError
+        return bytes(body), True
+    return bytes(body), False
 
 
 def _with_hooks(may_leave: Any, on_send: Any, on_rest: Any) -> Any:

@@ -60,6 +60,11 @@ class Redactor:
             return shortened(_WITHHELD, self._longest)
         return shortened(" ".join("".join(map(_escaped, hidden)).split()), self._longest)
 
+    def hidden(self, text: str) -> str:
+        """The whole text with the key replaced, neither escaped nor shortened; "" for a text that has to be withheld."""
+        hidden = self._key.sub(KEY_HIDDEN, text)
+        return "" if self._is_in_pieces(hidden) else hidden
+
     def _is_in_pieces(self, text: str) -> bool:
         """Whether the text contains a form of the key split by blanks, tags or format characters, or ends with most of one."""
         text = text.replace(KEY_HIDDEN, "|")

@@ -14,27 +14,26 @@ asks for a page, and it keeps no personal data: `Page.raw` is for a caller who w
 from __future__ import annotations
 
 import itertools
-import json
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn, cast
+from decimal import Decimal
+from typing import Any
 
-from bulkdelete.model import MAX_ID, SeenOrder
+from bulkdelete.core.results import Odd, field_text, results_of, total_of
+from bulkdelete.model import MAX_ID, Result, SeenOrder
 from bulkdelete.words import counted
 
-__all__ = ["LIMIT_MAX", "Decided", "Page", "PageQuery", "decided", "page_of"]
+__all__ = ["LIMIT_MAX", "Decided", "Page", "PageQuery", "PageResult", "decided", "page_of"]
 
 LIMIT_MAX = 100  # orders in a page: the documented default. A larger maximum is not known, and fewer may come as 206
 _DIGITS_MAX = 12  # before and after the point of an amount: a longer number is not money, and a sum of these is exact
-_SPACE = re.compile(r"[ \t\n\r]*")  # JSON's
 
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """One request for a page of an account's orders: both ends are inclusive. `integrated`: which of the two kinds of orders.
+    """One request for a page of an account's orders: both ends are inclusive. `integrated`: which of the two kinds of orders. `raw`:
+    whether the text of each order is kept, with its personal data.
 
     Raises ValueError for ids that are none or out of order, and for a limit out of its bounds.
     """
@@ -44,6 +43,7 @@ class PageQuery:
     id_to: int
     limit: int = LIMIT_MAX
     integrated: bool = False
+    raw: bool = False
 
     def __post_init__(self) -> None:
         for name in ("account_id", "id_from", "id_to"):
@@ -54,18 +54,28 @@ class PageQuery:
             raise ValueError(f"id_from {self.id_from} is above id_to {self.id_to}")
         if type(self.limit) is not int or not 0 < self.limit <= LIMIT_MAX:
             raise ValueError(f"limit is {self.limit!r}, which is not a number from 1 to {LIMIT_MAX}")
-        if type(self.integrated) is not bool:
-            raise ValueError(f"integrated is {self.integrated!r}, neither True nor False")
+        for name in ("integrated", "raw"):
+            if type(value := getattr(self, name)) is not bool:
+                raise ValueError(f"{name} is {value!r}, neither True nor False")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page that can be believed. `orders`: ascending by id. `until`: it tells of each id from `id_from` to this one; `id_from - 1`: of
-    none. `raw`: the JSON text of each order as received, with personal data."""
+    none. `raw`: the JSON text of each order as received, with personal data; "" unless the query asked for it."""
 
     orders: tuple[SeenOrder, ...]
     until: int
     raw: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PageResult:
+    """What came of one GET /v2/orders. `page` None: it decides nothing. `odd`: why a response 200 cannot be believed, "" for any other."""
+
+    result: Result
+    page: Page | None = None
+    odd: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +87,19 @@ class Decided:
     until: int
 
 
-class _Odd(ValueError):
-    """Why a page decides nothing. The text has no word of the server's."""
-
-
 def page_of(body: str, query: PageQuery, clean: Callable[[str], str]) -> Page | str:
     """The page in the body of a complete response 200, or why it decides nothing. `clean` makes a text of the server harmless."""
     try:
-        fields, results = _parsed(body.removeprefix("\ufeff"))
-        total = _total(fields, len(results))
+        fields, results = results_of(body)
+        total = total_of(fields, len(results))
         ids = [_checked_id(result, query) for result, _ in results]
         if any(low >= high for low, high in itertools.pairwise(ids)):
-            raise _Odd("its ids do not ascend")
+            raise Odd("its ids do not ascend")
         until = _until(ids, total, query)
-    except _Odd as odd:
+    except Odd as odd:
         return str(odd)
-    except (ValueError, RecursionError):
-        return "it is not JSON"
     orders = tuple(_seen(result, clean) for result, _ in results)
-    return Page(orders, until, tuple(raw for _, raw in results))
+    return Page(orders, until, tuple(raw if query.raw else "" for _, raw in results))
 
 
 def decided(page: Page, query: PageQuery, wanted: Sequence[int]) -> Decided:
@@ -113,130 +117,28 @@ def decided(page: Page, query: PageQuery, wanted: Sequence[int]) -> Decided:
 def _until(ids: list[int], total: int | None, query: PageQuery) -> int:
     """Up to which id the page tells: the table at the top of this file."""
     if len(ids) > query.limit:
-        raise _Odd(f"it has {len(ids):,} results, and {query.limit} were asked for")
+        raise Odd(f"it has {len(ids):,} results, and {query.limit} were asked for")
     last = ids[-1] if ids else query.id_from - 1
     if len(ids) == query.limit or total is None:
         return last
     if total != len(ids):
-        raise _Odd(f"it has {counted(len(ids), 'result')}, and its Total is another number")
+        raise Odd(f"it has {counted(len(ids), 'result')}, and its Total is another number")
     return query.id_to
 
 
-def _total(fields: dict[str, Any], results: int) -> int | None:
-    """What the page says how many orders there are; None if it says nothing."""
-    paging = fields.get("Paging")
-    if not isinstance(paging, dict | None):
-        raise _Odd("its Paging is not an object")
-    paging = paging or {}
-    if paging.get("Offset") not in (None, 0):
-        raise _Odd("it has an offset, and none was asked for")
-    totals = [total for total in (fields.get("Total"), paging.get("Total")) if total is not None]
-    if any(type(total) is not int for total in totals):
-        raise _Odd("its Total is not a number")
-    if len(set(totals)) > 1:
-        raise _Odd("it has two different Totals")
-    if any(total < results for total in totals):
-        raise _Odd("it has more results than its Total")
-    return totals[0] if totals else None
-
-
-def _checked_id(result: Any, query: PageQuery) -> int:
+def _checked_id(result: dict[str, Any], query: PageQuery) -> int:
     """The id of a result that may be in this page."""
-    if not isinstance(result, dict):
-        raise _Odd("a result is not an object")
     order_id = result.get("Id")
     if type(order_id) is not int:
-        raise _Odd("a result has no Id that is a number")
+        raise Odd("a result has no Id that is a number")
     if not query.id_from <= order_id <= query.id_to:
-        raise _Odd("a result's Id is outside the range that was asked for")
+        raise Odd("a result's Id is outside the range that was asked for")
     account = result.get("SellerAccount")
     if isinstance(account, dict) and account.get("Id") is not None and str(account["Id"]) != str(query.account_id):
-        raise _Odd("a result is of another account")
+        raise Odd("a result is of another account")
     if result.get("Integrated") not in (None, query.integrated):
-        raise _Odd("a result is of the other kind: Integrated is not what was asked for")
+        raise Odd("a result is of the other kind: Integrated is not what was asked for")
     return order_id
-
-
-# JSON, with the text of each result as received.
-
-
-def _parsed(body: str) -> tuple[dict[str, Any], list[tuple[Any, str]]]:
-    """The fields of the body's one object, and the elements of its `Results` with their text. Raises ValueError, RecursionError."""
-    fields: dict[str, Any] = {}
-    results: list[tuple[Any, str]] | None = None
-    for at in (scan := _Scan(body)).items("{", "}"):
-        name = scan.value()
-        if not isinstance(name, str) or name in fields:
-            raise ValueError(f"at {at}, a name is not a text or stands twice")
-        scan.expect(":")
-        if name == "Results" and scan.next == "[":
-            fields[name] = results = [(scan.value(), body[start : scan.at]) for start in scan.items("[", "]")]
-        else:
-            fields[name] = scan.value()
-    if scan.next:
-        raise ValueError("there is more than one value")
-    if results is None:
-        raise _Odd("it has no list of Results")
-    return fields, results
-
-
-class _Scan:
-    """A position in a JSON text. Values are read by the library's decoder; only the body's own object and its list are walked here."""
-
-    def __init__(self, body: str) -> None:
-        self._body = body
-        self.at = 0
-
-    @property
-    def next(self) -> str:
-        """The next character that is no blank; "" at the end."""
-        self.at = cast(re.Match[str], _SPACE.match(self._body, self.at)).end()
-        return self._body[self.at : self.at + 1]
-
-    def expect(self, chars: str) -> str:
-        if not (found := self.next) or found not in chars:
-            raise ValueError(f"none of {chars} at {self.at}")
-        self.at += 1
-        return found
-
-    def items(self, opening: str, closing: str) -> Iterator[int]:
-        """The position of each item of the object or list that begins here. The caller reads each one before it asks for the next."""
-        self.expect(opening)
-        if self.next == closing:
-            self.at += 1
-            return
-        separator = ","
-        while separator == ",":
-            _ = self.next
-            yield self.at
-            separator = self.expect("," + closing)
-
-    def value(self) -> Any:
-        _ = self.next
-        value, self.at = _DECODER.raw_decode(self._body, self.at)
-        return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; ValueError if it has a name twice, since it then says two things."""
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a name stands twice")
-    return value
-
-
-def _number(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise ValueError("a number has an exponent that no number has") from None
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_no_number, object_pairs_hook=_unique)
 
 
 # What is shown of an order. Any field may be missing or have another form.
@@ -261,14 +163,8 @@ def _seen(result: dict[str, Any], clean: Callable[[str], str]) -> SeenOrder:
 def _label(value: Any) -> str:
     """A text, a whole number as text, or the Value (else the Key, else the Name) of an object; "" for anything else."""
     if isinstance(value, dict):
-        return next((text for name in ("Value", "Key", "Name") if (text := _text(value.get(name)))), "")
-    return _text(value)
-
-
-def _text(value: Any) -> str:
-    if type(value) is int:
-        return str(value) if abs(value) <= MAX_ID else ""
-    return value if isinstance(value, str) else ""
+        return next((text for name in ("Value", "Key", "Name") if (text := field_text(value.get(name)))), "")
+    return field_text(value)
 
 
 def _paid(payments: Any) -> tuple[str, str]:
@@ -276,7 +172,7 @@ def _paid(payments: Any) -> tuple[str, str]:
     amounts, currencies = [], set()
     for payment in _objects(payments):
         amounts.append(_amount(payment.get("Total")))
-        currencies.add(_text(payment.get("CurrencySymbol")))
+        currencies.add(field_text(payment.get("CurrencySymbol")))
     if len(currencies) != 1 or None in amounts:
         return "", ""
     return f"{sum((amount for amount in amounts if amount is not None), Decimal(0)):f}", currencies.pop()
@@ -303,10 +199,10 @@ def _stock(items: Any) -> str:
     ]
     if not movements:
         return ""
-    last = max(movements, key=lambda movement: _text(movement.get("DateCreated")))
+    last = max(movements, key=lambda movement: field_text(movement.get("DateCreated")))
     quantity = last.get("Quantity")
     moved = f"{quantity:+}" if type(quantity) is int and abs(quantity) <= MAX_ID else ""
-    newest = " ".join(part for part in (_text(last.get("DateCreated")), moved) if part)
+    newest = " ".join(part for part in (field_text(last.get("DateCreated")), moved) if part)
     return counted(len(movements), "movement") + (f", last {newest}" if newest else "")
 
 

@@ -121,8 +121,8 @@ PLANTED = (
     ),
     _planted(
         "key in a log line", "proxy", {29}, 1,
-        Edit("api/client.py", "        url = self._url_of(order)\n",
-             "        url = self._url_of(order)\n        __import__('logging').getLogger(__name__).debug(url)\n"),
+        Edit("api/client.py", "        url = self._urls.deletion(order)\n",
+             "        url = self._urls.deletion(order)\n        __import__('logging').getLogger(__name__).debug(url)\n"),
     ),
     _planted(
         "the environment's proxy", "proxy", {27}, 1,

@@ -30,9 +30,6 @@ from urllib.parse import parse_qsl, quote, quote_plus
 import aiohttp
 import pytest
 from aiohttp import http_parser
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from yarl import URL
 
 from bulkdelete.api import client as module
 from bulkdelete.api.client import Client
@@ -712,58 +709,6 @@ async def test_invariant_27_proxies_of_the_environment(monkeypatch: pytest.Monke
         async with client_of(script.port) as client:
             assert bare(await client.delete(order())) == Response(204)
         assert (len(script.requests), len(proxy.requests)) == (1, 0)
-
-
-@pytest.fixture(scope="module")
-def idle() -> Client:
-    """A client that sends nothing."""
-
-    async def made() -> Client:
-        async with client_of(1) as client:
-            return client
-
-    return asyncio.run(made())
-
-
-IDS = st.integers(1, MAX_ID)
-KEYS = st.text(min_size=1, max_size=60).filter(lambda key: key == key.strip() and key.isprintable() and " " not in key)
-
-
-@settings(deadline=None)
-@given(key=KEYS, account_id=IDS, order_id=IDS, revert=st.booleans())
-def test_invariant_33_url(idle: Client, key: str, account_id: int, order_id: int, revert: bool) -> None:
-    """Whatever the key is made of, the final URL says the four parameters, each once, and nothing else."""
-    idle._key = ApiKey(key)
-    url = idle._url_of(Order(account_id, order_id, revert, Origin("orders.csv", 2)))
-    said = {
-        "API_KEY": key,
-        "accountId": str(account_id),
-        "orderId": str(order_id),
-        "revertStock": "true" if revert else "false",
-    }
-    assert parse_qsl(url.raw_query_string, keep_blank_values=True, strict_parsing=True) == list(said.items())
-    assert (url.raw_path, url.fragment, url.user) == ("/v2/orders", "", None)
-
-
-@pytest.mark.parametrize("left_out", ["API_KEY", "accountId", "orderId", "revertStock"])
-def test_invariant_33_url_that_says_less(left_out: str, idle: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a parameter got lost on the way to the URL, nothing would be sent: the final URL is what is checked."""
-    whole = URL.with_query
-
-    def with_query(self: URL, query: dict[str, str]) -> URL:
-        return whole(self, {name: value for name, value in query.items() if name != left_out})
-
-    monkeypatch.setattr(URL, "with_query", with_query)
-    with pytest.raises(UsageError, match="nothing was sent"):
-        idle._url_of(order())
-
-
-def test_invariant_33_url_that_says_something_else(idle: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor if another order's id came out."""
-    whole = URL.with_query
-    monkeypatch.setattr(URL, "with_query", lambda self, query: whole(self, {**query, "orderId": "13"}))
-    with pytest.raises(UsageError, match="nothing was sent"):
-        idle._url_of(order(1))
 
 
 @pytest.mark.parametrize("order_id", [None, 0, -1, MAX_ID + 1, True, "", "12", 1.0])

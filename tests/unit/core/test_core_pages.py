@@ -15,7 +15,7 @@ from bulkdelete.core.pages import LIMIT_MAX, Page, PageQuery, decided, page_of
 from bulkdelete.model import MAX_ID, SeenOrder
 
 ACCOUNT = 7
-QUERY = PageQuery(ACCOUNT, 10, 50, limit=3)
+QUERY = PageQuery(ACCOUNT, 10, 50, limit=3, raw=True)
 ABSENT = object()
 
 
@@ -90,7 +90,8 @@ def test_an_honest_page_decides_only_what_is_so(
     query = PageQuery(ACCOUNT, min(ends), max(ends), limit)
     matching = sorted(order_id for order_id in there if query.id_from <= order_id <= query.id_to)
     count = {"Total": len(matching)}
-    fields: dict[str, Any] = {"none": {}, "right": count, "in paging": {"Paging": count}}[total]
+    said: dict[str, dict[str, Any]] = {"none": {}, "right": count, "in paging": {"Paging": count}}
+    fields = said[total]
     found = decided(page(body_of(*matching[:limit], **fields), query), query, sorted(wanted))
     assert set(found.present) == {w for w in wanted & there if query.id_from <= w <= found.until}
     assert set(found.absent) == {w for w in wanted - there if query.id_from <= w <= found.until}
@@ -271,6 +272,7 @@ def test_an_order_is_shown_without_personal_data() -> None:
         stock="2 movements, last 2030-02-01 +3",
     )
     assert "PERSONAL" not in repr(page(json.dumps({"Results": [WHOLE]})))
+    assert page(json.dumps({"Results": [WHOLE]}), PageQuery(ACCOUNT, 10, 50)).raw == ("",)
 
 
 @pytest.mark.parametrize(
@@ -366,6 +368,7 @@ def test_what_stock_movements_say(movements: Any, text: str) -> None:
         {"limit": 0},
         {"limit": LIMIT_MAX + 1},
         {"integrated": 1},
+        {"raw": None},
     ],
 )
 def test_a_question_that_cannot_be_asked(wrong: dict[str, Any]) -> None:
