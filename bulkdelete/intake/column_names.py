@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from bulkdelete.intake.cells import UNDECODABLE, bare
 
-__all__ = ["Meaning", "fold", "is_name", "lookalike", "meaning_of"]
+__all__ = ["Meaning", "fold", "is_name", "lookalike", "meaning_of", "names_external_number"]
 
 
 class Meaning(enum.Enum):
@@ -88,7 +88,10 @@ _YES, _NO = _words("yes y si s sim true"), _words("no n nao false")
 _OF = _words("of the de del la las lo los el da das do dos")
 _TO = _words("to back al a ao en")
 
+_REFERENCE = _words("ref refs reference references referencia referencias")
+_EXTERNAL = re.compile(r"(.*?)extern(?:als?|[oa]s?)(.*)")
 _KNOWN = _ORDER | _SALE | _ID | _NUMBER | _ACCOUNT | _ACCOUNT_BELOW | _SELLER | _STOCK | _RETURN_IT | _ACC
+_ABOUT_EXTERNAL = _ORDER | _SALE | _ID | _NUMBER | _REFERENCE | _OF
 _OTHERS = ("external", "sourcepack", "pack", "integrated")
 _GET_NAMES = ("externalorderid", "packid", "sourcepackid", "integratedorderid")
 
@@ -187,6 +190,21 @@ def lookalike(name: str) -> str | None:
 def is_name(text: str) -> bool:
     """Whether a cell is the name of a column of ids: below the header, a second table begins there."""
     return _HAS_ID.search(text) is not None and (meaning_of(text) is Meaning.ORDER or fold(text) in _GET_NAMES)
+
+
+def names_external_number(name: str) -> bool:
+    """Whether a column holds the numbers that another system gave the orders: ExternalOrderId, Nro. externo, external reference.
+
+    `Externo` alone may say anything, and an external URL or status is no number.
+    """
+    if len(name) > _LONGEST_NAME or (found := _EXTERNAL.fullmatch(fold(name))) is None:
+        return False
+    around = [part for part in found.groups() if part]
+    return bool(around) and all(
+        part in _ABOUT_EXTERNAL
+        or (len(part) <= _LONGEST_WORD and _ABOUT_EXTERNAL.issuperset(_glued(part, first=False) or (part,)))
+        for part in around
+    )
 
 
 def fold(name: str) -> str:

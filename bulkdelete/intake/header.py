@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import BLANKS, Id, NoValue, bare, could_be_id, is_blank, read_flag, read_id, shown
-from bulkdelete.intake.column_names import Meaning, fold, lookalike, meaning_of
+from bulkdelete.intake.column_names import Meaning, fold, lookalike, meaning_of, names_external_number
 from bulkdelete.intake.layout_advice import is_indian_number, why_not_cells
 from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 
@@ -51,7 +51,7 @@ class Columns:
 
     `width`: the number of cells in the header; `named`: the same up to the last name, as cells beyond it must be empty.
     `headless`: the first row is data, not a header; `asked`: the user chose the column. `undecided`: columns that may hold the
-    account or the stock flag, depending on their cells.
+    account or the stock flag, depending on their cells. `external`: columns of the numbers that another system gave the orders.
     """
 
     names: tuple[str, ...]
@@ -63,6 +63,7 @@ class Columns:
     headless: bool = False
     asked: bool = False
     undecided: tuple[int, ...] = ()
+    external: tuple[int, ...] = ()
 
     def name(self, at: int) -> str:
         return self.names[at] if at < len(self.names) and self.names[at] else f"column {at + 1}"
@@ -189,7 +190,14 @@ class _HeaderRow:
         named = max(at + 1 for at, name in enumerate(self.names) if name or at == order)
         undecided = tuple(at for at, meaning in enumerate(self.meanings) if meaning in UNDECIDED and at != order)
         account, stock = self.one(Meaning.ACCOUNT, "the account"), self.one(Meaning.STOCK, "the stock flag")
-        return Columns(self.names, order, account, stock, len(self.cells), named, undecided=undecided)
+        external = tuple(
+            at
+            for at, cell in enumerate(self.cells)
+            if names_external_number(cell) and at != order and at not in self.ignored
+        )
+        return Columns(
+            self.names, order, account, stock, len(self.cells), named, undecided=undecided, external=external
+        )
 
     def headless(self) -> Columns:
         asked, width = self.reading.column, len(self.cells)

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from typing import BinaryIO
 
 from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake.cells import OPEN_QUOTE, bare, is_blank, shown
@@ -56,6 +57,7 @@ class Source:
     encoding: str = field(default="", init=False)
     delimiter: str = field(default="", init=False)
     _left_out: str = field(default="", init=False, repr=False, compare=False)
+    _external: tuple[tuple[int, str], ...] = field(default=(), init=False, repr=False, compare=False)
     _stored: InputFile = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -96,29 +98,56 @@ class Source:
         """
         self.data_rows, self.skipped, self.sha256, self.notices, self.column = 0, 0, "", Counter(), ""
         self.container = self.sheet = self.encoding = self.delimiter = ""
+        self._external = ()
         with ExitStack() as exits:
             file = exits.enter_context(self._stored.open())
             sha256 = digest(file)
-            kind = kind_of(file, self._stored.name)
-            table: Table | None = None
-            if kind is FileKind.WORKBOOK:
-                self.container = kind.value
-                sheet = open_sheet(file, self._stored.name, self.reading.sheet)
-                self.sheet, rows = sheet.title, sheet.rows
-            else:
-                sheet = None
-                table = self._table(Contents(file, kind, self._stored.name), exits)
-                rows = table.rows()
+            sheet, table, rows = self._opened(file, exits)
             top = list(islice((row for row in rows if not is_blank(row.cells)), TOP_ROWS))
             if top:
                 yield from self._outcomes(
                     top, rows, sheet, account_id, revert_stock, lambda: table is not None and table.unended
                 )
-            if digest(file) != sha256:
-                raise InputRefused(
-                    f"{self._stored.name} changed while it was read. Wait until it is written, and try again"
-                )
+            self._refuse_changed(file, sha256)
         self.sha256 = sha256
+
+    def external_numbers(self, lines: Collection[int]) -> dict[int, tuple[tuple[str, str], ...]]:
+        """For each of these lines, the columns of numbers that another system gave the orders, each with the line's cell. It reads the
+        file once more, up to the last of the lines, and only if there is such a column; call it after `read`.
+
+        Raises InputRefused if the file is no longer what was read.
+        """
+        found: dict[int, tuple[tuple[str, str], ...]] = {}
+        if not self._external or not lines:
+            return found
+        with ExitStack() as exits:
+            file = exits.enter_context(self._stored.open())
+            self._refuse_changed(file, self.sha256)
+            last = max(lines)
+            for row in self._opened(file, exits)[2]:
+                if row.line in lines:
+                    cells = {at: cell for at, cell in enumerate(row.cells) if at not in (row.faults or {})}
+                    found[row.line] = tuple((name, cells.get(at, "")) for at, name in self._external)
+                if row.line >= last:
+                    break
+        return found
+
+    def _refuse_changed(self, file: BinaryIO, sha256: str) -> None:
+        if digest(file) != sha256:
+            raise InputRefused(
+                f"{self._stored.name} changed while it was read. Wait until it is written, and try again"
+            )
+
+    def _opened(self, file: BinaryIO, exits: ExitStack) -> tuple[Sheet | None, Table | None, Iterator[Row]]:
+        """The rows, and the sheet or the table that they are of."""
+        kind = kind_of(file, self._stored.name)
+        if kind is FileKind.WORKBOOK:
+            self.container = kind.value
+            sheet = open_sheet(file, self._stored.name, self.reading.sheet)
+            self.sheet = sheet.title
+            return sheet, None, sheet.rows
+        table = self._table(Contents(file, kind, self._stored.name), exits)
+        return None, table, table.rows()
 
     def _table(self, contents: Contents, exits: ExitStack) -> Table:
         name = self._stored.name
@@ -132,7 +161,7 @@ class Source:
             text.readline()
         self.container, self.encoding, self.delimiter = contents.of, encoding.name, dialect.delimiter
         if encoding.notice:
-            self.notices[encoding.notice] += 1
+            self.notices[encoding.notice] = 1
         return Table(text, name, dialect.delimiter, 2 if dialect.declared else 1)
 
     def _outcomes(
@@ -178,6 +207,7 @@ class Source:
             raise InputRefused(f"{file}:{header.line}: in the header {swallowed_why}")
         _refuse_missing(file, account_id is not None or undecided.may_name_accounts, columns, revert_stock)
         self.column = columns.name(columns.order)
+        self._external = tuple((at, columns.name(at)) for at in columns.external)
         outcomes = _with_last_checked(chain(top if columns.headless else top[1:], rows), parser, unended)
         yield from _with_first_checked(outcomes, parser) if columns.headless else outcomes
         self.skipped = parser.skipped
