@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from bulkdelete.errors import (
         BulkDeleteError,
         InputRefused,
+        KeyRefused,
         LedgerBroken,
         LedgerBusy,
         LedgerLocked,
         LedgerRefused,
         LedgerReplaced,
+        LooksWrong,
         NothingSent,
         UsageError,
     )
@@ -57,7 +59,7 @@ _HOMES = {
     "core.run_summary": ("Summary",),
     "errors": (
         *("BulkDeleteError", "InputRefused", "LedgerBroken", "LedgerBusy", "LedgerLocked", "LedgerRefused"),
-        *("LedgerReplaced", "NothingSent", "UsageError"),
+        *("LedgerReplaced", "KeyRefused", "LooksWrong", "NothingSent", "UsageError"),
     ),
     "events": ("AttemptEnded", "DoubtWait", "Event", "LedgerGrows", "LedgerWaits", "PaceChanged", "Stopped"),
     "intake": ("ReadOptions", "Source"),
@@ -84,6 +86,7 @@ __all__ = [
     "InputRefused",
     "InputReport",
     "Job",
+    "KeyRefused",
     "LedgerBroken",
     "LedgerBusy",
     "LedgerGrows",
@@ -91,6 +94,7 @@ __all__ = [
     "LedgerRefused",
     "LedgerReplaced",
     "LedgerWaits",
+    "LooksWrong",
     "NoResponse",
     "NoResponseReason",
     "NothingSent",

@@ -9,11 +9,13 @@ from __future__ import annotations
 __all__ = [
     "BulkDeleteError",
     "InputRefused",
+    "KeyRefused",
     "LedgerBroken",
     "LedgerBusy",
     "LedgerLocked",
     "LedgerRefused",
     "LedgerReplaced",
+    "LooksWrong",
     "NothingSent",
     "UsageError",
 ]
@@ -33,6 +35,14 @@ class NothingSent(BulkDeleteError):
 
 class InputRefused(NothingSent):
     """A whole file cannot be read as a list of orders (a single wrong cell is a `Reject`)."""
+
+
+class KeyRefused(NothingSent):
+    """The API key does not have the account of the orders."""
+
+
+class LooksWrong(NothingSent):
+    """What the API shows of the orders contradicts the input: a person should look."""
 
 
 class LedgerRefused(BulkDeleteError):

@@ -43,6 +43,8 @@ EXIT_OF_ERROR: dict[type[errors.BulkDeleteError], int] = {
     errors.UsageError: 2,
     errors.InputRefused: 3,
     errors.NothingSent: 3,
+    errors.KeyRefused: 4,
+    errors.LooksWrong: 5,
     errors.LedgerRefused: 6,
     errors.LedgerBroken: 6,
     errors.LedgerReplaced: 6,

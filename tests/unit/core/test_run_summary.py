@@ -93,6 +93,8 @@ def test_every_error_has_an_exit_code() -> None:
         "UsageError": 2,
         "InputRefused": 3,
         "NothingSent": 3,
+        "KeyRefused": 4,
+        "LooksWrong": 5,
         "LedgerRefused": 6,
         "LedgerBroken": 6,
         "LedgerReplaced": 6,
