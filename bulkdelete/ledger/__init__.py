@@ -23,6 +23,7 @@ __all__ = [
     "Draft",
     "Hooks",
     "InputReport",
+    "InputRow",
     "Ledger",
     "LedgerReader",
     "PendingFilter",
@@ -170,6 +171,21 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class InputRow:
+    """One confirmed input, with the counts of its `InputReport`: data_rows = orders + duplicates + rejects + skipped."""
+
+    input_id: int
+    path: str
+    sha256: str
+    confirmed_ms: int
+    data_rows: int
+    orders: int
+    duplicates: int
+    rejects: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """All requests so far and those answered 429. `last_ms`: when the newest response came.
     `settled`: how many attempts in the `window_ms` before it changed their order; `first_ms`: the first of these. None: there is none."""
@@ -312,6 +328,12 @@ class LedgerReader(Protocol):
     def traffic(self, window_ms: int) -> Traffic: ...
 
     def last_run(self) -> RunRow | None: ...
+
+    def runs(self, after: int, n: int) -> list[RunRow]:
+        """The next `n` runs after this number, in the order in which they began."""
+
+    def inputs(self, after: int, n: int) -> list[InputRow]:
+        """The next `n` confirmed inputs after this number, in the order in which they were confirmed."""
 
     def learned(self) -> Learned | None:
         """The limit of the key that learned last; None if none did."""

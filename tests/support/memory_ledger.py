@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bulkdelete.core.policy import REFUSALS, resends
 from bulkdelete.errors import LedgerBroken, LedgerLocked, LedgerRefused
-from bulkdelete.ledger import AttemptRow, Hooks, PendingFilter, Plan, ResultRow, Retry, RunRow, Traffic
+from bulkdelete.ledger import AttemptRow, Hooks, InputRow, PendingFilter, Plan, ResultRow, Retry, RunRow, Traffic
 from bulkdelete.model import (
     OPEN,
     Counts,
@@ -199,6 +199,12 @@ class MemoryReader:
 
     def last_run(self) -> RunRow | None:
         return self._store.runs[-1] if self._store.runs else None
+
+    def runs(self, after: int, n: int) -> list[RunRow]:
+        return [run for run in self._store.runs if run.run_id > after][:n]
+
+    def inputs(self, after: int, n: int) -> list[InputRow]:
+        return [each for each in self._store.confirmed if each.input_id > after][:n]
 
     def learned(self) -> Learned | None:
         return list(self._store.learned.values())[-1] if self._store.learned else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from bulkdelete.core.policy import resends
 from bulkdelete.core.run_summary import conserved
 from bulkdelete.errors import NothingSent
-from bulkdelete.ledger import AttemptRow, InputReport, Plan, Retry, RunRow
+from bulkdelete.ledger import AttemptRow, InputReport, InputRow, Plan, Retry, RunRow
 from bulkdelete.model import (
     OPEN,
     Counts,
@@ -53,6 +53,7 @@ class Store:
     orders: dict[Key, Kept] = field(default_factory=dict)
     intents: dict[Key, tuple[int, Intent]] = field(default_factory=dict)
     runs: list[RunRow] = field(default_factory=list)
+    confirmed: list[InputRow] = field(default_factory=list)
     learned: dict[str, Learned] = field(default_factory=dict)
 
     def tick(self) -> int:
@@ -141,6 +142,7 @@ class MemoryDraft:
         self._rejects: list[tuple[int, Reject]] = []
         self._staged: dict[Key, Order] = {}
         self._inputs = 0
+        self._reports: list[InputReport] = []
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
         for row in rows:
@@ -186,7 +188,7 @@ class MemoryDraft:
             if not conserved(report.data_rows, n["orders"], n["duplicates"], n["rejects"], report.skipped):
                 raise NothingSent(f"{report.path}: {report.data_rows} rows were read, but not all are accounted for")
             reports.append(replace(report, orders=n["orders"], duplicates=n["duplicates"], rejects=n["rejects"]))
-        self._inputs = len(reports)
+        self._inputs, self._reports = len(reports), reports
         store = self._store
         found = [(order, store.state_of(key) if key in store.orders else None) for key, order in self._staged.items()]
         return replace(
@@ -229,6 +231,20 @@ class MemoryDraft:
             kept = store.orders.setdefault(key, Kept(order, now_ms, changed_ms=now_ms))
             kept.order = replace(kept.order, revert_stock=order.revert_stock)
         store.inputs += self._inputs or 1
+        store.confirmed += [
+            InputRow(
+                n,
+                each.path,
+                each.sha256,
+                now_ms,
+                each.data_rows,
+                each.orders,
+                each.duplicates,
+                each.rejects,
+                each.skipped,
+            )
+            for n, each in enumerate(self._reports, len(store.confirmed) + 1)
+        ]
 
     async def retry(self, retry: Retry) -> None:
         for key in _asked_again(self._store, retry):

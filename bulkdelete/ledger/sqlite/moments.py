@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from zlib import crc32
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import AttemptRow, ResultRow, RunRow, Traffic
+from bulkdelete.ledger import AttemptRow, InputRow, ResultRow, RunRow, Traffic
 from bulkdelete.ledger.sqlite import check, reading, rows, rules
 from bulkdelete.ledger.sqlite.migrations import PACE_SINCE
 from bulkdelete.ledger.sqlite.schema import (
@@ -115,12 +115,21 @@ class SqliteReader:
     @_reads
     def last_run(self) -> RunRow | None:
         row = self._last_run()
-        if row is None:
-            return None
-        run_id, version, options, started_ms, stopped_ms, why = row
-        return RunRow(
-            run_id, version, options, _moment(started_ms), None if stopped_ms is None else _moment(stopped_ms), why
+        return None if row is None else _run(*row)
+
+    @_reads
+    def runs(self, after: int, n: int) -> list[RunRow]:
+        found = self._db.execute(
+            f"SELECT {RUN_COLUMNS}, crc FROM runs WHERE run_id > ? ORDER BY run_id LIMIT ?", (after, n)
         )
+        return [_run(*rows.sound("runs", row)) for row in found]
+
+    @_reads
+    def inputs(self, after: int, n: int) -> list[InputRow]:
+        found = self._db.execute(
+            f"SELECT {INPUT_COLUMNS}, crc FROM inputs WHERE input_id > ? ORDER BY input_id LIMIT ?", (after, n)
+        )
+        return [_confirmed(*rows.sound("inputs", row)) for row in found]
 
     @_reads
     def learned(self) -> Learned | None:
@@ -191,6 +200,20 @@ def _input(input_id: int, path: str) -> tuple[int, str]:
     if type(path) is not str:
         raise LedgerBroken(f"the name of input {input_id} is none of ours")
     return input_id, path
+
+
+def _run(run_id: int, version: str, options: str, started_ms: int, stopped_ms: int | None, why: str | None) -> RunRow:
+    if not all(type(text) is str for text in (version, options, why or "")):
+        raise LedgerBroken(f"run {run_id} is none of ours")
+    return RunRow(
+        run_id, version, options, _moment(started_ms), None if stopped_ms is None else _moment(stopped_ms), why
+    )
+
+
+def _confirmed(input_id: int, path: str, sha256: str, confirmed_ms: int, *counts: int) -> InputRow:
+    if not (type(path) is type(sha256) is str and all(type(n) is int for n in counts)):
+        raise LedgerBroken(f"input {input_id} is none of ours")
+    return InputRow(input_id, path, sha256, _moment(confirmed_ms), *counts)
 
 
 def _attempt(

@@ -10,7 +10,7 @@ from bulkdelete.errors import LedgerBroken, LedgerRefused
 from bulkdelete.ledger import Traffic
 from bulkdelete.model import State
 from tests.contract.ledger.conftest import Opens
-from tests.contract.ledger.scene import arm, attempt, pending
+from tests.contract.ledger.scene import arm, attempt, facts, pending
 from tests.support.ledger import HOST, orders
 
 ENDED = {1: State.DELETED, 2: State.REFUSED, 3: State.NOT_FOUND, 4: State.IN_DOUBT, 5: State.FAILED}
@@ -68,6 +68,45 @@ async def test_attempts(opens: Opens) -> None:
             (1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 1, 1), (5, 1, 1), (5, 2, 2),
         ]  # fmt: skip
         assert [each.sent for each in first] == [True, True, True, True, False]
+
+
+async def test_runs(opens: Opens) -> None:
+    """Every run once, page by page, in the order in which they began; the last one is `last_run`."""
+    await arm(opens(), orders(1))
+    for options in ("slots=1", "slots=2", "slots=3"):
+        async with opens().run(options) as run:
+            if options != "slots=2":
+                await run.end(())
+    with opens().read() as reader:
+        found = reader.runs(0, 2)
+        found += reader.runs(found[-1].run_id, 2)
+        assert reader.runs(found[-1].run_id, 2) == []
+        assert [(run.run_id, run.options, run.why) for run in found] == [
+            (1, "slots=1", "finished"),
+            (2, "slots=2", None),
+            (3, "slots=3", "finished"),
+        ]
+        assert found[-1] == reader.last_run()
+        assert all(run.stopped_ms is None or run.started_ms <= run.stopped_ms for run in found)
+
+
+async def test_inputs(opens: Opens) -> None:
+    """Every confirmed input once, page by page, with all of its rows; one that was declined is not among them."""
+    await arm(opens(), orders(9))
+    async with opens().stage() as staging:
+        await facts(staging, orders(7))
+    await arm(opens(), [*orders(1, 2), *orders(2)], orders(3))
+    with opens().read() as reader:
+        found = reader.inputs(0, 2)
+        found += reader.inputs(found[-1].input_id, 2)
+        assert reader.inputs(found[-1].input_id, 2) == []
+    assert [(each.path, each.sha256, each.data_rows, each.orders, each.duplicates) for each in found] == [
+        ("0.csv", "sha 0", 1, 1, 0),
+        ("0.csv", "sha 0", 3, 2, 1),
+        ("1.csv", "sha 1", 1, 1, 0),
+    ]
+    assert all((each.rejects, each.skipped) == (0, 0) for each in found)
+    assert found[0].confirmed_ms < found[1].confirmed_ms == found[2].confirmed_ms
 
 
 async def test_counts_are_the_rows(opens: Opens) -> None:
