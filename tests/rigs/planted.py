@@ -320,7 +320,7 @@ PLANTED = (
     _planted(
         "a reader that believes every row", "outside", {42}, 1,
         Edit("ledger/sqlite/moments.py", "if crc32(repr(row[: _ORDER_WIDTH - 1])", "if False and crc32(repr(row[: _ORDER_WIDTH - 1])"),
-        Edit("report/export.py", "and tally != _counted(reader)", "and False"),
+        Edit("report/walk.py", "and tally != _counted(reader)", "and False"),
         only=("a row changed between two runs",),
     ),
     _planted(

@@ -372,7 +372,7 @@ async def test_invariant_41_a_log_that_grows_and_a_disk_that_fills(
 
 async def test_invariant_41_an_export_that_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two pages nothing of the ledger is open: a run beside it ends with one file, while the export still waits."""
-    monkeypatch.setattr("bulkdelete.report.export._PAGE", 10)
+    monkeypatch.setattr("bulkdelete.report.walk.ROWS_PER_PAGE", 10)
     path, seen = tmp_path / "l.db", list[str]()
 
     class Slow:
