@@ -27,11 +27,12 @@ from bulkdelete.intake.row_parser import RowParser
 from bulkdelete.intake.sheet import Sheet, open_sheet
 from bulkdelete.intake.table import Row, Table
 from bulkdelete.intake.undecided_columns import UndecidedColumns
-from bulkdelete.model import Order, Reject
+from bulkdelete.model import Order, Origin, Reject
 
 __all__ = ["Source"]
 
 _LEFT_OUT = "lines above the header left out"
+_ANY_ACCOUNT = 1  # of rows whose account is not asked for
 SWALLOWED = "the cell holds more than one line, and one of them looks like another row. Give each row a row of its own"
 
 
@@ -96,6 +97,17 @@ class Source:
         used before the iteration has finished. Raises UsageError if neither a column nor an option gives the account, or
         whether the stock is returned.
         """
+        yield from self._read(account_id, revert_stock, only_ids=False)
+
+    def ids(self) -> Iterator[tuple[int, Origin] | Reject]:
+        """The order id and the place of each data row, whatever its account and its stock rule: to compare a file with what was done.
+
+        Otherwise like `read`: what that rejects or refuses for another reason is rejected or refused here, too.
+        """
+        for row in self._read(_ANY_ACCOUNT, revert_stock=False, only_ids=True):
+            yield row if isinstance(row, Reject) else (row.order_id, row.origin)
+
+    def _read(self, account_id: int | None, revert_stock: bool | None, *, only_ids: bool) -> Iterator[Order | Reject]:
         self.data_rows, self.skipped, self.sha256, self.notices, self.column = 0, 0, "", Counter(), ""
         self.container = self.sheet = self.encoding = self.delimiter = ""
         self._external = ()
@@ -106,7 +118,7 @@ class Source:
             top = list(islice((row for row in rows if not is_blank(row.cells)), TOP_ROWS))
             if top:
                 yield from self._outcomes(
-                    top, rows, sheet, account_id, revert_stock, lambda: table is not None and table.unended
+                    top, rows, sheet, account_id, revert_stock, only_ids, lambda: table is not None and table.unended
                 )
             self._refuse_changed(file, sha256)
         self.sha256 = sha256
@@ -171,6 +183,7 @@ class Source:
         sheet: Sheet | None,
         account_id: int | None,
         revert_stock: bool | None,
+        only_ids: bool,
         unended: Callable[[], bool],
     ) -> Iterator[Order | Reject]:
         """`top`: the first rows that are not blank; `rows`: those below. `unended`: at the end, whether the last line lacks a line end."""
@@ -178,7 +191,7 @@ class Source:
             self._stored.name if sheet is None else f"{self._stored.name}, sheet '{shown(sheet.title)}'",
             self.reading,
         )
-        top = self._below_titles(file, top, account_id)
+        top = self._below_titles(file, top, account_id, only_ids)
         header = top[0]
         refuse_own(file, header.cells)
         if sheet is not None and reading.column is None:
@@ -198,6 +211,7 @@ class Source:
             self.notices,
             undecided,
             swallowed_why,
+            only_ids=only_ids,
         )
         if sheet is not None:
             _refuse_hidden_columns(
@@ -214,7 +228,7 @@ class Source:
         self.data_rows = parser.orders + parser.rejects + parser.skipped
         parser.conclude(file)
 
-    def _below_titles(self, file: str, top: list[Row], account_id: int | None) -> list[Row]:
+    def _below_titles(self, file: str, top: list[Row], account_id: int | None, only_ids: bool) -> list[Row]:
         """The header and the rows below it. Raises InputRefused if the header cannot be identified with certainty."""
         at = find_header([row.cells for row in top], self.reading)
         if at == 0 and is_lone_number(top[0].cells) and any(names_order(row.cells, self.reading) for row in top[1:]):
@@ -224,7 +238,8 @@ class Source:
             )
         headers = (n for n, row in enumerate(top) if names_order(row.cells, self.reading))
         for row in top[: next(headers, 0) if at is None else at]:
-            _refuse_account_or_stock(file, row, account_id)
+            if not only_ids:
+                _refuse_account_or_stock(file, row, account_id)
         if at is None:
             raise InputRefused(
                 f"{file}:{top[0].line}: no column of order ids is named here, but one is further down. Take the "

@@ -63,6 +63,7 @@ class RowParser:
     undecided: UndecidedColumns
     totals: IdTotals = field(default_factory=IdTotals, init=False)
     swallowed_why: str = OPEN_QUOTE
+    only_ids: bool = False  # neither the account nor the stock is asked for
     orders: int = 0
     rejects: int = 0
     skipped: int = 0
@@ -131,10 +132,10 @@ class RowParser:
         elif columns.headless and columns.width > 1 and not columns.asked:
             self._check_other_columns(row, order_id)
         at = self.undecided.account
-        account = account_of("" if at is None else cells[at], self.account_id, self.thousands)
+        account = account_of("" if at is None else cells[at], self.account_id, self.thousands, self.only_ids)
         if isinstance(account, NoValue):
             return self._reject(row, at, account.why + self._unless_ignored(at, cells))
-        stock = stock_of("" if columns.stock is None else cells[columns.stock], self.revert_stock)
+        stock = stock_of("" if columns.stock is None else cells[columns.stock], self.revert_stock, self.only_ids)
         if isinstance(stock, NoValue):
             return self._reject(row, columns.stock, stock.why + self._unless_ignored(columns.stock, cells))
         if forms or account.forms:
@@ -339,23 +340,23 @@ _OTHER_MARK = {",": "';'", ";": ",", "\t": ",", "|": ","}
 
 
 @lru_cache(_CACHED_CELLS)
-def account_of(text: str, given: int | None, thousands: str | None = None) -> Id | NoValue:
-    """The account of a row: its cell, or the option if the cell is empty."""
+def account_of(text: str, given: int | None, thousands: str | None = None, only_ids: bool = False) -> Id | NoValue:
+    """The account of a row: its cell, or the option if the cell is empty. `only_ids`: the cell may differ from the option."""
     if not bare(text):
         return NoValue("empty: fill it in, or give `settings.account_id`") if given is None else Id(given)
     account = read_id(text, thousands)
-    if isinstance(account, Id) and given not in (None, account.value):
+    if isinstance(account, Id) and given not in (None, account.value) and not only_ids:
         return NoValue(f"`settings.account_id` says {given}. Take the option away or the row out")
     return account
 
 
 @lru_cache(_CACHED_CELLS)
-def stock_of(text: str, given: bool | None) -> bool | NoValue:
-    """Whether a row's stock is returned: its cell, or the option if the cell is empty."""
+def stock_of(text: str, given: bool | None, only_ids: bool = False) -> bool | NoValue:
+    """Whether a row's stock is returned: its cell, or the option if the cell is empty. `only_ids`: the cell may differ from the option."""
     if not bare(text):
         return NoValue("empty: fill it in, or give `settings.revert_stock`") if given is None else given
     stock = read_flag(text)
-    if isinstance(stock, bool) and given not in (None, stock):
+    if isinstance(stock, bool) and given not in (None, stock) and not only_ids:
         option = "`settings.revert_stock=True`" if given else "`settings.revert_stock=False`"
         return NoValue(f"{option} says otherwise. Take the option away or the row out")
     return stock
