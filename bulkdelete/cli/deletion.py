@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
@@ -13,14 +12,15 @@ from pathlib import Path
 
 import click
 
-from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
+from bulkdelete.api.keys import ApiKey
 from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.given import Output, RunOptions
 from bulkdelete.cli.inputs import blaming_the_ledger, fetched, rejects_to
+from bulkdelete.cli.key import asked_key, given_key, is_terminal
 from bulkdelete.cli.log import Log
-from bulkdelete.cli.secrecy import hidden, know
+from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.signals import Interrupted, Signals, leave, wait_for_input
 from bulkdelete.cli.spelling import command, resuming, spelling
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
@@ -93,14 +93,13 @@ def delete_selection(options: RunOptions) -> int:
 def _run(options: RunOptions, propose: Callable[[Session], Coroutine[None, None, Proposal]]) -> int:
     signals, log = Signals(), _log(options.output)
     try:
-        asks = sys.stdin.isatty() and sys.stderr.isatty()
-        key = _key(options.api_key_file, asks)
+        key = given_key(options.api_key_file)
         with asyncio.Runner() as runner:
             deletion = _Deletion(runner, signals, options, log)
             with blaming_the_ledger(options.settings.ledger):
                 proposal = signals.run(runner, propose(deletion.session))
             try:
-                armed = deletion.confirmed(proposal, key, asks)
+                armed = deletion.confirmed(proposal, key)
                 summary = signals.run(runner, proposal.conclude() if armed is None else deletion.deleted(*armed))
             except Exception as error:
                 if not isinstance(error, BulkDeleteError):
@@ -136,7 +135,7 @@ class _Deletion:
         session = Session(self.options.settings, self._on_event)
         self.session = self.signals.run(self.runner, self.exits.enter_async_context(session))
 
-    def confirmed(self, proposal: Proposal, key: ApiKey | None, asks: bool) -> tuple[Job, ApiKey] | None:
+    def confirmed(self, proposal: Proposal, key: ApiKey | None) -> tuple[Job, ApiKey] | None:
         """The job that a person or an option confirmed, and its key; None if there is nothing to send. Raises NothingSent."""
         facts, options, given = proposal.plan, self.options, self.options.input
         for warning in proposal.warnings:
@@ -153,8 +152,8 @@ class _Deletion:
         if not facts.to_send:
             return None
         if not (options.yes or options.expect is not None):
-            _ask(question(facts, options.settings), facts.to_send, asks)
-        key = read_key(None, {}, str, _prompt) if key is None else key
+            _ask(question(facts, options.settings), facts.to_send)
+        key = asked_key() if key is None else key
         return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), key
 
     async def deleted(self, armed: Job, key: ApiKey) -> Summary:
@@ -261,8 +260,8 @@ def _leave_at_once(log: Log, code: int) -> None:
     leave(code)
 
 
-def _ask(question: str, number: int, asks: bool) -> None:
-    if not asks:
+def _ask(question: str, number: int) -> None:
+    if not is_terminal():
         raise NothingSent(
             "the confirmation needs a terminal, and there is none: add --yes, or --expect N with the number of orders. Nothing was sent"
         )
@@ -277,21 +276,7 @@ def _ask(question: str, number: int, asks: bool) -> None:
         raise NothingSent("not confirmed, so nothing was sent")
 
 
-def _key(file: str | None, asks: bool) -> ApiKey | None:
-    """The key from the first source that exists; None: it is asked for once there is something to send."""
-    seal_process()
-    if asks and file is None and not has_source(os.environ):
-        return None
-    key = read_key(file, os.environ, sys.stdin.readline, None)
-    know(key.reveal())
-    return key
-
-
 _STDERR_DRAIN_S = 0.05
-
-
-def _prompt() -> str:
-    return str(click.prompt("API key", hide_input=True, err=True))
 
 
 def _log(output: Output) -> Log:
