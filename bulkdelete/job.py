@@ -11,6 +11,8 @@ It never asks a person: the caller may, between two of these calls. Leaving the 
 
 from __future__ import annotations
 
+import os
+import pwd
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -22,7 +24,7 @@ from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import NothingSent, UsageError
 from bulkdelete.events import Event
-from bulkdelete.ledger import Draft, InputReport, Plan, Retry, Staging
+from bulkdelete.ledger import Caller, Draft, InputReport, Plan, Retry, Staging
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import Order, Reject, Stop, StopReason
 from bulkdelete.run.execute import execute
@@ -30,7 +32,7 @@ from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
 from bulkdelete.words import counted
 
-__all__ = ["Job", "Proposal", "Readable", "Session", "obstacle", "plan"]
+__all__ = ["Job", "Proposal", "Readable", "Session", "caller", "obstacle", "plan"]
 
 
 class Readable(Protocol):
@@ -71,17 +73,28 @@ async def plan(*sources: Readable, settings: Settings, on_reject: Callable[[Reje
         return found
 
 
+def caller(note: str = "") -> Caller:
+    """This process's user and host, as the system names them."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may have no name for it
+        user = str(os.getuid())
+    return Caller(user, os.uname().nodename, note)
+
+
 class Session:
     """The exclusive use of one ledger, for one proposal at a time: `async with Session(settings) as session`.
 
     The first proposal locks the ledger; leaving the session unlocks it, whatever happened inside. What was not confirmed leaves no
-    trace. `on_event` receives each `Event` of a run (events.py), in the event loop's thread: it must return at once.
+    trace. `on_event` receives each `Event` of a run (events.py), in the event loop's thread: it must return at once. `note`: what the
+    ledger keeps of a run besides its user and host.
     `remaining_files`, after the session: a message about files beside the ledger that a reader keeps in use; "" if there are none.
     """
 
-    def __init__(self, settings: Settings, on_event: Callable[[Event], None] = lambda _: None) -> None:
+    def __init__(self, settings: Settings, on_event: Callable[[Event], None] = lambda _: None, note: str = "") -> None:
         self.settings = settings
         self.on_event = on_event
+        self.note = note
         self.remaining_files = ""
         self._ledger = open_ledger(settings.ledger, settings.host)
         self._staging: Staging | None = None
@@ -228,6 +241,7 @@ class Job:
             self.switch,
             self._session.on_event,
             jitter,
+            caller(self._session.note),
         )
 
     def stop(self) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "OPEN",
     "Counts",
     "Doubts",
+    "Endpoint",
     "Intent",
     "Learned",
     "NoResponse",
@@ -65,6 +66,13 @@ class Doubts(enum.StrEnum):
 
     HOLD = "hold"
     RESEND = "resend"
+
+
+class Endpoint(enum.StrEnum):
+    """A method and a path of the API that has a rate limit of its own. Ledgers store the text."""
+
+    DELETE_ORDERS = "DELETE /v2/orders"
+    GET_ORDERS = "GET /v2/orders"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,26 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.model import Counts, Doubts, Intent, Learned, Order, Origin, Reject, Result, State, Stop, Task, Verdict
+from bulkdelete.model import (
+    Counts,
+    Doubts,
+    Endpoint,
+    Intent,
+    Learned,
+    Order,
+    Origin,
+    Reject,
+    Result,
+    State,
+    Stop,
+    Task,
+    Verdict,
+)
 
 __all__ = [
+    "NOBODY",
     "AttemptRow",
+    "Caller",
     "Draft",
     "Hooks",
     "InputReport",
@@ -62,6 +78,8 @@ class Plan:
 
     orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that are resent + those that are retried;
     `returning` of these return their stock, and `first` and `last` hold three of them at either end, by account and id.
+    `digest`: `sha256:` of the lines `ACCOUNT,ID,true|false` of all orders that the inputs name, settled or not, each with a line feed,
+    sorted bytewise; "" for an earlier selection, which names none.
     `left_alone`: open orders of the ledger that these inputs do not name. `rejects` and `duplicates` hold the first few.
     """
 
@@ -82,6 +100,7 @@ class Plan:
     rejects: tuple[Reject, ...] = ()
     duplicated: int = 0
     duplicates: tuple[tuple[Origin, int], ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +138,23 @@ class Hooks:
     grows: Callable[[int], None]
     low: Callable[[int], None]
     free_disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who begins a run, for people: the user and the host as their system names them, and what the user notes."""
+
+    user: str = ""
+    host_name: str = ""
+    note: str = ""
+
+    @property
+    def who(self) -> str:
+        return f"{self.user}@{self.host_name}"
+
+
+NOBODY = Caller()
+"""For a run of the time before callers were kept."""
 
 
 class ResultRow(NamedTuple):
@@ -160,7 +196,8 @@ class AttemptRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run. `stopped_ms` and `why` are None for one that is in progress or did not end by itself."""
+    """One run. `stopped_ms` and `why` are None for one that is in progress or did not end by itself; `caller` is NOBODY for
+    a run of the time before it was kept."""
 
     run_id: int
     version: str
@@ -168,6 +205,7 @@ class RunRow:
     started_ms: int
     stopped_ms: int | None
     why: str | None
+    caller: Caller = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +251,9 @@ class Draft(Protocol):
     async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
         """Tell every reject, in the order of files and lines. After `facts`."""
 
+    async def each_order(self, after: tuple[int, int], n: int) -> list[Order]:
+        """The next `n` orders after (account, id) that would be sent, in that order. After `facts`."""
+
 
 class Staging(Draft, Protocol):
     """The ledger is locked by this process, and a selection is proposed: inputs that were added, or the one confirmed last.
@@ -233,7 +274,11 @@ class Staging(Draft, Protocol):
         """The selection's orders, or all orders of the ledger, by their kept counts: no order is read."""
 
     async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
-        """What a run would do with the last confirmed selection. NothingSent if nothing was ever confirmed."""
+        """What a run would do with the last confirmed selection. NothingSent if nothing was ever confirmed. `each_order` follows it, as
+        it follows `facts`."""
+
+    async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
+        """What an earlier run learned of this key's limit here."""
 
     def check_room(self, needed_bytes: int) -> None:
         """LedgerRefused if there is no room for so much more."""
@@ -269,11 +314,11 @@ class RunLedger(Protocol):
     def withdraw(self, intent: Intent) -> None:
         """The request of this intent did not leave: nothing happened."""
 
-    async def learned(self, fingerprint: str) -> Learned | None:
-        """What an earlier run learned of this key's limit here."""
+    async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
+        """As in `Staging`."""
 
-    def learn(self, fingerprint: str, learned: Learned) -> None:
-        """Hand over what was learned of a key's limit; it takes the place of what was known. No await, like `settle`."""
+    def learn(self, fingerprint: str, endpoint: Endpoint, learned: Learned) -> None:
+        """Hand over what was learned of a key's limit at an endpoint; it takes the place of what was known. No await, like `settle`."""
 
     async def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
         """`intended_ms` of the newest requests for these accounts (None: all) that may have cost quota: at most `n`, not older
@@ -335,8 +380,8 @@ class LedgerReader(Protocol):
     def inputs(self, after: int, n: int) -> list[InputRow]:
         """The next `n` confirmed inputs after this number, in the order in which they were confirmed."""
 
-    def learned(self) -> Learned | None:
-        """The limit of the key that learned last; None if none did."""
+    def learned(self, endpoint: Endpoint = Endpoint.DELETE_ORDERS) -> Learned | None:
+        """The limit of the key that learned last at this endpoint; None if none did."""
 
     def stamp(self) -> object:
         """Another one whenever something was confirmed, or a run has worked, since."""
@@ -359,9 +404,11 @@ class Ledger(Protocol):
     def stage(self) -> AbstractAsyncContextManager[Staging]:
         """Leaving it without `confirm` leaves the ledger as it was."""
 
-    def run(self, options: str, hooks: Hooks | None = None) -> AbstractAsyncContextManager[RunLedger]:
-        """Begin a run of the last confirmed selection; `options` say how, for people. Without `hooks` a lock of somebody else's raises
-        LedgerLocked after ten seconds."""
+    def run(
+        self, options: str, hooks: Hooks | None = None, caller: Caller = NOBODY
+    ) -> AbstractAsyncContextManager[RunLedger]:
+        """Begin a run of the last confirmed selection; `options` say how and `caller` who, for people. Without `hooks` a lock of
+        somebody else's raises LedgerLocked after ten seconds."""
 
     def read(self) -> AbstractContextManager[LedgerReader]:
         """LedgerRefused if no ledger is there or it is not what we wrote, LedgerLocked."""

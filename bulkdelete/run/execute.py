@@ -20,8 +20,8 @@ from bulkdelete.core.pace import PacingOptions
 from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, UsageError
 from bulkdelete.events import Event, LedgerGrows, LedgerWaits
-from bulkdelete.ledger import Hooks, Ledger, Plan, RunLedger, Staging
-from bulkdelete.model import OPEN, Counts, Scope, Stop, StopReason
+from bulkdelete.ledger import Caller, Hooks, Ledger, Plan, RunLedger, Staging
+from bulkdelete.model import OPEN, Counts, Endpoint, Scope, Stop, StopReason
 from bulkdelete.run.guard_state import GuardState
 from bulkdelete.run.pipeline import Lane, LaneConfig, Run, Totals, run
 from bulkdelete.run.stop import StopSwitch
@@ -41,6 +41,7 @@ async def execute(
     switch: StopSwitch,
     on_event: Callable[[Event], None],
     jitter: Callable[[], float],
+    caller: Caller,
 ) -> Summary:
     """Send the open orders of the selection, each key's orders at that key's pace, and return how the run ended.
 
@@ -55,7 +56,8 @@ async def execute(
     lanes: list[Lane] = []
     async with AsyncExitStack() as exits:
         with time_limit(settings.max_time_s, switch):
-            begun = await exits.enter_async_context(ledger.run(_options(settings), _hooks(settings, switch, on_event)))
+            hooks = _hooks(settings, switch, on_event)
+            begun = await exits.enter_async_context(ledger.run(_options(settings), hooks, caller))
             async with AsyncExitStack() as clients:
                 for credential in credentials:
                     client = await clients.enter_async_context(Client(credential.key, settings))
@@ -85,14 +87,14 @@ async def _throttle(
 ) -> Throttle:
     """A throttle that starts from what earlier runs learned of this key's limit and from what they have used of its quota."""
     fingerprint = await asyncio.to_thread(credential.key.fingerprint, settings.host)
-    learned = await ledger.learned(fingerprint)
+    learned = await ledger.learned(fingerprint, Endpoint.DELETE_ORDERS)
     # The only look at the wall clock, and only for requests of an earlier process: the pace itself is on the monotonic one.
     now_ms = time.time_ns() // 1_000_000
     since_ms = now_ms - round(settings.recent_s * 1000)
     recent = await ledger.recent(credential.accounts, since_ms, settings.recent_requests)
     spent_s = [max(0, now_ms - intended_ms) / 1000 for intended_ms in recent]
     bounds = PacingOptions(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
-    return Throttle(bounds, learned, spent_s, on_event, keep=partial(ledger.learn, fingerprint))
+    return Throttle(bounds, learned, spent_s, on_event, keep=partial(ledger.learn, fingerprint, Endpoint.DELETE_ORDERS))
 
 
 _LOCK_REPORTED_S = 2.0  # a lock of another program is reported once it has lasted this long ...

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bulkdelete.ledger import Hooks, InputReport, PendingFilter, Plan, Retry
+from bulkdelete.ledger import Caller, Hooks, InputReport, PendingFilter, Plan, Retry
 from bulkdelete.ledger.sqlite import place
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.drafts import SqliteStaging
@@ -43,7 +43,20 @@ TREE = ROOT
 DEADLINE_S = 20.0  # a call that never returns fails its test
 FIRST_MS = 1_700_000_000_000
 VIEWS = ("results", "failures", "in_doubt", "summary", "timeline")
-TABLES = ("meta", "states", "inputs", "runs", "orders", "intents", "attempts", "counts", "pace")
+TABLES = (
+    "meta",
+    "states",
+    "inputs",
+    "runs",
+    "orders",
+    "intents",
+    "attempts",
+    "counts",
+    "pace",
+    "callers",
+    "lookups",
+    "rulings",
+)
 SENDABLE = PendingFilter(in_doubt=False)
 
 ENDS: dict[State | None, Result] = {
@@ -123,7 +136,7 @@ class Held:
         self.commits.hooks = hooks
 
     async def begin(self, options: str) -> None:
-        self.run = await SqliteRun.begin(self.commits, options, self.commits.hooks)
+        self.run = await SqliteRun.begin(self.commits, options, self.commits.hooks, Caller())
 
     async def close(self) -> None:
         await self.commits.close()

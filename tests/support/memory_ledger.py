@@ -9,11 +9,24 @@ from dataclasses import replace
 
 from bulkdelete.core.policy import REFUSALS, resends
 from bulkdelete.errors import LedgerBroken, LedgerLocked, LedgerRefused
-from bulkdelete.ledger import AttemptRow, Hooks, InputRow, PendingFilter, Plan, ResultRow, Retry, RunRow, Traffic
+from bulkdelete.ledger import (
+    NOBODY,
+    AttemptRow,
+    Caller,
+    Hooks,
+    InputRow,
+    PendingFilter,
+    Plan,
+    ResultRow,
+    Retry,
+    RunRow,
+    Traffic,
+)
 from bulkdelete.model import (
     OPEN,
     Counts,
     Doubts,
+    Endpoint,
     Intent,
     Learned,
     OrderHistory,
@@ -108,13 +121,13 @@ class MemoryRun:
     def withdraw(self, intent: Intent) -> None:
         self._take(intent)
 
-    async def learned(self, fingerprint: str) -> Learned | None:
-        return self._store.learned.get(fingerprint)
+    async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
+        return self._store.learned.get((endpoint, fingerprint))
 
-    def learn(self, fingerprint: str, learned: Learned) -> None:
+    def learn(self, fingerprint: str, endpoint: Endpoint, learned: Learned) -> None:
         self._check()
-        self._store.learned.pop(fingerprint, None)
-        self._store.learned[fingerprint] = learned
+        self._store.learned.pop((endpoint, fingerprint), None)
+        self._store.learned[endpoint, fingerprint] = learned
 
     async def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
         attempts = (each for kept in self._store.orders.values() for each in kept.attempts)
@@ -206,8 +219,8 @@ class MemoryReader:
     def inputs(self, after: int, n: int) -> list[InputRow]:
         return [each for each in self._store.confirmed if each.input_id > after][:n]
 
-    def learned(self) -> Learned | None:
-        return list(self._store.learned.values())[-1] if self._store.learned else None
+    def learned(self, endpoint: Endpoint = Endpoint.DELETE_ORDERS) -> Learned | None:
+        return next((it for (where, _), it in reversed(self._store.learned.items()) if where is endpoint), None)
 
     def stamp(self) -> object:
         return self.last_run(), self._store.inputs, self._store.counts(True), self._store.counts(False)
@@ -259,10 +272,10 @@ class MemoryLedger:
                 self._staged = False
 
     @asynccontextmanager
-    async def run(self, options: str, hooks: Hooks | None = None) -> AsyncIterator[MemoryRun]:
+    async def run(self, options: str, hooks: Hooks | None = None, caller: Caller = NOBODY) -> AsyncIterator[MemoryRun]:
         async with nullcontext() if self._staged else self._leased():
             run_id = len(self._store.runs) + 1
-            self._store.runs.append(RunRow(run_id, "memory", options, self._store.tick(), None, None))
+            self._store.runs.append(RunRow(run_id, "memory", options, self._store.tick(), None, None, caller))
             yield MemoryRun(self._store, run_id)
 
     @contextmanager

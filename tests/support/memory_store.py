@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -15,6 +16,7 @@ from bulkdelete.model import (
     OPEN,
     Counts,
     Doubts,
+    Endpoint,
     Intent,
     Learned,
     Order,
@@ -54,7 +56,7 @@ class Store:
     intents: dict[Key, tuple[int, Intent]] = field(default_factory=dict)
     runs: list[RunRow] = field(default_factory=list)
     confirmed: list[InputRow] = field(default_factory=list)
-    learned: dict[str, Learned] = field(default_factory=dict)
+    learned: dict[tuple[Endpoint, str], Learned] = field(default_factory=dict)
 
     def tick(self) -> int:
         self.now_ms += 1
@@ -98,18 +100,28 @@ class Store:
         kept.doubtful |= kept.state is State.IN_DOUBT
 
 
-def _plan(
-    store: Store, found: Iterable[tuple[Order, State | None]], doubts: Doubts | None, again: Collection[Key]
-) -> Plan:
-    """The numbers of these orders; None: not known yet."""
-    listed = sorted(found, key=lambda each: (each[0].account_id, each[0].order_id))
-    sent = [
+Found = Iterable[tuple[Order, State | None]]
+"""Orders and their states; None: not known yet."""
+
+
+def _listed(found: Found) -> list[tuple[Order, State | None]]:
+    return sorted(found, key=lambda each: (each[0].account_id, each[0].order_id))
+
+
+def _sent(found: Found, doubts: Doubts | None, again: Collection[Key]) -> list[Order]:
+    """Those that would be sent."""
+    return [
         order
-        for order, state in listed
+        for order, state in _listed(found)
         if state in (None, State.PENDING, State.FAILED)
         or (state is State.IN_DOUBT and resends(order.revert_stock, doubts))
         or (order.account_id, order.order_id) in again
     ]
+
+
+def _plan(store: Store, found: Found, doubts: Doubts | None, again: Collection[Key]) -> Plan:
+    """The numbers of these orders."""
+    listed, sent = _listed(found), _sent(found, doubts, again)
     states = Counter(state for _, state in listed)
     waiting = states[State.PENDING] + states[State.FAILED]
     return Plan(
@@ -143,6 +155,7 @@ class MemoryDraft:
         self._staged: dict[Key, Order] = {}
         self._inputs = 0
         self._reports: list[InputReport] = []
+        self._sent: list[Order] = []
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
         for row in rows:
@@ -191,6 +204,11 @@ class MemoryDraft:
         self._inputs, self._reports = len(reports), reports
         store = self._store
         found = [(order, store.state_of(key) if key in store.orders else None) for key, order in self._staged.items()]
+        self._sent = _sent(found, doubts, ())
+        lines = sorted(
+            f"{order.account_id},{order.order_id},{'true' if order.revert_stock else 'false'}\n".encode()
+            for order in self._staged.values()
+        )
         return replace(
             _plan(store, found, doubts, ()),
             inputs=tuple(reports),
@@ -198,11 +216,15 @@ class MemoryDraft:
             rejects=tuple(reject for _, reject in self._rejects[:20]),
             duplicated=len(duplicates),
             duplicates=tuple(duplicates[:20]),
+            digest=f"sha256:{hashlib.sha256(b''.join(lines)).hexdigest()}",
         )
 
     async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
         for _, reject in self._rejects:
             tell(reject)
+
+    async def each_order(self, after: tuple[int, int], n: int) -> list[Order]:
+        return [order for order in self._sent if (order.account_id, order.order_id) > after][:n]
 
     async def added(self) -> Counts:
         return Counts(
@@ -218,7 +240,12 @@ class MemoryDraft:
         return self._store.counts(selected)
 
     async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
-        return selected_plan(self._store, doubts, retry)
+        plan = selected_plan(self._store, doubts, retry)
+        self._sent = _sent(_selected(self._store), doubts, _asked_again(self._store, retry) if retry else ())
+        return plan
+
+    async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
+        return self._store.learned.get((endpoint, fingerprint))
 
     def check_room(self, needed_bytes: int) -> None:
         """There is always room."""
@@ -262,5 +289,8 @@ def _asked_again(store: Store, retry: Retry) -> set[Key]:
 def selected_plan(store: Store, doubts: Doubts | None, retry: Retry | None) -> Plan:
     if not store.inputs:
         raise NothingSent("no selection was ever confirmed in this ledger")
-    found = [(kept.order, store.state_of(key)) for key, kept in store.all() if kept.selected]
-    return _plan(store, found, doubts, _asked_again(store, retry) if retry else ())
+    return _plan(store, _selected(store), doubts, _asked_again(store, retry) if retry else ())
+
+
+def _selected(store: Store) -> Found:
+    return [(kept.order, store.state_of(key)) for key, kept in store.all() if kept.selected]

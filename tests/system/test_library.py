@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
+import pwd
 import re
 import subprocess
 import sys
@@ -13,6 +15,8 @@ import pytest
 
 import bulkdelete
 from bulkdelete import ApiKey, LedgerLocked, NothingSent, Session, Source, UsageError
+from bulkdelete.ledger import Caller
+from bulkdelete.ledger.open import open_ledger
 from bulkdelete.simulator import Simulation, Simulator
 from tests.support import ROOT
 from tests.support.rig import ACCOUNT, KEY, PORT, Rows, settings_of, simulation_of, virtual
@@ -179,3 +183,26 @@ def test_a_job_is_run_once_and_resumed(tmp_path: Path) -> None:
         assert {entry.account_id for entry in simulator.journal} == {ACCOUNT}
 
     virtual(main)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_run_says_who_began_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool) -> None:
+    """The ledger keeps the user, the host and the session's note, whatever they are made of; a user may have no name."""
+    user = pwd.getpwuid(os.getuid()).pw_name
+    if not named:
+        monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+        user = str(os.getuid())
+    settings = settings_of(tmp_path / "l.db")
+
+    async def main() -> None:
+        simulator = Simulator(simulation_of(IDS))
+        await simulator.start(port=PORT)
+        async with Session(settings, note="by \udcff phone") as session:
+            await (await (await session.propose(Rows(IDS))).confirm(expect=12)).delete(ApiKey(KEY))
+        await simulator.close()
+
+    virtual(main)
+    with open_ledger(settings.ledger).read() as reader:
+        run = reader.last_run()
+    assert run is not None
+    assert run.caller == Caller(user, platform.node(), "by \\udcff phone")

@@ -15,9 +15,10 @@ from typing import Any
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
 from bulkdelete.ledger.sqlite import connection, rows
-from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE, PACE_SINCE, VERSION
+from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE, PACE_SINCE, RULED_SINCE, VERSION
 from bulkdelete.ledger.sqlite.schema import (
     ATTEMPT_COLUMNS,
+    CALLER_COLUMNS,
     COUNT_COLUMNS,
     INPUT_COLUMNS,
     INTENT_COLUMNS,
@@ -36,7 +37,7 @@ _STATISTICS = frozenset(
     for name, columns in (("sqlite_stat1", "tbl,idx,stat"), ("sqlite_stat4", "tbl,idx,neq,nlt,ndlt,sample"))
 )
 _DEFAULT_PORT = re.compile(r"^(https://[^/]*):443(?=/|$)|^(http://[^/]*):80(?=/|$)")
-_ROWS_MAX = 100  # of a schema that is read; ours has 20
+_ROWS_MAX = 100  # of a schema that is read; ours has 24
 
 
 def schema(db: sqlite3.Connection, path: Path, name: str = "main") -> int:
@@ -118,6 +119,7 @@ def records(db: sqlite3.Connection, path: Path, version: int) -> None:
         (1, "runs", RUN_COLUMNS),
         (PACE_SINCE, "pace", PACE_COLUMNS),
         (CHECKED_SINCE, "counts", COUNT_COLUMNS),
+        (RULED_SINCE, "callers", CALLER_COLUMNS),
     )
 
 

@@ -19,7 +19,7 @@ from bulkdelete.ledger.sqlite import facts, place, rows
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.connection import refusal
 from bulkdelete.ledger.sqlite.staging import Scratch, no_room
-from bulkdelete.model import Counts, Doubts, Order, Reject
+from bulkdelete.model import Counts, Doubts, Endpoint, Learned, Order, Reject
 
 __all__ = ["SqliteDraft", "SqliteStaging", "Steps"]
 
@@ -65,6 +65,7 @@ class SqliteDraft:
     def __init__(self, steps: Steps, scratch: Scratch) -> None:
         self._steps = steps
         self._scratch = scratch
+        self._sent: facts.Sent | None = None
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
         given_up = threading.Event()
@@ -81,10 +82,16 @@ class SqliteDraft:
             given_up.set()
 
     async def facts(self, inputs: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
-        return await self._steps.do(lambda db: self._scratch.facts(db, inputs, doubts), sorts=True)
+        found = await self._steps.do(lambda db: self._scratch.facts(db, inputs, doubts), sorts=True)
+        self._sent = self._scratch.sent(inputs, doubts)
+        return found
 
     async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
         await self._steps.do(lambda db: self._scratch.each_reject(db, inputs, tell))
+
+    async def each_order(self, after: tuple[int, int], n: int) -> list[Order]:
+        sent = self._sent
+        return [] if sent is None else await self._steps.do(lambda db: sent.orders(db, n, after))
 
 
 class SqliteStaging(SqliteDraft):
@@ -123,13 +130,24 @@ class SqliteStaging(SqliteDraft):
             raise NothingSent(
                 f"{self._file.path}: no selection was ever confirmed in this ledger. Start with: bulkdelete run FILES"
             )
-        return await self._commits.do(lambda db: facts.selected(db, doubts, retry))
+
+        def selected(db: sqlite3.Connection) -> Plan:
+            self._sent = sent = facts.sent_of(db, doubts, retry)
+            return facts.selected(db, sent)
+
+        return await self._commits.do(selected)
+
+    async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
+        return await self._steps.do(lambda db: rows.learned(db, self._file.host, fingerprint, endpoint))
 
     def check_room(self, needed_bytes: int) -> None:
         place.check_disk(self._file.path, needed_bytes)
 
     async def confirm(self) -> None:
         await self._steps.do(lambda _db: self._file.confirm(self._scratch))
+        if self._sent is not None:  # the staged rows are gone, and their orders are the selection
+            doubts = self._sent.doubts
+            self._sent = await self._steps.do(lambda db: facts.sent_of(db, doubts, None))
 
     async def retry(self, retry: Retry) -> None:
         await self._commits.do(lambda db: rows.retry(db, retry))

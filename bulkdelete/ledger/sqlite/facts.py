@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import Plan, Retry
@@ -12,42 +12,58 @@ from bulkdelete.ledger.sqlite import rules
 from bulkdelete.ledger.sqlite.rows import counts_of
 from bulkdelete.model import Doubts, Order, Origin, State
 
-__all__ = ["ACCOUNTS_SHOWN", "plan_of", "refuse_changed", "selected"]
+__all__ = ["ACCOUNTS_SHOWN", "Sent", "plan_of", "refuse_changed", "selected", "sent_of"]
 
 ACCOUNTS_SHOWN = 100
 _ENDS_SHOWN = 3  # orders at either end of a proposal
 
 
-def plan_of(
-    db: sqlite3.Connection, rows: str, paths: Mapping[int, str], doubts: Doubts | None, retry: Retry | None = None
-) -> Plan:
-    """The numbers and the ends of `rows`: the SQL of rows `o` as orders has them, whose state is NULL if the ledger does not know them.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The orders that would be sent. `rows`: the SQL of rows `o` as orders has them, whose state is NULL if the ledger does not know
+    them; `paths`: the names of their inputs, by number."""
 
-    `paths`: the names of their inputs, by number.
-    """
-    values = {"status": retry.status if retry else None}
-    waiting, doubtful = rules.in_states(rules.WAITING), rules.in_states([State.IN_DOUBT])
-    retried = rules.asked_again(retry) if retry else "0"
-    goes = f"(o.state IS NULL OR {waiting} OR ({doubtful} AND {rules.is_resent(doubts)}) OR {retried})"
+    rows: str
+    paths: Mapping[int, str]
+    doubts: Doubts | None
+    retry: Retry | None = None
+
+    @property
+    def values(self) -> dict[str, int | None]:
+        return {"status": self.retry.status if self.retry else None}
+
+    @property
+    def goes(self) -> str:
+        """Which of the rows would be sent."""
+        waiting, doubtful = rules.in_states(rules.WAITING), rules.in_states([State.IN_DOUBT])
+        retried = rules.asked_again(self.retry) if self.retry else "0"
+        return f"(o.state IS NULL OR {waiting} OR ({doubtful} AND {rules.is_resent(self.doubts)}) OR {retried})"
+
+    def orders(self, db: sqlite3.Connection, n: int, after: tuple[int, int] = (0, 0), way: str = "ASC") -> list[Order]:
+        """The first `n` of them after (account, id), this way."""
+        return [
+            Order(account, order, bool(reverts), Origin(self.paths[input_id], line))
+            for account, order, reverts, input_id, line in db.execute(
+                f"""SELECT o.account_id, o.order_id, o.revert_stock, o.input_id, o.line FROM {self.rows} AND {self.goes}
+                    AND (o.account_id, o.order_id) > (:account, :order)
+                    ORDER BY o.account_id {way}, o.order_id {way} LIMIT :n""",
+                {**self.values, "account": after[0], "order": after[1], "n": n},
+            )
+        ]
+
+
+def plan_of(db: sqlite3.Connection, sent: Sent) -> Plan:
+    """The numbers and the ends of these rows."""
+    waiting, doubtful, goes = rules.in_states(rules.WAITING), rules.in_states([State.IN_DOUBT]), sent.goes
     total, new, n_waiting, n_doubtful, to_send, returning = map(
         int,
         db.execute(
             f"""SELECT count(*), total(o.state IS NULL), total({waiting}), total({doubtful}), total({goes}),
-                  total({goes} AND o.revert_stock) FROM {rows}""",
-            values,
+                  total({goes} AND o.revert_stock) FROM {sent.rows}""",
+            sent.values,
         ).fetchone(),
     )
-    first, last = (
-        tuple(
-            Order(account, order, bool(reverts), Origin(paths[input_id], line))
-            for account, order, reverts, input_id, line in db.execute(
-                f"""SELECT o.account_id, o.order_id, o.revert_stock, o.input_id, o.line FROM {rows} AND {goes}
-                    ORDER BY o.account_id {way}, o.order_id {way} LIMIT {_ENDS_SHOWN}""",
-                values,
-            )
-        )
-        for way in ("ASC", "DESC")
-    )
+    first, last = (tuple(sent.orders(db, _ENDS_SHOWN, way=way)) for way in ("ASC", "DESC"))
     return Plan(
         orders=total,
         new=new,
@@ -63,16 +79,20 @@ def plan_of(
     )
 
 
-def selected(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry | None) -> Plan:
-    """The plan of the last confirmed selection. It reads what is open, and settled orders only for `retry`.
+def sent_of(db: sqlite3.Connection, doubts: Doubts | None, retry: Retry | None) -> Sent:
+    """What would be sent of the last confirmed selection: of what is open, and of settled orders only for `retry`."""
+    among = f"({rules.IS_OPEN} OR {rules.in_states([retry.state])})" if retry else rules.IS_OPEN
+    paths = dict(db.execute("SELECT input_id, path FROM inputs"))
+    return Sent(f"orders o WHERE o.selected = 1 AND {among}", paths, doubts, retry)
+
+
+def selected(db: sqlite3.Connection, sent: Sent) -> Plan:
+    """The plan of the last confirmed selection.
 
     Raises LedgerBroken if an order that is to be sent has changed, or if open orders are missing or too many.
     """
-    among = f"({rules.IS_OPEN} OR {rules.in_states([retry.state])})" if retry else rules.IS_OPEN
-    rows = f"orders o WHERE o.selected = 1 AND {among}"
-    refuse_changed(db, rows)
-    paths = dict(db.execute("SELECT input_id, path FROM inputs"))
-    found = plan_of(db, rows, paths, doubts, retry)
+    refuse_changed(db, sent.rows)
+    found = plan_of(db, sent)
     counts, ever = counts_of(db, selected=True), counts_of(db, selected=False)
     if counts.open != found.waiting + found.doubtful:
         raise LedgerBroken("damaged: the kept counts disagree with the orders")

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import Draft, Hooks, LedgerReader, RunLedger, Staging
+from bulkdelete.ledger import NOBODY, Caller, Draft, Hooks, LedgerReader, RunLedger, Staging
 from bulkdelete.ledger.sqlite import place
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.connection import refusal
@@ -54,9 +54,9 @@ class SqliteLedger:
                 await staging.leave()
 
     @asynccontextmanager
-    async def run(self, options: str, hooks: Hooks | None = None) -> AsyncIterator[RunLedger]:
+    async def run(self, options: str, hooks: Hooks | None = None, caller: Caller = NOBODY) -> AsyncIterator[RunLedger]:
         async with self._opened() if self._staged is None else nullcontext(self._staged) as commits:
-            yield await SqliteRun.begin(commits, options, hooks)
+            yield await SqliteRun.begin(commits, options, hooks, caller)
 
     @contextmanager
     def read(self) -> Iterator[LedgerReader]:

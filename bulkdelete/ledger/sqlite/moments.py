@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from zlib import crc32
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import AttemptRow, InputRow, ResultRow, RunRow, Traffic
+from bulkdelete.ledger import AttemptRow, Caller, InputRow, ResultRow, RunRow, Traffic
 from bulkdelete.ledger.sqlite import check, reading, rows, rules
-from bulkdelete.ledger.sqlite.migrations import PACE_SINCE
 from bulkdelete.ledger.sqlite.schema import (
     ATTEMPT_COLUMNS,
     INPUT_COLUMNS,
@@ -24,7 +24,7 @@ from bulkdelete.ledger.sqlite.schema import (
     RUN_COLUMNS,
     values,
 )
-from bulkdelete.model import OPEN, Counts, Learned, State
+from bulkdelete.model import OPEN, Counts, Endpoint, Learned, State
 
 __all__ = ["SqliteReader"]
 
@@ -115,14 +115,14 @@ class SqliteReader:
     @_reads
     def last_run(self) -> RunRow | None:
         row = self._last_run()
-        return None if row is None else _run(*row)
+        return None if row is None else self._run(row)
 
     @_reads
     def runs(self, after: int, n: int) -> list[RunRow]:
         found = self._db.execute(
             f"SELECT {RUN_COLUMNS}, crc FROM runs WHERE run_id > ? ORDER BY run_id LIMIT ?", (after, n)
         )
-        return [_run(*rows.sound("runs", row)) for row in found]
+        return [self._run(rows.sound("runs", row)) for row in found]
 
     @_reads
     def inputs(self, after: int, n: int) -> list[InputRow]:
@@ -132,13 +132,16 @@ class SqliteReader:
         return [_confirmed(*rows.sound("inputs", row)) for row in found]
 
     @_reads
-    def learned(self) -> Learned | None:
-        return rows.learned(self._db, self.host(), None) if self._version >= PACE_SINCE else None
+    def learned(self, endpoint: Endpoint = Endpoint.DELETE_ORDERS) -> Learned | None:
+        return rows.learned(self._db, self.host(), None, endpoint)
 
     @_reads
     def stamp(self) -> object:
         inputs = self._db.execute("SELECT max(input_id) FROM inputs").fetchone()
         return self._last_run(), inputs, rows.kept_counts(self._db)
+
+    def _run(self, row: Sequence[Any]) -> RunRow:
+        return _run(*row, caller=rows.caller_of(self._db, row[0]))
 
     def _last_run(self) -> tuple[Any, ...] | None:
         row = self._db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
@@ -202,11 +205,13 @@ def _input(input_id: int, path: str) -> tuple[int, str]:
     return input_id, path
 
 
-def _run(run_id: int, version: str, options: str, started_ms: int, stopped_ms: int | None, why: str | None) -> RunRow:
-    if not all(type(text) is str for text in (version, options, why or "")):
+def _run(
+    run_id: int, version: str, options: str, started_ms: int, stopped_ms: int | None, why: str | None, caller: Caller
+) -> RunRow:
+    if not all(type(text) is str for text in (version, options, why or "", *astuple(caller))):
         raise LedgerBroken(f"run {run_id} is none of ours")
     return RunRow(
-        run_id, version, options, _moment(started_ms), None if stopped_ms is None else _moment(stopped_ms), why
+        run_id, version, options, _moment(started_ms), None if stopped_ms is None else _moment(stopped_ms), why, caller
     )
 
 

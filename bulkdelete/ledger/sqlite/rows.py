@@ -13,12 +13,12 @@ from contextlib import suppress
 from typing import Any
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import PendingFilter, Retry
+from bulkdelete.ledger import NOBODY, Caller, PendingFilter, Retry
 from bulkdelete.ledger.sqlite import rules
-from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE
+from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE, PACE_SINCE, RULED_SINCE
 from bulkdelete.ledger.sqlite.schema import (
+    CALLER_COLUMNS,
     COUNT_COLUMNS,
-    ENDPOINT,
     INTENT_COLUMNS,
     ORDER_COLUMNS,
     PACE_COLUMNS,
@@ -30,6 +30,7 @@ from bulkdelete.ledger.sqlite.schema import (
 from bulkdelete.model import (
     MAX_ID,
     Counts,
+    Endpoint,
     Intent,
     Learned,
     Order,
@@ -46,6 +47,7 @@ __all__ = [
     "LockedOut",
     "Transaction",
     "begin",
+    "caller_of",
     "check_counts",
     "counts_of",
     "end",
@@ -103,9 +105,14 @@ def sound(table: str, row: Sequence[Any]) -> Sequence[Any]:
     return columns
 
 
+def _since(db: sqlite3.Connection, version: int) -> bool:
+    """Whether this ledger's format has what that version added. An older one is brought up to date by its next run, not before."""
+    return bool(db.execute("PRAGMA user_version").fetchone()[0] >= version)
+
+
 def _checked(db: sqlite3.Connection) -> bool:
-    """Whether this ledger's format has a CRC for each count. An older one is brought up to date by its next run, not before."""
-    return bool(db.execute("PRAGMA user_version").fetchone()[0] >= CHECKED_SINCE)
+    """Whether each count has a CRC."""
+    return _since(db, CHECKED_SINCE)
 
 
 def kept_counts(db: sqlite3.Connection) -> list[tuple[int, int, int, int]]:
@@ -322,12 +329,29 @@ def retry(db: sqlite3.Connection, asked: Retry) -> None:
     recount(db)
 
 
-def begin(db: sqlite3.Connection, version: str, options: str, now_ms: int) -> int:
+def begin(db: sqlite3.Connection, version: str, options: str, caller: Caller, now_ms: int) -> int:
     """A new run, and its number."""
     new = values(RUN_COLUMNS, version="?1", options="?2", started_ms="?3", stopped_ms="NULL", why="NULL")
     insert = f"""INSERT INTO runs SELECT {new}, crc({new})
         FROM (SELECT coalesce(max(run_id), 0) + 1 AS run_id FROM runs) RETURNING run_id"""
-    return int(db.execute(insert, (version, options, now_ms)).fetchone()[0])
+    run_id = int(db.execute(insert, (version, options, now_ms)).fetchone()[0])
+    if _since(db, RULED_SINCE):
+        row = (run_id, *(_storable(text) for text in (caller.user, caller.host_name, caller.note)))
+        db.execute("INSERT INTO callers VALUES (?, ?, ?, ?, ?)", (*row, crc(*row)))
+    return run_id
+
+
+def caller_of(db: sqlite3.Connection, run_id: int) -> Caller:
+    """Who began this run; nobody, for one of the time before it was kept."""
+    if not _since(db, RULED_SINCE):
+        return NOBODY
+    row = db.execute(f"SELECT {CALLER_COLUMNS}, crc FROM callers WHERE run_id = ?", (run_id,)).fetchone()
+    return NOBODY if row is None else Caller(*sound("callers", row)[1:])
+
+
+def _storable(text: str) -> str:
+    """A text that the system or a person gave: it need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def end(db: sqlite3.Connection, run_id: int, why: str, now_ms: int) -> None:
@@ -335,17 +359,21 @@ def end(db: sqlite3.Connection, run_id: int, why: str, now_ms: int) -> None:
     db.execute(f"UPDATE runs SET stopped_ms = ?1, why = ?2, crc = {ended} WHERE run_id = ?3", (now_ms, why, run_id))
 
 
-def learn(db: sqlite3.Connection, host: str, fingerprint: str, learned: Learned, now_ms: int) -> None:
-    row = (host, ENDPOINT, fingerprint, float(learned.rate_per_s), float(learned.burst), now_ms)
+def learn(
+    db: sqlite3.Connection, host: str, fingerprint: str, endpoint: Endpoint, learned: Learned, now_ms: int
+) -> None:
+    row = (host, endpoint.value, fingerprint, float(learned.rate_per_s), float(learned.burst), now_ms)
     db.execute("INSERT OR REPLACE INTO pace VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, crc(*row)))
 
 
-def learned(db: sqlite3.Connection, host: str, fingerprint: str | None) -> Learned | None:
-    """What is known of this key's limit; fingerprint None: of the key that learned last."""
+def learned(db: sqlite3.Connection, host: str, fingerprint: str | None, endpoint: Endpoint) -> Learned | None:
+    """What is known of this key's limit at this endpoint; fingerprint None: of the key that learned last."""
+    if not _since(db, PACE_SINCE):
+        return None
     row = db.execute(
         f"""SELECT {PACE_COLUMNS}, crc FROM pace WHERE host = ?1 AND endpoint = ?2 AND (?3 IS NULL OR fingerprint = ?3)
             ORDER BY learned_ms DESC, fingerprint LIMIT 1""",
-        (host, ENDPOINT, fingerprint),
+        (host, endpoint.value, fingerprint),
     ).fetchone()
     if row is None:
         return None

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Self
 
 from bulkdelete.errors import LedgerBroken, LedgerReplaced
-from bulkdelete.ledger import Hooks, PendingFilter, Plan, Retry
+from bulkdelete.ledger import Caller, Hooks, PendingFilter, Plan, Retry
 from bulkdelete.ledger.sqlite import facts, rows
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.reading import committed_counts
-from bulkdelete.model import Counts, Doubts, Intent, Learned, Result, Stop, Task, Verdict
+from bulkdelete.model import Counts, Doubts, Endpoint, Intent, Learned, Result, Stop, Task, Verdict
 from bulkdelete.version import __version__
 
 __all__ = ["SqliteRun"]
@@ -28,12 +28,12 @@ class SqliteRun:
         self._run_id = run_id
 
     @classmethod
-    async def begin(cls, commits: Commits, options: str, hooks: Hooks | None) -> Self:
+    async def begin(cls, commits: Commits, options: str, hooks: Hooks | None, caller: Caller) -> Self:
         """From here on, intents may be made."""
         commits.hooks, file = hooks, commits.file
         await commits.alone(lambda: file.migrate(waits=hooks is not None))
         now_ms = file.now_ms()
-        run_id = await commits.do(lambda db: rows.begin(db, __version__, options, now_ms))
+        run_id = await commits.do(lambda db: rows.begin(db, __version__, options, caller, now_ms))
         try:
             await commits.alone(lambda: file.fold(always=True))  # a copy of the file alone shows that a run has begun
         except sqlite3.Error as error:
@@ -66,12 +66,12 @@ class SqliteRun:
     def withdraw(self, intent: Intent) -> None:
         self._commits.hand_over(lambda db: rows.take_intent(db, intent.task.order))
 
-    async def learned(self, fingerprint: str) -> Learned | None:
-        return await self._commits.do(lambda db: rows.learned(db, self._file.host, fingerprint))
+    async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
+        return await self._commits.do(lambda db: rows.learned(db, self._file.host, fingerprint, endpoint))
 
-    def learn(self, fingerprint: str, learned: Learned) -> None:
+    def learn(self, fingerprint: str, endpoint: Endpoint, learned: Learned) -> None:
         now_ms = self._file.now_ms()
-        self._commits.hand_over(lambda db: rows.learn(db, self._file.host, fingerprint, learned, now_ms))
+        self._commits.hand_over(lambda db: rows.learn(db, self._file.host, fingerprint, endpoint, learned, now_ms))
 
     async def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
         return await self._commits.do(lambda db: rows.recent(db, accounts, since_ms, n))
@@ -83,7 +83,7 @@ class SqliteRun:
         return await self._commits.do(lambda db: rows.counts_of(db, selected))
 
     async def selected(self, doubts: Doubts | None, retry: Retry | None = None) -> Plan:
-        return await self._commits.do(lambda db: facts.selected(db, doubts, retry))
+        return await self._commits.do(lambda db: facts.selected(db, facts.sent_of(db, doubts, retry)))
 
     def committed(self) -> tuple[Counts, Counts]:
         saved = self.broken.saved if isinstance(self.broken, LedgerReplaced) else None

@@ -13,8 +13,8 @@ from typing import Final
 __all__ = [
     "APPLICATION_ID",
     "ATTEMPT_COLUMNS",
+    "CALLER_COLUMNS",
     "COUNT_COLUMNS",
-    "ENDPOINT",
     "INPUT_COLUMNS",
     "INTENT_COLUMNS",
     "META_COLUMNS",
@@ -37,12 +37,10 @@ ATTEMPT_COLUMNS = (
 INTENT_COLUMNS = "account_id, order_id, run_id, intended_ms"
 INPUT_COLUMNS = "input_id, path, sha256, confirmed_ms, data_rows, orders, duplicates, rejects, skipped"
 RUN_COLUMNS = "run_id, version, options, started_ms, stopped_ms, why"
+CALLER_COLUMNS = "run_id, user, host_name, note"
 PACE_COLUMNS = "host, endpoint, fingerprint, rate_per_s, burst, learned_ms"
 COUNT_COLUMNS = "account_id, selected, state, orders"
 META_COLUMNS = "key, value"
-
-ENDPOINT: Final = "DELETE /v2/orders"
-"""Each endpoint has its own limit. This is the one that `pace` tells of."""
 
 
 def crc(*columns: object) -> int:

@@ -6,6 +6,7 @@ ledger; leaving without it throws the file away, and nothing happened.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -19,7 +20,7 @@ from bulkdelete.core.run_summary import conserved
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger import InputReport, Plan
 from bulkdelete.ledger.sqlite import place, rules
-from bulkdelete.ledger.sqlite.facts import ACCOUNTS_SHOWN, plan_of, refuse_changed
+from bulkdelete.ledger.sqlite.facts import ACCOUNTS_SHOWN, Sent, plan_of, refuse_changed
 from bulkdelete.ledger.sqlite.rows import Transaction, recount
 from bulkdelete.ledger.sqlite.schema import ORDER_COLUMNS, crc, crc_of, values
 from bulkdelete.model import Counts, Doubts, Order, Origin, Reject, State
@@ -82,6 +83,12 @@ _STAGED = """(
 _LEFT_ALONE = f"""
 SELECT count(*) FROM orders o WHERE {rules.IS_OPEN} AND NOT EXISTS (
   SELECT 1 FROM scratch.staged s WHERE s.account_id = o.account_id AND s.order_id = o.order_id)
+"""
+
+# SQLite sorts text bytewise.
+_DIGESTED = """
+SELECT account_id || ',' || order_id || CASE revert_stock WHEN 0 THEN ',false' ELSE ',true' END || char(10) AS line
+  FROM scratch.staged WHERE why IS NULL ORDER BY line
 """
 
 _NEW = values(
@@ -165,6 +172,10 @@ class Scratch:
             [(input_index, row.origin.line, row.column, row.cell, row.why) for row in batch if isinstance(row, Reject)],
         )
 
+    def sent(self, inputs: tuple[InputReport, ...], doubts: Doubts | None) -> Sent:
+        """What would be sent of all that was added. After `facts`."""
+        return Sent(_STAGED, {index: report.path for index, report in enumerate(inputs)}, doubts)
+
     def facts(self, db: sqlite3.Connection, inputs: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
         """What a run of all that was added would do. `inputs` bring the readers' numbers; orders and duplicates are counted here.
 
@@ -182,7 +193,7 @@ class Scratch:
         paths = {index: report.path for index, report in enumerate(inputs)}
         accounts = "SELECT DISTINCT account_id FROM scratch.staged WHERE why IS NULL ORDER BY 1 LIMIT ?"
         return replace(
-            plan_of(db, _STAGED, paths, doubts),
+            plan_of(db, self.sent(inputs, doubts)),
             left_alone=db.execute(_LEFT_ALONE).fetchone()[0],
             accounts=tuple(account for (account,) in db.execute(accounts, (ACCOUNTS_SHOWN,))),
             inputs=self._inputs,
@@ -190,6 +201,7 @@ class Scratch:
             rejects=tuple(_rejects(db, paths, _SHOWN)),
             duplicated=sum(report.duplicates for report in self._inputs),
             duplicates=tuple((Origin(paths[i], line), order_id) for i, line, order_id in db.execute(_DUPLICATES)),
+            digest=_digest(db),
         )
 
     def added(self, db: sqlite3.Connection) -> Counts:
@@ -257,6 +269,14 @@ def no_room(ledger: Path, error: Exception) -> NothingSent | None:
                 " TMPDIR to another folder"
             )
     return None
+
+
+def _digest(db: sqlite3.Connection) -> str:
+    """One second per million orders, which SQLite sorts outside the memory of this process."""
+    digest, lines = hashlib.sha256(), db.execute(_DIGESTED)
+    while batch := lines.fetchmany(_BATCH):
+        digest.update("".join(line for (line,) in batch).encode())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _rejects(db: sqlite3.Connection, paths: Mapping[int, str], n: int = -1) -> Iterator[Reject]:

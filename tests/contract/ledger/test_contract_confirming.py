@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused, NothingSent
-from bulkdelete.ledger import Draft, InputReport, Retry
+from bulkdelete.ledger import Draft, InputReport, Plan, Retry
 from bulkdelete.model import Doubts, Order, Origin, Reject, State
 from tests.contract.ledger.conftest import Opens
 from tests.contract.ledger.scene import arm, attempt, facts, pending
@@ -87,6 +89,68 @@ async def test_a_plan_of_every_state(opens: Opens, doubts: Doubts | None, resent
         assert again.to_send == len(sent)
         assert [order.order_id for order in again.first] == sent[:3]
         assert [order.order_id for order in again.last] == sent[-3:]
+
+
+@pytest.mark.parametrize("doubts", [None, Doubts.HOLD, Doubts.RESEND])
+async def test_each_order_that_would_be_sent(opens: Opens, doubts: Doubts | None) -> None:
+    """Page by page: of inputs without a lock and under it, then of the selection that they became, and with what is retried."""
+    await worked_with(opens)
+    rows = [*orders(1, 2, 3, 4, 5, 6), order(8, 8, revert=True), order(9, 6), order(70)]
+    doubtful = {None: [4], Doubts.HOLD: [], Doubts.RESEND: [4, 8]}[doubts]
+
+    async def sent(draft: Draft, plan: Plan) -> list[int]:
+        found: list[Order] = []
+        after = (0, 0)
+        while page := await draft.each_order(after, 2):
+            assert len(page) <= 2
+            found += page
+            after = (page[-1].account_id, page[-1].order_id)
+        assert found == sorted(found, key=lambda each: (each.account_id, each.order_id))
+        assert len(found) == plan.to_send
+        assert tuple(found[:3]) == plan.first
+        assert tuple(found[-3:]) == plan.last
+        return sorted(each.order_id for each in found)
+
+    wanted = sorted([5, 6, 9, 70, *doubtful])
+    async with opens().plan() as draft:
+        assert await sent(draft, await facts(draft, rows, doubts=doubts)) == wanted
+    async with opens().stage() as staging:
+        plan = await facts(staging, rows, doubts=doubts)
+        assert await sent(staging, plan) == wanted
+        before = await staging.each_order((0, 0), 99)
+        await staging.confirm()
+        after = await staging.each_order((0, 0), 99)
+        assert [(each.account_id, each.order_id) for each in after] == [
+            (each.account_id, each.order_id) for each in before
+        ]
+    async with opens().stage() as staging:
+        assert await sent(staging, await staging.selected(doubts)) == wanted
+        assert await sent(staging, await staging.selected(doubts, Retry())) == sorted([2, *wanted])
+
+
+async def test_what_was_asked_has_a_digest(opens: Opens) -> None:
+    """Of the orders that the inputs name, whatever became of them: neither their order, nor how they are split, nor what is rejected
+    or twice there changes it. An earlier selection has none."""
+
+    async def digest(*inputs: list[Order | Reject]) -> str:
+        async with opens().plan() as draft:
+            return (await facts(draft, *inputs)).digest
+
+    def of(*lines: str) -> str:
+        return "sha256:" + hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+    rows: list[Order | Reject] = [*orders(9, 10, 100, 99), order(5, 70), order(8, 8, revert=True)]
+    wanted = of("7,10,false", "7,100,false", "7,9,false", "7,99,false", "70,5,false", "8,8,true")
+    assert await digest(rows) == wanted
+    assert await digest(rows[::-1]) == await digest(rows[:2], rows[2:]) == wanted
+    assert await digest([*rows, rows[0], Reject(Origin("0.csv", 9), "orderId", "x", "no id")]) == wanted
+    assert await digest([]) == of()
+    assert await digest(rows[1:]) != wanted
+    await worked_with(opens)
+    assert await digest([order(1), order(8, 8, revert=True)]) == of("7,1,false", "8,8,true")
+    assert await digest([order(1), order(1, 9)]) == of(), "a row that is rejected names no order"
+    async with opens().stage() as staging:
+        assert (await staging.selected(None)).digest == ""
 
 
 async def test_what_a_run_leaves_in_flight_is_in_doubt_for_a_plan(opens: Opens) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import PendingFilter
+from bulkdelete.ledger import NOBODY, Caller, PendingFilter
 from bulkdelete.model import (
     Doubts,
+    Endpoint,
     Intent,
     Learned,
     NoResponse,
@@ -200,18 +201,45 @@ async def test_what_was_not_understood_comes_last(opens: Opens) -> None:
 
 
 async def test_what_is_learned(opens: Opens) -> None:
-    """By key; the next run starts from it, and a reader sees what was learned last."""
+    """By key and endpoint; the next run and a proposal start from it, and a reader sees what was learned last."""
+    deletes, gets = Endpoint.DELETE_ORDERS, Endpoint.GET_ORDERS
+    async with opens().stage() as staging:
+        assert await staging.learned("aa", deletes) is None
     await arm(opens(), orders(1))
     async with opens().run("") as run:
-        assert await run.learned("aa") is None
-        run.learn("aa", Learned(1.0, 30.0))
-        run.learn("bb", Learned(2.0, 60.0))
-        run.learn("aa", Learned(0.5, 30.0))
-        assert await run.learned("aa") == Learned(0.5, 30.0)
+        assert await run.learned("aa", deletes) is None
+        run.learn("aa", deletes, Learned(1.0, 30.0))
+        run.learn("bb", deletes, Learned(2.0, 60.0))
+        run.learn("aa", deletes, Learned(0.5, 30.0))
+        assert await run.learned("aa", gets) is None
+        with opens().read() as reader:
+            assert reader.learned(gets) is None
+        run.learn("aa", gets, Learned(4.0, 90.0))
+        assert await run.learned("aa", deletes) == Learned(0.5, 30.0)
     async with opens().run("") as run:
-        assert await run.learned("bb") == Learned(2.0, 60.0)
+        assert await run.learned("bb", deletes) == Learned(2.0, 60.0)
+        assert await run.learned("aa", gets) == Learned(4.0, 90.0)
         with opens().read() as reader:
             assert reader.learned() == Learned(0.5, 30.0)
+            assert reader.learned(gets) == Learned(4.0, 90.0)
+    async with opens().stage() as staging:
+        assert await staging.learned("aa", gets) == Learned(4.0, 90.0)
+
+
+async def test_who_began_a_run(opens: Opens) -> None:
+    """A reader sees it, beside the run and after it; the next run has its own."""
+    await arm(opens(), orders(1))
+    for caller in (Caller("ana", "ops1", "checked by phone: ñ\n"), NOBODY, Caller("501", "h")):
+        async with opens().run("", caller=caller) as run:
+            with opens().read() as reader:
+                begun = reader.last_run()
+            await run.end(())
+        with opens().read() as reader:
+            ended = reader.last_run()
+        assert begun is not None
+        assert ended is not None
+        assert begun.caller == ended.caller == caller
+    assert Caller("ana", "ops1").who == "ana@ops1"
 
 
 async def test_invariant_20_recent_requests(opens: Opens) -> None:

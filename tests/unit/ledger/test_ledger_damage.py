@@ -18,7 +18,7 @@ import pytest
 from bulkdelete.errors import LedgerBroken, LedgerRefused
 from bulkdelete.ledger.sqlite import opened as opened_file
 from bulkdelete.ledger.sqlite.reading import connect_read_only
-from bulkdelete.model import Learned, State
+from bulkdelete.model import Endpoint, Learned, State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status
 from tests.support.ledger import (
@@ -57,7 +57,7 @@ async def mixed(path: Path, *, ended: bool = False) -> None:
                 settle(ledger, await ledger.intend(task), ENDS[n % len(ENDS)])
         for task in (await pending(ledger))[-3:]:
             await ledger.intend(task)
-        ledger.learn("00ff00ff00ff00ff", Learned(0.5, 30.0))
+        ledger.learn("00ff00ff00ff00ff", Endpoint.DELETE_ORDERS, Learned(0.5, 30.0))
         if ended:
             await ledger.end(())
     async with opened(path):

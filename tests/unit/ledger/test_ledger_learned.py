@@ -15,7 +15,7 @@ from bulkdelete.ledger.sqlite.migrations import VERSION
 from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.ledger.sqlite.reading import committed_counts
 from bulkdelete.ledger.sqlite.rows import learned
-from bulkdelete.model import Learned, State
+from bulkdelete.model import Endpoint, Learned, State
 from bulkdelete.report.status import read_status
 from tests.support.ledger import (
     FIRST_MS,
@@ -36,6 +36,7 @@ from tests.support.ledger import (
     states,
 )
 
+DELETES = Endpoint.DELETE_ORDERS
 SLOW, QUICK = Learned(0.5, 30.0), Learned(100 / 3, 120.0)
 OLD_TABLES = ("meta", "states", "inputs", "runs", "orders", "intents", "attempts", "counts")
 
@@ -45,16 +46,16 @@ async def test_what_was_learned_comes_back_by_key(tmp_path: Path) -> None:
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
         await arm(ledger, orders(1))
-        assert await ledger.learned("a") is None
-        ledger.learn("a", QUICK)
-        ledger.learn("b", SLOW)
-        ledger.learn("a", Learned(QUICK.rate_per_s / 7, 1.25))
+        assert await ledger.learned("a", DELETES) is None
+        ledger.learn("a", DELETES, QUICK)
+        ledger.learn("b", DELETES, SLOW)
+        ledger.learn("a", DELETES, Learned(QUICK.rate_per_s / 7, 1.25))
     async with opened(path) as ledger:
-        assert await ledger.learned("a") == Learned(QUICK.rate_per_s / 7, 1.25)
-        assert await ledger.learned("b") == SLOW
-        assert await ledger.learned("c") is None
+        assert await ledger.learned("a", DELETES) == Learned(QUICK.rate_per_s / 7, 1.25)
+        assert await ledger.learned("b", DELETES) == SLOW
+        assert await ledger.learned("c", DELETES) is None
     with closing(sqlite3.connect(path)) as db:
-        assert learned(db, HOST, None) == Learned(QUICK.rate_per_s / 7, 1.25), "the newest, whosever it is"
+        assert learned(db, HOST, None, DELETES) == Learned(QUICK.rate_per_s / 7, 1.25), "the newest, whosever it is"
     assert {row[:2] for row in ask(path, "SELECT host, endpoint FROM pace")} == {(HOST, "DELETE /v2/orders")}
 
 
@@ -64,7 +65,7 @@ async def test_what_was_learned_is_durable_with_the_next_intent(tmp_path: Path) 
     async with opened(path) as ledger:
         await arm(ledger, orders(1, 2))
         await ledger.begin("")
-        ledger.learn("a", SLOW)
+        ledger.learn("a", DELETES, SLOW)
         await ledger.intend((await pending(ledger))[0])
         assert ask(path, "SELECT fingerprint, rate_per_s, burst FROM pace") == [("a", 0.5, 30.0)]
 
@@ -126,15 +127,15 @@ async def test_an_old_ledger_is_brought_up_to_date_when_a_run_begins(
     async with opened(path) as ledger:
         assert everything(path, (*OLD_TABLES, *VIEWS)) == before
         await ledger.begin("")
-        assert await ledger.learned("a") is None
+        assert await ledger.learned("a", DELETES) is None
         assert await ledger.recent(None, 0, 10) != []
-        ledger.learn("a", SLOW)
+        ledger.learn("a", DELETES, SLOW)
         await ledger.flush()
         await send(ledger, {2: State.DELETED})
     assert ask(path, "PRAGMA user_version") == [(VERSION,)]
     async with opened(path) as ledger:
         assert await states(ledger) == {"deleted": 2}
-        assert await ledger.learned("a") == SLOW
+        assert await ledger.learned("a", DELETES) == SLOW
     assert names(tmp_path) == ["l.db"]
 
 
@@ -183,8 +184,8 @@ async def test_status_tells_what_was_learned(tmp_path: Path) -> None:
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
         await arm(ledger, orders(1))
-        ledger.learn("a", QUICK)
-        ledger.learn("b", SLOW)
+        ledger.learn("a", DELETES, QUICK)
+        ledger.learn("b", DELETES, SLOW)
     assert read_status(path).learned == SLOW
 
 
@@ -194,7 +195,7 @@ async def test_status_refuses_a_damaged_pace_and_says_what_to_do(tmp_path: Path,
     path = tmp_path / "l.db"
     async with opened(path) as ledger:
         await arm(ledger, orders(1))
-        ledger.learn("a", QUICK)
+        ledger.learn("a", DELETES, QUICK)
     with closing(sqlite3.connect(path)) as db:
         db.executescript(change)
     with pytest.raises(LedgerRefused, match=r"l\.db: .*(copy|another ledger)"):

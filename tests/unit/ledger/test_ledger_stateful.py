@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from bulkdelete.ledger import PendingFilter, Plan, Retry
 from bulkdelete.ledger.sqlite import opened as opened_file
 from bulkdelete.ledger.sqlite.reading import connect_read_only
-from bulkdelete.model import OPEN, Doubts, Intent, Learned, Order, Origin, Reject, State, Task
+from bulkdelete.model import OPEN, Doubts, Endpoint, Intent, Learned, Order, Origin, Reject, State, Task
 from tests.support.ledger import HOST, Clock, arm, hold, ids, in_memory, labels, order, pending, propose, settle
 
 T = TypeVar("T")
@@ -200,7 +200,7 @@ class History(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), learned=LEARNED)
     def learn(self, key: str, learned: Learned) -> None:
         async def handed_over() -> None:
-            self.ledger.learn(key, learned)
+            self.ledger.learn(key, Endpoint.DELETE_ORDERS, learned)
             await self.ledger.flush()
 
         self.do(handed_over())
@@ -265,7 +265,9 @@ class History(RuleBasedStateMachine):
         assert (facts.orders, facts.waiting, facts.to_send) == (len(chosen), waiting, waiting)
         assert facts.left_alone == sum(one.state in OPEN for one in self.known.values() if not one.selected)
         if self.learned:
-            assert {key: self.do(self.ledger.learned(key)) for key in self.learned} == self.learned
+            assert {
+                key: self.do(self.ledger.learned(key, Endpoint.DELETE_ORDERS)) for key in self.learned
+            } == self.learned
 
     @invariant()
     def passes_hand_out_what_is_open(self) -> None:

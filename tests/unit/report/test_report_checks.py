@@ -15,7 +15,7 @@ from bulkdelete.errors import LedgerRefused
 from bulkdelete.ledger import InputReport
 from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.ledger.sqlite.schema import ATTEMPT_COLUMNS, INPUT_COLUMNS, ORDER_COLUMNS, RUN_COLUMNS, crc
-from bulkdelete.model import Learned, State
+from bulkdelete.model import Endpoint, Learned, State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status, status_json, status_text
 from tests.support.ledger import HOST, arm, opened, orders, send
@@ -40,7 +40,7 @@ async def ledger_at(path: Path) -> None:
         await arm(ledger, orders(1, 2, 3, 4))
         await ledger.begin("")
         await send(ledger, {1: State.DELETED, 2: State.IN_DOUBT, 3: State.REFUSED})
-        ledger.learn("00ff00ff00ff00ff", Learned(0.5, 30.0))
+        ledger.learn("00ff00ff00ff00ff", Endpoint.DELETE_ORDERS, Learned(0.5, 30.0))
         await ledger.end(())
 
 

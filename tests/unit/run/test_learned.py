@@ -12,7 +12,7 @@ import pytest
 
 from bulkdelete.core.pace import PacingOptions
 from bulkdelete.ledger.sqlite.run_use import SqliteRun
-from bulkdelete.model import Learned, Stop, StopReason
+from bulkdelete.model import Endpoint, Learned, Stop, StopReason
 from bulkdelete.run import execute
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.run.throttle import Throttle, _differ
@@ -85,9 +85,9 @@ def test_what_was_learned_is_kept_as_it_changes_and_at_the_end(tmp_path: Path, h
     kept: list[Learned] = []
     learn = SqliteRun.learn
 
-    def heard(self: SqliteRun, fingerprint: str, learned: Learned) -> None:
+    def heard(self: SqliteRun, fingerprint: str, endpoint: Endpoint, learned: Learned) -> None:
         kept.append(learned)
-        learn(self, fingerprint, learned)
+        learn(self, fingerprint, endpoint, learned)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(SqliteRun, "learn", heard)
