@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bulkdelete.simulator.changes import Change
 from bulkdelete.simulator.faults import Fault
 from bulkdelete.simulator.gcra import Rounding
 from bulkdelete.simulator.key_quota import OtherClient
 from bulkdelete.simulator.order_facts import AccountFacts, OrderFacts
+from bulkdelete.simulator.page_faults import PageFault
 
 __all__ = ["HeaderMode", "Latency", "Simulation"]
 
@@ -56,6 +58,7 @@ class Simulation:
     native: Iterable[int] = ()  # order ids that cannot be deleted
     native_status: int = 412  # the real status code is not known
     stock_atomic: bool = True  # whether deletion and stock change are one transaction is not known
+    stock_first: bool = False  # if they are not: whether the stock is returned before the order is deleted
 
     # What GET orders and GET accounts show. Every endpoint has a rate limit of its own for each key; None: as DELETE's.
     read_limit: int | None = None
@@ -68,8 +71,10 @@ class Simulation:
     accounts: Mapping[int, AccountFacts] = field(default_factory=dict)  # by account id, as facts
     hidden: Iterable[int] = ()  # order ids that no page shows, as of an archive
     stock_movements: bool = True  # whether the real API fills them in is not known
+    changes: tuple[Change, ...] = ()  # what happens meanwhile, by somebody else
 
     latency: Latency = Latency()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = ()  # of deletions
+    page_faults: tuple[PageFault, ...] = ()  # of what is read
     journal_path: Path | None = None
     epoch_s: int = 1_893_456_000  # the Date of the first response (2030-01-01): the wall clock is never read

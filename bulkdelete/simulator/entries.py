@@ -20,11 +20,12 @@ def entry_of(
     t_s: float,
     parsed: ApiRequest,
     key_index: int | None,
-    done: bool | Page | None,
+    deleted: bool,
+    page: Page | None,
     status: int | None,
     fault: str | None,
 ) -> Entry | ReadEntry:
-    """`done`: whether an order was deleted, or what was read."""
+    """`page`: the true page that was read."""
     if endpoint_of(parsed) == "delete":
         return Entry(
             n=n,
@@ -35,12 +36,11 @@ def entry_of(
             account_id=parsed.account_id,
             order_id=parsed.order_id,
             revert_stock=parsed.revert_stock,
-            action="deleted" if done else "none",
+            action="deleted" if deleted else "none",
             status=status,
             fault=fault,
             had_order_id=parsed.had_order_id,
         )
-    page = done if isinstance(done, Page) else None
     return ReadEntry(
         n=n,
         t_s=t_s,

@@ -1,4 +1,4 @@
-"""The kinds of faults, which request each one affects, and whether the order is deleted anyway.
+"""The kinds of faults of a deletion, which request each one affects, and whether the order is deleted anyway.
 
 A seeded generator chooses them; faulty_response.py creates their bytes. A request over the rate limit has no fault and does not
 count for `nth`, so that a 429 uses up no fault.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from bulkdelete.simulator.order_store import Effect
 
-__all__ = ["ACTS", "EFFECT_IS_FIXED", "Fault", "FaultKind", "Faults", "Wait"]
+__all__ = ["ACTS", "EFFECT_IS_FIXED", "Drawn", "Fault", "FaultKind", "Faults", "Wait"]
 
 
 class FaultKind(enum.StrEnum):
@@ -22,7 +23,7 @@ class FaultKind(enum.StrEnum):
     DROP_BEFORE = "drop_before"
     DROP_AFTER = "drop_after"
     DROP_BETWEEN = (
-        "drop_between"  # after the delete, before the stock revert; nothing done where both are one transaction
+        "drop_between"  # between the delete and the stock revert; nothing done where both are one transaction
     )
     RESET_BEFORE = "reset_before"
     RESET_AFTER = "reset_after"
@@ -117,24 +118,37 @@ class Fault:
         return ACTS.get(FaultKind(self.kind), Effect.NONE)
 
 
-class Faults:
-    """The configured faults and their remaining uses. The first fault that matches a request applies to it."""
+class Struck(Protocol):
+    """What decides whether a fault applies to a request."""
 
-    def __init__(self, faults: Iterable[Fault], seed: int) -> None:
+    @property
+    def nth(self) -> int | None: ...
+    @property
+    def probability(self) -> float: ...
+    @property
+    def times(self) -> int | None: ...
+
+
+F = TypeVar("F", bound=Struck)
+
+
+class Drawn(Generic[F]):
+    """Configured faults and their remaining uses. The first fault that matches a request applies to it."""
+
+    def __init__(self, faults: Iterable[F], stream: str) -> None:
         self._faults = tuple(faults)
         self._used = [0] * len(self._faults)
         self._admitted = 0
-        self._random = random.Random(f"{seed}/faults")  # noqa: S311  # a repeatable test rig, no secret
+        self._random = random.Random(stream)  # noqa: S311  # a repeatable test rig, no secret
 
-    def strike(self, order_id: int | None) -> Fault | None:
-        """The fault of the next request within the rate limit."""
+    def strike(self, named: Callable[[F], bool]) -> F | None:
+        """The fault of the next request within the rate limit. `named`: whether a fault was meant for just this request."""
         self._admitted += 1
         struck: int | None = None
         for n, fault in enumerate(self._faults):
             # One draw per fault and request, even if another fault applies, so that an added fault does not change the others.
             drawn = fault.probability > 0 and self._random.random() < fault.probability
-            meant = drawn or (fault.order_id is not None and fault.order_id == order_id)
-            meant = meant or (fault.nth is not None and fault.nth <= self._admitted)
+            meant = drawn or named(fault) or (fault.nth is not None and fault.nth <= self._admitted)
             bound = fault.times if fault.times is not None else None if fault.probability > 0 else 1
             if struck is None and meant and (bound is None or self._used[n] < bound):
                 struck = n
@@ -142,3 +156,18 @@ class Faults:
             return None
         self._used[struck] += 1
         return self._faults[struck]
+
+    def give_back(self, fault: F) -> None:
+        """It struck, and could take no effect: it is as if it had not."""
+        self._used[next(n for n, known in enumerate(self._faults) if known is fault)] -= 1
+
+
+class Faults:
+    """The configured faults of deletions."""
+
+    def __init__(self, faults: Iterable[Fault], seed: int) -> None:
+        self._drawn = Drawn(faults, f"{seed}/faults")
+
+    def strike(self, order_id: int | None) -> Fault | None:
+        """The fault of the next request within the rate limit."""
+        return self._drawn.strike(lambda fault: fault.order_id is not None and fault.order_id == order_id)

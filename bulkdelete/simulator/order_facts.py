@@ -47,6 +47,10 @@ class OrderFacts:
     pending: bool = False
     without: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        for total, _ in ((self.total or "0", ""), *self.further_payments):
+            float(total)  # a ValueError here, not when a page is asked for
+
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:

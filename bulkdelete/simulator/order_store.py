@@ -16,7 +16,7 @@ class Effect(enum.Enum):
 
     WHOLE = enum.auto()
     NONE = enum.auto()
-    HALF = enum.auto()  # the order is deleted without returning its stock; a rollback if both are one transaction
+    HALF = enum.auto()  # only the first of deletion and stock change is done; a rollback if both are one transaction
 
 
 class OrderStore:
@@ -30,13 +30,17 @@ class OrderStore:
         native: frozenset[int] = frozenset(),
         native_status: int = 412,
         stock_atomic: bool = True,
+        stock_first: bool = False,
     ) -> None:
         self._orders = None if orders is None else {(account, order): n for account, order, n in orders}
         self.native = native
         self._native_status = native_status
         self._stock_atomic = stock_atomic
+        self._stock_first = stock_first
         self.deleted: set[tuple[int, int]] = set()
+        self.taken: set[tuple[int, int]] = set()  # by somebody else
         self.stock: Counter[int] = Counter()
+        self.returned: Counter[tuple[int, int]] = Counter()
 
     @property
     def every(self) -> bool:
@@ -48,6 +52,11 @@ class OrderStore:
         """The quantities of the remaining orders by (account id, order id). Empty if every order exists."""
         return dict(self._orders or {})
 
+    @property
+    def gone(self) -> set[tuple[int, int]]:
+        """The orders that existed."""
+        return self.deleted | self.taken
+
     def delete(
         self, account_id: int, order_id: int, revert: bool, act: Effect = Effect.WHOLE
     ) -> tuple[SimulatedResponse, bool]:
@@ -58,17 +67,29 @@ class OrderStore:
         quantity = self.quantity(place)
         if quantity is None:
             return error_response(404, f"Order {order_id} not found"), False
-        if act is Effect.NONE or (act is Effect.HALF and self._stock_atomic):
+        half, whole = act is Effect.HALF and not self._stock_atomic, act is Effect.WHOLE
+        if revert and (whole or (half and self._stock_first)):
+            self.stock[account_id] += quantity
+            self.returned[place] += quantity
+        if not (whole or (half and not self._stock_first)):
             return SimulatedResponse(204), False
+        self._remove(place)
+        self.deleted.add(place)
+        return SimulatedResponse(204), True
+
+    def take(self, account_id: int, order_id: int) -> None:
+        """Somebody else deletes an order, if it is there."""
+        place = (account_id, order_id)
+        if self.quantity(place) is not None:
+            self._remove(place)
+            self.taken.add(place)
+
+    def _remove(self, place: tuple[int, int]) -> None:
         if self._orders is not None:
             del self._orders[place]
-        self.deleted.add(place)
-        if revert and act is Effect.WHOLE:
-            self.stock[account_id] += quantity
-        return SimulatedResponse(204), True
 
     def quantity(self, place: tuple[int, int]) -> int | None:
         """None: there is no such order."""
         if self._orders is not None:
             return self._orders.get(place)
-        return None if place in self.deleted else 1
+        return None if place in self.deleted or place in self.taken else 1

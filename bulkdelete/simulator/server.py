@@ -10,11 +10,13 @@ import asyncio
 import math
 import random
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 from email.utils import formatdate
 
 from aiohttp import web
 
+from bulkdelete.simulator.changes import ChangeKind, Changes
 from bulkdelete.simulator.config import Simulation
 from bulkdelete.simulator.connections import Connections
 from bulkdelete.simulator.entries import endpoint_of, entry_of
@@ -24,8 +26,10 @@ from bulkdelete.simulator.gcra import Decision
 from bulkdelete.simulator.journal import Entry, Journal, ReadEntry
 from bulkdelete.simulator.key_quota import KeyQuota
 from bulkdelete.simulator.order_store import Effect, OrderStore
+from bulkdelete.simulator.page_faults import PageFault, PageFaultKind, PageFaults
+from bulkdelete.simulator.page_lies import Asked, false_page, faulty_page
 from bulkdelete.simulator.quotas import Endpoint, Quotas, quota_headers
-from bulkdelete.simulator.reading import Page, Reader, json_response
+from bulkdelete.simulator.reading import Page, Reader, View, json_response
 from bulkdelete.simulator.request import ApiRequest, parse_request
 from bulkdelete.simulator.response import (
     HTML,
@@ -46,8 +50,21 @@ class Admission:
     """What is decided on arrival: an error response or a fault, and the quota headers."""
 
     refused: SimulatedResponse | None
-    fault: Fault | None
+    fault: Fault | PageFault | None
     quota: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What was done: the response, before a fault makes other bytes of it, and the fault that takes effect."""
+
+    response: SimulatedResponse
+    fault: Fault | PageFault | None
+    deleted: bool = False
+    page: Page | None = None  # the true one
+
+
+_NOTHING = Acted(SimulatedResponse(503), None)
 
 
 class Simulator:
@@ -56,9 +73,13 @@ class Simulator:
     def __init__(self, config: Simulation) -> None:
         self.config = config
         self.journal_file = Journal(config.journal_path)
-        self.faults_applied: Counter[FaultKind] = Counter()
-        self._shop = OrderStore(config.orders, frozenset(config.native), config.native_status, config.stock_atomic)
+        self.faults_applied: Counter[FaultKind | PageFaultKind] = Counter()
+        native = frozenset(config.native)
+        self._shop = OrderStore(config.orders, native, config.native_status, config.stock_atomic, config.stock_first)
         self._reader = Reader(config, self._shop)
+        self._changes = Changes(config.changes)
+        self._pages = 0
+        self._page_faults = PageFaults(config.page_faults, config.seed)
         self._faults = Faults(config.faults, config.seed)
         # What is read draws from a stream of its own, so that it changes nothing about the deletions of the same seed.
         self._random = random.Random(f"{config.seed}/latency")  # noqa: S311  # a repeatable test rig, no secret
@@ -88,11 +109,16 @@ class Simulator:
         """The quantity returned to available stock, by account."""
         return dict(self._shop.stock)
 
+    @property
+    def returned(self) -> dict[tuple[int, int], int]:
+        """The quantity returned to available stock, by (account id, order id)."""
+        return dict(self._shop.returned)
+
     def deleted_ids(self) -> set[int]:
         return {order_id for _, order_id in self._shop.deleted}
 
     def deleted_orders(self) -> set[tuple[int, int]]:
-        """(account id, order id)."""
+        """(account id, order id); those that somebody else deleted are not among them."""
         return set(self._shop.deleted)
 
     def remaining_orders(self) -> set[tuple[int, int]]:
@@ -142,6 +168,11 @@ class Simulator:
         """Change the rate limit of every key from now on."""
         self._quotas.set_limit(endpoint, limit, per_minute)
 
+    def calm(self) -> None:
+        """No more faults from now on."""
+        self._faults = Faults((), self.config.seed)
+        self._page_faults = PageFaults((), self.config.seed)
+
     # The way of one request.
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -161,12 +192,14 @@ class Simulator:
             if before_s > 0:
                 await asyncio.sleep(before_s)
         except asyncio.CancelledError:
-            self._write(n, now_s, parsed, None, None, "closed")
+            self._write(n, now_s, parsed, _NOTHING, None, "closed")
             raise
 
-        response, done = (gate.refused, None) if gate.refused else self._act(parsed, gate.fault)
-        script, fault = self._script(response, gate, parsed, request)
-        self._write(n, now_s, parsed, done, script.status, fault)
+        acted = Acted(gate.refused, None) if gate.refused else self._act(parsed, gate.fault)
+        script = self._script(acted, gate, parsed, request)
+        self._write(
+            n, now_s, parsed, acted, script.status, None if acted.fault is None else _kind_of(acted.fault).value
+        )
         if after_s > 0:
             await asyncio.sleep(after_s)
         return ScriptedResponse(script, self._made().gone)
@@ -190,49 +223,76 @@ class Simulator:
         decision = bucket.throttle(now_s)
         if not decision.allowed:
             return Admission(error_response(429, "Too many requests"), None, self._quota(decision))
-        fault = self._faults.strike(parsed.order_id) if endpoint == "delete" and parsed.had_order_id else None
-        if fault is not None and fault.kind is FaultKind.TOO_MANY_429:
+        fault: Fault | PageFault | None = None
+        if endpoint != "delete":
+            fault = self._page_faults.strike(endpoint, parsed.page)
+        elif parsed.had_order_id:
+            fault = self._faults.strike(parsed.order_id)
+        if fault is not None and fault.kind in (FaultKind.TOO_MANY_429, PageFaultKind.TOO_MANY_429):
             bucket.refund()
             decision = bucket.throttle(now_s, 0)
         return Admission(None, fault, self._quota(decision))
 
-    def _act(self, parsed: ApiRequest, fault: Fault | None) -> tuple[SimulatedResponse, bool | Page | None]:
-        """The response without a fault, and what was done: whether an order was deleted, or what was read."""
+    def _act(self, parsed: ApiRequest, fault: Fault | PageFault | None) -> Acted:
         accounts = self.config.keys[parsed.key] if self.config.keys is not None else None
         if accounts is not None and parsed.account_id is not None and parsed.account_id not in accounts:
-            return error_response(403, f"Account {parsed.account_id} does not belong to this key"), None
-        if parsed.kind == "accounts":
-            return _shown(self._reader.accounts(accounts))
-        if parsed.account_id is not None and parsed.page is not None:
-            return _shown(self._reader.page(parsed.account_id, parsed.page))
-        if not parsed.valid or parsed.account_id is None or parsed.order_id is None:
-            return error_response(400, "The request is invalid"), None
-        act = Effect.WHOLE if fault is None else fault.act
-        response, deleted = self._shop.delete(parsed.account_id, parsed.order_id, bool(parsed.revert_stock), act)
+            return Acted(error_response(403, f"Account {parsed.account_id} does not belong to this key"), fault)
+        self._catch_up()
+        if not parsed.valid:
+            return Acted(error_response(400, "The request is invalid"), fault)
+        if endpoint_of(parsed) != "delete":
+            return self._read(parsed, accounts, fault if isinstance(fault, PageFault) else None)
+        act = fault.act if isinstance(fault, Fault) else Effect.WHOLE
+        place = (parsed.account_id or 0, parsed.order_id or 0)
+        response, deleted = self._shop.delete(*place, bool(parsed.revert_stock), act)
         if deleted:
-            self._reader.removed((parsed.account_id, parsed.order_id))
-        return response, deleted
+            self._reader.removed(place)
+        return Acted(response, fault, deleted=deleted)
 
-    def _script(
-        self, response: SimulatedResponse, gate: Admission, parsed: ApiRequest, request: web.BaseRequest
-    ) -> tuple[ResponseScript, str | None]:
+    def _read(self, parsed: ApiRequest, of_key: Set[int] | None, fault: PageFault | None) -> Acted:
+        """A page, or the accounts. A fault that does not show on this page waits for another one."""
+
+        def shown(view: View = View.TRUE) -> Page:
+            if parsed.page is None:
+                return self._reader.accounts(of_key)
+            return self._reader.page(parsed.account_id or 0, parsed.page, view)
+
+        true = shown()
+        self._pages += parsed.page is not None
+        false = fault and false_page(fault, true, shown, Asked(parsed.page, parsed.key))
+        if fault is not None and false is None:
+            self._page_faults.give_back(fault)
+            fault = None
+        return Acted(json_response(false or true), fault, page=true)
+
+    def _catch_up(self) -> None:
+        """What somebody else has done meanwhile."""
+        elapsed_s = asyncio.get_running_loop().time() - (self._first_s or 0.0)
+        for change in self._changes.due(self._pages, elapsed_s):
+            place = (change.account_id, change.order_id)
+            if change.kind is ChangeKind.APPEARS:
+                self._reader.appeared(place)
+            else:
+                self._shop.take(*place)
+                self._reader.removed(place)
+
+    def _script(self, acted: Acted, gate: Admission, parsed: ApiRequest, request: web.BaseRequest) -> ResponseScript:
         epoch_s = self.config.epoch_s + math.floor(asyncio.get_running_loop().time() - (self._first_s or 0.0))
         common: Headers = (("Date", formatdate(epoch_s, usegmt=True)), *gate.quota)
         if not request.keep_alive:
             common += (("Connection", "close"),)
-        response = with_headers(response, common)
-        if gate.fault is None:
-            return plain(response), None
-        kind = FaultKind(gate.fault.kind)
-        self.faults_applied[kind] += 1
-        return faulty_response(
-            gate.fault, FaultContext(response, common, parsed.key, parsed.query, epoch_s)
-        ), kind.value
+        response, fault = with_headers(acted.response, common), acted.fault
+        if fault is None:
+            return plain(response)
+        self.faults_applied[_kind_of(fault)] += 1
+        context = FaultContext(response, common, parsed.key, parsed.query, epoch_s)
+        return faulty_page(fault, context) if isinstance(fault, PageFault) else faulty_response(fault, context)
 
     def _write(
-        self, n: int, t_s: float, parsed: ApiRequest, done: bool | Page | None, status: int | None, fault: str | None
+        self, n: int, t_s: float, parsed: ApiRequest, acted: Acted, status: int | None, fault: str | None
     ) -> None:
-        self.journal_file.add(entry_of(n, t_s, parsed, self._key_indexes.get(parsed.key), done, status, fault))
+        key_index = self._key_indexes.get(parsed.key)
+        self.journal_file.add(entry_of(n, t_s, parsed, key_index, acted.deleted, acted.page, status, fault))
 
     def _key_index(self, key: str) -> int | None:
         if self.config.keys is None and key:
@@ -267,5 +327,5 @@ class Simulator:
         return self._server
 
 
-def _shown(page: Page) -> tuple[SimulatedResponse, Page]:
-    return json_response(page), page
+def _kind_of(fault: Fault | PageFault) -> FaultKind | PageFaultKind:
+    return PageFaultKind(fault.kind) if isinstance(fault, PageFault) else FaultKind(fault.kind)

@@ -29,7 +29,6 @@ from bulkdelete.ledger.sqlite.run_use import SqliteRun
 from bulkdelete.model import Order, Reject, Result, Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Simulator
-from bulkdelete.simulator.faults import Faults
 from tests.rigs.books import Place, books_of
 from tests.rigs.simulation.record import Life, Played, Request, Sending
 from tests.rigs.simulation.story import CALM, Chapter, Row, Story
@@ -102,7 +101,7 @@ class _Stage:
         await simulator.start(port=PORT)
         for chapter in self._story.chapters:
             await self._run(chapter, self._story.settings)
-        simulator._faults = Faults((), self._story.seed)
+        simulator.calm()
         for _ in range(CALM_RUNS):
             await self._run(Chapter(), {**self._story.settings, **CALM})
             if self.life.outcome is not None and not self.life.outcome.summary.counts.open:
