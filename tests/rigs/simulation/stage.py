@@ -22,7 +22,6 @@ from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.api.wire import HeadFirst
 from bulkdelete.errors import NothingSent
 from bulkdelete.job import Session
-from bulkdelete.ledger import Hooks
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.opened import OpenFile
 from bulkdelete.ledger.sqlite.run_use import SqliteRun
@@ -239,8 +238,8 @@ class _Stage:
         life.sendings.remove(sending)
         self.played.effects["withheld"] += 1
 
-    async def begin(self, real: Any, commits: Commits, options: str, hooks: Hooks | None) -> SqliteRun:
-        begun: SqliteRun = await real(commits, options, hooks)
+    async def begin(self, real: Any, commits: Commits, *given: object) -> SqliteRun:
+        begun: SqliteRun = await real(commits, *given)
         self._ledgers.append(commits.file)
         db = commits.file.db
         file = db.execute("PRAGMA database_list").fetchone()[2]
@@ -269,7 +268,7 @@ def _tapped(stage: _Stage) -> Iterator[None]:
     delete, begin, fingerprint = Client.delete, SqliteRun.begin, ApiKey.fingerprint
     with (
         patch.object(Client, "delete", lambda client, order, may_leave: stage.delete(delete, client, order, may_leave)),
-        patch.object(SqliteRun, "begin", lambda commits, options, hooks: stage.begin(begin, commits, options, hooks)),
+        patch.object(SqliteRun, "begin", lambda commits, *given: stage.begin(begin, commits, *given)),
         patch.object(ApiKey, "fingerprint", lambda key, host: _fingerprint(fingerprint, key.reveal(), host)),
         patch.object(api, "_tls", _tls),
     ):
