@@ -34,6 +34,7 @@ from bulkdelete.model import (
 
 __all__ = [
     "NOBODY",
+    "AccountSample",
     "AttemptRow",
     "Caller",
     "Draft",
@@ -79,7 +80,8 @@ class Plan:
     orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that are resent + those that are retried;
     `returning` of these return their stock, and `first` and `last` hold three of them at either end, by account and id.
     `digest`: `sha256:` of the lines `ACCOUNT,ID,true|false` of all orders that the inputs name, settled or not, each with a line feed,
-    sorted bytewise; "" for an earlier selection, which names none.
+    sorted bytewise; "" for an earlier selection, which names none. `kept_back`: orders that a confirmation leaves out of the selection
+    (`Staging.keep_back`); they count in the state that they have, and not in `to_send`.
     `left_alone`: open orders of the ledger that these inputs do not name. `rejects` and `duplicates` hold the first few.
     """
 
@@ -101,6 +103,16 @@ class Plan:
     duplicated: int = 0
     duplicates: tuple[tuple[Origin, int], ...] = ()
     digest: str = ""
+    kept_back: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSample:
+    """The orders of one account that would be sent: how many, and the first, the middle and the last of them; fewer if there are fewer."""
+
+    account_id: int
+    to_send: int
+    orders: tuple[Order, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,11 +292,18 @@ class Staging(Draft, Protocol):
     async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
         """What an earlier run learned of this key's limit here."""
 
+    async def samples(self, n: int) -> list[AccountSample]:
+        """The first `n` accounts of which orders would be sent. After `facts` or `selected`."""
+
+    async def keep_back(self, unless: Callable[[int, int], bool]) -> Plan:
+        """Leave added orders out of the selection that `confirm` makes, unless this says yes to (account, id) or they are known to be
+        gone: they stay what they are, and a new one becomes pending. Returns what a run would do then. After `facts`, once."""
+
     def check_room(self, needed_bytes: int) -> None:
         """LedgerRefused if there is no room for so much more."""
 
     async def confirm(self) -> None:
-        """Make the added orders the selection, in one transaction. A new ledger appears with it."""
+        """Make the added orders the selection, but for those that are kept back, in one transaction. A new ledger appears with it."""
 
     async def retry(self, retry: Retry) -> None:
         """Make refused or not found orders of the selection pending again: a person asked for it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from bulkdelete.core.policy import resends
 from bulkdelete.core.run_summary import conserved
 from bulkdelete.errors import NothingSent
-from bulkdelete.ledger import AttemptRow, InputReport, InputRow, Plan, Retry, RunRow
+from bulkdelete.ledger import AccountSample, AttemptRow, InputReport, InputRow, Plan, Retry, RunRow
 from bulkdelete.model import (
     OPEN,
     Counts,
@@ -29,6 +29,7 @@ from bulkdelete.model import (
 __all__ = ["Kept", "Key", "MemoryDraft", "Store", "selected_plan"]
 
 Key = tuple[int, int]
+GONE = frozenset({State.DELETED, State.PRESUMED_DELETED})
 
 
 @dataclass
@@ -156,6 +157,8 @@ class MemoryDraft:
         self._inputs = 0
         self._reports: list[InputReport] = []
         self._sent: list[Order] = []
+        self._plan: Plan | None = None
+        self._kept_back: set[Key] = set()
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
         for row in rows:
@@ -209,7 +212,7 @@ class MemoryDraft:
             f"{order.account_id},{order.order_id},{'true' if order.revert_stock else 'false'}\n".encode()
             for order in self._staged.values()
         )
-        return replace(
+        self._plan = replace(
             _plan(store, found, doubts, ()),
             inputs=tuple(reports),
             rejected=len(self._rejects),
@@ -218,6 +221,23 @@ class MemoryDraft:
             duplicates=tuple(duplicates[:20]),
             digest=f"sha256:{hashlib.sha256(b''.join(lines)).hexdigest()}",
         )
+        return self._plan
+
+    async def keep_back(self, unless: Callable[[int, int], bool]) -> Plan:
+        assert self._plan is not None
+        gone = {key for key, kept in self._store.orders.items() if kept.state in GONE}
+        self._kept_back = {key for key in self._staged if key not in gone and not unless(*key)}
+        self._sent = sent = [order for order in self._sent if (order.account_id, order.order_id) not in self._kept_back]
+        returning = sum(order.revert_stock for order in sent)
+        kept_back = len(self._kept_back)
+        return replace(
+            self._plan,
+            to_send=len(sent),
+            returning=returning,
+            first=tuple(sent[:3]),
+            last=tuple(sent[-3:]),
+            kept_back=kept_back,
+        )
 
     async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
         for _, reject in self._rejects:
@@ -225,6 +245,14 @@ class MemoryDraft:
 
     async def each_order(self, after: tuple[int, int], n: int) -> list[Order]:
         return [order for order in self._sent if (order.account_id, order.order_id) > after][:n]
+
+    async def samples(self, n: int) -> list[AccountSample]:
+        groups = itertools.groupby(self._sent, key=lambda order: order.account_id)
+        return [
+            AccountSample(account, len(sent), tuple(sent[at] for at in sorted({0, len(sent) // 2, len(sent) - 1})))
+            for account, group in itertools.islice(groups, n)
+            if (sent := list(group))
+        ]
 
     async def added(self) -> Counts:
         return Counts(
@@ -253,10 +281,11 @@ class MemoryDraft:
     async def confirm(self) -> None:
         store, now_ms = self._store, self._store.tick()
         for key, kept in store.orders.items():
-            kept.selected = key in self._staged
+            kept.selected = key in self._staged.keys() - self._kept_back
         for key, order in self._staged.items():
             kept = store.orders.setdefault(key, Kept(order, now_ms, changed_ms=now_ms))
             kept.order = replace(kept.order, revert_stock=order.revert_stock)
+            kept.selected = key not in self._kept_back
         store.inputs += self._inputs or 1
         store.confirmed += [
             InputRow(

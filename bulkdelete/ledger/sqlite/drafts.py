@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerReplaced, NothingSent
-from bulkdelete.ledger import InputReport, Plan, Retry
+from bulkdelete.ledger import AccountSample, InputReport, Plan, Retry
 from bulkdelete.ledger.sqlite import facts, place, rows
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.connection import refusal
@@ -139,6 +139,16 @@ class SqliteStaging(SqliteDraft):
 
     async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
         return await self._steps.do(lambda db: rows.learned(db, self._file.host, fingerprint, endpoint))
+
+    async def samples(self, n: int) -> list[AccountSample]:
+        sent = self._sent
+        return [] if sent is None else await self._steps.do(lambda db: sent.samples(db, n))
+
+    async def keep_back(self, unless: Callable[[int, int], bool]) -> Plan:
+        sent = self._sent
+        if sent is None:
+            raise NothingSent("nothing was added that could be kept back")
+        return await self._steps.do(lambda db: self._scratch.keep_back(db, sent, unless))
 
     def check_room(self, needed_bytes: int) -> None:
         place.check_disk(self._file.path, needed_bytes)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import Plan, Retry
+from bulkdelete.ledger import AccountSample, Plan, Retry
 from bulkdelete.ledger.sqlite import rules
 from bulkdelete.ledger.sqlite.rows import counts_of
 from bulkdelete.model import Doubts, Order, Origin, State
@@ -21,12 +21,13 @@ _ENDS_SHOWN = 3  # orders at either end of a proposal
 @dataclass(frozen=True, slots=True)
 class Sent:
     """The orders that would be sent. `rows`: the SQL of rows `o` as orders has them, whose state is NULL if the ledger does not know
-    them; `paths`: the names of their inputs, by number."""
+    them; `paths`: the names of their inputs, by number; `within`: what else must hold of a row that is sent."""
 
     rows: str
     paths: Mapping[int, str]
     doubts: Doubts | None
     retry: Retry | None = None
+    within: str = "1"
 
     @property
     def values(self) -> dict[str, int | None]:
@@ -37,7 +38,8 @@ class Sent:
         """Which of the rows would be sent."""
         waiting, doubtful = rules.in_states(rules.WAITING), rules.in_states([State.IN_DOUBT])
         retried = rules.asked_again(self.retry) if self.retry else "0"
-        return f"(o.state IS NULL OR {waiting} OR ({doubtful} AND {rules.is_resent(self.doubts)}) OR {retried})"
+        state = f"o.state IS NULL OR {waiting} OR ({doubtful} AND {rules.is_resent(self.doubts)}) OR {retried}"
+        return f"(({state}) AND {self.within})"
 
     def orders(self, db: sqlite3.Connection, n: int, after: tuple[int, int] = (0, 0), way: str = "ASC") -> list[Order]:
         """The first `n` of them after (account, id), this way."""
@@ -50,6 +52,25 @@ class Sent:
                 {**self.values, "account": after[0], "order": after[1], "n": n},
             )
         ]
+
+    def samples(self, db: sqlite3.Connection, n: int) -> list[AccountSample]:
+        """The first `n` accounts, with the first, the middle and the last of their orders."""
+        accounts = f"SELECT o.account_id, count(*) FROM {self.rows} AND {self.goes} GROUP BY 1 ORDER BY 1 LIMIT :n"
+        return [
+            AccountSample(
+                account, count, tuple(self._nth(db, account, at) for at in sorted({0, count // 2, count - 1}))
+            )
+            for account, count in db.execute(accounts, {**self.values, "n": n}).fetchall()
+        ]
+
+    def _nth(self, db: sqlite3.Connection, account: int, at: int) -> Order:
+        """The order of an account before which `at` others would be sent."""
+        order, reverts, input_id, line = db.execute(
+            f"""SELECT o.order_id, o.revert_stock, o.input_id, o.line FROM {self.rows} AND {self.goes} AND o.account_id = :account
+                ORDER BY o.order_id LIMIT 1 OFFSET :at""",
+            {**self.values, "account": account, "at": at},
+        ).fetchone()
+        return Order(account, order, bool(reverts), Origin(self.paths[input_id], line))
 
 
 def plan_of(db: sqlite3.Connection, sent: Sent) -> Plan:

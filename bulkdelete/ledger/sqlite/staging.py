@@ -42,7 +42,7 @@ CREATE TABLE scratch.rejects (input INTEGER NOT NULL, line INTEGER NOT NULL, nam
 # there are, and why it cannot be taken.
 _GROUP = """
 CREATE TABLE scratch.staged AS
-  SELECT account_id, order_id, revert_stock, input, line, min(seq) AS seq, count(*) AS copies,
+  SELECT account_id, order_id, revert_stock, input, line, min(seq) AS seq, count(*) AS copies, 0 AS kept_back,
     CASE WHEN total(revert_stock) NOT IN (0, count(*)) THEN 'this order stands with two values of revertStock. Keep one' END AS why
   FROM scratch.read GROUP BY account_id, order_id ORDER BY account_id, order_id
 """
@@ -78,11 +78,18 @@ SELECT input, line, order_id FROM scratch.read WHERE (account_id, order_id) IN (
 
 # Orders that may be sent, as plan_of wants them.
 _STAGED = """(
-  SELECT s.account_id, s.order_id, s.revert_stock, s.input AS input_id, s.line, k.state
+  SELECT s.account_id, s.order_id, s.revert_stock, s.input AS input_id, s.line, s.kept_back, k.state
   FROM scratch.staged s LEFT JOIN orders k USING (account_id, order_id) WHERE s.why IS NULL) o WHERE 1"""
 _LEFT_ALONE = f"""
 SELECT count(*) FROM orders o WHERE {rules.IS_OPEN} AND NOT EXISTS (
   SELECT 1 FROM scratch.staged s WHERE s.account_id = o.account_id AND s.order_id = o.order_id)
+"""
+
+_KEEP_BACK = f"""
+UPDATE scratch.staged SET kept_back = 1
+  WHERE why IS NULL AND NOT is_released(account_id, order_id) AND NOT EXISTS (
+    SELECT 1 FROM orders o WHERE o.account_id = staged.account_id AND o.order_id = staged.order_id
+      AND {rules.in_states([State.DELETED, State.PRESUMED_DELETED])})
 """
 
 # SQLite sorts text bytewise.
@@ -93,14 +100,14 @@ SELECT account_id || ',' || order_id || CASE revert_stock WHEN 0 THEN ',false' E
 
 _NEW = values(
     ORDER_COLUMNS,
-    state=str(State.PENDING.value), selected="1", doubtful="0", attempts="0", input_id=":input + input",
+    state=str(State.PENDING.value), selected="1 - kept_back", doubtful="0", attempts="0", input_id=":input + input",
     first_ms=":now", changed_ms=":now",
 )  # fmt: skip
 _ARM = f"""
 INSERT INTO orders SELECT {_NEW}, crc({_NEW}) FROM scratch.staged WHERE why IS NULL ORDER BY account_id, order_id
-ON CONFLICT (account_id, order_id) DO UPDATE SET selected = 1, revert_stock = excluded.revert_stock,
-    crc = {crc_of(ORDER_COLUMNS, revert_stock="excluded.revert_stock", selected="1")}
-  WHERE selected = 0 OR revert_stock <> excluded.revert_stock
+ON CONFLICT (account_id, order_id) DO UPDATE SET selected = excluded.selected, revert_stock = excluded.revert_stock,
+    crc = {crc_of(ORDER_COLUMNS, revert_stock="excluded.revert_stock", selected="excluded.selected")}
+  WHERE selected <> excluded.selected OR revert_stock <> excluded.revert_stock
 """
 _DISARM = f"""
 UPDATE orders SET selected = 0, crc = {crc_of(ORDER_COLUMNS, selected="0")}
@@ -119,6 +126,7 @@ class Scratch:
         self._path = path
         self._ledger = ledger
         self._inputs: tuple[InputReport, ...] = ()
+        self._plan: Plan | None = None
         self._attached = False
 
     def attach(self, db: sqlite3.Connection) -> None:
@@ -174,7 +182,8 @@ class Scratch:
 
     def sent(self, inputs: tuple[InputReport, ...], doubts: Doubts | None) -> Sent:
         """What would be sent of all that was added. After `facts`."""
-        return Sent(_STAGED, {index: report.path for index, report in enumerate(inputs)}, doubts)
+        paths = {index: report.path for index, report in enumerate(inputs)}
+        return Sent(_STAGED, paths, doubts, within="o.kept_back = 0")
 
     def facts(self, db: sqlite3.Connection, inputs: tuple[InputReport, ...], doubts: Doubts | None) -> Plan:
         """What a run of all that was added would do. `inputs` bring the readers' numbers; orders and duplicates are counted here.
@@ -192,7 +201,7 @@ class Scratch:
         self._inputs = tuple(self._counted(db, index, report) for index, report in enumerate(inputs))
         paths = {index: report.path for index, report in enumerate(inputs)}
         accounts = "SELECT DISTINCT account_id FROM scratch.staged WHERE why IS NULL ORDER BY 1 LIMIT ?"
-        return replace(
+        self._plan = replace(
             plan_of(db, self.sent(inputs, doubts)),
             left_alone=db.execute(_LEFT_ALONE).fetchone()[0],
             accounts=tuple(account for (account,) in db.execute(accounts, (ACCOUNTS_SHOWN,))),
@@ -202,6 +211,27 @@ class Scratch:
             duplicated=sum(report.duplicates for report in self._inputs),
             duplicates=tuple((Origin(paths[i], line), order_id) for i, line, order_id in db.execute(_DUPLICATES)),
             digest=_digest(db),
+        )
+        return self._plan
+
+    def keep_back(self, db: sqlite3.Connection, sent: Sent, unless: Callable[[int, int], bool]) -> Plan:
+        """Mark the rows that the confirmation leaves out of the selection. After `facts`."""
+        if self._plan is None:
+            raise NothingSent("nothing was added that could be kept back")
+        db.create_function("is_released", 2, unless)
+        try:
+            db.execute(_KEEP_BACK)
+        finally:
+            db.create_function("is_released", 2, None)
+        kept_back = db.execute("SELECT count(*) FROM scratch.staged WHERE kept_back = 1").fetchone()[0]
+        now = plan_of(db, sent)
+        return replace(
+            self._plan,
+            to_send=now.to_send,
+            returning=now.returning,
+            first=now.first,
+            last=now.last,
+            kept_back=kept_back,
         )
 
     def added(self, db: sqlite3.Connection) -> Counts:

@@ -257,3 +257,84 @@ async def test_retry(opens: Opens, retry: Retry, again: list[int]) -> None:
         await staging.retry(retry)
         async with ledger.run("") as run:
             assert ids(await pending(run)) == sorted([5, 6, *again])
+
+
+async def test_what_is_kept_back_is_not_armed(opens: Opens) -> None:
+    """Of all that was added, but for what is known to be gone: it is outside the selection, and stays what it was. A new one is pending.
+    The plan counts it, sends the others, and the next confirmation without it arms all of them."""
+    await worked_with(opens)
+    rows = [*orders(1, 2, 3, 4, 5, 6), order(8, 8, revert=True), *orders(60, 61, revert=True)]
+    held = {(7, 4), (7, 6), (7, 60)}
+    async with opens().stage() as staging:
+        before = await facts(staging, rows)
+        plan = await staging.keep_back(lambda account, order_id: (account, order_id) in held)
+        assert (plan.kept_back, plan.to_send, plan.returning) == (5, 3, 1)
+        assert [each.order_id for each in plan.first] == [each.order_id for each in plan.last] == [4, 6, 60]
+        kept = (
+            "orders",
+            "new",
+            "waiting",
+            "doubtful",
+            "settled",
+            "rejected",
+            "digest",
+            "inputs",
+            "accounts",
+            "left_alone",
+        )
+        assert [getattr(plan, name) for name in kept] == [getattr(before, name) for name in kept]
+        assert [each.order_id for each in await staging.each_order((0, 0), 99)] == [4, 6, 60]
+        assert [each.to_send for each in await staging.samples(9)] == [3]
+        await staging.confirm()
+        assert (await staging.counts(selected=True)).by_account == {
+            7: {State.DELETED: 1, State.IN_DOUBT: 1, State.PENDING: 2}
+        }
+        everything = (await staging.counts(selected=False)).by_account
+        assert everything[7] == {
+            **{State.DELETED: 1, State.REFUSED: 1, State.NOT_FOUND: 1, State.IN_DOUBT: 1, State.FAILED: 1},
+            State.PENDING: 3,
+        }
+        assert everything[8] == {State.IN_DOUBT: 1}
+    async with opens().run("") as run:
+        assert ids(await pending(run)) == [6, 60]
+    assert (await arm(opens(), rows)).to_send == 5
+    async with opens().run("") as run:
+        assert ids(await pending(run)) == [5, 6, 60, 61]
+
+
+async def test_keeping_nothing_back(opens: Opens) -> None:
+    """Everything is released: the plan is what it was."""
+    async with opens().stage() as staging:
+        before = await facts(staging, orders(1, 2))
+        assert await staging.keep_back(lambda _account, _order: True) == before
+
+
+async def test_keeping_everything_back_arms_nothing(opens: Opens) -> None:
+    """The earlier selection is given up, since these inputs were confirmed instead of it."""
+    await arm(opens(), orders(1, 2))
+    async with opens().stage() as staging:
+        await facts(staging, orders(1, 2, 3))
+        plan = await staging.keep_back(lambda _account, _order: False)
+        assert (plan.orders, plan.to_send, plan.kept_back, plan.first, plan.last) == (3, 0, 3, (), ())
+        await staging.confirm()
+    async with opens().run("") as run:
+        assert await pending(run) == []
+
+
+async def test_a_sample_of_each_account(opens: Opens) -> None:
+    """The first, the middle and the last order that would be sent, of the first accounts; settled orders and held doubts are none."""
+    await worked_with(opens)
+    rows = [*orders(1, 2, 3, 4, 5, 6, 9, 10), order(8, 8, revert=True), order(20, 9), order(30, 10), order(31, 10)]
+    async with opens().stage() as staging:
+        await facts(staging, rows)
+        found = await staging.samples(9)
+        assert [(each.account_id, each.to_send, [order.order_id for order in each.orders]) for each in found] == [
+            (7, 5, [4, 6, 10]),
+            (9, 1, [20]),
+            (10, 2, [30, 31]),
+        ]
+        assert all(order.account_id == each.account_id for each in found for order in each.orders)
+        assert found[0].orders[2].origin.line == order(10).origin.line
+        assert await staging.samples(1) == found[:1]
+        await staging.selected(Doubts.HOLD)
+        assert [each.orders[0].order_id for each in await staging.samples(9)] == [5]
