@@ -67,6 +67,7 @@ ONLY_HERE = {
     "click": {"cli"},
     "rich": {"cli"},
     "structlog": {"cli"},
+    "xlsxwriter": {"report"},
 }
 
 

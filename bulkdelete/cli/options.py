@@ -256,7 +256,10 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option("-v --verbose", COUNT, _SENDING, "Log every attempt on stderr."),
         Option("--watch", FLAG, "status", "Show the status again every two seconds until you press Ctrl-C."),
-        Option("-f --format", Choice(Format), "export", "The format of the rows.", field="form", default="csv"),
+        Option(
+            "-f --format", Choice(Format), "export", field="form",
+            help="The format of the rows.  [default: as the name of --output ends, otherwise csv]",
+        ),
         Option(
             "--outcome", Choice([state.label for state in State]), "export", field="outcomes", many=True,
             help="Write only the orders with this outcome. May be repeated.  [default: all orders]",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +13,28 @@ from bulkdelete.words import escaped_lines
 if TYPE_CHECKING:  # the command line's table of options needs the formats, and a help text must not load the ledger
     from bulkdelete.ledger import ResultRow
 
-__all__ = ["COLUMNS", "Row", "harmless", "shown", "utc_second"]
+__all__ = ["COLUMNS", "LABELS", "Row", "Spelled", "harmless", "said_by", "shown", "utc_second"]
 
 Row = tuple[Any, ...]
+
+Spelled = Callable[[str], str]
+"""Spells the settings that a message names as its reader types them."""
 
 COLUMNS = (
     "account_id", "order_id", "outcome", "http_status", "message", "attempts", "revert_stock", "file", "line", "first_seen", "changed",
 )  # fmt: skip
 """The columns of the ledger's view `results`."""
 
-_LABELS = {state: state.label for state in State}
+LABELS = {state: state.label for state in State}
+
+_TEXTS = 4096  # messages and names of files that are remembered: most rows share theirs with other rows
 
 
-def shown(rows: Iterable[ResultRow]) -> list[Row]:
-    """The values of COLUMNS for each row. An export makes 100,000 rows per second."""
+def shown(rows: Iterable[ResultRow], said: Callable[[str], str]) -> list[Row]:
+    """The values of COLUMNS for each row; `said` renders messages. An export makes 100,000 rows per second."""
     return [
         (
-            account, order_id, _LABELS[state], status, message if message.isprintable() else harmless(message), attempts,
+            account, order_id, LABELS[state], status, message and said(message), attempts,
             "true" if reverts else "false", _harmless_again(file), line, _utc_again(first_ms),
             f"{utc_second(changed_ms // 1000)}.{changed_ms % 1000:03d}Z",
         )
@@ -37,9 +42,14 @@ def shown(rows: Iterable[ResultRow]) -> list[Row]:
     ]  # fmt: skip
 
 
+def said_by(spelled: Spelled) -> Callable[[str], str]:
+    """The function that renders messages for one export: harmless, and with settings as `spelled` writes them."""
+    return functools.lru_cache(maxsize=_TEXTS)(lambda message: spelled(harmless(message)))
+
+
 def harmless(text: str) -> str:
     """The text with all that a terminal would act on escaped, except line breaks: anybody may have made the ledger."""
-    return escaped_lines(text.split("\n"))
+    return text if text.isprintable() else escaped_lines(text.split("\n"))
 
 
 _harmless_again = functools.lru_cache(maxsize=256)(harmless)  # the names of inputs

@@ -59,13 +59,13 @@ def test_one_pattern_of_two_matches(server: Server, tmp_path: Path) -> None:
 
 
 def test_files_that_this_program_wrote(server: Server, tmp_path: Path) -> None:
-    """An export in either form, also rearranged, and a file of rejects are refused, and the message says what they are."""
+    """An export in each form, also rearranged, and a file of rejects are refused, and the message says what they are."""
     file, ledger = write(tmp_path / "o.csv", IDS), tmp_path / "o.csv.ledger.db"
     assert call(*arguments(server, file, "--yes")).returncode == 0
     file.write_text("orderId\n5\nx\n")
-    export, lines, rejects = (tmp_path / name for name in ("e.csv", "e.jsonl", "r.csv"))
-    assert call(*PROGRAM, "export", str(ledger), "-o", str(export)).returncode == 0
-    assert call(*PROGRAM, "export", str(ledger), "-o", str(lines), "-f", "jsonl").returncode == 0
+    export, lines, book, rejects = (tmp_path / name for name in ("e.csv", "e.jsonl", "e.xlsx", "r.csv"))
+    for output in (export, lines, book):
+        assert call(*PROGRAM, "export", str(ledger), "-o", str(output)).returncode == 0
     assert call(*PROGRAM, "plan", str(file), *GIVEN, "--api-url", server.url, "--rejects", str(rejects)).returncode == 3
     semicolons = tmp_path / "s.csv"  # as a spreadsheet saves it again, with its columns in another order
     rows = [line.split(",") for line in export.read_text().splitlines()]
@@ -73,6 +73,7 @@ def test_files_that_this_program_wrote(server: Server, tmp_path: Path) -> None:
     for own, what in (
         (export, "an export"),
         (lines, "an export"),
+        (book, "an export"),
         (semicolons, "an export"),
         (rejects, "--rejects wrote"),
     ):

@@ -10,6 +10,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import openpyxl  # type: ignore[import-untyped]
 import pytest
 
 from bulkdelete.errors import LedgerRefused
@@ -37,6 +38,22 @@ COLUMNS = [
 def exported(path: Path, form: Format, *outcomes: State) -> tuple[int, str]:
     out = io.StringIO()
     return export(path, out, form, frozenset(outcomes)), out.getvalue()
+
+
+def ids_of(path: Path, form: Format, *outcomes: State) -> list[int]:
+    """The orders that an export writes, in the order of its rows."""
+    out: Any = io.StringIO() if form.is_text else io.BytesIO()
+    written = export(path, out, form, frozenset(outcomes))
+    match form:
+        case Format.CSV:
+            found = [int(row["order_id"]) for row in csv.DictReader(io.StringIO(out.getvalue()))]
+        case Format.JSONL:
+            found = [json.loads(line)["order_id"] for line in out.getvalue().splitlines()]
+        case Format.XLSX:
+            sheet = openpyxl.load_workbook(out)["orders"]
+            found = [int(str(row[1])) for row in sheet.iter_rows(min_row=2, values_only=True)]
+    assert written == len(found)
+    return found
 
 
 async def settled_with(path: Path, *messages: str) -> None:
@@ -70,14 +87,17 @@ async def test_csv(tmp_path: Path) -> None:
 
 
 async def test_json_lines(tmp_path: Path) -> None:
-    """An object a line, numbers as numbers, text as it is: the same facts as the view `results`."""
+    """An object a line, numbers as numbers, flags as flags, text as it is: the same facts as the view `results`."""
     path = tmp_path / "l.db"
     await settled_with(path, 'ñ "quoted", 😀', "=1+1")
     written, text = exported(path, Format.JSONL)
     rows = [json.loads(line) for line in text.splitlines()]
     assert written == len(rows) == 2
-    assert [tuple(row.values()) for row in rows] == ask(path, "SELECT * FROM results ORDER BY account_id, order_id")
+    kept = ask(path, "SELECT * FROM results ORDER BY account_id, order_id")
+    assert [(*row[:6], row[6] == "true", *row[7:]) for row in kept] == [tuple(row.values()) for row in rows]
     assert list(rows[0]) == COLUMNS
+    assert {type(rows[0][name]) for name in ("account_id", "order_id", "http_status", "attempts", "line")} == {int}
+    assert rows[0]["revert_stock"] is False
     assert [row["message"] for row in rows] == ['ñ "quoted", 😀', "=1+1"]
     assert "ñ" in text
 
@@ -98,14 +118,7 @@ async def test_outcomes(tmp_path: Path, form: Format) -> None:
             (set(State), list(range(1, 9))),
             (set(), list(range(1, 9))),
         ):
-            written, text = exported(path, form, *outcomes)
-            got = (
-                [int(row["order_id"]) for row in csv.DictReader(io.StringIO(text))]
-                if form is Format.CSV
-                else [json.loads(line)["order_id"] for line in text.splitlines()]
-            )
-            assert got == wanted
-            assert written == len(wanted)
+            assert ids_of(path, form, *outcomes) == wanted
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\0"])
@@ -135,7 +148,7 @@ async def test_memory_does_not_grow(tmp_path: Path, form: Format) -> None:
     class Sink(io.TextIOBase):
         chars = 0
 
-        def write(self, text: str) -> int:
+        def write(self, text: Any) -> int:
             self.chars += len(text)
             return len(text)
 
@@ -152,6 +165,26 @@ async def test_memory_does_not_grow(tmp_path: Path, form: Format) -> None:
         finally:
             tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
+
+
+@pytest.mark.parametrize("form", list(Format))
+async def test_a_message_is_spelled_for_its_reader(tmp_path: Path, form: Format) -> None:
+    """A setting that a message names is written as the caller says, in every format; the name of a file is not touched."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, [order(1, file="`settings.ledger`.csv")])
+        await ledger.begin("")
+        task = (await pending(ledger))[0]
+        ledger.settle(await ledger.intend(task), Response(412, "see `settings.ledger`"), Verdict(State.REFUSED))
+        await ledger.flush()
+    out: Any = io.StringIO() if form.is_text else io.BytesIO()
+    export(path, out, form, frozenset(), lambda text: text.replace("`settings.ledger`", "--ledger"))
+    if form is Format.XLSX:
+        text = " ".join(map(str, next(openpyxl.load_workbook(out).active.iter_rows(min_row=2, values_only=True))))
+    else:
+        text = out.getvalue()
+    assert "see --ledger" in text
+    assert text.count("`settings.ledger`") == 1
 
 
 def test_no_ledger_there(tmp_path: Path) -> None:
