@@ -29,7 +29,16 @@ if TYPE_CHECKING:
         NothingSent,
         UsageError,
     )
-    from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, Stopped
+    from bulkdelete.events import (
+        AttemptEnded,
+        DoubtWait,
+        Event,
+        LedgerGrows,
+        LedgerWaits,
+        PaceChanged,
+        PageRead,
+        Stopped,
+    )
     from bulkdelete.intake import ReadOptions, Source
     from bulkdelete.job import Job, Proposal, Readable, Session, plan
     from bulkdelete.ledger import InputReport, Plan, Retry
@@ -46,6 +55,7 @@ if TYPE_CHECKING:
         Response,
         Result,
         Scope,
+        SeenOrder,
         State,
         Stop,
         StopReason,
@@ -61,13 +71,22 @@ _HOMES = {
         *("BulkDeleteError", "InputRefused", "LedgerBroken", "LedgerBusy", "LedgerLocked", "LedgerRefused"),
         *("LedgerReplaced", "KeyRefused", "LooksWrong", "NothingSent", "UsageError"),
     ),
-    "events": ("AttemptEnded", "DoubtWait", "Event", "LedgerGrows", "LedgerWaits", "PaceChanged", "Stopped"),
+    "events": (
+        "AttemptEnded",
+        "DoubtWait",
+        "Event",
+        "LedgerGrows",
+        "LedgerWaits",
+        "PaceChanged",
+        "PageRead",
+        "Stopped",
+    ),
     "intake": ("ReadOptions", "Source"),
     "job": ("Job", "Proposal", "Readable", "Session", "plan"),
     "ledger": ("InputReport", "Plan", "Retry"),
     "model": (
         *("Counts", "Doubts", "NoResponse", "NoResponseReason", "Order", "Origin", "Quota", "Reject", "Requeue"),
-        *("Response", "Result", "Scope", "State", "Stop", "StopReason", "Verdict"),
+        *("Response", "Result", "Scope", "SeenOrder", "State", "Stop", "StopReason", "Verdict"),
     ),
     "run.stop": ("StopSwitch",),
     "settings": ("Settings",),
@@ -101,6 +120,7 @@ __all__ = [
     "Order",
     "Origin",
     "PaceChanged",
+    "PageRead",
     "Plan",
     "Proposal",
     "Quota",
@@ -112,6 +132,7 @@ __all__ = [
     "Result",
     "Retry",
     "Scope",
+    "SeenOrder",
     "Session",
     "Settings",
     "Source",

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bulkdelete.model import Order, Result, Stop, Verdict
+from bulkdelete.model import Order, Result, SeenOrder, Stop, Verdict
 
-__all__ = ["AttemptEnded", "DoubtWait", "Event", "LedgerGrows", "LedgerWaits", "PaceChanged", "Stopped"]
+__all__ = ["AttemptEnded", "DoubtWait", "Event", "LedgerGrows", "LedgerWaits", "PaceChanged", "PageRead", "Stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,17 @@ class PaceChanged:
     rate_per_s: float
     limit_per_min: int | None
     wait_s: float
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class PageRead:
+    """A request for a page of orders ended. `orders`: what a page that can be believed shows, whether it was looked for or not. `odd`: why
+    a page cannot be believed, "" for any other response. `result`: as in `AttemptEnded`."""
+
+    account_id: int
+    orders: tuple[SeenOrder, ...]
+    odd: str
     result: Result
 
 
@@ -71,5 +82,5 @@ class LedgerGrows:
     wal_bytes: int
 
 
-Event = AttemptEnded | PaceChanged | DoubtWait | Stopped | LedgerWaits | LedgerGrows
+Event = AttemptEnded | PaceChanged | PageRead | DoubtWait | Stopped | LedgerWaits | LedgerGrows
 """Any event. A `match` on it needs a last `case _`, since later versions may add events."""

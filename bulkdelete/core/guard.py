@@ -37,6 +37,7 @@ __all__ = [
     "judge_failures",
     "judge_in_a_row",
     "judge_stall",
+    "with_cause",
     "withdrawn",
 ]
 
@@ -174,9 +175,14 @@ def explained(stop: Stop, order: Order, result: Result) -> Stop:
         case StopReason.NOT_UNDERSTOOD:
             return replace(stop, detail=f"order {order.account_id}:{order.order_id}: {stop.detail}")
         case StopReason.OUTAGE:
-            last = "the last response" if isinstance(result, Response) else "the last failure"
-            return replace(stop, detail=f"{stop.detail}; {last}: {describe(result)}")
+            return with_cause(stop, result)
     return stop
+
+
+def with_cause(stop: Stop, result: Result) -> Stop:
+    """The stop for lack of progress with the last result, which says why there is none."""
+    last = "the last response" if isinstance(result, Response) else "the last failure"
+    return replace(stop, detail=f"{stop.detail}; {last}: {describe(result)}")
 
 
 def _nothing_deleted(account: int, history: AccountHistory) -> Stop:

@@ -13,18 +13,42 @@ asks for a page, and it keeps no personal data: `Page.raw` is for a caller who w
 
 from __future__ import annotations
 
+import enum
 import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, assert_never
 
+from bulkdelete.core.policy import describe
 from bulkdelete.core.results import Odd, field_text, results_of, total_of
-from bulkdelete.model import MAX_ID, Result, SeenOrder
+from bulkdelete.model import (
+    MAX_ID,
+    NoResponse,
+    NoResponseReason,
+    Response,
+    Result,
+    Scope,
+    SeenOrder,
+    Signal,
+    Stop,
+    StopReason,
+)
 from bulkdelete.words import counted
 
-__all__ = ["LIMIT_MAX", "Decided", "Page", "PageQuery", "PageResult", "decided", "page_of"]
+__all__ = [
+    "LIMIT_MAX",
+    "SIGNALS",
+    "Decided",
+    "Page",
+    "PageQuery",
+    "PageResult",
+    "PageStep",
+    "decided",
+    "page_of",
+    "step_of",
+]
 
 LIMIT_MAX = 100  # orders in a page: the documented default. A larger maximum is not known, and fewer may come as 206
 _DIGITS_MAX = 12  # before and after the point of an amount: a longer number is not money, and a sum of these is exact
@@ -109,6 +133,44 @@ def decided(page: Page, query: PageQuery, wanted: Sequence[int]) -> Decided:
     present = tuple(order_id for order_id in told if order_id in shown)
     absent = tuple(order_id for order_id in told if order_id not in shown)
     return Decided(present, absent, page.until)
+
+
+class PageStep(enum.Enum):
+    """What follows the response to a request for a page, unless it ends the lookup."""
+
+    TOLD = "told"  # it tells at least of the first id that was asked for
+    SMALLER = "smaller"  # fewer orders have to be asked for
+    AGAIN = "again"  # the server is busy or failing: the same request may always be repeated
+    ODD = "odd"  # it cannot be believed, or tells nothing
+
+
+SIGNALS = {
+    PageStep.TOLD: Signal.SUCCESS,
+    PageStep.SMALLER: Signal.SUCCESS,
+    PageStep.AGAIN: Signal.BREAKER,
+    PageStep.ODD: Signal.NOBODY,
+}
+"""What the pacing learns from each."""
+
+
+def step_of(found: PageResult, query: PageQuery) -> PageStep | Stop:
+    """What follows this response: a Stop if asking again is of no use."""
+    match found.result:
+        case NoResponse(reason=NoResponseReason.CERTIFICATE):
+            return Stop(StopReason.CERTIFICATE, Scope.RUN, describe(found.result))
+        case NoResponse():
+            return PageStep.AGAIN
+        case Response(status=200):
+            return PageStep.TOLD if found.page is not None and found.page.until >= query.id_from else PageStep.ODD
+        case Response(status=206):
+            return PageStep.SMALLER if query.limit > 1 else PageStep.ODD
+        case Response(status=401) | Response(status=403, json_status=403):
+            return Stop(StopReason.CREDENTIALS, Scope.LANE, describe(found.result))
+        case Response(status=status):
+            again = status in (408, 429) or (500 <= status < 600 and status != 501)
+            return PageStep.AGAIN if again else Stop(StopReason.NOT_UNDERSTOOD, Scope.LANE, describe(found.result))
+        case _:
+            assert_never(found.result)
 
 
 # What makes a page odd.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, assert_never
 
-from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, Stopped
+from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, PageRead, Stopped
 from bulkdelete.model import NoResponse, Requeue, Response, Result, State, Stop, StopReason
 from bulkdelete.words import counted, duration, plural
 
@@ -32,6 +32,8 @@ def log_line(event: Event) -> LogLine:
         case PaceChanged(rate_per_s=rate, limit_per_min=limit, wait_s=wait_s, result=result):
             fields = {"per_min": _per_min(rate), "limit": limit, "wait_s": round(wait_s, 1), "why": _cause(result)}
             return LogLine("info" if wait_s >= 1 else "debug", "pace.changed", fields)
+        case PageRead():
+            return _page(event)
         case DoubtWait(wait_s=wait_s):
             return _waiting(
                 "info", "run.settling", wait_s, "only orders in doubt are left; they are sent again after this wait"
@@ -88,13 +90,31 @@ def _attempt(event: AttemptEnded) -> LogLine:
         "outcome": "unchanged" if verdict.state is None else verdict.state.label,
         "latency_ms": round(1000 * event.result.latency_s),
     }
-    match event.result:
-        case Response(status=status, message=message):
-            fields |= {"status": status, "message": message}
-        case NoResponse(sent=sent, reason=reason, message=message):
-            fields |= {"sent": sent, "why": reason.value, "message": message}
+    fields |= _ending(event.result)
     expected = verdict.state in _EXPECTED or verdict.requeue is Requeue.SOON
     return LogLine("debug" if expected else "info", "order.settled", fields)
+
+
+def _page(event: PageRead) -> LogLine:
+    fields = {
+        "account": event.account_id,
+        "orders": len(event.orders),
+        "latency_ms": round(1000 * event.result.latency_s),
+        **_ending(event.result),
+    }
+    if event.odd:
+        fields["odd"] = event.odd
+    told = isinstance(event.result, Response) and event.result.status == 200 and not event.odd
+    return LogLine("debug" if told else "info", "page.read", fields)
+
+
+def _ending(result: Result) -> dict[str, Any]:
+    match result:
+        case Response(status=status, message=message):
+            return {"status": status, "message": message}
+        case NoResponse(sent=sent, reason=reason, message=message):
+            return {"sent": sent, "why": reason.value, "message": message}
+    assert_never(result)
 
 
 def _waiting(level: Level, event: str, wait_s: float, why: str) -> LogLine:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkdelete.core.pages import LIMIT_MAX, Page, PageQuery, decided, page_of
-from bulkdelete.model import MAX_ID, SeenOrder
+from bulkdelete.core.pages import LIMIT_MAX, Page, PageQuery, PageResult, PageStep, decided, page_of, step_of
+from bulkdelete.model import MAX_ID, NoResponse, NoResponseReason, Response, Result, SeenOrder, Stop, StopReason
 
 ACCOUNT = 7
 QUERY = PageQuery(ACCOUNT, 10, 50, limit=3, raw=True)
@@ -352,6 +352,44 @@ def test_a_label_in_each_of_its_forms(value: Any, text: str) -> None:
 def test_what_stock_movements_say(movements: Any, text: str) -> None:
     """How many, and the newest by its date."""
     assert shown(Items=[{"QuantitiesDetails": {"StockMovements": movements}}]).stock == text
+
+
+# What follows a response.
+
+
+@pytest.mark.parametrize(
+    ("result", "limit", "step"),
+    [
+        (Response(206), 100, PageStep.SMALLER),
+        (Response(206), 1, PageStep.ODD),
+        (Response(429), 100, PageStep.AGAIN),
+        (Response(408), 100, PageStep.AGAIN),
+        (Response(500), 100, PageStep.AGAIN),
+        (Response(599), 100, PageStep.AGAIN),
+        (NoResponse(True, NoResponseReason.TIMEOUT), 100, PageStep.AGAIN),
+        (NoResponse(False, NoResponseReason.CONNECT), 100, PageStep.AGAIN),
+        (NoResponse(False, NoResponseReason.CERTIFICATE), 100, StopReason.CERTIFICATE),
+        (Response(401), 100, StopReason.CREDENTIALS),
+        (Response(403, json_status=403), 100, StopReason.CREDENTIALS),
+        (Response(403), 100, StopReason.NOT_UNDERSTOOD),
+        (Response(404, json_status=404), 100, StopReason.NOT_UNDERSTOOD),
+        (Response(400), 100, StopReason.NOT_UNDERSTOOD),
+        (Response(501), 100, StopReason.NOT_UNDERSTOOD),
+        (Response(302), 100, StopReason.NOT_UNDERSTOOD),
+        (Response(204), 100, StopReason.NOT_UNDERSTOOD),
+    ],
+)
+def test_what_follows_another_response_than_a_page(result: Result, limit: int, step: PageStep | StopReason) -> None:
+    """A busy or failing server is asked again, a page that is too large is asked for smaller, and a refusal ends it."""
+    found = step_of(PageResult(result), PageQuery(ACCOUNT, 10, 200, limit))
+    assert (found.reason if isinstance(found, Stop) else found) is step
+
+
+def test_what_follows_a_page() -> None:
+    """It told, unless it is odd or tells not even of the first id."""
+    assert step_of(PageResult(Response(200), page(body_of(10))), QUERY) is PageStep.TOLD
+    assert step_of(PageResult(Response(200), page(body_of())), QUERY) is PageStep.ODD
+    assert step_of(PageResult(Response(200), odd="it is not JSON"), QUERY) is PageStep.ODD
 
 
 # The question.

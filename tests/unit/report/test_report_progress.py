@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, Stopped
+from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, PageRead, Stopped
 from bulkdelete.model import (
     NoResponse,
     NoResponseReason,
@@ -15,6 +15,7 @@ from bulkdelete.model import (
     Requeue,
     Response,
     Result,
+    SeenOrder,
     State,
     Stop,
     StopReason,
@@ -35,6 +36,18 @@ TIMEOUT = NoResponse(True, NoResponseReason.TIMEOUT, latency_s=30.0)
             {"per_min": 30.0, "limit": 30, "wait_s": 60.0, "why": "HTTP 429: slow down"},
         ),
         (PaceChanged(0.5, None, 0.0, TIMEOUT), "debug", "pace.changed", {"per_min": 30.0, "limit": None, "wait_s": 0.0, "why": "timeout"}),
+        (
+            PageRead(7, (SeenOrder(12),), "", Response(200, latency_s=0.25)), "debug", "page.read",
+            {"account": 7, "orders": 1, "latency_ms": 250, "status": 200, "message": ""},
+        ),
+        (
+            PageRead(7, (), "it is not JSON", Response(200)), "info", "page.read",
+            {"account": 7, "orders": 0, "latency_ms": 0, "status": 200, "message": "", "odd": "it is not JSON"},
+        ),
+        (
+            PageRead(7, (), "", TIMEOUT), "info", "page.read",
+            {"account": 7, "orders": 0, "latency_ms": 30_000, "sent": True, "why": "timeout", "message": ""},
+        ),
         (
             DoubtWait(60.04), "info", "run.settling",
             {"wait_s": 60.0, "why": "only orders in doubt are left; they are sent again after this wait"},
