@@ -17,7 +17,7 @@ from bulkdelete.cli.display import Display
 from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.given import Output, RunOptions
-from bulkdelete.cli.inputs import blaming_the_ledger, fetched, rejects_to
+from bulkdelete.cli.inputs import NOTHING, blaming_the_ledger, fetched, rejects_to
 from bulkdelete.cli.key import asked_key, given_key, is_terminal
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.secrecy import hidden
@@ -29,7 +29,7 @@ from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
 from bulkdelete.events import Event
 from bulkdelete.intake import sources
 from bulkdelete.job import Job, Proposal, Session
-from bulkdelete.ledger import Retry
+from bulkdelete.ledger import Plan, Retry
 from bulkdelete.model import Counts, State, Stop, StopReason
 from bulkdelete.report.messages import ServerMessage, read_messages
 from bulkdelete.report.proposal import proposal_text, question
@@ -61,7 +61,7 @@ def delete_files(options: RunOptions) -> int:
 
 def _nothing(options: RunOptions) -> int:
     """No file matches, and that is allowed: no file is opened, no key is needed, and the run is complete."""
-    _check_expected("the input names", 0, options.expect)
+    _check_expected("the input names", NOTHING, options.expect)
     if options.output.quiet < 2:
         say("no file matches, so there is nothing to send")
     summary = Summary(
@@ -71,14 +71,24 @@ def _nothing(options: RunOptions) -> int:
     return summary.exit_code
 
 
-def _check_expected(what: str, orders: int, expected: int | None) -> None:
-    if expected is not None and expected != orders:
-        raise NothingSent(f"{what} {counted(orders, 'order')}, --expect says {expected}. Nothing was sent")
+def _check_expected(what: str, plan: Plan, expected: int | str | None) -> None:
+    """Raises NothingSent unless these are the orders that a person approved, by their number or by their digest."""
+    if expected is None or expected in (plan.orders, plan.digest):
+        return
+    orders = counted(plan.orders, "order")
+    if isinstance(expected, int):
+        raise NothingSent(f"{what} {orders}, --expect says {expected}. Nothing was sent")
+    raise NothingSent(
+        f"{what} {orders} ({plan.to_send:,} to send) with the digest {plan.digest}, --expect says {expected}. Nothing was sent: another"
+        " order, account or stock rule makes another digest. `plan` with the options of this run shows what it would send"
+    )
 
 
 def delete_selection(options: RunOptions) -> int:
     """The command `resume`. Returns its exit code."""
     settings = options.settings
+    if isinstance(options.expect, str):
+        raise UsageError("--expect: a digest is that of an input, and `resume` reads none. Give the number of orders")
     check_outputs(
         {"--log-file": options.output.log_file},
         (),
@@ -146,14 +156,13 @@ class _Deletion:
         if options.output.quiet < 2 or facts.rejected:
             say(proposal_text(facts, options.settings))
         proposal.check()
-        _check_expected(
-            "the input names" if facts.inputs else "the ledger's selection has", facts.orders, options.expect
-        )
+        _check_expected("the input names" if facts.inputs else "the ledger's selection has", facts, options.expect)
         if not facts.to_send:
             return None
         if not (options.yes or options.expect is not None):
             _ask(question(facts, options.settings), facts.to_send)
         key = asked_key() if key is None else key
+        self.session.note = hidden(self.options.note or "")  # by now the key is known
         return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), key
 
     async def deleted(self, armed: Job, key: ApiKey) -> Summary:

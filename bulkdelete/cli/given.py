@@ -69,7 +69,8 @@ class RunOptions:
     output: Output
     api_key_file: str | None
     yes: bool
-    expect: int | None
+    expect: int | str | None
+    note: str | None
     input: Input
     retry: str | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import shlex
 import sys
@@ -17,14 +18,21 @@ from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.spelling import program
 from bulkdelete.errors import LedgerRefused, UsageError
 from bulkdelete.intake import STDIN, Source, matches
+from bulkdelete.ledger import Plan
 from bulkdelete.ledger.open import is_ledger
 from bulkdelete.model import Reject
 from bulkdelete.report.proposal import REJECT_COLUMNS, reject_cells
 from bulkdelete.words import escaped
 
-__all__ = ["blaming_the_ledger", "fetched", "given_ledger", "ledger_of", "nothing_matches", "rejects_to"]
+__all__ = ["NOTHING", "blaming_the_ledger", "fetched", "given_ledger", "ledger_of", "nothing_matches", "rejects_to"]
 
 _WILD = frozenset("*?[")
+
+NOTHING = Plan(
+    orders=0, waiting=0, doubtful=0, settled=0, to_send=0, returning=0, left_alone=0, accounts=(), first=(), last=(),
+    digest=f"sha256:{hashlib.sha256().hexdigest()}",
+)  # fmt: skip
+"""The plan of no file: the names are patterns, and none matches."""
 
 
 def fetched(found: list[Source]) -> list[Source]:

@@ -17,9 +17,11 @@ from bulkdelete.cli.parameters import (
     CERTIFICATES,
     COUNT,
     COUNT_OR_OFF,
+    EXPECTED,
     FAILURES,
     FILE,
     FLAG,
+    NOTE,
     NUMBER,
     OUTPUT,
     PERCENT,
@@ -235,7 +237,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "Confirming": (
         Option("-y --yes", FLAG, _SENDING, "Do not ask for confirmation."),
-        Option("--expect", NUMBER, _SENDING, "Do not ask for confirmation, but send nothing unless there are exactly N orders."),
+        Option(
+            "--expect", EXPECTED, _SENDING,
+            help="Do not ask for confirmation, but send nothing unless there are exactly N orders or, with `run`, unless the list of"
+            " orders has the digest that `plan` printed.",
+        ),
+        Option("--note", NOTE, _SENDING, "What the ledger keeps about this run, such as who approved it; `status` shows it."),
         Option("-n --dry-run", FLAG, "run", "Show what would be sent, as `plan` does, and send nothing."),
     ),
     "Output": (

@@ -20,9 +20,11 @@ __all__ = [
     "CERTIFICATES",
     "COUNT",
     "COUNT_OR_OFF",
+    "EXPECTED",
     "FAILURES",
     "FILE",
     "FLAG",
+    "NOTE",
     "NUMBER",
     "OFF",
     "OUTPUT",
@@ -201,6 +203,42 @@ FAILURES = Pattern(
 )
 
 
+class _Expected(click.ParamType[Any]):
+    """What a person approved: a number of orders, or the digest of their list. The value is an int or a text in lower case."""
+
+    _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII | re.IGNORECASE)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "N|sha256:DIGEST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        digest = self._DIGEST.fullmatch(value)
+        if digest is None and not re.fullmatch(r"[0-9]{1,19}", value):
+            wanted = "write a number such as 400, or sha256: and 64 digits, as `plan` prints them"
+            self.fail(f"{value!r} is neither a number of orders nor a digest; {wanted}", param, ctx)
+        return int(value) if digest is None else value.lower()
+
+
+class _Note(click.ParamType[str]):
+    """What a person writes for others to read later: on one line, with a visible character, and not long."""
+
+    name = "TEXT"
+    _CHARS_MAX = 500
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = " ".join(str(value).encode("utf-8", "backslashreplace").decode().split())  # a word may be no UTF-8
+        if not any(char.isprintable() and not char.isspace() for char in text):
+            self.fail("it shows nothing; write what others should know", param, ctx)
+        if len(text) > self._CHARS_MAX:
+            self.fail(f"it has {len(text):,} characters; write at most {self._CHARS_MAX}", param, ctx)
+        return text
+
+
 class Choice(click.Choice[str]):
     """One of a few words, or the member of an enum with that value. The error for any other word suggests the nearest."""
 
@@ -244,5 +282,6 @@ class _Certificates(_File):
 
 
 FLAG, COUNT = click.BOOL, click.IntRange(min=0)
+EXPECTED, NOTE = _Expected(), _Note()
 FILE, CERTIFICATES = _File(path_type=Path, readable=False), _Certificates(path_type=Path)
 OUTPUT = click.Path(path_type=Path, allow_dash=True)

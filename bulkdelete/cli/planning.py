@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.given import PlanOptions
-from bulkdelete.cli.inputs import blaming_the_ledger, fetched, rejects_to
+from bulkdelete.cli.inputs import NOTHING, blaming_the_ledger, fetched, rejects_to
 from bulkdelete.cli.streams import write_json, write_result
 from bulkdelete.intake import Source, sources
 from bulkdelete.job import obstacle, plan
@@ -19,9 +19,6 @@ from bulkdelete.report.status import read_status
 __all__ = ["plan_files"]
 
 _LONG_ENOUGH_S = 50.0  # a shorter measurement may consist of a burst alone
-_NOTHING = Plan(
-    orders=0, waiting=0, doubtful=0, settled=0, to_send=0, returning=0, left_alone=0, accounts=(), first=(), last=()
-)
 _SHOWN_RATES = (30.0, 60.0, 300.0)  # requests per minute, where none is known
 
 
@@ -34,7 +31,7 @@ def plan_files(options: PlanOptions) -> int:
     if named:
         facts, pace = _planned(named, options)
     else:
-        facts, pace = _NOTHING, Pace(_SHOWN_RATES, None, "no file matches")
+        facts, pace = NOTHING, Pace(_SHOWN_RATES, None, "no file matches")
     forecast = Forecast(facts, settings, pace, obstacle(facts, settings))
     if options.as_json:
         write_json(forecast_json(forecast))

@@ -104,6 +104,8 @@ def forecast_text(forecast: Forecast) -> str:
         gap = " ... " if plan.to_send > len(plan.first) + len(last) else ", " if last else ""
         sent += f": {_ids(plan.first)}{gap}{_ids(last)}"
     lines = [proposal_text(plan, forecast.settings), sent]
+    if plan.digest:
+        lines.append(f"digest of {counted(plan.orders, 'order')}: {plan.digest}")
     if plan.to_send:
         times = ", ".join(f"{duration(pace.seconds(plan.to_send, rate))} at {rate:g} per minute" for rate in pace.rates)
         lines.append(f"about {times} ({pace.source})")
@@ -120,6 +122,7 @@ def forecast_json(forecast: Forecast) -> dict[str, Any]:
         "host": forecast.settings.host,
         "inputs": [_input_fields(report) for report in plan.inputs],
         "orders": plan.orders,
+        "digest": plan.digest,
         "new": plan.new,
         "waiting": plan.waiting,
         "in_doubt": plan.doubtful,

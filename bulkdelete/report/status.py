@@ -17,6 +17,8 @@ from bulkdelete.words import counted, duration, escaped_lines
 __all__ = ["Status", "read_status", "status_json", "status_of", "status_text"]
 
 _DOUBTS_SHOWN = 10
+_RUNS_READ = 100
+_RUNS_SHOWN = 5
 _CUT_OFF = "in flight when the last run was killed"
 _PACE_WINDOW_MS = 60_000
 
@@ -37,6 +39,7 @@ class Status:
 
     `per_min`: orders settled per minute in the last minute of attempts, measured over `measured_s` seconds.
     `learned`: the limit that a key learned last; None if there is none.
+    `last_run` and `runs`: who ran it, when, and why it ended; the newest first, at most 100.
     `warning`: the file may be a copy that lacks what its last run did.
     `in_flight` is None while no run is in progress: then an open intent is an order in doubt.
     """
@@ -54,6 +57,7 @@ class Status:
     learned: Learned | None
     eta_s: float | None
     last_run: dict[str, Any] | None
+    runs: tuple[dict[str, Any], ...]
     doubts: tuple[Doubt, ...]
     messages: tuple[ServerMessage, ...]
     warning: str | None
@@ -76,6 +80,7 @@ def status_of(reader: LedgerReader, address: str) -> Status:
     traffic = reader.traffic(_PACE_WINDOW_MS)
     per_min, measured_s = _pace(traffic)
     left = selected[State.PENDING] + selected[State.FAILED]
+    runs = _runs(reader)
     return Status(
         ledger=address,
         host=reader.host(),
@@ -89,7 +94,8 @@ def status_of(reader: LedgerReader, address: str) -> Status:
         measured_s=round(measured_s, 1),
         learned=reader.learned(),
         eta_s=round(60 * left / per_min) if running and left and per_min else None,
-        last_run=_run(reader.last_run()),
+        last_run=runs[0] if runs else None,
+        runs=runs,
         # A request in flight may still receive its response.
         doubts=tuple(_doubt(row) for row in doubts if not (running and row.in_flight))[:_DOUBTS_SHOWN],
         messages=server_messages(reader) if selected[State.REFUSED] or selected[State.NOT_FOUND] else (),
@@ -115,15 +121,23 @@ def _doubt(row: ResultRow) -> Doubt:
     )
 
 
-def _run(run: RunRow | None) -> dict[str, Any] | None:
-    if run is None:
-        return None
+def _runs(reader: LedgerReader) -> tuple[dict[str, Any], ...]:
+    """The last runs, the newest first. Runs are numbered from 1 without a gap."""
+    last = reader.last_run()
+    found = [] if last is None else reader.runs(max(0, last.run_id - _RUNS_READ), _RUNS_READ)
+    return tuple(map(_run, reversed(found)))
+
+
+def _run(run: RunRow) -> dict[str, Any]:
     return {
         "run": run.run_id,
         "version": run.version,
         "started": utc(run.started_ms),
         "stopped": utc(run.stopped_ms),
         "why": run.why,
+        "user": run.caller.user,
+        "host_name": run.caller.host_name,
+        "note": run.caller.note,
     }
 
 
@@ -156,8 +170,7 @@ def status_text(status: Status) -> str:
     )
     if status.eta_s is not None:
         lines.append(f"about {duration(status.eta_s)} left")
-    if status.last_run is not None:
-        lines.append(_run_line(status.last_run, status.running))
+    lines += [_run_line(run, status.running and run is status.last_run) for run in status.runs[:_RUNS_SHOWN]]
     if status.messages:
         lines += ["the server's messages about orders that it did not delete:", *message_lines(status.messages)]
     if status.doubts:
@@ -170,7 +183,9 @@ def _run_line(run: dict[str, Any], running: bool) -> str:
     ended = "is in progress" if running else "did not record its end"
     if run["stopped"]:
         ended = f"ended {run['stopped']}: {run['why']}"
-    return f"run {run['run']} began {run['started']}, {ended}"
+    who = f"{run['user']}@{run['host_name']}" if run["user"] else ""
+    by = ": ".join(filter(None, (who, run["note"])))
+    return f"run {run['run']} began {run['started']}, {ended}" + (f" ({by})" if by else "")
 
 
 def utc(ms: int | None) -> str | None:

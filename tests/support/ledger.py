@@ -135,8 +135,8 @@ class Held:
     def attend(self, hooks: Hooks) -> None:
         self.commits.hooks = hooks
 
-    async def begin(self, options: str) -> None:
-        self.run = await SqliteRun.begin(self.commits, options, self.commits.hooks, Caller())
+    async def begin(self, options: str, caller: Caller | None = None) -> None:
+        self.run = await SqliteRun.begin(self.commits, options, self.commits.hooks, caller or Caller())
 
     async def close(self) -> None:
         await self.commits.close()

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bulkdelete.cli.parameters import CheckedArgument, CheckedOption, Pattern
+from bulkdelete.cli.parameters import EXPECTED, CheckedArgument, CheckedOption, Pattern
 from bulkdelete.cli.program import program
 
 assert isinstance(program, click.Group)
@@ -116,7 +116,7 @@ def number_options() -> Iterator[tuple[str, click.Parameter]]:
     return (
         (name, parameter)
         for name, parameter in VALUED
-        if isinstance(parameter.type, Pattern) and parameter.type.name in ("N", "ID")
+        if (isinstance(parameter.type, Pattern) and parameter.type.name in ("N", "ID")) or parameter.type is EXPECTED
     )
 
 

@@ -83,6 +83,7 @@ def the(words: str, kind: str = "shell") -> Block:
 
 # A person does not run these one after the other: they wait for an end that does not come, or are checked below.
 CHECKED_OTHERWISE = ("systemd-run", "-m pytest")
+CONTACTING = ("bulkdelete run", "bulkdelete plan", "--online")  # or compared with a ledger of the API
 ANSWERS = {
     "bulkdelete simulate": {"--api-url http": "\n"},
     "bulkdelete run orders.csv --account-id 1 ": {"> ": "400\n", "API key": KEY + "\n"},
@@ -241,7 +242,7 @@ def _pasted(shell: Shell, block: Block, url: str) -> tuple[int, str]:
     port, text, shown, code = _port(), block.text, "", 0
     text = text.replace(f":{PORT}", f":{port}").replace("simulate ", f"simulate --port {port} ")
     for line in text.strip().splitlines():
-        if "bulkdelete run" in line and "--api-url" not in line:
+        if any(words in line for words in CONTACTING) and "--api-url" not in line:
             line = f"{line} --api-url {url}"
         answers = next((typed for words, typed in ANSWERS.items() if words in line), None)
         code, more = shell.paste(line, answers, interrupt_after_s=3.0 if "--watch" in line else None)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused
+from bulkdelete.ledger import Caller
 from bulkdelete.ledger.sqlite import locks
 from bulkdelete.model import State, Stop, StopReason
 from bulkdelete.report.status import read_status, status_json, status_text, utc
@@ -45,7 +46,11 @@ async def test_status_is_the_summary(tmp_path: Path) -> None:
         "started": "2023-11-14T22:13:20Z",
         "stopped": "2023-11-14T22:13:20Z",
         "why": "outage: no answer",
+        "user": "",
+        "host_name": "",
+        "note": "",
     }
+    assert told["runs"] == [told["last_run"]]
     assert told["doubts"] == [{"account_id": 7, "order_id": 2, "message": "timeout", "origin": "a.csv:3"}]
     text = status_text(status)
     for outcome, n in summary:
@@ -85,6 +90,44 @@ async def test_status_while_a_run_goes_on(tmp_path: Path) -> None:
     assert "did not record its end" in text
 
 
+async def test_who_ran_it(tmp_path: Path) -> None:
+    """User, host and note of each run, the newest first: all in JSON, the last five in text. A run without them has no parentheses."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1))
+        for n in range(1, 8):
+            await ledger.begin("", Caller("ana", "ops1", f"try {n}") if n > 4 else Caller())
+            await ledger.end(())
+    status = read_status(path)
+    told = json.loads(json.dumps(status_json(status)))
+    assert [run["run"] for run in told["runs"]] == [7, 6, 5, 4, 3, 2, 1]
+    assert told["last_run"] == told["runs"][0]
+    assert {name: told["last_run"][name] for name in ("user", "host_name", "note")} == {
+        "user": "ana", "host_name": "ops1", "note": "try 7"
+    }  # fmt: skip
+    lines = [line for line in status_text(status).splitlines() if line.startswith("run ")]
+    assert [line.partition(": ")[2] for line in lines] == [
+        "finished (ana@ops1: try 7)", "finished (ana@ops1: try 6)", "finished (ana@ops1: try 5)", "finished", "finished"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("caller", "shown"),
+    [
+        (Caller("ana", "ops1"), " (ana@ops1)"),
+        (Caller("", "", "by hand"), " (by hand)"),
+        (Caller("a\x1b", "o\n", "\u202e"), " (a\\x1b@o\\n: \\u202e)"),
+    ],
+)
+async def test_a_note_is_shown_and_never_acts(tmp_path: Path, caller: Caller, shown: str) -> None:
+    """What is not known is left out; control and bidi characters are escaped."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1))
+        await ledger.begin("", caller)
+    assert f"did not record its end{shown}\n" in status_text(read_status(path)) + "\n"
+
+
 async def test_orders_outside_the_selection(tmp_path: Path) -> None:
     """Orders of earlier inputs count, and are told apart from the last confirmed selection."""
     path = tmp_path / "l.db"
@@ -118,7 +161,7 @@ async def test_an_empty_ledger(tmp_path: Path) -> None:
     async with opened(path) as ledger:
         await arm(ledger, [])
     status = read_status(path)
-    assert (status.outcomes, status.last_run, status.per_min, status.doubts) == ({}, None, 0.0, ())
+    assert (status.outcomes, status.last_run, status.runs, status.per_min, status.doubts) == ({}, None, (), 0.0, ())
     assert "no orders" in status_text(status)
 
 
