@@ -1,7 +1,8 @@
 """Read files into `Order` and `Reject` values. It never sends or stages anything, and an ambiguous row never becomes an `Order`.
 
-The steps: input_file (bytes) -> container (file type, unpacking) -> encoding -> dialect -> table (rows of a text) or
-sheet (rows of a workbook) -> header (find the columns) -> row_parser (parse each row with cells). reader runs them.
+The steps: input_file (bytes) -> open_input: container (file type, unpacking) -> encoding -> dialect -> table (rows of a text) or
+sheet (rows of a workbook) -> headed: header (find the columns) -> row_parser (parse each row with cells) -> end_checks (the first and the
+last orders). reader runs them.
 """
 
 from bulkdelete.intake.input_file import STDIN

@@ -6,17 +6,19 @@ The memory used does not grow with the number of rows between them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bulkdelete.intake.cells import bare
 from bulkdelete.intake.header import Columns
 from bulkdelete.intake.id_totals import WITHOUT_LABEL, Above
+from bulkdelete.intake.row_parser import RowParser
 from bulkdelete.intake.table import Row
 from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Reject
 
-__all__ = ["HELD", "FirstOrderCheck", "HeldOrder", "LastOrdersCheck"]
+__all__ = ["HELD", "FirstOrderCheck", "HeldOrder", "LastOrdersCheck", "checked"]
 
 HELD = 5  # orders held back: a report may end with the number, the sum, the average and others
 _DISTINCT = 1 << 16  # distinct ids that are counted exactly
@@ -29,6 +31,12 @@ _TOTAL_IN_TOTAL_OF = 3  # rows, if a total also includes the total above it
 
 Doubt = tuple[int, str]
 """The column of a doubtful cell, and the reason."""
+
+
+def checked(rows: Iterable[Row], parser: RowParser, unended: Callable[[], bool]) -> Iterator[Order | Reject]:
+    """The outcome of each row, with the first and the last orders checked. `unended`: at the end, whether the last line has no line end."""
+    outcomes = _with_last_checked(rows, parser, unended)
+    return _with_first_checked(outcomes, parser) if parser.columns.headless else outcomes
 
 
 class HeldOrder(NamedTuple):
@@ -203,3 +211,59 @@ class LastOrdersCheck:
 
 
 _LOOK = "Look at it; if the cell is right, end the line"
+
+
+def _with_first_checked(outcomes: Iterator[Order | Reject], parser: RowParser) -> Iterator[Order | Reject]:
+    """The outcomes of a table without a header. The first order is held back while its id may be cut off; others pass it."""
+    first = next(outcomes, None)
+    if isinstance(first, Order):
+        beginning = FirstOrderCheck(first)
+        rejects: list[Reject] = []
+        for outcome in outcomes:
+            if isinstance(outcome, Reject):
+                rejects.append(outcome)
+                continue
+            if not beginning.in_doubt(outcome.order_id):
+                yield first
+                yield from rejects
+                yield outcome
+                break
+            yield from rejects
+            yield outcome
+            rejects = []
+        else:
+            why = beginning.why_cut()
+            yield first if why is None else parser.withdrawn(first, why)
+            yield from rejects
+    elif first is not None:
+        yield first
+    yield from outcomes
+
+
+def _with_last_checked(rows: Iterable[Row], parser: RowParser, unended: Callable[[], bool]) -> Iterator[Order | Reject]:
+    """The outcome of each row. The last orders and the rejects below them are held back until the end of the file."""
+    ending = LastOrdersCheck(parser.columns, parser.undecided)
+    last: list[HeldOrder] = []
+    row: Row | None = None
+    for row in rows:
+        above = parser.above
+        outcome = parser.parse(row)
+        if isinstance(outcome, Order):
+            if len(last) >= HELD:
+                held = last.pop(0)
+                ending.add(held)
+                yield held.order
+                if held.rejects:
+                    yield from held.rejects
+            last.append(HeldOrder(outcome, row, above, []))
+        elif outcome is not None:
+            if last:
+                last[-1].rejects.append(outcome)
+            else:
+                yield outcome
+    if last:
+        parser.check_counting(last[-1].row)
+        doubts = ending.judge(last, cut=row is last[-1].row and unended())
+        for held, doubt in zip(last, doubts, strict=True):
+            yield held.order if doubt is None else parser.rejected(held.row, *doubt)
+            yield from held.rejects

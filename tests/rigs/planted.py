@@ -166,7 +166,7 @@ PLANTED = (
     ),
     _planted(
         "cut id accepted", "reader", {45}, 60,
-        Edit("intake/reader.py", "cut=row is last[-1].row and unended()", "cut=False"),
+        Edit("intake/end_checks.py", "cut=row is last[-1].row and unended()", "cut=False"),
     ),
     _planted(
         "sum accepted", "reader", {45}, 30,
