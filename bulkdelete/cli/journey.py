@@ -54,7 +54,9 @@ def _furnished(temporary: Path) -> Path:
     try:
         folder = Path(tempfile.mkdtemp(prefix="bulkdelete-demo-", dir=temporary))
         (folder / _FILE).write_bytes(ugly_export())
-        (folder / "exist.csv").write_text("orderId\n" + "".join(f"{order}\n" for order in exist), encoding="utf-8")
+        (folder / "exist.csv").write_text(
+            "orderId,ExternalOrderId\n" + "".join(f"{order},{_external(order)}\n" for order in exist), encoding="utf-8"
+        )
     except OSError as error:
         raise NothingSent(
             f"{temporary}: the demo needs a temporary folder ({error.strerror}). Set TMPDIR to one that can be written and has room"
@@ -128,13 +130,17 @@ def ugly_export() -> bytes:
         order = _FIRST_ID + 2 * n
         shown = (f"{order}", f'="{order}"', f"{order},00", f" {order} ", f"'{order}")[n % 5 if n % 7 == 0 else 0]
         name = ("Muñoz, José", '"Ibáñez\r\n(sucursal)"', "Peña & Cía.", "Güemes", "")[n % 5]
-        rows.append(f"{shown};MLA-{9_000_000 + n};{name};{1 + n % 28:02d}/03/2024;{1000 + n},50")
+        rows.append(f"{shown};{_external(order)};{name};{1 + n % 28:02d}/03/2024;{1000 + n},50")
     rows.insert(60, "8,40E+05;MLA-1;Excel lo dañó;01/03/2024;10,00")
     rows.insert(120, "840.001;MLA-2;¿miles o decimales?;01/03/2024;10,00")
     rows.insert(180, f"{_FIRST_ID};MLA-9000000;repetido;01/03/2024;10,00")
     rows.insert(200, "pendiente;MLA-3;sin número;01/03/2024;10,00")
     rows.append(";;;TOTAL;345.678,90")
     return ("\r\n".join(rows) + "\r\n").encode("cp1252")
+
+
+def _external(order: int) -> str:
+    return f"MLA-{9_000_000 + (order - _FIRST_ID) // 2}" if (order - _FIRST_ID) % 2 == 0 else f"MLA-{order}"
 
 
 class _Server:

@@ -283,6 +283,10 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("--account-id", between(1, name="ID"), "simulate", "The account of every order whose row names no account.  [default: 1]"),
         Option("--others", NUMBER, "simulate", "The number of further orders that exist in the same accounts.", default=100),
         Option("--limit", between(1, 10**6), "simulate", "The rate limit in requests per minute, and the size of a burst.", default=30),
+        Option(
+            "--read-limit", between(1, 10**6), "simulate",
+            help="The rate limit of GET orders and of GET accounts, each apart from that of DELETE.  [default: as --limit]",
+        ),
         Option("--headers", Choice(_HEADERS), "simulate", "Which rate limit headers the responses have.", default="full"),
         Option(
             "--latency", SECONDS, "simulate", default=0.05,
@@ -290,17 +294,17 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option(
             "--native", between(1, name="ID"), "simulate", many=True,
-            help="The id of an order that cannot be deleted. May be repeated.",
+            help="The id of an order of an integrated marketplace, which cannot be deleted. May be repeated.",
         ),
-        Option("--all-native", FLAG, "simulate", "No order can be deleted."),
+        Option("--all-native", FLAG, "simulate", "Every order is one of an integrated marketplace, so none can be deleted."),
         Option(
             "--native-status", between(300, 599), "simulate", default=412,
             help="The status code of the response for an order that cannot be deleted.",
         ),
         Option(
             "--fault", Text("KIND[=SHARE]"), "simulate", field="faults", many=True,
-            help="Make a share of the requests fail in this way, for example drop_after=0.05. The share is above 0 and at most 1,"
-            " which is the default. May be repeated.",
+            help="Make a share of the requests fail in this way, for example drop_after=0.05. Kinds that begin with page_ affect"
+            " the reading of orders, all others deletions. The share is above 0 and at most 1, which is the default. May be repeated.",
         ),
         Option("--key", Text("KEY"), "simulate", "The only API key to accept. Do not use a real one.  [default: any]"),
         Option("--journal", FILE, "simulate", "Append every request to this file, as JSON lines."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +16,17 @@ from bulkdelete.cli.streams import write_result
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import ReadOptions, Source, sources
 from bulkdelete.model import Order, Reject
-from bulkdelete.simulator import Fault, FaultKind, HeaderMode, Latency, Simulation, Simulator
+from bulkdelete.simulator import (
+    Fault,
+    FaultKind,
+    HeaderMode,
+    Latency,
+    OrderFacts,
+    PageFault,
+    PageFaultKind,
+    Simulation,
+    Simulator,
+)
 from bulkdelete.words import counted, escaped
 
 __all__ = ["serve"]
@@ -43,6 +53,7 @@ class Server:
     """How the server behaves."""
 
     limit: int
+    read_limit: int | None
     headers: str
     latency: float
     faults: tuple[str, ...]
@@ -52,12 +63,20 @@ class Server:
     seed: int
 
 
+@dataclass(slots=True)
+class Existing:
+    """Quantity by account and order of every order that exists, and the external numbers by order id, where a file has them."""
+
+    orders: dict[tuple[int, int], int] = field(default_factory=dict)
+    facts: dict[int, OrderFacts] = field(default_factory=dict)
+
+
 def serve(given: Given) -> None:
     """Serve until the process is interrupted. Raises UsageError, InputRefused."""
     shop, server = filled(Shop, given), filled(Server, given)
     if server.latency > _LATENCY_MAX_S:
         raise UsageError(f"--latency is {server.latency:g} s: give a time from 0 to {_LATENCY_MAX_S:g} s")
-    faults = tuple(map(_fault, server.faults))
+    faults = [_fault(text) for text in server.faults]
     check_inputs(shop.orders)
     check_outputs({"--journal": server.journal}, shop.orders, None)
     if server.journal is not None:
@@ -66,27 +85,36 @@ def serve(given: Given) -> None:
     simulation = Simulation(
         seed=server.seed,
         limit=server.limit,
+        read_limit=server.read_limit,
         headers=HeaderMode(server.headers),
         keys={server.key: None} if server.key else None,
-        orders=[(account, order_id, quantity) for (account, order_id), quantity in exist.items()],
-        native=[order_id for _, order_id in exist] if shop.all_native else shop.native,
+        orders=[(account, order_id, quantity) for (account, order_id), quantity in exist.orders.items()],
+        facts=exist.facts,
+        native=[order_id for _, order_id in exist.orders] if shop.all_native else shop.native,
         native_status=shop.native_status,
         latency=Latency(median_s=server.latency),
-        faults=faults,
+        faults=tuple(fault for fault in faults if isinstance(fault, Fault)),
+        page_faults=tuple(fault for fault in faults if isinstance(fault, PageFault)),
         journal_path=server.journal,
     )
-    asyncio.run(_serve(simulation, server.port, len(exist)))
+    asyncio.run(_serve(simulation, server.port, len(exist.orders)))
 
 
-def _existing(shop: Shop, reading: ReadOptions) -> dict[tuple[int, int], int]:
-    """Account, order and quantity of every order that exists: those of the files, and others with ids above theirs."""
-    found = fetched(sources(shop.orders, reading, False))
-    named = [order for source in found for order in _orders(source, shop.account_id)]
-    exist = {(order.account_id, order.order_id): 1 for order in named}
-    above = max((order_id for _, order_id in exist), default=0)
-    accounts = sorted({account for account, _ in exist}) or [shop.account_id or _ACCOUNT]
+def _existing(shop: Shop, reading: ReadOptions) -> Existing:
+    """The orders of the files, and others with ids above theirs."""
+    exist = Existing()
+    for source in fetched(sources(shop.orders, reading, False)):
+        named = _orders(source, shop.account_id)
+        exist.orders.update({(order.account_id, order.order_id): 1 for order in named})
+        cells = source.external_numbers({order.origin.line for order in named})
+        for order in named:
+            number = next((cell.strip() for _, cell in cells.get(order.origin.line, ()) if cell.strip()), None)
+            if number is not None:
+                exist.facts[order.order_id] = OrderFacts(external_id=number)
+    above = max((order_id for _, order_id in exist.orders), default=0)
+    accounts = sorted({account for account, _ in exist.orders}) or [shop.account_id or _ACCOUNT]
     for n in range(shop.others):
-        exist[accounts[n % len(accounts)], above + 1 + n] = 1
+        exist.orders[accounts[n % len(accounts)], above + 1 + n] = 1
     return exist
 
 
@@ -134,19 +162,20 @@ async def _serve(simulation: Simulation, port: int, orders: int) -> None:
             asyncio.get_running_loop().remove_signal_handler(number)
     finally:
         await simulator.close()
-        requests, deleted = (
-            counted(len(simulator.journal), "request"),
-            counted(len(simulator.deleted_orders()), "order"),
-        )
-        write_result(f"\n{requests}, {simulator.count(429):,} of them with status code 429, {deleted} deleted")
+        requests = len(simulator.journal) + len(simulator.reads)
+        limited = simulator.count(429) + sum(entry.status == 429 for entry in simulator.reads)
+        deleted = counted(len(simulator.deleted_orders()), "order")
+        write_result(f"\n{counted(requests, 'request')}, {limited:,} of them with status code 429, {deleted} deleted")
 
 
-def _fault(text: str) -> Fault:
+def _fault(text: str) -> Fault | PageFault:
     kind, equals, share = text.partition("=")
-    if kind not in set(FaultKind):
-        raise UsageError(f"--fault {text}: write KIND=SHARE; kinds are {', '.join(kind.value for kind in FaultKind)}")
+    kinds = (*FaultKind, *PageFaultKind)
+    if kind not in kinds:
+        raise UsageError(f"--fault {text}: write KIND=SHARE; kinds are {', '.join(kind.value for kind in kinds)}")
     if not equals:
         share = "1"
     if not re.fullmatch(r"\d{1,3}(\.\d{1,15})?", share, re.ASCII) or not 0 < float(share) <= 1:
         raise UsageError(f"--fault {text}: the share is a number above 0 and up to 1, such as {kind}=0.05")
-    return Fault(FaultKind(kind), probability=float(share))
+    made = PageFault if kind in set(PageFaultKind) else Fault
+    return made(kind, probability=float(share))

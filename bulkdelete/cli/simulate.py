@@ -23,10 +23,10 @@ _EXAMPLES = (
 
 
 def _kinds() -> tuple[str, str]:
-    """The kinds of faults, from the simulator's own list."""
-    from bulkdelete.simulator import FaultKind
+    """The kinds of faults, from the simulator's own lists."""
+    from bulkdelete.simulator import FaultKind, PageFaultKind
 
-    return "Kinds of --fault", ", ".join(kind.value for kind in FaultKind)
+    return "Kinds of --fault", ", ".join(kind.value for kind in (*FaultKind, *PageFaultKind))
 
 
 @command("simulate", examples=_EXAMPLES, notes=_kinds)

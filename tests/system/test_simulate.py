@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
-from bulkdelete.simulator import FaultKind
+from bulkdelete.simulator import FaultKind, PageFaultKind
 from tests.support.command import call, serving
 from tests.support.process import PROGRAM
 
@@ -47,12 +49,14 @@ def test_orders_of_several_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("--limit", "0"), ("--limit", "-5"), ("--limit", "1_0"), ("--limit", "9999999"), ("--others", "-1"), ("--account-id", "0"),
+        ("--limit", "0"), ("--limit", "-5"), ("--limit", "1_0"), ("--limit", "9999999"), ("--read-limit", "0"),
+        ("--others", "-1"), ("--account-id", "0"),
         ("--native", "0"), ("--native", "-1"), ("--native-status", "999"), ("--native-status", "99"), ("--native-status", "204"),
         ("--latency", "-1"), ("--latency", "nan"), ("--latency", "1h"), ("--port", "70000"), ("--port", "-1"), ("--seed", "x"),
         ("--fault", "drop_after=1.5"), ("--fault", "drop_after=-0.1"), ("--fault", "drop_after=nan"), ("--fault", "drop_after=inf"),
         ("--fault", "drop_after=0"), ("--fault", "drop_after="), ("--fault", "drop_after=1_0"), ("--fault", "drop_after=0,5"),
         ("--fault", "drop_after=٠.٥"), ("--fault", "drop_after= 0.5"), ("--fault", "drop_after=1e-2"), ("--fault", "no_such=0.1"),
+        ("--fault", "page_cut=2"),
         ("--fault", "=0.1"), ("--headers", "some"), ("--journal", "/none/x"), ("--journal", "/"),
     ],
     ids=" ".join,
@@ -76,4 +80,42 @@ def test_the_help_lists_the_kinds_of_faults() -> None:
     """All of them."""
     shown = call(*PROGRAM, "simulate", "--help").stdout
     listed = shown.partition("Kinds of --fault:")[2].replace("\n", " ").split(",")
-    assert [kind.strip() for kind in listed] == [kind.value for kind in FaultKind]
+    assert [kind.strip() for kind in listed] == [kind.value for kind in (*FaultKind, *PageFaultKind)]
+
+
+async def page(url: str, **query: Any) -> tuple[int, list[Any]]:
+    """Status and results of a page of orders, or of the accounts if nothing is asked for."""
+    target = f"{url}/v2/{'orders' if query else 'accounts'}"
+    async with aiohttp.ClientSession() as session, session.get(target, params={"API_KEY": "k", **query}) as response:
+        return response.status, (await response.json(content_type=None)).get("Results", [])
+
+
+async def test_what_can_be_read(tmp_path: Path) -> None:
+    """The orders of a file with their external numbers, a marketplace's apart, the others generated; and the accounts."""
+    file = tmp_path / "o.csv"
+    file.write_text("accountId,orderId,Nro. externo\n7,10, MLA-1 \n7,11,\n8,12,5\n7,13,6\n")
+    with serving("--orders", str(file), "--others", "2", "--native", "13") as url:
+        _, own = await page(url, accountId=7)
+        _, native = await page(url, accountId=7, Integrated="true")
+        _, accounts = await page(url)
+    assert {order["Id"]: order["ExternalOrderId"] for order in (*own, *native) if order["Id"] != 11} == {
+        10: "MLA-1",
+        13: "6",
+        14: own[-1]["ExternalOrderId"],
+    }
+    assert [order["Id"] for order in own] == [10, 11, 14]
+    assert own[1]["ExternalOrderId"]
+    assert [account["Id"] for account in accounts] == [7, 8]
+
+
+async def test_reading_has_a_limit_and_faults_of_its_own() -> None:
+    """`--read-limit` is apart from `--limit`, and a kind that begins with page_ affects pages alone."""
+    with serving("--limit", "1", "--read-limit", "3", "--fault", "page_no_results") as url:
+        assert [await page(url, accountId=1) for _ in range(4)] == [*([(200, [])] * 3), (429, [])]
+        async with aiohttp.ClientSession() as session:
+            query = {"API_KEY": "k", "accountId": "1", "orderId": "1", "revertStock": "false"}
+            async with session.delete(f"{url}/v2/orders", params=query) as response:
+                assert response.status == 204
+    with serving("--limit", "2") as url:
+        shown = [await page(url, accountId=1) for _ in range(3)]
+    assert [(status, len(results)) for status, results in shown] == [(200, 100), (200, 100), (429, 0)]
