@@ -129,7 +129,7 @@ class LastOrdersCheck:
         """The doubt about each of the last orders, if any. `cut`: the last line has no line end."""
         doubts: list[Doubt | None] = []
         for at, held in enumerate(last):
-            if whys := self._why_totals(last[at:]):
+            if not any(order.row.known for order in last[at:]) and (whys := self._why_totals(last[at:])):
                 return [*doubts, *((self.columns.order, why) for why in whys)]
             if at < len(last) - 1:
                 self.add(held)

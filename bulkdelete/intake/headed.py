@@ -11,6 +11,7 @@ from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake.cells import bare, is_blank, shown
 from bulkdelete.intake.header import TOP_ROWS, Columns, find_columns, find_header, ignoring, is_lone_number, names_order
 from bulkdelete.intake.open_input import OpenInput
+from bulkdelete.intake.own_columns import aside, own_columns, without
 from bulkdelete.intake.own_tables import refuse_own
 from bulkdelete.intake.preamble import account_in_line, stock_in_line
 from bulkdelete.intake.read_options import ReadOptions
@@ -35,13 +36,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Headed:
-    """`titles`: the lines above the header that are left out. `rows`: those of the table, which can be read once.
+    """`titles`: the lines above the header that are left out. `rows`: those of the table, which can be read once. `own`: the positions of
+    our own columns, which are empty in header and rows.
 
     In a table without a header, `header` is its first row, which is one of `rows` as well.
     """
 
     titles: list[Row]
     header: Row
+    own: tuple[int, ...]
     columns: Columns
     parser: RowParser
     rows: Iterator[Row]
@@ -59,6 +62,10 @@ def headed(there: OpenInput, asked: Asked, notices: Counter[str]) -> Headed | No
     at = _header_at(file, top, asked)
     titles, header, below = top[:at], top[at], top[at + 1 :]
     refuse_own(file, header.cells)
+    rows: Iterator[Row] = chain(below, there.rows)
+    if own := own_columns(header.cells):
+        rows = aside(header, own, rows)
+        header = header._replace(cells=without(own, header.cells))
     if sheet is not None and reading.column is None:
         sheet.check_header(file, header.line, header.cells)
     columns = find_columns(file, header.line, header.cells, reading, [(row.line, row.cells) for row in below])
@@ -81,8 +88,7 @@ def headed(there: OpenInput, asked: Asked, notices: Counter[str]) -> Headed | No
     if not columns.headless and header.odd and parser.header_swallowed(header):
         raise InputRefused(f"{file}:{header.line}: in the header {there.swallowed_why}")
     _refuse_missing(file, asked.account_id is not None or undecided.may_name_accounts, columns, asked.revert_stock)
-    rows = chain([header, *below] if columns.headless else below, there.rows)
-    return Headed(titles, header, columns, parser, rows)
+    return Headed(titles, header, own, columns, parser, chain([header], rows) if columns.headless else rows)
 
 
 def _header_at(file: str, top: list[Row], asked: Asked) -> int:

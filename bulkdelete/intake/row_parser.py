@@ -84,11 +84,11 @@ class RowParser:
 
     def parse(self, row: Row) -> Order | Reject | None:
         """The order or reject of a row; None for a blank row and for a total. Raises InputRefused where a second table starts."""
-        line, cells, odd, faults = row
+        line, cells, odd, faults, shifted, known = row
         columns = self.columns
         if self.is_first:
             self.is_first = False
-            if self._numbers_columns(cells):
+            if not known and self._numbers_columns(cells):
                 return self._reject(row, columns.order, _COLUMN_NUMBERS)
         if faults is not None:
             for at in (columns.order, columns.stock, *self.undecided.accounts):
@@ -99,7 +99,7 @@ class RowParser:
                 return self._reject(row, at, self.swallowed_why)
             if any(map(is_total, cells)):
                 return self._total(row)
-        if (len(cells) != columns.width or columns.named != columns.width) and not columns.fit(cells):
+        if shifted or ((len(cells) != columns.width or columns.named != columns.width) and not columns.fit(cells)):
             if is_blank(cells):
                 return None
             self.shifted.add(len(cells) - columns.width)
@@ -118,7 +118,7 @@ class RowParser:
                     else self._reject_or_refuse_header(row, self._why_continuation(row) or order.why)
                 )
             order_id, forms = order.value, order.forms
-        if self.totals.could_be(order_id) and (why := self._why_total(cells, order_id)) is not None:
+        if self.totals.could_be(order_id) and not known and (why := self._why_total(cells, order_id)) is not None:
             return self._reject(row, columns.order, why)
         self.totals.add(order_id)
         if tabs != self.tabs:

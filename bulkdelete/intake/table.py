@@ -30,12 +30,15 @@ _CSV_ERRORS = (
 
 class Row(NamedTuple):
     """`line`: the line of the row's first cell, from 1. `odd`: a cell contains a newline or the word "total", so the row needs another
-    check. `faults`: by position, why a cell of a workbook has no usable value."""
+    check. `faults`: by position, why a cell of a workbook has no usable value. `shifted`: its cells do not stand under the header's names.
+    `known`: it was an order when it was read as a part of another file (own_columns)."""
 
     line: int
     cells: list[str]
     odd: bool
     faults: dict[int, str] | None = None
+    shifted: bool = False
+    known: bool = False
 
 
 class Table:

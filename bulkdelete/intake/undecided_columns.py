@@ -82,7 +82,8 @@ class UndecidedColumns:
                 case Meaning.SOME_STOCK if not _is_flag(cell):
                     self._flags[at] = None
                 case Meaning.SOME_STOCK:
-                    self._flags.setdefault(at, row)
+                    if not row.known:  # in its whole file, other cells showed that the column is no flag
+                        self._flags.setdefault(at, row)
                 case _:
                     if _is_flag(cell):
                         self._refuse(row, at, "may say whether the stock is returned", "revertStock")
