@@ -75,6 +75,7 @@ HEARD = (  # each of another kind, so that each is seen to take effect
     "run: EIO at fdatasync 2 of trial/o.csv.ledger.db-journal",  # the change to a write-ahead log: its error comes late
     "run: EIO at fsync 1 of trial",  # the ledger's name
     "again: EIO at unlink 1 of trial/o.csv.ledger.db.staging",
+    "again: EIO at pwrite64 2 of trial/o.csv.ledger.db.staging",  # a damaged scratch file is detached without a query
     "run: lasting ENOSPC at openat 1 of trial/o.csv.ledger.db-wal",
     "again: SIGKILL at fdatasync 2 of trial/o.csv.ledger.db-journal",  # a reader must take a transaction back
 )

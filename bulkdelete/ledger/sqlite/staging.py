@@ -148,9 +148,9 @@ class Scratch:
 
     def detach(self, db: sqlite3.Connection | None) -> None:
         """Throw it away. May be called twice. A connection that can no longer do it loses it when it closes."""
-        attached = "SELECT 1 FROM pragma_database_list WHERE name = 'scratch'"  # its file's name need not be UTF-8
-        with suppress(sqlite3.OperationalError):
-            if db is not None and db.execute(attached).fetchone():
+        # No look first whether it is attached: any query reads the schema of each attached file, and this one may be damaged.
+        with suppress(sqlite3.Error):
+            if db is not None:
                 db.execute("DETACH scratch")
         self._path.unlink(missing_ok=True)
 
