@@ -141,7 +141,7 @@ class SqliteReader:
         return self._last_run(), inputs, rows.kept_counts(self._db)
 
     def _run(self, row: Sequence[Any]) -> RunRow:
-        return _run(*row, caller=rows.caller_of(self._db, row[0]))
+        return _run(rows.caller_of(self._db, row[0]), *row)
 
     def _last_run(self) -> tuple[Any, ...] | None:
         row = self._db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
@@ -206,7 +206,7 @@ def _input(input_id: int, path: str) -> tuple[int, str]:
 
 
 def _run(
-    run_id: int, version: str, options: str, started_ms: int, stopped_ms: int | None, why: str | None, caller: Caller
+    caller: Caller, run_id: int, version: str, options: str, started_ms: int, stopped_ms: int | None, why: str | None
 ) -> RunRow:
     if not all(type(text) is str for text in (version, options, why or "", *astuple(caller))):
         raise LedgerBroken(f"run {run_id} is none of ours")
