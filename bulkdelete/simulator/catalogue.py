@@ -90,7 +90,7 @@ _Sets = dict[_Shelf, _Ids]
 
 class Catalogue:
     """`orders` None: every id exists in every account. `special`: all ids whose kind is not (False, False). `unseen`: ids
-    that no page shows, unless `appear` is called for them.
+    that no page shows, unless `appear` is called for them. `integrated_only`: who asks for integrated orders gets no others.
     """
 
     def __init__(
@@ -99,11 +99,13 @@ class Catalogue:
         kind_of: Callable[[int], Kind],
         special: Iterable[int] = (),
         unseen: Iterable[int] = (),
+        integrated_only: bool = True,
     ) -> None:
         self._kind_of = kind_of
         self._unseen = frozenset(unseen)
         self._special = frozenset(special) - self._unseen
         self._every = orders is None
+        self._integrated_only = integrated_only
         self._first: _Sets = {}  # shown from the first page on, until they are removed
         self._late: _Sets = {}
         self._gone: _Sets = {}
@@ -116,8 +118,9 @@ class Catalogue:
     def page(self, account_id: int, query: PageQuery, stale: bool = False) -> tuple[int, list[int]]:
         """How many orders match, and those of the page. `stale`: as if nothing had changed since the first page."""
         sets = [
-            self._of(sets, (account_id, (query.integrated, pending)))
+            self._of(sets, (account_id, (integrated, pending)))
             for sets in (self._first, self._gone if stale else self._late)
+            for integrated in ((query.integrated,) if self._integrated_only or not query.integrated else (False, True))
             for pending in ((False, True) if query.pending else (False,))
         ]
         total = sum(ids.count(query.id_from, query.id_to) for ids in sets)

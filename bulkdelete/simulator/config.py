@@ -69,6 +69,7 @@ class Simulation:
     )
     facts: Mapping[int, OrderFacts] = field(default_factory=dict)  # by order id; an order without any is generated
     accounts: Mapping[int, AccountFacts] = field(default_factory=dict)  # by account id, as facts
+    integrated_only: bool = True  # whether Integrated=true hides the other orders, or adds to them, is not known
     hidden: Iterable[int] = ()  # order ids that no page shows, as of an archive
     stock_movements: bool = True  # whether the real API fills them in is not known
     changes: tuple[Change, ...] = ()  # what happens meanwhile, by somebody else

@@ -105,7 +105,7 @@ class Reader:
         shop = self._shop
         special = {order_id for order_id in (*shop.native, *self._config.facts) if any(self._kind(order_id))}
         orders = None if shop.every else [*shop.orders, *shop.gone]
-        catalogue = Catalogue(orders, self._kind, special, self._hidden)
+        catalogue = Catalogue(orders, self._kind, special, self._hidden, self._config.integrated_only)
         for place in shop.gone:
             catalogue.remove(place)
         return catalogue

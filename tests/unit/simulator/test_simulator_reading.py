@@ -62,6 +62,9 @@ async def test_both_filters() -> None:
         assert (await client.order(100))["Integrated"] is False
         pending = await client.page(includePendingPayments="true")
         assert pending["Total"] == 125 - len(NATIVE)
+    async with asking(native=NATIVE, facts=PENDING, integrated_only=False) as client:
+        assert await client.ids(Integrated="true", idTo=110) == [100, 102, 104, 110]
+        assert await client.ids(Integrated="false", idTo=110) == [100, 102, 110]
 
 
 async def test_a_deletion_shows_at_once() -> None:
