@@ -123,13 +123,15 @@ class OrderHistory:
     """What was known of an order before an attempt.
 
     `attempts_in_run`: the attempts of this run that were sent; a 429 does not count. `doubtful`: an attempt of any run may have deleted
-    the order. `limited_in_a_row`: how often in a row it received 429 since it was handed out or postponed.
+    the order. `seen_present`: since the last such attempt it was found to be there. `limited_in_a_row`: how often in a row it received
+    429 since it was handed out or postponed.
     """
 
     attempts_in_run: int = 0
     doubtful: bool = False
     account_has_deleted: bool = False
     limited_in_a_row: int = 0
+    seen_present: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 The laws: an intent is durable before its request may leave. One transaction takes the intent away, appends the attempt and
 moves the order and the counts. A settled order is sent again only if a person asks for
-its outcome (`Retry`). A run sends only orders of a confirmed selection.
+its outcome (`Retry`). A run sends only orders of a confirmed selection. The state of an order follows from its attempts and rulings.
+
+The values that go in and come out are in nouns.py.
 
 `open_ledger` (open.py) makes a `Ledger` of an address. It opens nothing by itself: the four context managers own the lock, the
 connection and what must be closed.
@@ -10,12 +12,30 @@ connection and what must be closed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from bulkdelete.errors import LedgerBroken
+from bulkdelete.ledger.nouns import (
+    NOBODY,
+    AccountSample,
+    AttemptRow,
+    Caller,
+    Hooks,
+    InputReport,
+    InputRow,
+    LookupRow,
+    PendingFilter,
+    Plan,
+    ResultRow,
+    Retry,
+    Ruling,
+    RulingRow,
+    RulingSource,
+    RunRow,
+    Traffic,
+)
 from bulkdelete.model import (
     Counts,
     Doubts,
@@ -23,9 +43,9 @@ from bulkdelete.model import (
     Intent,
     Learned,
     Order,
-    Origin,
     Reject,
     Result,
+    Sighting,
     State,
     Stop,
     Task,
@@ -43,211 +63,19 @@ __all__ = [
     "InputRow",
     "Ledger",
     "LedgerReader",
+    "LookupRow",
     "PendingFilter",
     "Plan",
     "ResultRow",
     "Retry",
+    "Ruling",
+    "RulingRow",
+    "RulingSource",
     "RunLedger",
     "RunRow",
     "Staging",
     "Traffic",
 ]
-
-
-# What goes in and comes out.
-
-
-@dataclass(frozen=True, slots=True)
-class InputReport:
-    """One input, row by row: data_rows = orders + duplicates + rejects + skipped. `duplicates` of an earlier input count here."""
-
-    path: str
-    sha256: str
-    column: str
-    data_rows: int
-    orders: int
-    duplicates: int
-    rejects: int
-    skipped: int = 0
-    notices: tuple[tuple[str, int], ...] = ()
-    read_as: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a proposal would do; nothing of it is armed yet. Counts of distinct orders unless a name says otherwise.
-
-    orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that are resent + those that are retried;
-    `returning` of these return their stock, and `first` and `last` hold three of them at either end, by account and id.
-    `digest`: `sha256:` of the lines `ACCOUNT,ID,true|false` of all orders that the inputs name, settled or not, each with a line feed,
-    sorted bytewise; "" for an earlier selection, which names none. `kept_back`: orders that a confirmation leaves out of the selection
-    (`Staging.keep_back`); they count in the state that they have, and not in `to_send`.
-    `left_alone`: open orders of the ledger that these inputs do not name. `rejects` and `duplicates` hold the first few.
-    """
-
-    orders: int
-    waiting: int
-    doubtful: int
-    settled: int
-    to_send: int
-    returning: int
-    left_alone: int
-    accounts: tuple[int, ...]
-    first: tuple[Order, ...]
-    last: tuple[Order, ...]
-    # Of an input; an earlier selection has none.
-    inputs: tuple[InputReport, ...] = ()
-    new: int = 0
-    rejected: int = 0
-    rejects: tuple[Reject, ...] = ()
-    duplicated: int = 0
-    duplicates: tuple[tuple[Origin, int], ...] = ()
-    digest: str = ""
-    kept_back: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AccountSample:
-    """The orders of one account that would be sent: how many, and the first, the middle and the last of them; fewer if there are fewer."""
-
-    account_id: int
-    to_send: int
-    orders: tuple[Order, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PendingFilter:
-    """Which orders of the selection a pass hands out: those never sent or free to go, or those in doubt.
-
-    A doubt is handed out only if its rule is to resend, it was sent less than `attempts_max` times in this run, 429 aside, and
-    no response of this run refused to delete it. `strange`: those, and only those, whose last response an earlier run did not
-    understand: one of them may stop the run, so they come last.
-    """
-
-    in_doubt: bool
-    doubts: Doubts | None = None
-    attempts_max: int = 0
-    strange: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Refused or not found orders that a person asks to send once more; `status` None: whatever their last response was."""
-
-    status: int | None = None
-    state: State = State.REFUSED
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What a ledger asks and tells the run that works with it, in the loop's thread.
-
-    `locked`: somebody else's lock has kept a transaction from beginning for so many seconds; whether to keep waiting. Asked about
-    once a second. `grows`: the write-ahead log has so many bytes. `low`: so many bytes are free, fewer than `free_disk_bytes`.
-    """
-
-    locked: Callable[[float], bool]
-    grows: Callable[[int], None]
-    low: Callable[[int], None]
-    free_disk_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who begins a run, for people: the user and the host as their system names them, and what the user notes."""
-
-    user: str = ""
-    host_name: str = ""
-    note: str = ""
-
-    @property
-    def who(self) -> str:
-        return f"{self.user}@{self.host_name}"
-
-
-NOBODY = Caller()
-"""For a run of the time before callers were kept."""
-
-
-class ResultRow(NamedTuple):
-    """What became of one order. A tuple, since an export makes 100,000 of them a second.
-
-    `state` is in doubt for an order with an open intent, which is `in_flight`; `status` and `message` are those of the last attempt.
-    """
-
-    account_id: int
-    order_id: int
-    state: State
-    status: int | None
-    message: str
-    attempts: int
-    revert_stock: bool
-    file: str
-    line: int
-    first_ms: int
-    changed_ms: int
-    selected: bool
-    in_flight: bool
-
-
-class AttemptRow(NamedTuple):
-    """One attempt that ended. `sent` None: nobody knows, its run was killed. `state` None: the order stayed what it was."""
-
-    account_id: int
-    order_id: int
-    n: int
-    run_id: int
-    intended_ms: int
-    answered_ms: int | None
-    sent: bool | None
-    status: int | None
-    state: State | None
-    message: str
-    latency_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One run. `stopped_ms` and `why` are None for one that is in progress or did not end by itself; `caller` is NOBODY for
-    a run of the time before it was kept."""
-
-    run_id: int
-    version: str
-    options: str
-    started_ms: int
-    stopped_ms: int | None
-    why: str | None
-    caller: Caller = NOBODY
-
-
-@dataclass(frozen=True, slots=True)
-class InputRow:
-    """One confirmed input, with the counts of its `InputReport`: data_rows = orders + duplicates + rejects + skipped."""
-
-    input_id: int
-    path: str
-    sha256: str
-    confirmed_ms: int
-    data_rows: int
-    orders: int
-    duplicates: int
-    rejects: int
-    skipped: int
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """All requests so far and those answered 429. `last_ms`: when the newest response came.
-    `settled`: how many attempts in the `window_ms` before it changed their order; `first_ms`: the first of these. None: there is none."""
-
-    requests: int
-    limited: int
-    settled: int
-    first_ms: int | None
-    last_ms: int | None
-
-
-# What is done with a ledger.
 
 
 class Draft(Protocol):
@@ -308,6 +136,13 @@ class Staging(Draft, Protocol):
     async def retry(self, retry: Retry) -> None:
         """Make refused or not found orders of the selection pending again: a person asked for it."""
 
+    async def rule(self, rulings: Sequence[Ruling]) -> None:
+        """What a person says became of orders in doubt: all of it or, if one of them is not in doubt, is in flight or is unknown here,
+        nothing, with a NothingSent that says which and why."""
+
+    async def saw(self, sightings: Sequence[Sighting]) -> None:
+        """Keep what was looked up of orders that the ledger knows, and nothing of the others: a proposal leaves no trace."""
+
 
 class RunLedger(Protocol):
     """One run's ledger: it has begun. A failed commit raises LedgerBroken in the next call, and in every later one.
@@ -338,6 +173,15 @@ class RunLedger(Protocol):
 
     def learn(self, fingerprint: str, endpoint: Endpoint, learned: Learned) -> None:
         """Hand over what was learned of a key's limit at an endpoint; it takes the place of what was known. No await, like `settle`."""
+
+    def rule(self, ruling: Ruling) -> None:
+        """Hand over what a lookup says of an order in doubt. No await, like `settle`."""
+
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        """Hand over what was looked up, as in `Staging`. No await, like `settle`."""
+
+    async def shown(self, account_id: int) -> bool:
+        """Whether a lookup, of this run or an earlier one, ever showed an order of this account."""
 
     async def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
         """`intended_ms` of the newest requests for these accounts (None: all) that may have cost quota: at most `n`, not older
@@ -388,6 +232,12 @@ class LedgerReader(Protocol):
 
     def attempts(self, after: tuple[int, int, int], n: int) -> list[AttemptRow]:
         """The next `n` attempts after (account, id, n), in that order."""
+
+    def rulings(self, after: tuple[int, int, int], n: int) -> list[RulingRow]:
+        """The next `n` rulings after (account, id, n), in that order. A ledger of the time before they were kept has none."""
+
+    def lookups(self, after: tuple[int, int], n: int) -> list[LookupRow]:
+        """The newest lookup of each of the next `n` orders after (account, id) that were looked up, in that order."""
 
     def traffic(self, window_ms: int) -> Traffic: ...
 

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.ledger import Caller, Hooks, InputReport, PendingFilter, Plan, Retry
-from bulkdelete.ledger.sqlite import place
+from bulkdelete.ledger.sqlite import connection, place
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.drafts import SqliteStaging
+from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE
 from bulkdelete.ledger.sqlite.opened import OpenFile
+from bulkdelete.ledger.sqlite.rows import recount
 from bulkdelete.ledger.sqlite.run_use import SqliteRun
+from bulkdelete.ledger.sqlite.schema import APPLICATION_ID, crc
 from bulkdelete.model import (
     Counts,
     Doubts,
@@ -209,6 +212,34 @@ async def first(path: Path) -> None:
         await arm(ledger, orders(1, 2))
         await ledger.begin("")
         await send(ledger, {1: State.DELETED})
+
+
+def of_format(
+    path: Path, version: int, rows: Sequence[Order], deleted: Sequence[int] = (), sent: Sequence[int] = ()
+) -> None:
+    """A ledger of an earlier format, of HOST, with one selection: these orders are deleted, those in flight, the others wait."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        connection.prepare(db)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.migrate(db, version, HOST)
+
+        def insert(table: str, *row: Any) -> None:
+            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * (len(row) + 1))})", (*row, crc(*row)))
+
+        if version < CHECKED_SINCE:
+            db.execute("INSERT INTO meta VALUES ('host', ?)", (HOST,))
+        insert("inputs", 1, "a.csv", "sha 0", FIRST_MS, len(rows), len(rows), 0, 0, 0)
+        insert("runs", 1, "1.0", "", FIRST_MS, *((None, None) if sent else (FIRST_MS, "finished")))
+        for each in rows:
+            key, gone = (each.account_id, each.order_id), each.order_id in deleted
+            state = State.DELETED if gone else State.PENDING
+            insert("orders", *key, int(each.revert_stock), state.value, 1, 0, int(gone), 1, 2, FIRST_MS, FIRST_MS)
+            if gone:
+                insert("attempts", *key, 1, 1, FIRST_MS, FIRST_MS, 1, 204, state.value, "", 250)
+            if each.order_id in sent:
+                insert("intents", *key, 1, FIRST_MS)
+        recount(db)
+    path.chmod(0o600)
 
 
 async def states(ledger: Held, *, selected: bool = False) -> dict[str, int]:

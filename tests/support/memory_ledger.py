@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 
@@ -15,10 +15,14 @@ from bulkdelete.ledger import (
     Caller,
     Hooks,
     InputRow,
+    LookupRow,
     PendingFilter,
     Plan,
     ResultRow,
     Retry,
+    Ruling,
+    RulingRow,
+    RulingSource,
     RunRow,
     Traffic,
 )
@@ -32,12 +36,13 @@ from bulkdelete.model import (
     OrderHistory,
     Response,
     Result,
+    Sighting,
     State,
     Stop,
     Task,
     Verdict,
 )
-from tests.support.memory_store import Kept, Key, MemoryDraft, Store, selected_plan
+from tests.support.memory_store import Kept, Key, MemoryDraft, Store, obstacle, selected_plan
 
 __all__ = ["MemoryLedger", "Store"]
 
@@ -72,15 +77,30 @@ class MemoryRun:
         )
         if strange != passing.strange:
             return None
-        if passing.in_doubt:
-            refused = any(each.status in REFUSALS for each in mine)
-            if refused or len(mine) >= passing.attempts_max or not resends(kept.order.revert_stock, passing.doubts):
+        tried = len(mine) if kept.doubtful else 0
+        if passing.attempts_max:
+            if passing.in_doubt:
+                refused = any(each.status in REFUSALS for each in mine)
+                if refused or not resends(kept.order.revert_stock, passing.doubts):
+                    return None
+            if tried >= passing.attempts_max:
                 return None
-        acted = any(
-            each.state is State.IN_DOUBT and each.sent is not False and each.status not in REFUSALS | {404}
+        acted = [
+            each.n
             for each in kept.attempts
+            if each.state is State.IN_DOUBT and each.sent is not False and each.status not in REFUSALS | {404}
+        ]
+        present = any(
+            each.ruling.state is State.PENDING
+            and each.ruling.source is not RulingSource.RETRY
+            and each.after_n >= max(acted, default=0)
+            for each in kept.rulings
         )
-        return OrderHistory(attempts_in_run=len(mine) if passing.in_doubt else 0, doubtful=kept.doubtful and acted)
+        return OrderHistory(
+            attempts_in_run=tried,
+            doubtful=kept.doubtful and bool(acted),
+            seen_present=kept.doubtful and present,
+        )
 
     async def pending(
         self, passing: PendingFilter, after: tuple[int, int], n: int, accounts: Collection[int] | None = None
@@ -120,6 +140,21 @@ class MemoryRun:
 
     def withdraw(self, intent: Intent) -> None:
         self._take(intent)
+
+    def rule(self, ruling: Ruling) -> None:
+        self._check()
+        if (why := obstacle(self._store, ruling)) is not None:
+            self._refuse(why)
+        else:
+            self._store.rule(ruling, self._run_id)
+
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        self._check()
+        self._store.saw(sightings)
+
+    async def shown(self, account_id: int) -> bool:
+        self._check()
+        return any(row.account_id == account_id and row.seen is not None for row in self._store.lookups.values())
 
     async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
         return self._store.learned.get((endpoint, fingerprint))
@@ -184,9 +219,12 @@ class MemoryReader:
             state = self._store.state_of(key)
             if key > after and (states is None or state in states):
                 last = kept.attempts[-1] if kept.attempts else None
+                message = last.message if last else ""
+                if kept.rulings and kept.rulings[-1].after_n == len(kept.attempts):
+                    message = kept.rulings[-1].ruling.words or message
                 found.append(
                     ResultRow(
-                        *key, state, last and last.status, last.message if last else "", len(kept.attempts),
+                        *key, state, last and last.status, message, len(kept.attempts),
                         kept.order.revert_stock, kept.order.origin.file, kept.order.origin.line, kept.now_ms,
                         kept.changed_ms, kept.selected, key in self._store.intents,
                     )
@@ -196,6 +234,13 @@ class MemoryReader:
     def attempts(self, after: tuple[int, int, int], n: int) -> list[AttemptRow]:
         every = (each for _, kept in self._store.all() for each in kept.attempts)
         return [each for each in every if (each.account_id, each.order_id, each.n) > after][:n]
+
+    def rulings(self, after: tuple[int, int, int], n: int) -> list[RulingRow]:
+        every = (each for _, kept in self._store.all() for each in kept.rulings)
+        return [each for each in every if (each.ruling.account_id, each.ruling.order_id, each.n) > after][:n]
+
+    def lookups(self, after: tuple[int, int], n: int) -> list[LookupRow]:
+        return [row for key, row in sorted(self._store.lookups.items()) if key > after][:n]
 
     def traffic(self, window_ms: int) -> Traffic:
         every = self.attempts((0, 0, 0), 10**9)

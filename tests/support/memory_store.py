@@ -5,13 +5,25 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from bulkdelete.core.policy import resends
 from bulkdelete.core.run_summary import conserved
 from bulkdelete.errors import NothingSent
-from bulkdelete.ledger import AccountSample, AttemptRow, InputReport, InputRow, Plan, Retry, RunRow
+from bulkdelete.ledger import (
+    AccountSample,
+    AttemptRow,
+    InputReport,
+    InputRow,
+    LookupRow,
+    Plan,
+    Retry,
+    Ruling,
+    RulingRow,
+    RulingSource,
+    RunRow,
+)
 from bulkdelete.model import (
     OPEN,
     Counts,
@@ -23,10 +35,11 @@ from bulkdelete.model import (
     Reject,
     Response,
     Result,
+    Sighting,
     State,
 )
 
-__all__ = ["Kept", "Key", "MemoryDraft", "Store", "selected_plan"]
+__all__ = ["Kept", "Key", "MemoryDraft", "Store", "obstacle", "selected_plan"]
 
 Key = tuple[int, int]
 GONE = frozenset({State.DELETED, State.PRESUMED_DELETED})
@@ -43,6 +56,7 @@ class Kept:
     doubtful: bool = False
     changed_ms: int = 0
     attempts: list[AttemptRow] = field(default_factory=list)
+    rulings: list[RulingRow] = field(default_factory=list)
 
 
 @dataclass
@@ -55,6 +69,7 @@ class Store:
     now_ms: int = 1_700_000_000_000
     orders: dict[Key, Kept] = field(default_factory=dict)
     intents: dict[Key, tuple[int, Intent]] = field(default_factory=dict)
+    lookups: dict[Key, LookupRow] = field(default_factory=dict)
     runs: list[RunRow] = field(default_factory=list)
     confirmed: list[InputRow] = field(default_factory=list)
     learned: dict[tuple[Endpoint, str], Learned] = field(default_factory=dict)
@@ -76,6 +91,23 @@ class Store:
                 states = found.setdefault(key[0], {})
                 states[self.state_of(key)] = states.get(self.state_of(key), 0) + 1
         return Counts(found)
+
+    def rule(self, ruling: Ruling, run_id: int | None) -> None:
+        """An order's state changes without an attempt."""
+        kept, now_ms = self.orders[ruling.account_id, ruling.order_id], self.tick()
+        kept.rulings.append(RulingRow(ruling, len(kept.rulings), len(kept.attempts), run_id, now_ms))
+        kept.state, kept.changed_ms = ruling.state, now_ms
+
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        now_ms = self.tick()
+        for each in sightings:
+            key = (each.account_id, each.order_id)
+            if key in self.orders:
+                row = LookupRow(*key, now_ms, each.seen is not None, now_ms, each.seen)
+                if each.seen is None:
+                    was = self.lookups.get(key, replace(row, seen_ms=None))
+                    row = replace(row, seen_ms=was.seen_ms, seen=was.seen)
+                self.lookups[key] = row
 
     def append(
         self, key: Key, run_id: int, intended_ms: int, sent: bool | None, result: Result | None, state: State | None
@@ -303,8 +335,35 @@ class MemoryDraft:
         ]
 
     async def retry(self, retry: Retry) -> None:
-        for key in _asked_again(self._store, retry):
-            self._store.orders[key].state = State.PENDING
+        for key in sorted(_asked_again(self._store, retry)):
+            changed_ms = self._store.orders[key].changed_ms
+            self._store.rule(Ruling(*key, State.PENDING, RulingSource.RETRY), None)
+            self._store.orders[key].changed_ms = changed_ms
+
+    async def rule(self, rulings: Sequence[Ruling]) -> None:
+        if len({(ruling.account_id, ruling.order_id) for ruling in rulings}) < len(rulings):
+            raise NothingSent("an order is named twice")
+        for why in (obstacle(self._store, ruling) for ruling in rulings):
+            if why is not None:
+                raise NothingSent(f"{why}. Nothing was recorded")
+        for ruling in rulings:
+            self._store.rule(ruling, None)
+
+    async def saw(self, sightings: Sequence[Sighting]) -> None:
+        self._store.saw(sightings)
+
+
+def obstacle(store: Store, ruling: Ruling) -> str | None:
+    """Why nobody may say what became of this order."""
+    key = (ruling.account_id, ruling.order_id)
+    named = f"order {key[1]} of account {key[0]}"
+    if key not in store.orders:
+        other = next((account for account, order_id in store.orders if order_id == key[1]), None)
+        return f"this ledger does not know {named}" + (f", but under account {other}" if other else "")
+    if key in store.intents:
+        return f"{named} is in flight: wait for the end of its run"
+    state = store.orders[key].state
+    return None if state is State.IN_DOUBT else f"{named} is {state.label}, not in doubt"
 
 
 def _asked_again(store: Store, retry: Retry) -> set[Key]:

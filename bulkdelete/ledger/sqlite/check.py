@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
-from bulkdelete.ledger.sqlite import connection, rows
+from bulkdelete.ledger.sqlite import connection, rows, rulings
 from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE, PACE_SINCE, RULED_SINCE, VERSION
 from bulkdelete.ledger.sqlite.schema import (
     ATTEMPT_COLUMNS,
@@ -22,9 +22,11 @@ from bulkdelete.ledger.sqlite.schema import (
     COUNT_COLUMNS,
     INPUT_COLUMNS,
     INTENT_COLUMNS,
+    LOOKUP_COLUMNS,
     META_COLUMNS,
     ORDER_COLUMNS,
     PACE_COLUMNS,
+    RULING_COLUMNS,
     RUN_COLUMNS,
     crc,
 )
@@ -129,9 +131,18 @@ def whole(db: sqlite3.Connection, path: Path, version: int) -> None:
     if verdict != "ok":
         raise connection.refusal(path, sqlite3.DatabaseError(verdict))
     records(db, path, version)
-    _rows(db, path, version, (1, "orders", ORDER_COLUMNS), (1, "attempts", ATTEMPT_COLUMNS))
+    _rows(
+        db,
+        path,
+        version,
+        (1, "orders", ORDER_COLUMNS),
+        (1, "attempts", ATTEMPT_COLUMNS),
+        (RULED_SINCE, "lookups", LOOKUP_COLUMNS),
+        (RULED_SINCE, "rulings", RULING_COLUMNS),
+    )
     try:
         rows.check_counts(db)
+        rulings.check_number(db)
     except LedgerBroken as error:
         raise LedgerRefused(f"{path}: damaged ({error}). Keep the file, and use a copy") from None
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerReplaced, NothingSent
-from bulkdelete.ledger import AccountSample, InputReport, Plan, Retry
-from bulkdelete.ledger.sqlite import facts, place, rows
+from bulkdelete.ledger import AccountSample, InputReport, Plan, Retry, Ruling
+from bulkdelete.ledger.sqlite import facts, lookups, place, rows, rulings, runs
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.connection import refusal
 from bulkdelete.ledger.sqlite.staging import Scratch, no_room
-from bulkdelete.model import Counts, Doubts, Endpoint, Learned, Order, Reject
+from bulkdelete.model import Counts, Doubts, Endpoint, Learned, Order, Reject, Sighting
 
 __all__ = ["SqliteDraft", "SqliteStaging", "Steps"]
 
@@ -138,7 +138,7 @@ class SqliteStaging(SqliteDraft):
         return await self._commits.do(selected)
 
     async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
-        return await self._steps.do(lambda db: rows.learned(db, self._file.host, fingerprint, endpoint))
+        return await self._steps.do(lambda db: runs.learned(db, self._file.host, fingerprint, endpoint))
 
     async def samples(self, n: int) -> list[AccountSample]:
         sent = self._sent
@@ -160,4 +160,21 @@ class SqliteStaging(SqliteDraft):
             self._sent = await self._steps.do(lambda db: facts.sent_of(db, doubts, None))
 
     async def retry(self, retry: Retry) -> None:
-        await self._commits.do(lambda db: rows.retry(db, retry))
+        await self._change(lambda db, now_ms: rulings.retry(db, retry, now_ms))
+
+    async def rule(self, given: Sequence[Ruling]) -> None:
+        if not self._file.existed:
+            raise NothingSent(f"{self._file.path}: this ledger knows no order yet, so nothing was recorded")
+        why = await self._change(lambda db, now_ms: rulings.rule_all(db, given, now_ms))
+        if why is not None:
+            raise NothingSent(f"{self._file.path}: {why}. Nothing was recorded")
+
+    async def saw(self, sightings: Sequence[Sighting]) -> None:
+        if self._file.existed:
+            await self._change(lambda db, now_ms: lookups.saw(db, sightings, now_ms))
+
+    async def _change(self, operation: Callable[[sqlite3.Connection, int], T]) -> T:
+        """One transaction, in the newest format: an earlier one has no room for what it writes."""
+        now_ms = self._file.now_ms()
+        await self._commits.alone(lambda: self._file.migrate(waits=False))
+        return await self._commits.do(lambda db: operation(db, now_ms))

@@ -14,8 +14,8 @@ from typing import Any, TypeVar, cast
 from zlib import crc32
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import AttemptRow, Caller, InputRow, ResultRow, RunRow, Traffic
-from bulkdelete.ledger.sqlite import check, reading, rows, rules
+from bulkdelete.ledger import AttemptRow, Caller, InputRow, LookupRow, ResultRow, RulingRow, RunRow, Traffic
+from bulkdelete.ledger.sqlite import check, lookups, reading, rows, rules, rulings, runs
 from bulkdelete.ledger.sqlite.schema import (
     ATTEMPT_COLUMNS,
     INPUT_COLUMNS,
@@ -88,7 +88,7 @@ class SqliteReader:
         found = self._db.execute(
             _RESULTS.format(among=_among(states)), {"account": after[0], "order": after[1], "n": n}
         ).fetchall()
-        return _results(found, files, self._intents())
+        return rulings.told(self._db, _results(found, files, self._intents()))
 
     @_reads
     def attempts(self, after: tuple[int, int, int], n: int) -> list[AttemptRow]:
@@ -98,6 +98,14 @@ class SqliteReader:
             (*after, n),
         )
         return [_attempt(*rows.sound("attempts", row)) for row in found]
+
+    @_reads
+    def rulings(self, after: tuple[int, int, int], n: int) -> list[RulingRow]:
+        return rulings.page(self._db, after, n)
+
+    @_reads
+    def lookups(self, after: tuple[int, int], n: int) -> list[LookupRow]:
+        return lookups.page(self._db, after, n)
 
     @_reads
     def traffic(self, window_ms: int) -> Traffic:
@@ -133,7 +141,7 @@ class SqliteReader:
 
     @_reads
     def learned(self, endpoint: Endpoint = Endpoint.DELETE_ORDERS) -> Learned | None:
-        return rows.learned(self._db, self.host(), None, endpoint)
+        return runs.learned(self._db, self.host(), None, endpoint)
 
     @_reads
     def stamp(self) -> object:
@@ -141,7 +149,7 @@ class SqliteReader:
         return self._last_run(), inputs, rows.kept_counts(self._db)
 
     def _run(self, row: Sequence[Any]) -> RunRow:
-        return _run(rows.caller_of(self._db, row[0]), *row)
+        return _run(runs.caller_of(self._db, row[0]), *row)
 
     def _last_run(self) -> tuple[Any, ...] | None:
         row = self._db.execute(f"SELECT {RUN_COLUMNS}, crc FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()

@@ -211,8 +211,9 @@ class OpenFile:
         self._prepare()
 
     def migrate(self, *, waits: bool) -> None:
-        """Bring the file to the newest format. This happens only when a run begins: a declined proposal leaves the old format, which an
-        older program can still read. `waits`: from here on the hooks are asked whether to wait for another program's lock."""
+        """Bring the file to the newest format. This happens only when a run begins, or when a retry, a person's word or a lookup is kept: a
+        declined proposal leaves the old format, which an older program can still read. `waits`: from here on the hooks are asked whether
+        to wait for another program's lock."""
         try:
             connection.migrate(self.db, VERSION, self.host)
             if waits:

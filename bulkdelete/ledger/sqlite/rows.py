@@ -6,33 +6,26 @@ selected gets no intent, and a settlement without its intent is an error of ours
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import NOBODY, Caller, PendingFilter, Retry
+from bulkdelete.ledger import PendingFilter
 from bulkdelete.ledger.sqlite import rules
-from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE, PACE_SINCE, RULED_SINCE
+from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE
 from bulkdelete.ledger.sqlite.schema import (
-    CALLER_COLUMNS,
     COUNT_COLUMNS,
     INTENT_COLUMNS,
     ORDER_COLUMNS,
-    PACE_COLUMNS,
-    RUN_COLUMNS,
     crc,
-    crc_of,
     values,
 )
 from bulkdelete.model import (
     MAX_ID,
     Counts,
-    Endpoint,
     Intent,
-    Learned,
     Order,
     OrderHistory,
     Origin,
@@ -46,21 +39,16 @@ from bulkdelete.model import (
 __all__ = [
     "LockedOut",
     "Transaction",
-    "begin",
-    "caller_of",
     "check_counts",
     "counts_of",
-    "end",
     "intend",
     "kept_counts",
-    "learn",
-    "learned",
     "lost",
+    "move",
     "pending",
-    "recent",
     "recount",
-    "retry",
     "settle",
+    "since",
     "sound",
     "take_intent",
 ]
@@ -105,14 +93,14 @@ def sound(table: str, row: Sequence[Any]) -> Sequence[Any]:
     return columns
 
 
-def _since(db: sqlite3.Connection, version: int) -> bool:
+def since(db: sqlite3.Connection, version: int) -> bool:
     """Whether this ledger's format has what that version added. An older one is brought up to date by its next run, not before."""
     return bool(db.execute("PRAGMA user_version").fetchone()[0] >= version)
 
 
 def _checked(db: sqlite3.Connection) -> bool:
     """Whether each count has a CRC."""
-    return _since(db, CHECKED_SINCE)
+    return since(db, CHECKED_SINCE)
 
 
 def kept_counts(db: sqlite3.Connection) -> list[tuple[int, int, int, int]]:
@@ -141,6 +129,13 @@ def recount(db: sqlite3.Connection) -> None:
     more = f", crc({counted})" if _checked(db) else ""
     db.execute("DELETE FROM counts")
     db.execute(f"INSERT INTO counts SELECT {counted}{more} FROM orders GROUP BY 1, 2, 3")
+
+
+def move(db: sqlite3.Connection, account_id: int, selected: int, was: int, state: int) -> None:
+    """Count an order that changed its state."""
+    if state != was:
+        _count(db, account_id, selected, was, -1)
+        _count(db, account_id, selected, state, 1)
 
 
 def _count(db: sqlite3.Connection, account_id: int, selected: int, state: int, by: int) -> None:
@@ -206,15 +201,17 @@ def pending(
 def _pending(
     db: sqlite3.Connection, passing: PendingFilter, after: tuple[int, int], last_account: int, n: int, run_id: int
 ) -> list[Task]:
-    tried = f"AND tried < :max AND {rules.is_resent(passing.doubts)}" if passing.in_doubt else ""
+    again = f"AND {rules.is_resent(passing.doubts)}" if passing.in_doubt and passing.attempts_max else ""
     rows = db.execute(
         f"""SELECT {values(ORDER_COLUMNS, "o")}, o.crc, i.path,
-              {rules.TRIED if passing.in_doubt else "0"} AS tried, o.doubtful AND {rules.MAY_HAVE_ACTED} AS doubtful,
-              o.attempts > 0 AND o.attempts IS NOT {rules.SOUND_ATTEMPTS} AS unsound
+              {rules.TRIED if passing.in_doubt else f"iif(o.doubtful, {rules.SENT_IN_RUN}, 0)"} AS tried,
+              o.doubtful AND {rules.MAY_HAVE_ACTED} AS doubtful, o.doubtful AND {rules.SEEN_PRESENT} AS present,
+              o.attempts > 0 AND (o.attempts IS NOT {rules.SOUND_ATTEMPTS} OR {rules.CHANGED_RULING}) AS unsound
             FROM orders o LEFT JOIN inputs i USING (input_id)
             WHERE (o.account_id, o.order_id) > (:account, :order) AND o.account_id <= :last_account
               AND o.selected = 1 AND {rules.IS_OPEN}
-              AND {rules.in_states([State.IN_DOUBT] if passing.in_doubt else rules.WAITING)} {tried}
+              AND {rules.in_states([State.IN_DOUBT] if passing.in_doubt else rules.WAITING)} {again}
+              AND (:max = 0 OR tried < :max)
               AND (:strange = (o.attempts > 0 AND {rules.STRANGE}) OR unsound)
             ORDER BY o.account_id, o.order_id LIMIT :n""",
         {
@@ -231,14 +228,14 @@ def _pending(
 
 
 def _task(row: tuple[Any, ...]) -> Task:
-    *order_row, path, tried, doubtful, unsound = row
+    *order_row, path, tried, doubtful, present, unsound = row
     columns = sound("orders", order_row)
     if unsound:
-        raise LedgerBroken(f"damaged: an attempt of order {columns[1]} has changed or is gone")
+        raise LedgerBroken(f"damaged: an attempt or a ruling of order {columns[1]} has changed or is gone")
     if path is None:
         raise LedgerBroken(f"damaged: the input of order {columns[1]} is gone")
     order = Order(columns[0], columns[1], bool(columns[2]), Origin(path, columns[8]))
-    return Task(order, OrderHistory(attempts_in_run=tried, doubtful=bool(doubtful)))
+    return Task(order, OrderHistory(attempts_in_run=tried, doubtful=bool(doubtful), seen_present=bool(present)))
 
 
 _INTENT = values(INTENT_COLUMNS, run_id="?3", intended_ms="?4")
@@ -304,9 +301,7 @@ def _append(
         "UPDATE orders SET state = ?, doubtful = ?, attempts = ?, changed_ms = ?, crc = ? WHERE account_id = ? AND order_id = ?",
         (state, doubtful, n, now_ms, crc(*order), account_id, order_id),
     )
-    if state != was:
-        _count(db, account_id, selected, was, -1)
-        _count(db, account_id, selected, state, 1)
+    move(db, account_id, selected, was, state)
 
 
 def lost(db: sqlite3.Connection, now_ms: int) -> None:
@@ -316,78 +311,3 @@ def lost(db: sqlite3.Connection, now_ms: int) -> None:
         message = "lost: the run ended before the answer"
         _append(db, account_id, order_id, run_id, intended_ms, None, None, None, State.IN_DOUBT, message, None, now_ms)
     db.execute("DELETE FROM intents")
-
-
-def retry(db: sqlite3.Connection, asked: Retry) -> None:
-    """Orders of the selection that are in this final state become pending again."""
-    pending = str(State.PENDING.value)
-    db.execute(
-        f"""UPDATE orders AS o SET state = {pending}, crc = {crc_of(ORDER_COLUMNS, state=pending)}
-            WHERE selected = 1 AND {rules.asked_again(asked)}""",
-        {"status": asked.status},
-    )
-    recount(db)
-
-
-def begin(db: sqlite3.Connection, version: str, options: str, caller: Caller, now_ms: int) -> int:
-    """A new run, and its number."""
-    new = values(RUN_COLUMNS, version="?1", options="?2", started_ms="?3", stopped_ms="NULL", why="NULL")
-    insert = f"""INSERT INTO runs SELECT {new}, crc({new})
-        FROM (SELECT coalesce(max(run_id), 0) + 1 AS run_id FROM runs) RETURNING run_id"""
-    run_id = int(db.execute(insert, (version, options, now_ms)).fetchone()[0])
-    if _since(db, RULED_SINCE):
-        row = (run_id, *(_storable(text) for text in (caller.user, caller.host_name, caller.note)))
-        db.execute("INSERT INTO callers VALUES (?, ?, ?, ?, ?)", (*row, crc(*row)))
-    return run_id
-
-
-def caller_of(db: sqlite3.Connection, run_id: int) -> Caller:
-    """Who began this run; nobody, for one of the time before it was kept."""
-    if not _since(db, RULED_SINCE):
-        return NOBODY
-    row = db.execute(f"SELECT {CALLER_COLUMNS}, crc FROM callers WHERE run_id = ?", (run_id,)).fetchone()
-    return NOBODY if row is None else Caller(*sound("callers", row)[1:])
-
-
-def _storable(text: str) -> str:
-    """A text that the system or a person gave: it need not be UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def end(db: sqlite3.Connection, run_id: int, why: str, now_ms: int) -> None:
-    ended = crc_of(RUN_COLUMNS, stopped_ms="?1", why="?2")
-    db.execute(f"UPDATE runs SET stopped_ms = ?1, why = ?2, crc = {ended} WHERE run_id = ?3", (now_ms, why, run_id))
-
-
-def learn(
-    db: sqlite3.Connection, host: str, fingerprint: str, endpoint: Endpoint, learned: Learned, now_ms: int
-) -> None:
-    row = (host, endpoint.value, fingerprint, float(learned.rate_per_s), float(learned.burst), now_ms)
-    db.execute("INSERT OR REPLACE INTO pace VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, crc(*row)))
-
-
-def learned(db: sqlite3.Connection, host: str, fingerprint: str | None, endpoint: Endpoint) -> Learned | None:
-    """What is known of this key's limit at this endpoint; fingerprint None: of the key that learned last."""
-    if not _since(db, PACE_SINCE):
-        return None
-    row = db.execute(
-        f"""SELECT {PACE_COLUMNS}, crc FROM pace WHERE host = ?1 AND endpoint = ?2 AND (?3 IS NULL OR fingerprint = ?3)
-            ORDER BY learned_ms DESC, fingerprint LIMIT 1""",
-        (host, endpoint.value, fingerprint),
-    ).fetchone()
-    if row is None:
-        return None
-    columns = sound("pace", row)
-    return Learned(rate_per_s=columns[3], burst=columns[4])
-
-
-def recent(db: sqlite3.Connection, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
-    """When the newest requests were intended that may have cost quota: not those that never left, nor those answered 429."""
-    among = "" if accounts is None else "AND account_id IN (SELECT value FROM json_each(:accounts))"
-    rows = db.execute(
-        f"""SELECT intended_ms FROM attempts WHERE intended_ms >= :since AND sent IS NOT 0 AND status IS NOT 429 {among}
-            UNION ALL SELECT intended_ms FROM intents WHERE intended_ms >= :since {among}
-            ORDER BY intended_ms DESC LIMIT :n""",
-        {"since": since_ms, "n": n, "accounts": None if accounts is None else json.dumps(sorted(accounts))},
-    )
-    return [intended_ms for (intended_ms,) in rows]

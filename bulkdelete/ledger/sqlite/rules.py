@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bulkdelete.core.policy import REFUSALS, resends
-from bulkdelete.ledger import Retry
-from bulkdelete.ledger.sqlite.schema import ATTEMPT_COLUMNS, ORDER_COLUMNS, crc_of
+from bulkdelete.ledger import Retry, RulingSource
+from bulkdelete.ledger.sqlite.schema import ATTEMPT_COLUMNS, ORDER_COLUMNS, RULING_COLUMNS, crc_of
 from bulkdelete.model import OPEN, Doubts, State
 
 __all__ = [
     "CHANGED",
+    "CHANGED_RULING",
     "IN_FLIGHT",
     "IS_OPEN",
     "LAST_ATTEMPT",
     "MAY_HAVE_ACTED",
+    "SEEN_PRESENT",
+    "SENT_IN_RUN",
     "SOUND_ATTEMPTS",
     "STRANGE",
     "TRIED",
@@ -64,13 +67,22 @@ _REFUSALS = _numbers(REFUSALS)
 # How many of this run were sent, 429 aside; a refusal uses up all attempts of this run.
 TRIED = f"""(SELECT count(*) + :max * coalesce(max(a.status IN ({_REFUSALS})), 0) {_ATTEMPTS}
     AND a.run_id = :run AND a.sent = 1 AND a.status IS NOT 429)"""
+# The same without the refusals: for an order that was found to be there since.
+SENT_IN_RUN = f"(SELECT count(*) {_ATTEMPTS} AND a.run_id = :run AND a.sent = 1 AND a.status IS NOT 429)"
 # Whether one of them may have deleted it: a response that the table takes for a doubt, or none. Earlier versions also recorded attempts
 # as in doubt that were not, such as a 404 with a truncated body.
-MAY_HAVE_ACTED = f"""EXISTS (SELECT 1 {_ATTEMPTS} AND a.outcome = {State.IN_DOUBT.value} AND a.sent IS NOT 0
-    AND (a.status IS NULL OR a.status NOT IN ({_REFUSALS}, 404)))"""
+_ACTED = f"""{_ATTEMPTS} AND a.outcome = {State.IN_DOUBT.value} AND a.sent IS NOT 0
+    AND (a.status IS NULL OR a.status NOT IN ({_REFUSALS}, 404))"""
+MAY_HAVE_ACTED = f"EXISTS (SELECT 1 {_ACTED})"
 # Whether its last response, 429 aside, was one of an earlier run that stopped there: not understood, or at least not about the order.
 STRANGE = f"""coalesce((SELECT a.run_id <> :run AND a.status NOT IN (204, 304, 401)
     AND (a.outcome IS NULL OR (a.outcome = {State.IN_DOUBT.value} AND a.status BETWEEN 200 AND 399))
     {_ATTEMPTS} AND a.status IS NOT NULL AND a.status <> 429 ORDER BY a.n DESC LIMIT 1), 0)"""
 # How many are as they were written: what is sent, and when, is decided by them.
 SOUND_ATTEMPTS = f"(SELECT count(*) {_ATTEMPTS} AND a.crc IS {crc_of(ATTEMPT_COLUMNS, 'a')})"
+
+_RULINGS = "FROM rulings r WHERE r.account_id = o.account_id AND r.order_id = o.order_id"
+# Whether it was found to be there, or a person said so, after the last attempt that may have deleted it.
+SEEN_PRESENT = f"""EXISTS (SELECT 1 {_RULINGS} AND r.outcome = {State.PENDING.value} AND r.source <> '{RulingSource.RETRY}'
+    AND r.after_n >= (SELECT coalesce(max(a.n), 0) {_ACTED}))"""
+CHANGED_RULING = f"EXISTS (SELECT 1 {_RULINGS} AND r.crc IS NOT {crc_of(RULING_COLUMNS, 'r')})"

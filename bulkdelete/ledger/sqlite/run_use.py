@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Self
 
 from bulkdelete.errors import LedgerBroken, LedgerReplaced
-from bulkdelete.ledger import Caller, Hooks, PendingFilter, Plan, Retry
-from bulkdelete.ledger.sqlite import facts, rows
+from bulkdelete.ledger import Caller, Hooks, PendingFilter, Plan, Retry, Ruling
+from bulkdelete.ledger.sqlite import facts, lookups, rows, rulings, runs
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.reading import committed_counts
-from bulkdelete.model import Counts, Doubts, Endpoint, Intent, Learned, Result, Stop, Task, Verdict
+from bulkdelete.model import Counts, Doubts, Endpoint, Intent, Learned, Result, Sighting, Stop, Task, Verdict
 from bulkdelete.version import __version__
 
 __all__ = ["SqliteRun"]
@@ -33,7 +33,7 @@ class SqliteRun:
         commits.hooks, file = hooks, commits.file
         await commits.alone(lambda: file.migrate(waits=hooks is not None))
         now_ms = file.now_ms()
-        run_id = await commits.do(lambda db: rows.begin(db, __version__, options, caller, now_ms))
+        run_id = await commits.do(lambda db: runs.begin(db, __version__, options, caller, now_ms))
         try:
             await commits.alone(lambda: file.fold(always=True))  # a copy of the file alone shows that a run has begun
         except sqlite3.Error as error:
@@ -67,14 +67,25 @@ class SqliteRun:
         self._commits.hand_over(lambda db: rows.take_intent(db, intent.task.order))
 
     async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
-        return await self._commits.do(lambda db: rows.learned(db, self._file.host, fingerprint, endpoint))
+        return await self._commits.do(lambda db: runs.learned(db, self._file.host, fingerprint, endpoint))
 
     def learn(self, fingerprint: str, endpoint: Endpoint, learned: Learned) -> None:
         now_ms = self._file.now_ms()
-        self._commits.hand_over(lambda db: rows.learn(db, self._file.host, fingerprint, endpoint, learned, now_ms))
+        self._commits.hand_over(lambda db: runs.learn(db, self._file.host, fingerprint, endpoint, learned, now_ms))
+
+    def rule(self, ruling: Ruling) -> None:
+        now_ms = self._file.now_ms()
+        self._commits.hand_over(lambda db: rulings.rule(db, ruling, self._run_id, now_ms))
+
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        now_ms = self._file.now_ms()
+        self._commits.hand_over(lambda db: lookups.saw(db, sightings, now_ms))
+
+    async def shown(self, account_id: int) -> bool:
+        return await self._commits.do(lambda db: lookups.shown(db, account_id))
 
     async def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
-        return await self._commits.do(lambda db: rows.recent(db, accounts, since_ms, n))
+        return await self._commits.do(lambda db: runs.recent(db, accounts, since_ms, n))
 
     async def flush(self) -> None:
         await self._commits.do(lambda _db: None)
@@ -92,4 +103,4 @@ class SqliteRun:
     async def end(self, stops: tuple[Stop, ...]) -> None:
         why = "; ".join(f"{stop.reason.value}: {stop.detail}" if stop.detail else stop.reason.value for stop in stops)
         now_ms = self._file.now_ms()
-        await self._commits.do(lambda db: rows.end(db, self._run_id, why or "finished", now_ms))
+        await self._commits.do(lambda db: runs.end(db, self._run_id, why or "finished", now_ms))

@@ -17,12 +17,15 @@ __all__ = [
     "COUNT_COLUMNS",
     "INPUT_COLUMNS",
     "INTENT_COLUMNS",
+    "LOOKUP_COLUMNS",
     "META_COLUMNS",
     "ORDER_COLUMNS",
     "PACE_COLUMNS",
+    "RULING_COLUMNS",
     "RUN_COLUMNS",
     "crc",
     "crc_of",
+    "storable",
     "values",
 ]
 
@@ -38,6 +41,11 @@ INTENT_COLUMNS = "account_id, order_id, run_id, intended_ms"
 INPUT_COLUMNS = "input_id, path, sha256, confirmed_ms, data_rows, orders, duplicates, rejects, skipped"
 RUN_COLUMNS = "run_id, version, options, started_ms, stopped_ms, why"
 CALLER_COLUMNS = "run_id, user, host_name, note"
+LOOKUP_COLUMNS = (
+    "account_id, order_id, looked_ms, present, seen_ms,"
+    " external_id, marketplace, channel, status, created, total, currency, stock"
+)
+RULING_COLUMNS = "account_id, order_id, n, after_n, run_id, ruled_ms, outcome, source, who, note"
 PACE_COLUMNS = "host, endpoint, fingerprint, rate_per_s, burst, learned_ms"
 COUNT_COLUMNS = "account_id, selected, state, orders"
 META_COLUMNS = "key, value"
@@ -46,6 +54,11 @@ META_COLUMNS = "key, value"
 def crc(*columns: object) -> int:
     """CRC32 of a row's columns, in their order. Numbers, text and None only: their `repr` is the same everywhere."""
     return zlib.crc32(repr(columns).encode("utf-8", "surrogatepass"))
+
+
+def storable(text: str) -> str:
+    """A text that the system or a person gave: it need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def values(columns: str, table: str = "", **others: str) -> str:

@@ -454,6 +454,6 @@ async def test_invariant_11_what_is_sent_when_is_decided_by_sound_attempts(tmp_p
         db.execute(change)
         db.commit()
     ledger = await hold(path, HOST)
-    with pytest.raises(LedgerBroken, match="an attempt of order 1 has changed or is gone"):
+    with pytest.raises(LedgerBroken, match="an attempt or a ruling of order 1 has changed or is gone"):
         await pending(ledger)
     await ledger.close()

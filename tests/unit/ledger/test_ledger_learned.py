@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerRefused
-from bulkdelete.ledger.sqlite import connection
-from bulkdelete.ledger.sqlite import opened as backend
 from bulkdelete.ledger.sqlite.migrations import VERSION
 from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.ledger.sqlite.reading import committed_counts
-from bulkdelete.ledger.sqlite.rows import learned
+from bulkdelete.ledger.sqlite.runs import learned
 from bulkdelete.model import Endpoint, Learned, State
 from bulkdelete.report.status import read_status
 from tests.support.ledger import (
@@ -24,9 +22,9 @@ from tests.support.ledger import (
     arm,
     ask,
     everything,
-    first,
     hold,
     names,
+    of_format,
     opened,
     order,
     orders,
@@ -95,34 +93,26 @@ async def test_recent_requests_are_those_that_may_have_cost_quota(tmp_path: Path
         assert await ledger.recent(None, FIRST_MS + 10**6, 10) == []
 
 
-async def old(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def old(path: Path) -> None:
     """A ledger as version 1 left it: order 1 is deleted, order 2 waits."""
-    with monkeypatch.context() as then:
-        for module in (backend, connection):
-            then.setattr(module, "VERSION", 1)
-        await first(path)
-        with closing(sqlite3.connect(path)) as db:
-            db.execute("INSERT INTO meta VALUES ('host', ?)", (HOST,))  # format 3 writes it with its migration
-            db.commit()
+    of_format(path, 1, orders(1, 2), deleted=[1])
     assert ask(path, "PRAGMA user_version") == [(1,)]
     assert ask(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'pace'") == [(0,)]
 
 
-async def test_an_old_ledger_of_a_declined_run_stays_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_old_ledger_of_a_declined_run_stays_old(tmp_path: Path) -> None:
     """Until a run begins, an older program may go back to it."""
     path = tmp_path / "l.db"
-    await old(path, monkeypatch)
+    old(path)
     async with opened(path):
         pass
     assert ask(path, "PRAGMA user_version") == [(1,)]
 
 
-async def test_an_old_ledger_is_brought_up_to_date_when_a_run_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_old_ledger_is_brought_up_to_date_when_a_run_begins(tmp_path: Path) -> None:
     """Everything it said it says still, and it goes on; nothing else is left in the folder."""
     path = tmp_path / "l.db"
-    await old(path, monkeypatch)
+    old(path)
     before = everything(path, (*OLD_TABLES, *VIEWS))
     async with opened(path) as ledger:
         assert everything(path, (*OLD_TABLES, *VIEWS)) == before
@@ -139,10 +129,10 @@ async def test_an_old_ledger_is_brought_up_to_date_when_a_run_begins(
     assert names(tmp_path) == ["l.db"]
 
 
-async def test_readers_take_an_old_ledger_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_readers_take_an_old_ledger_as_it_is(tmp_path: Path) -> None:
     """Status, a plan and the counts work on it and change no byte of it."""
     path = tmp_path / "l.db"
-    await old(path, monkeypatch)
+    old(path)
     before = path.read_bytes()
     status = read_status(path)
     assert (status.outcomes, status.learned) == ({"pending": 1, "deleted": 1}, None)
@@ -165,12 +155,10 @@ async def test_readers_take_an_old_ledger_as_it_is(tmp_path: Path, monkeypatch: 
         "UPDATE meta SET value = 'x'",
     ],
 )
-async def test_an_old_ledger_that_is_refused_stays_old(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
+async def test_an_old_ledger_that_is_refused_stays_old(tmp_path: Path, change: str) -> None:
     """It is judged before it is brought up to date: damaged, or of another host, it keeps its bytes."""
     path = tmp_path / "l.db"
-    await old(path, monkeypatch)
+    old(path)
     with closing(sqlite3.connect(path)) as db:
         db.executescript(change)
     before = path.read_bytes()

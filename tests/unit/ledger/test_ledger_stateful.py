@@ -11,7 +11,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,10 +25,22 @@ from hypothesis.stateful import (
 )
 
 from bulkdelete.ledger import PendingFilter, Plan, Retry
-from bulkdelete.ledger.sqlite import opened as opened_file
 from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.model import OPEN, Doubts, Endpoint, Intent, Learned, Order, Origin, Reject, State, Task
-from tests.support.ledger import HOST, Clock, arm, hold, ids, in_memory, labels, order, pending, propose, settle
+from tests.support.ledger import (
+    HOST,
+    Clock,
+    arm,
+    hold,
+    ids,
+    in_memory,
+    labels,
+    of_format,
+    order,
+    pending,
+    propose,
+    settle,
+)
 
 T = TypeVar("T")
 IDS = range(1, 9)
@@ -93,13 +104,11 @@ class History(RuleBasedStateMachine):
             self.confirm(rows, 0)
             return
         self.do(self.ledger.close())
-        with patch.object(opened_file, "VERSION", 1):
-            self.ledger = self.do(hold(self.path, HOST, self.clock))
-            self.do(arm(self.ledger, self.inputs(rows, 0)))
-            self.do(self.ledger.begin(""))
-            self.known = {n: Known(revert) for n, revert in rows.items()}
-            self.intend(0, in_doubt=False)
-        self.crash([])
+        self.known = {n: Known(revert) for n, revert in rows.items()}
+        sent = min(rows)
+        of_format(self.path, 1, [order(n, account(n), revert=revert) for n, revert in rows.items()], sent=[sent])
+        self.known[sent].end(State.IN_DOUBT, this_run=False)
+        self.reopen()
 
     @precondition(lambda self: not self.flying)
     @rule(rows=ROWS, rejects=st.integers(0, 2))
