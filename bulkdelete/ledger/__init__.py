@@ -230,6 +230,9 @@ class LedgerReader(Protocol):
     def results(self, after: tuple[int, int], n: int, states: Collection[State] | None = None) -> list[ResultRow]:
         """The next `n` orders after (account, id), in that order, that are in these states (None: all)."""
 
+    def results_of(self, order_ids: Collection[int]) -> list[ResultRow]:
+        """The orders with these ids, whatever their accounts, in the order of (account, id)."""
+
     def attempts(self, after: tuple[int, int, int], n: int) -> list[AttemptRow]:
         """The next `n` attempts after (account, id, n), in that order."""
 

@@ -231,6 +231,9 @@ class MemoryReader:
                 )  # fmt: skip
         return found[:n]
 
+    def results_of(self, order_ids: Collection[int]) -> list[ResultRow]:
+        return [row for row in self.results((0, 0), 10**9) if row.order_id in order_ids]
+
     def attempts(self, after: tuple[int, int, int], n: int) -> list[AttemptRow]:
         every = (each for _, kept in self._store.all() for each in kept.attempts)
         return [each for each in every if (each.account_id, each.order_id, each.n) > after][:n]

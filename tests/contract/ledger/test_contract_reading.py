@@ -56,6 +56,17 @@ async def test_results_in_some_states(opens: Opens, states: set[State]) -> None:
             assert [row.state for row in every if row.in_flight] == [State.IN_DOUBT]
 
 
+async def test_results_of_ids(opens: Opens) -> None:
+    """The same rows as in a page, those that the ledger knows, whatever their account; each once, however often it is named."""
+    await filled(opens)
+    await arm(opens(), orders(50, account=8))
+    with opens().read() as reader:
+        every = {row.order_id: row for row in reader.results((0, 0), 99)}
+        assert reader.results_of([9, 50, 2, 4, 2, 10, 2**63 - 1]) == [every[2], every[4], every[9], every[50]]
+        assert reader.results_of(range(1, 100)) == list(every.values())
+        assert reader.results_of([]) == reader.results_of([77]) == []
+
+
 async def test_attempts(opens: Opens) -> None:
     """Every attempt once, in order, page by page."""
     await filled(opens)
