@@ -65,6 +65,7 @@ ONLY_HERE = {
     "aiohttp": {"api", "simulator"},
     "aiolimiter": {"run"},
     "click": {"cli"},
+    "jinja2": {"report"},
     "rich": {"cli"},
     "structlog": {"cli"},
     "xlsxwriter": {"report"},
@@ -282,14 +283,14 @@ finally:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
 def test_help_loads_little(arguments: list[str]) -> None:
-    """`--help` is quick: neither aiohttp, structlog nor rich is loaded for it."""
+    """`--help` is quick: neither aiohttp, jinja2, structlog nor rich is loaded for it."""
     done = subprocess.run(
         [sys.executable, "-c", LOADED, *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     loaded = set(done.stderr.split())
     assert "click" in loaded
     assert "bulkdelete" in done.stdout
-    assert not loaded & {"aiohttp", "structlog", "rich"}
+    assert not loaded & {"aiohttp", "jinja2", "structlog", "rich"}
 
 
 def test_the_command_line_passes_values_with_names() -> None:

@@ -272,7 +272,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             help="Write only the orders with this outcome. May be repeated.  [default: all orders]",
         ),
         Option("-o --output", OUTPUT, "export", "Write the rows to this new file.  [default: -, which is stdout]"),
-        Option("--overwrite", FLAG, "export", "Allow --output to replace a file that already exists."),
+        Option("-o --output", OUTPUT, "report", "Write the page to this new file.  [default: -, which is stdout, if it is no terminal]"),
+        Option("--overwrite", FLAG, "export report", "Allow --output to replace a file that already exists."),
     ),
     "Options": (
         Option(

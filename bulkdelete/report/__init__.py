@@ -8,13 +8,14 @@
 | `status.py` | what a ledger says now |
 | `messages.py` | what the server said about the orders that it did not delete |
 | `results.py`, `export.py` | one row per order, in the formats of `formats.py`: `csv_rows.py`, `jsonl_rows.py`, `xlsx_rows.py` |
+| `page/` | a ledger as one HTML page: outcomes, doubts, refusals, throughput, runs |
 | `walk.py` | every order of a ledger, page by page, for the others |
 | `spreadsheet.py`, `workbook.py` | cells that no spreadsheet treats as a formula, in a text and in a workbook |
 
 A rendering is a function of values: it reads nothing, writes nothing, and does not know how a command or an option is spelled; where
 its text names one, the command line passes the spelling. Words, numbers and escaping come from `bulkdelete/words.py`.
 
-To add an output format of an export, such as an HTML page: a file here whose function writes pages of rows, and its row in `formats.py`.
+To add an output format of an export: a file here whose function writes pages of rows, and its row in `formats.py`.
 To show a thing in one more form: a function beside its text and its JSON.
 """
 

@@ -12,7 +12,7 @@ from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import State
 from bulkdelete.words import counted, escaped
 
-__all__ = ["ServerMessage", "message_lines", "read_messages", "server_messages"]
+__all__ = ["ServerMessage", "message_lines", "read_messages", "server_messages", "without_id"]
 
 _SHOWN = 10
 _TEXTS = 1_000  # different texts that are counted separately; a server may put anything into each of them
@@ -46,7 +46,7 @@ def server_messages(reader: LedgerReader) -> tuple[ServerMessage, ...]:
         after = page[-1][:2]
         for row in page:
             if row.selected:
-                said = (row.account_id, row.status, _without_id(row.message, row.order_id))
+                said = (row.account_id, row.status, without_id(row.message, row.order_id))
                 if said not in found and len(found) >= _TEXTS:
                     said = (row.account_id, row.status, _OTHER)
                 found[said] += 1
@@ -55,7 +55,7 @@ def server_messages(reader: LedgerReader) -> tuple[ServerMessage, ...]:
     )
 
 
-def _without_id(message: str, order_id: int) -> str:
+def without_id(message: str, order_id: int) -> str:
     """Replace the order's id, so that texts which differ only in the id count as one."""
     return message if order_id < _LONG_ID else re.sub(rf"(?<!\d){order_id}(?!\d)", "(order id)", message)
 

@@ -112,7 +112,7 @@ def test_a_crash_is_70(server: Server, tmp_path: Path, module: str, owner: str, 
     assert "pending" not in outcomes(tmp_path / "o.csv.ledger.db").values()
 
 
-@pytest.mark.parametrize("command", ["plan", "status", "export"])
+@pytest.mark.parametrize("command", ["plan", "status", "export", "report"])
 def test_a_crash_of_another_command_is_70(server: Server, tmp_path: Path, command: str) -> None:
     """Never 1, which means something."""
     file = write(tmp_path / "o.csv", IDS)
@@ -121,6 +121,7 @@ def test_a_crash_of_another_command_is_70(server: Server, tmp_path: Path, comman
         "plan": ("bulkdelete.job", "plan"),
         "status": ("bulkdelete.report.status", "read_status"),
         "export": ("bulkdelete.report.export", "export"),
+        "report": ("bulkdelete.report.page", "page_of"),
     }[command]
     script = f"import {module} as m; m.{name} = None\nfrom bulkdelete.cli import main\nmain()"
     words = (str(file), *GIVEN) if command == "plan" else (f"{file}.ledger.db",)

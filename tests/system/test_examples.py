@@ -79,8 +79,8 @@ def test_an_example_does_what_it_says(server: Server, tmp_path: Path, name: str,
     for file in (tmp_path / "gone.csv", tmp_path / "exports" / "a.csv"):
         write(file, IDS[:4])
     env = environment(PYTHONPATH=os.getcwd())
-    url = [] if name in ("help", "status", "export") else ["--api-url", server.url]
-    if name in ("status", "export", "resume"):
+    url = [] if name in ("help", "status", "export", "report") else ["--api-url", server.url]
+    if name in ("status", "export", "report", "resume"):
         given = ["run", "gone.csv", "--account-id", "1234", "--keep-stock", "--yes", "--api-url", server.url]
         assert call(*PROGRAM, *given, cwd=tmp_path, env=env).returncode == 0
     words = words_of(command)

@@ -71,11 +71,12 @@ def test_certificates_are_no_output(scene: Path) -> None:
 
 @pytest.mark.parametrize("taken", ["l.db", "soft.db", "l.db-wal", "env.key", "credentials/other"])
 @pytest.mark.parametrize("words", [(), ("--overwrite",)], ids=" ".join)
-def test_what_an_export_must_never_be(scene: Path, words: tuple[str, ...], taken: str) -> None:
-    """The same for `export`."""
+@pytest.mark.parametrize("command", ["export", "report"])
+def test_what_an_export_must_never_be(scene: Path, command: str, words: tuple[str, ...], taken: str) -> None:
+    """The same for `export` and `report`."""
     env = environment(BULKDELETE_API_KEY_FILE="env.key", CREDENTIALS_DIRECTORY=str(scene / "credentials"))
     before = contents(scene)
-    done = call(*PROGRAM, "export", "l.db", "-o", taken, *words, cwd=scene, env=env | {"PYTHONPATH": os.getcwd()})
+    done = call(*PROGRAM, command, "l.db", "-o", taken, *words, cwd=scene, env=env | {"PYTHONPATH": os.getcwd()})
     assert done.returncode == 2, done.stderr
     assert contents(scene) == before
 

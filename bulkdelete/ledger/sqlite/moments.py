@@ -251,8 +251,16 @@ def _attempt(
     account: int, order_id: int, n: int, run_id: int, intended_ms: int, answered_ms: int | None, sent: int | None,
     status: int | None, outcome: int | None, message: str, latency_ms: int | None,
 ) -> AttemptRow:  # fmt: skip
+    if not (
+        type(account) is type(order_id) is type(n) is type(run_id) is int
+        and type(message) is str
+        and (status is None or type(status) is int)
+        and (latency_ms is None or (type(latency_ms) is int and latency_ms >= 0))
+    ):
+        raise LedgerBroken(f"an attempt of order {order_id} of account {account} is none of ours")
+    answered_ms = None if answered_ms is None else _moment(answered_ms)
     return AttemptRow(
-        account, order_id, n, run_id, intended_ms, answered_ms, None if sent is None else bool(sent), status,
+        account, order_id, n, run_id, _moment(intended_ms), answered_ms, None if sent is None else bool(sent), status,
         None if outcome is None else State(outcome), message, latency_ms,
     )  # fmt: skip
 

@@ -19,12 +19,17 @@ from bulkdelete.model import Endpoint, Learned, State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status, status_json, status_text
 from tests.support.ledger import HOST, arm, opened, orders, send
+from tests.support.page import page
 
 
 def exported(path: Path) -> str:
     out = io.StringIO()
     export(path, out, Format.JSONL, frozenset({State.DELETED}))
     return out.getvalue()
+
+
+def paged(path: Path) -> None:
+    page(path)
 
 
 def planned(path: Path) -> None:
@@ -53,22 +58,24 @@ def change(path: Path, sql: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "readers"),
     [
-        ("UPDATE orders SET state = 3 WHERE order_id = 2", (read_status, exported, planned)),
-        ("UPDATE orders SET state = 0 WHERE order_id = 1", (exported, planned)),
-        ("UPDATE orders SET state = 3 WHERE order_id = 3", (exported, planned)),
-        ("UPDATE orders SET line = 99 WHERE order_id = 2", (read_status, exported, planned)),
-        ("UPDATE orders SET changed_ms = 0 WHERE order_id = 5", (exported, planned)),
-        ("UPDATE orders SET order_id = 9 WHERE order_id = 4", (exported, planned)),
-        ("UPDATE attempts SET status = 204 WHERE order_id = 3", (exported,)),
-        ("UPDATE attempts SET message = 'x' WHERE order_id = 2", (read_status, exported)),
-        ("UPDATE inputs SET path = 'x'", (read_status, exported)),
-        ("UPDATE counts SET orders = orders + 1 WHERE state = 3", (read_status, exported)),
-        ("UPDATE counts SET state = 4 WHERE state = 3", (read_status, exported)),
+        ("UPDATE orders SET state = 3 WHERE order_id = 2", (read_status, exported, paged, planned)),
+        ("UPDATE orders SET state = 0 WHERE order_id = 1", (exported, paged, planned)),
+        ("UPDATE orders SET state = 3 WHERE order_id = 3", (exported, paged, planned)),
+        ("UPDATE orders SET line = 99 WHERE order_id = 2", (read_status, exported, paged, planned)),
+        ("UPDATE orders SET changed_ms = 0 WHERE order_id = 5", (exported, paged, planned)),
+        ("UPDATE orders SET order_id = 9 WHERE order_id = 4", (exported, paged, planned)),
+        ("UPDATE attempts SET latency_ms = 9 WHERE order_id = 3", (exported, paged)),
+        ("UPDATE inputs SET data_rows = 9", (exported, paged)),
+        ("UPDATE attempts SET status = 204 WHERE order_id = 3", (exported, paged)),
+        ("UPDATE attempts SET message = 'x' WHERE order_id = 2", (read_status, exported, paged)),
+        ("UPDATE inputs SET path = 'x'", (read_status, exported, paged)),
+        ("UPDATE counts SET orders = orders + 1 WHERE state = 3", (read_status, exported, paged)),
+        ("UPDATE counts SET state = 4 WHERE state = 3", (read_status, exported, paged)),
         ("UPDATE meta SET value = 'https://other:443'", (read_status, planned)),
-        ("UPDATE runs SET why = 'x'", (read_status, exported)),
-        ("UPDATE pace SET rate_per_s = 9", (read_status,)),
-        ("INSERT INTO intents VALUES (7, 4, 1, 1, 1)", (read_status, exported)),
-        ("UPDATE states SET outcome = 'x' WHERE state = 3", (read_status, exported, planned)),
+        ("UPDATE runs SET why = 'x'", (read_status, exported, paged)),
+        ("UPDATE pace SET rate_per_s = 9", (read_status, paged)),
+        ("INSERT INTO intents VALUES (7, 4, 1, 1, 1)", (read_status, exported, paged)),
+        ("UPDATE states SET outcome = 'x' WHERE state = 3", (read_status, exported, paged, planned)),
     ],
 )
 async def test_invariant_42_a_changed_row_is_not_shown(
@@ -79,6 +86,7 @@ async def test_invariant_42_a_changed_row_is_not_shown(
     await ledger_at(path)
     read_status(path)
     exported(path)
+    paged(path)
     planned(path)
     change(path, sql)
     for read in readers:
@@ -96,13 +104,27 @@ async def test_invariant_42_a_changed_row_is_not_shown(
     ],
 )
 async def test_invariant_42_counts_that_disagree_with_the_rows(tmp_path: Path, sql: str) -> None:
-    """An export has seen all rows at its end: rows or counts that were taken out, each sound by itself, are noticed."""
+    """Who has seen all rows notices rows or counts that were taken out, each sound by itself."""
     path = tmp_path / "l.db"
     await ledger_at(path)
-    exported(path)
     change(path, sql)
-    with pytest.raises(LedgerRefused, match="the kept counts disagree with the orders"):
-        exported(path)
+    for read in (exported, paged):
+        with pytest.raises(LedgerRefused, match="the kept counts disagree with the orders"):
+            read(path)
+
+
+async def test_invariant_42_attempts_that_disagree_with_the_orders(tmp_path: Path) -> None:
+    """A page has seen all attempts: one that was taken out is noticed, even if it was not the last of its order."""
+    path = tmp_path / "l.db"
+    await ledger_at(path)
+    async with opened(path) as ledger:
+        await ledger.begin("")
+        await send(ledger, {4: None})
+        await send(ledger, {4: State.DELETED})
+    paged(path)
+    change(path, "DELETE FROM attempts WHERE order_id = 4 AND n = 1")
+    with pytest.raises(LedgerRefused, match="the attempts of the orders disagree with the attempts"):
+        paged(path)
 
 
 def sealed(table: str, columns: str, sets: str, where: str = "1") -> str:
@@ -116,7 +138,14 @@ CRAFTED = [
     sealed("orders", ORDER_COLUMNS, "changed_ms = 9223372036854775807", "order_id = 2"),
     sealed("orders", ORDER_COLUMNS, "first_ms = 'x'", "order_id = 2"),
     sealed("attempts", ATTEMPT_COLUMNS, "message = x'ff00'", "order_id = 2"),
+    sealed("attempts", ATTEMPT_COLUMNS, "latency_ms = -5", "order_id = 2"),
+    sealed("attempts", ATTEMPT_COLUMNS, "latency_ms = 'x'", "order_id = 2"),
+    sealed("attempts", ATTEMPT_COLUMNS, "intended_ms = 9223372036854775807", "order_id = 2"),
+    sealed("attempts", ATTEMPT_COLUMNS, "answered_ms = 'x'", "order_id = 2"),
+    sealed("attempts", ATTEMPT_COLUMNS, "run_id = 'x'", "order_id = 2"),
     sealed("inputs", INPUT_COLUMNS, "path = x'ff00'"),
+    sealed("inputs", INPUT_COLUMNS, "data_rows = 9"),
+    sealed("inputs", INPUT_COLUMNS, "skipped = 'x'"),
     sealed("runs", RUN_COLUMNS, "started_ms = 9223372036854775807"),
     sealed("runs", RUN_COLUMNS, "started_ms = 'x'"),
     sealed("counts", "account_id, selected, state, orders", "orders = 'x'", "state = 2"),
@@ -131,7 +160,7 @@ async def test_invariant_42_a_crafted_row_is_no_traceback(tmp_path: Path, sql: s
     await ledger_at(path)
     change(path, sql)
     refused = 0
-    for read in (read_status, exported):
+    for read in (read_status, exported, paged):
         try:
             read(path)
         except LedgerRefused:
@@ -155,7 +184,7 @@ async def test_a_crafted_text_prints_no_control_characters(tmp_path: Path) -> No
     out = io.StringIO()
     export(path, out, Format.CSV, frozenset())
     status = read_status(path)
-    for text in (out.getvalue(), exported(path), status_text(status), json.dumps(status_json(status))):
+    for text in (out.getvalue(), exported(path), status_text(status), json.dumps(status_json(status)), page(path)):
         assert all(char.isprintable() or char in "\r\n" for char in text)
 
 
