@@ -22,6 +22,8 @@ from bulkdelete.ledger.nouns import (
     AccountSample,
     AttemptRow,
     Caller,
+    Disagreement,
+    Disagreements,
     Hooks,
     InputReport,
     InputRow,
@@ -57,6 +59,8 @@ __all__ = [
     "AccountSample",
     "AttemptRow",
     "Caller",
+    "Disagreement",
+    "Disagreements",
     "Draft",
     "Hooks",
     "InputReport",
@@ -241,6 +245,17 @@ class LedgerReader(Protocol):
 
     def lookups(self, after: tuple[int, int], n: int) -> list[LookupRow]:
         """The newest lookup of each of the next `n` orders after (account, id) that were looked up, in that order."""
+
+    def check(self, wanted: Callable[[], bool] | None = None) -> bool:
+        """Whether everything that was written is as it was written, each row by itself and the kept counts: raises LedgerBroken or
+        LedgerRefused if not. It takes seconds per million orders; `wanted` is asked meanwhile, and ends it with False."""
+
+    def disagreements(self, after: tuple[int, int], n: int) -> Disagreements:
+        """Which of the next `n` orders after (account, id) do not have the state that follows from their attempts and rulings, lack one
+        of these or have one too many. Once everything was checked."""
+
+    def known(self, order_ids: Collection[int]) -> dict[int, list[tuple[int, State]]]:
+        """Of these ids those that the ledger knows: under which accounts, and in which state."""
 
     def traffic(self, window_ms: int) -> Traffic: ...
 

@@ -14,6 +14,8 @@ __all__ = [
     "AccountSample",
     "AttemptRow",
     "Caller",
+    "Disagreement",
+    "Disagreements",
     "Hooks",
     "InputReport",
     "InputRow",
@@ -241,6 +243,24 @@ class LookupRow:
     present: bool
     seen_ms: int | None
     seen: SeenOrder | None
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """An order whose row and whose attempts and rulings contradict each other, and how. `state` None: it has no row."""
+
+    account_id: int
+    order_id: int
+    state: State | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreements:
+    """Those among some orders in a row. `last`: the last of these orders, after which the next ones come; None: there is none left."""
+
+    found: tuple[Disagreement, ...]
+    last: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 
@@ -13,6 +13,8 @@ from bulkdelete.ledger import (
     NOBODY,
     AttemptRow,
     Caller,
+    Disagreement,
+    Disagreements,
     Hooks,
     InputRow,
     LookupRow,
@@ -26,6 +28,7 @@ from bulkdelete.ledger import (
     RunRow,
     Traffic,
 )
+from bulkdelete.ledger.audit import contradiction
 from bulkdelete.model import (
     OPEN,
     Counts,
@@ -244,6 +247,25 @@ class MemoryReader:
 
     def lookups(self, after: tuple[int, int], n: int) -> list[LookupRow]:
         return [row for key, row in sorted(self._store.lookups.items()) if key > after][:n]
+
+    def check(self, wanted: Callable[[], bool] | None = None) -> bool:
+        return wanted is None or wanted()
+
+    def disagreements(self, after: tuple[int, int], n: int) -> Disagreements:
+        page = [(key, kept) for key, kept in self._store.all() if key > after]
+        found = [
+            Disagreement(*key, kept.state, why)
+            for key, kept in page[:n]
+            if (why := contradiction(kept.state, kept.doubtful, len(kept.attempts), kept.attempts, kept.rulings))
+        ]
+        return Disagreements(tuple(found), page[n - 1][0] if len(page) >= n else None)
+
+    def known(self, order_ids: Collection[int]) -> dict[int, list[tuple[int, State]]]:
+        found: dict[int, list[tuple[int, State]]] = {}
+        for (account, order_id), _ in self._store.all():
+            if order_id in order_ids:
+                found.setdefault(order_id, []).append((account, self._store.state_of((account, order_id))))
+        return found
 
     def traffic(self, window_ms: int) -> Traffic:
         every = self.attempts((0, 0, 0), 10**9)

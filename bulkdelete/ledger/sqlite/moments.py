@@ -6,7 +6,6 @@ It reads past the ledger's views: what they show cannot be checked.
 from __future__ import annotations
 
 import functools
-import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import astuple
@@ -15,8 +14,19 @@ from typing import Any, TypeVar, cast
 from zlib import crc32
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import AttemptRow, Caller, InputRow, LookupRow, ResultRow, RulingRow, RunRow, Traffic
-from bulkdelete.ledger.sqlite import check, lookups, reading, rows, rules, rulings, runs
+from bulkdelete.ledger import (
+    AttemptRow,
+    Caller,
+    Disagreements,
+    InputRow,
+    LookupRow,
+    ResultRow,
+    RulingRow,
+    RunRow,
+    Traffic,
+)
+from bulkdelete.ledger.sqlite import auditing, check, lookups, reading, rows, rules, rulings, runs
+from bulkdelete.ledger.sqlite.rows import MS_MAX
 from bulkdelete.ledger.sqlite.schema import (
     ATTEMPT_COLUMNS,
     INPUT_COLUMNS,
@@ -32,7 +42,7 @@ __all__ = ["SqliteReader"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ORDER_WIDTH = len(ORDER_COLUMNS.split(", ")) + 1  # with the CRC
-_MS_MAX = 253_402_300_799_999  # the last moment that a date can show
+_OPCODES = 10_000  # of SQLite's virtual machine, some tenths of a millisecond: so often a check asks whether it is still wanted
 _row: Callable[[type[ResultRow], tuple[Any, ...]], ResultRow] = tuple.__new__  # what ResultRow() does, in half its time
 _STATES = {state.value: state for state in State}
 
@@ -43,14 +53,8 @@ WHERE (o.account_id, o.order_id) > (:account, :order) AND {{among}} ORDER BY o.a
 """
 
 _RESULTS_OF = f"""
-WITH RECURSIVE accounts(id) AS (
-  SELECT min(account_id) FROM orders
-  UNION ALL SELECT (SELECT min(account_id) FROM orders WHERE account_id > accounts.id) FROM accounts WHERE accounts.id IS NOT NULL
-)
 SELECT {values(ORDER_COLUMNS, "o")}, o.crc, {values(ATTEMPT_COLUMNS, "a")}, a.crc
-FROM accounts CROSS JOIN json_each(?) wanted CROSS JOIN orders o ON o.account_id = accounts.id AND o.order_id = wanted.value
-LEFT JOIN attempts a ON {rules.LAST_ATTEMPT}
-ORDER BY o.account_id, o.order_id
+FROM {{named}} LEFT JOIN attempts a ON {rules.LAST_ATTEMPT} ORDER BY o.account_id, o.order_id
 """
 
 
@@ -102,7 +106,8 @@ class SqliteReader:
 
     @_reads
     def results_of(self, order_ids: Collection[int]) -> list[ResultRow]:
-        return self._told(self._db.execute(_RESULTS_OF, (json.dumps(sorted(set(order_ids))),)))
+        named, given = auditing.with_ids(self._db, order_ids)
+        return self._told(self._db.execute(_RESULTS_OF.format(named=named), given))
 
     @_reads
     def attempts(self, after: tuple[int, int, int], n: int) -> list[AttemptRow]:
@@ -111,7 +116,7 @@ class SqliteReader:
                 ORDER BY account_id, order_id, n LIMIT ?""",
             (*after, n),
         )
-        return [_attempt(*rows.sound("attempts", row)) for row in found]
+        return [rows.attempt_of(*rows.sound("attempts", row)) for row in found]
 
     @_reads
     def rulings(self, after: tuple[int, int, int], n: int) -> list[RulingRow]:
@@ -120,6 +125,34 @@ class SqliteReader:
     @_reads
     def lookups(self, after: tuple[int, int], n: int) -> list[LookupRow]:
         return lookups.page(self._db, after, n)
+
+    def check(self, wanted: Callable[[], bool] | None = None) -> bool:
+        given_up = False
+
+        def give_up() -> bool:
+            nonlocal given_up
+            given_up = given_up or (wanted is not None and not wanted())
+            return given_up
+
+        if give_up():
+            return False
+        self._db.set_progress_handler(give_up, _OPCODES)
+        try:
+            check.whole(self._db, self._path, self._version)
+        except sqlite3.OperationalError:
+            if not given_up:
+                raise
+        finally:
+            self._db.set_progress_handler(None, 0)
+        return not given_up
+
+    @_reads
+    def disagreements(self, after: tuple[int, int], n: int) -> Disagreements:
+        return auditing.disagreements(self._db, after, n)
+
+    @_reads
+    def known(self, order_ids: Collection[int]) -> dict[int, list[tuple[int, State]]]:
+        return auditing.known(self._db, order_ids)
 
     @_reads
     def traffic(self, window_ms: int) -> Traffic:
@@ -130,7 +163,7 @@ class SqliteReader:
         if last_ms is not None:
             settled, first_ms = self._db.execute(
                 "SELECT count(*), min(answered_ms) FROM attempts WHERE answered_ms > ? AND outcome IS NOT NULL",
-                (_moment(last_ms) - window_ms,),
+                (rows.moment(last_ms) - window_ms,),
             ).fetchone()
         return Traffic(int(requests), int(limited), settled, first_ms, last_ms)
 
@@ -215,7 +248,7 @@ def _results(
             or type(message) is not str
             or not (status is None or type(status) is int)
             or not (type(account) is type(order_id) is type(attempts) is type(line) is int)
-            or not (type(first_ms) is type(changed_ms) is int and 0 <= first_ms <= _MS_MAX >= changed_ms >= 0)
+            or not (type(first_ms) is type(changed_ms) is int and 0 <= first_ms <= MS_MAX >= changed_ms >= 0)
         ):  # a CRC is no protection from a person
             raise LedgerBroken(f"the row of order {order_id} of account {account} is none of ours")
         rows.append(_row(ResultRow, (
@@ -237,35 +270,17 @@ def _run(
     if not all(type(text) is str for text in (version, options, why or "", *astuple(caller))):
         raise LedgerBroken(f"run {run_id} is none of ours")
     return RunRow(
-        run_id, version, options, _moment(started_ms), None if stopped_ms is None else _moment(stopped_ms), why, caller
+        run_id,
+        version,
+        options,
+        rows.moment(started_ms),
+        None if stopped_ms is None else rows.moment(stopped_ms),
+        why,
+        caller,
     )
 
 
 def _confirmed(input_id: int, path: str, sha256: str, confirmed_ms: int, *counts: int) -> InputRow:
     if not (type(path) is type(sha256) is str and all(type(n) is int for n in counts)):
         raise LedgerBroken(f"input {input_id} is none of ours")
-    return InputRow(input_id, path, sha256, _moment(confirmed_ms), *counts)
-
-
-def _attempt(
-    account: int, order_id: int, n: int, run_id: int, intended_ms: int, answered_ms: int | None, sent: int | None,
-    status: int | None, outcome: int | None, message: str, latency_ms: int | None,
-) -> AttemptRow:  # fmt: skip
-    if not (
-        type(account) is type(order_id) is type(n) is type(run_id) is int
-        and type(message) is str
-        and (status is None or type(status) is int)
-        and (latency_ms is None or (type(latency_ms) is int and latency_ms >= 0))
-    ):
-        raise LedgerBroken(f"an attempt of order {order_id} of account {account} is none of ours")
-    answered_ms = None if answered_ms is None else _moment(answered_ms)
-    return AttemptRow(
-        account, order_id, n, run_id, _moment(intended_ms), answered_ms, None if sent is None else bool(sent), status,
-        None if outcome is None else State(outcome), message, latency_ms,
-    )  # fmt: skip
-
-
-def _moment(ms: int) -> int:
-    if type(ms) is not int or not 0 <= ms <= _MS_MAX:
-        raise LedgerBroken(f"{ms} is no moment of ours")
-    return ms
+    return InputRow(input_id, path, sha256, rows.moment(confirmed_ms), *counts)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import PendingFilter
+from bulkdelete.ledger import AttemptRow, PendingFilter
 from bulkdelete.ledger.sqlite import rules
 from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE
 from bulkdelete.ledger.sqlite.schema import (
@@ -37,13 +37,16 @@ from bulkdelete.model import (
 )
 
 __all__ = [
+    "MS_MAX",
     "LockedOut",
     "Transaction",
+    "attempt_of",
     "check_counts",
     "counts_of",
     "intend",
     "kept_counts",
     "lost",
+    "moment",
     "move",
     "pending",
     "recount",
@@ -52,6 +55,9 @@ __all__ = [
     "sound",
     "take_intent",
 ]
+
+
+MS_MAX = 253_402_300_799_999  # the last moment that a date can show
 
 
 class LockedOut(sqlite3.OperationalError):
@@ -96,6 +102,32 @@ def sound(table: str, row: Sequence[Any]) -> Sequence[Any]:
 def since(db: sqlite3.Connection, version: int) -> bool:
     """Whether this ledger's format has what that version added. An older one is brought up to date by its next run, not before."""
     return bool(db.execute("PRAGMA user_version").fetchone()[0] >= version)
+
+
+def attempt_of(
+    account: int, order_id: int, n: int, run_id: int, intended_ms: int, answered_ms: int | None, sent: int | None,
+    status: int | None, outcome: int | None, message: str, latency_ms: int | None,
+) -> AttemptRow:  # fmt: skip
+    """The columns of an attempt, as the contract has them. LedgerBroken if they are none of ours."""
+    if not (
+        type(account) is type(order_id) is type(n) is type(run_id) is int
+        and type(message) is str
+        and (status is None or type(status) is int)
+        and (latency_ms is None or (type(latency_ms) is int and latency_ms >= 0))
+    ):
+        raise LedgerBroken(f"an attempt of order {order_id} of account {account} is none of ours")
+    answered_ms = None if answered_ms is None else moment(answered_ms)
+    return AttemptRow(
+        account, order_id, n, run_id, moment(intended_ms), answered_ms, None if sent is None else bool(sent), status,
+        None if outcome is None else State(outcome), message, latency_ms,
+    )  # fmt: skip
+
+
+def moment(ms: int) -> int:
+    """A time that a date can show, or LedgerBroken."""
+    if type(ms) is not int or not 0 <= ms <= MS_MAX:
+        raise LedgerBroken(f"{ms} is no moment of ours")
+    return ms
 
 
 def _checked(db: sqlite3.Connection) -> bool:

@@ -27,7 +27,7 @@ from bulkdelete.ledger.sqlite.schema import (
 )
 from bulkdelete.model import State
 
-__all__ = ["check_number", "page", "retry", "rule", "rule_all", "told"]
+__all__ = ["check_number", "page", "retry", "rule", "rule_all", "ruling_of", "told"]
 
 _OF_ORDER = "account_id = ? AND order_id = ?"
 
@@ -141,10 +141,11 @@ def page(db: sqlite3.Connection, after: tuple[int, int, int], n: int) -> list[Ru
             ORDER BY account_id, order_id, n LIMIT ?""",
         (*after, n),
     )
-    return [_row(row) for row in found]
+    return [ruling_of(row) for row in found]
 
 
-def _row(row: Sequence[Any]) -> RulingRow:
+def ruling_of(row: Sequence[Any]) -> RulingRow:
+    """LedgerBroken if it is not what we wrote."""
     account_id, order_id, n, after_n, run_id, ruled_ms, outcome, source, who, note = sound("rulings", row)
     if not (type(n) is type(after_n) is type(ruled_ms) is int and type(who) is type(note) is str):
         raise LedgerBroken(f"a ruling about order {order_id} of account {account_id} is none of ours")
@@ -164,7 +165,7 @@ def told(db: sqlite3.Connection, results: list[ResultRow]) -> list[ResultRow]:
             ORDER BY r.account_id, r.order_id, r.n""",
         (json.dumps(keys),),
     )
-    last = {(row[0], row[1]): _row(row) for row in found}
+    last = {(row[0], row[1]): ruling_of(row) for row in found}
     return [
         row._replace(message=newest.ruling.words or row.message)
         if (newest := last.get(row[:2])) is not None and newest.after_n == row.attempts

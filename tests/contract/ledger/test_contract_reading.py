@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
-from bulkdelete.ledger import Traffic
+from bulkdelete.ledger import Disagreements, Retry, Ruling, RulingSource, Traffic
 from bulkdelete.model import State
 from tests.contract.ledger.conftest import Opens
 from tests.contract.ledger.scene import arm, attempt, facts, pending
@@ -174,3 +174,35 @@ async def test_rows_that_contradict_each_other(opens: Opens) -> None:
     await arm(opens(), orders(1))
     with pytest.raises(LedgerRefused, match=r"damaged \(so it is\)"), opens().read():
         raise LedgerBroken("so it is")
+
+
+async def test_an_audit_of_every_state(opens: Opens) -> None:
+    """Page by page, nothing that a ledger has written contradicts itself: attempts, lookups, a person's word and a retry."""
+    await filled(opens)
+    async with opens().run("") as run:
+        run.rule(Ruling(7, 4, State.PENDING, RulingSource.LOOKUP))
+        await attempt(run, {4: State.IN_DOUBT, 6: None})
+    async with opens().stage() as staging:
+        await staging.retry(Retry())
+        await staging.rule([Ruling(7, 4, State.PRESUMED_DELETED, RulingSource.PERSON, "ana@ops1")])
+    with opens().read() as reader:
+        assert reader.check()
+        assert not reader.check(lambda: False)
+        first = reader.disagreements((0, 0), 5)
+        assert (first.found, first.last) == ((), (7, 5))
+        assert reader.disagreements((7, 5), 5) == Disagreements((), None)
+
+
+async def test_which_ids_are_known(opens: Opens) -> None:
+    """By order id alone, with every account that has it, and its state; an order in flight is in doubt."""
+    await arm(opens(), [*orders(1, 2, 3), *orders(4, 5, account=8)])
+    async with opens().run("") as run:
+        await attempt(run, {1: State.DELETED, 4: State.REFUSED})
+        await run.intend((await pending(run))[0])
+        with opens().read() as reader:
+            assert reader.known([1, 2, 4, 9]) == {
+                1: [(7, State.DELETED)],
+                2: [(7, State.IN_DOUBT)],
+                4: [(8, State.REFUSED)],
+            }
+            assert reader.known([]) == {}
