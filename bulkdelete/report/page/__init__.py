@@ -2,13 +2,14 @@
 
 | module | owns |
 |---|---|
-| `gather.py` | reading the ledger once; `timeline.py` and `refusals.py` keep what it finds, bounded |
-| `view.py`, `graphs.py` | what the page says, as values: words, tables, panels; `times.py` writes times and numbers |
+| `gather.py` | reading the ledger once; `timeline.py`, `refusals.py` and `profile.py` keep what it finds, bounded |
+| `view.py` | what the page says, as values |
+| `outcomes.py`, `tables.py`, `distributions.py`, `graphs.py` | its parts; `times.py` writes times and numbers |
 | `charts.py` | panels as drawings, for whoever has no JavaScript or prints the page |
 | `render.py` | the values as HTML, by the templates in `templates/`, with the page's policy |
 | `uplot/` | the library that makes the panels interactive, as it was published |
 
-To show one more thing, gather it in `gather.py`, say it in `view.py`, and lay it out in `templates/`.
+To show one more thing, gather it in `gather.py`, say it in `view.py` or a module of its part, and lay it out in `templates/`.
 """
 
 from __future__ import annotations

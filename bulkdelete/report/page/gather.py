@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from bulkdelete.core.run_summary import conserved, mostly_missing, unproven_accounts
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import AttemptRow, InputRow, Ledger, ResultRow, RunRow
+from bulkdelete.ledger import AttemptRow, InputRow, Ledger, LedgerReader, LookupRow, ResultRow, RulingRow, RunRow
 from bulkdelete.model import Counts, Learned, State
+from bulkdelete.report.page.profile import Decisions, Profile
 from bulkdelete.report.page.refusals import Refusals, RefusedAlike
 from bulkdelete.report.page.timeline import Timeline
 from bulkdelete.report.walk import ROWS_PER_PAGE, each_page
@@ -23,6 +25,7 @@ ATTEMPTS_MAX = 5
 """Orders with more attempts than this are counted together."""
 
 Row = TypeVar("Row")
+Place = TypeVar("Place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Gathered:
     """What a ledger says, as far as a page shows it: the first doubts, a number of refusals, the last runs and inputs.
 
     `running`: a run worked while the ledger was read, so that the parts may be of different moments.
-    `attempts`: orders by their number of attempts.
+    `looked`: the newest lookup of each of these doubts that was looked up. `attempts`: orders by their number of attempts.
     """
 
     host: str
@@ -46,6 +49,9 @@ class Gathered:
     warning: str | None
     counts: Counts
     doubts: tuple[ResultRow, ...]
+    looked: Mapping[tuple[int, int], LookupRow]
+    profile: Profile
+    decisions: Decisions
     refused: tuple[RefusedAlike, ...]
     attempts: Counter[int]
     timeline: Timeline
@@ -64,36 +70,47 @@ def gathered(ledger: Ledger, offset_s: int = 0) -> Gathered:
     attempts: Counter[int] = Counter()
     doubts: list[ResultRow] = []
     refusals = Refusals()
+    profile = Profile(_each_lookup(ledger))
+    looked: dict[tuple[int, int], LookupRow] = {}
     made = 0
     for page in each_page(ledger):
         counts.update((row.account_id, row.state) for row in page)
         attempts.update(min(row.attempts, ATTEMPTS_MAX + 1) for row in page)
         made += sum(row.attempts for row in page)
-        doubts += [row for row in page if row.state is State.IN_DOUBT][: _DOUBTS_SHOWN - len(doubts)]
+        more = [row for row in page if row.state is State.IN_DOUBT][: _DOUBTS_SHOWN - len(doubts)]
+        doubts += more
+        found = profile.add(page)
+        looked |= {row[:2]: found[row[:2]] for row in more if row[:2] in found}
         refusals.add(row for row in page if row.state is State.REFUSED)
     timeline = Timeline(offset_s)
     for attempted in _each_attempt(ledger):
         timeline.add(attempted)
+    decisions = Decisions()
+    for rulings in _each_ruling(ledger):
+        decisions.add(rulings)
     runs, inputs = _runs(ledger), _inputs(ledger)
     with ledger.read() as reader:
         running = running or reader.running() or reader.stamp() != began
         if not running and timeline.attempts != made:
             raise LedgerBroken("the attempts of the orders disagree with the attempts")
-        found = _counts(counts)
+        every = _counts(counts)
         return Gathered(
             host=reader.host(),
             running=running,
             warning=warning,
-            counts=found,
+            counts=every,
             doubts=tuple(doubts),
+            looked=looked,
+            profile=profile,
+            decisions=decisions,
             refused=tuple(refusals.groups()),
             attempts=attempts,
             timeline=timeline,
             learned=reader.learned(),
             runs=runs,
             inputs=inputs,
-            unproven=unproven_accounts(found, found),
-            mostly_missing=mostly_missing(found),
+            unproven=unproven_accounts(every, every),
+            mostly_missing=mostly_missing(every),
         )
 
 
@@ -104,42 +121,57 @@ def _counts(found: Counter[tuple[int, State]]) -> Counts:
     return Counts(by_account)
 
 
-def _each_attempt(ledger: Ledger) -> Iterator[list[AttemptRow]]:
-    after = (0, 0, 0)
+def _each(
+    ledger: Ledger, read: Callable[[LedgerReader, Place], list[Row]], after: Place, place: Callable[[Row], Place]
+) -> Iterator[list[Row]]:
+    """All rows of a kind, page by page, each page in a reader of its own. `place`: where the next page begins."""
     while True:
         with ledger.read() as reader:
-            page = reader.attempts(after, ROWS_PER_PAGE)
+            page = read(reader, after)
         if not page:
             return
-        after = page[-1][:3]
+        after = place(page[-1])
         yield page
 
 
-def _runs(ledger: Ledger) -> Tail[RunRow]:
-    def pages() -> Iterator[list[RunRow]]:
-        after = 0
-        with ledger.read() as reader:
-            while page := reader.runs(after, ROWS_PER_PAGE):
-                after = page[-1].run_id
-                yield page
+def _each_attempt(ledger: Ledger) -> Iterator[list[AttemptRow]]:
+    return _each(ledger, lambda reader, after: reader.attempts(after, ROWS_PER_PAGE), (0, 0, 0), lambda row: row[:3])
 
-    return _tail(pages())
+
+def _each_lookup(ledger: Ledger) -> Iterator[LookupRow]:
+    pages = _each(
+        ledger,
+        lambda reader, after: reader.lookups(after, ROWS_PER_PAGE),
+        (0, 0),
+        lambda row: (row.account_id, row.order_id),
+    )
+    return itertools.chain.from_iterable(pages)
+
+
+def _each_ruling(ledger: Ledger) -> Iterator[list[RulingRow]]:
+    return _each(
+        ledger,
+        lambda reader, after: reader.rulings(after, ROWS_PER_PAGE),
+        (0, 0, 0),
+        lambda row: (row.ruling.account_id, row.ruling.order_id, row.n),
+    )
+
+
+def _runs(ledger: Ledger) -> Tail[RunRow]:
+    return _tail(_each(ledger, lambda reader, after: reader.runs(after, ROWS_PER_PAGE), 0, lambda row: row.run_id))
 
 
 def _inputs(ledger: Ledger) -> Tail[InputRow]:
-    """Raises LedgerRefused if the rows of an input are not all accounted for: nothing was ever confirmed like that."""
+    return _tail(_each(ledger, _accounted_for, 0, lambda row: row.input_id))
 
-    def pages() -> Iterator[list[InputRow]]:
-        after = 0
-        with ledger.read() as reader:
-            while page := reader.inputs(after, ROWS_PER_PAGE):
-                after = page[-1].input_id
-                for each in page:
-                    if not conserved(each.data_rows, each.orders, each.duplicates, each.rejects, each.skipped):
-                        raise LedgerBroken(f"the rows of input {each.input_id} are not all accounted for")
-                yield page
 
-    return _tail(pages())
+def _accounted_for(reader: LedgerReader, after: int) -> list[InputRow]:
+    """The next inputs. Raises LedgerBroken if not all rows of one are accounted for: nothing was ever confirmed like that."""
+    page = reader.inputs(after, ROWS_PER_PAGE)
+    for each in page:
+        if not conserved(each.data_rows, each.orders, each.duplicates, each.rejects, each.skipped):
+            raise LedgerBroken(f"the rows of input {each.input_id} are not all accounted for")
+    return page
 
 
 def _tail(pages: Iterable[list[Row]]) -> Tail[Row]:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 import bulkdelete.report.page
 from bulkdelete.errors import LedgerRefused
-from bulkdelete.ledger import Caller
+from bulkdelete.ledger import Caller, Ruling, RulingSource
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.ledger.sqlite.run_use import SqliteRun
-from bulkdelete.model import Endpoint, Learned, Response, State, Stop, StopReason, Verdict
+from bulkdelete.model import Endpoint, Learned, Response, SeenOrder, Sighting, State, Stop, StopReason, Verdict
 from bulkdelete.report.page import page_about
 from bulkdelete.report.page.render import embedded_json
 from bulkdelete.report.page.times import Zone
@@ -151,6 +151,37 @@ async def test_a_limit_and_429s_have_their_places(tmp_path: Path) -> None:
     assert 'id="limited"' in html
 
 
+async def test_what_lookups_and_people_say(tmp_path: Path) -> None:
+    """A doubt is shown with what the API showed of it, deleted orders by what they were, and whoever decided about an order is named."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(*range(1001, 1011)))
+        await ledger.begin("")
+        await send(
+            ledger, dict.fromkeys(range(1001, 1006), State.DELETED) | dict.fromkeys(range(1006, 1010), State.IN_DOUBT)
+        )
+        web, shop = (
+            SeenOrder(1, channel="Web", status="Cancelled", created="2026-03-01T10:00:00"),
+            SeenOrder(1, marketplace="Shop"),
+        )
+        there = SeenOrder(1006, status="Invoiced", stock="1 movement, last 2026-03-02 +1")
+        seen = [(1001, web), (1002, web), (1003, shop), (1004, None), (1006, there), (1007, None), (1010, web)]
+        ledger.saw([Sighting(7, order_id, each) for order_id, each in seen])
+        for order_id, source, who in ((1008, RulingSource.LOOKUP, ""), (1009, RulingSource.PERSON, "ana@ops1")):
+            ledger.rule(Ruling(7, order_id, State.PRESUMED_DELETED, source, who, "asked the shop" if who else ""))
+        await ledger.end(())
+    text = Parsed.of(page(path)).text
+    assert "3 of the deleted orders had been looked up before" in text
+    profile = text[text.index("What was deleted") : text.index("Decided without a request")]
+    assert re.findall(r"^(.*)\n(\d)\n[\d.]+ %$", profile, re.MULTILINE) == [
+        ("Web", "2"), ("Shop", "1"), ("Cancelled", "2"), ("not told", "1"), ("2026-03", "2"), ("not told", "1"),
+    ]  # fmt: skip
+    assert "present, Invoiced, stock: 1 movement, last 2026-03-02 +1" in text
+    assert "\nabsent\n" in text
+    assert "absent when looked up\n1\n50.0 %" in text
+    assert "gone, says ana@ops1: asked the shop\n1\n50.0 %" in text
+
+
 # Everything that came from a server, a file or a person is text.
 
 
@@ -162,9 +193,20 @@ async def hostile(path: Path, texts: tuple[str, ...]) -> str:
             await arm(ledger, [order(1000 + 2 * n, file=name), order(1001 + 2 * n, file=name)])
             ledger.run = await SqliteRun.begin(ledger.commits, texts[n], None, Caller(texts[n], texts[n], texts[n]))
             one, other = await pending(ledger)
+            seen = SeenOrder(
+                1001 + 2 * n, marketplace=texts[n], channel=texts[n], status=texts[n], created=texts[n], stock=texts[n]
+            )
+            ledger.saw([Sighting(7, 1000 + 2 * n, seen), Sighting(7, 1001 + 2 * n, seen)])
             ledger.settle(await ledger.intend(one), Response(412, texts[n], latency_s=0.1), Verdict(State.REFUSED))
             ledger.settle(await ledger.intend(other), Response(503, texts[n]), Verdict(State.IN_DOUBT))
             await ledger.end((Stop(StopReason.OUTAGE, detail=texts[n]),))
+        gone = order(5000, file=names_of[0])
+        await arm(ledger, [gone])
+        await ledger.begin("")
+        await send(ledger, {5000: State.IN_DOUBT})
+        ledger.saw([Sighting(7, 5000, seen)])
+        ledger.rule(Ruling(7, 5000, State.PRESUMED_DELETED, RulingSource.PERSON, texts[0], texts[1]))
+        await ledger.flush()
     return page(path, texts[0], lambda state: texts[0])
 
 
@@ -178,6 +220,8 @@ async def test_hostile_text_is_text(tmp_path: Path) -> None:
         assert any(text == each for each in found.texts), text
         assert any(f"outage: {text}" == each for each in found.texts), text
         assert any(shortened(f"{text}@{text}", 60) == each for each in found.texts), text
+        assert any(f"present, {text}, stock: {text}" == each for each in found.texts), text
+    assert shortened(f"gone, says {HOSTILE[0]}: {HOSTILE[1]}", 60) in found.texts
     assert list(found.executed()) == list(harmless.executed())
     assert found.styles == harmless.styles
 
