@@ -18,13 +18,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
 from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import NothingSent, UsageError
 from bulkdelete.events import Event
-from bulkdelete.ledger import Caller, Draft, InputReport, Plan, Retry, Staging
+from bulkdelete.ledger import Caller, Draft, InputReport, Plan, Retry, Ruling, Staging
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import Order, Reject, Stop, StopReason
 from bulkdelete.run.execute import execute
@@ -32,7 +33,7 @@ from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
 from bulkdelete.words import counted
 
-__all__ = ["Job", "Proposal", "Readable", "Session", "caller", "obstacle", "plan"]
+__all__ = ["Job", "Proposal", "Readable", "Session", "caller", "obstacle", "plan", "settle"]
 
 
 class Readable(Protocol):
@@ -80,6 +81,18 @@ def caller(note: str = "") -> Caller:
     except KeyError:  # a container may have no name for it
         user = str(os.getuid())
     return Caller(user, os.uname().nodename, note)
+
+
+async def settle(ledger: Path, rulings: Sequence[Ruling]) -> tuple[str, ...]:
+    """Record what a person knows of orders in doubt: all of it, or nothing. Returns warnings about the ledger's place.
+
+    Raises NothingSent if one of the orders is not in doubt, LedgerLocked, LedgerRefused.
+    """
+    with open_ledger(ledger).read() as reader:
+        host = reader.host()
+    async with open_ledger(ledger, host).stage() as staging:
+        await staging.rule(rulings)
+        return staging.warnings
 
 
 class Session:

@@ -13,9 +13,10 @@ from bulkdelete.errors import UsageError
 from bulkdelete.model import Doubts
 from bulkdelete.words import number, span
 
-__all__ = ["API_URL", "Settings"]
+__all__ = ["API_URL", "Settings", "url_of"]
 
 API_URL = "https://api.alephcrm.com"
+_USUAL_PORT = re.compile(r"^(https://[^/]*):443(?=/|$)|^(http://[^/]*):80(?=/|$)")
 _ADDED = re.compile(r"(/v2(?:/orders)?)/*$", re.IGNORECASE)  # the part of a request's URL that the client writes
 
 
@@ -119,6 +120,11 @@ class Settings:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{parts.scheme}://{name}:{port}{parts.path.rstrip('/')}"
+
+
+def url_of(host: str) -> str:
+    """The URL of a server by its identity in a ledger, without a port that goes without saying."""
+    return _USUAL_PORT.sub(r"\1\2", host)
 
 
 def _percent(value: float) -> str:

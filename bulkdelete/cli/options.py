@@ -55,6 +55,7 @@ class Option:
     `part`: "settings" or "reading" if the value is a field of Settings or of ReadOptions, which then holds the default; otherwise the
     default is `default`.
     `share_field`: the setting that takes the value if it is a share, such as 5%.
+    `required`: the command needs it.
     `in_resume`: whether the command that resumes a run repeats this option. An option that lifts a stop is never repeated.
     """
 
@@ -68,6 +69,7 @@ class Option:
     many: bool = False
     in_resume: bool = False
     share_field: str = ""
+    required: bool = False
 
     @property
     def name(self) -> str:
@@ -91,6 +93,7 @@ class Option:
             is_flag=True if self.type is FLAG else None,
             count=self.type is COUNT,
             multiple=self.many,
+            required=self.required,
             default=False if flag else 0 if self.type is COUNT else self.default,
             help=self.help + self._default_text(),
             purpose=purpose,
@@ -243,10 +246,15 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             " orders has the digest that `plan` printed.",
         ),
         Option("--note", NOTE, _SENDING, "What the ledger keeps about this run, such as who approved it; `status` shows it."),
+        Option(
+            "--as", Choice(["gone", "kept"]), "settle", field="word", required=True,
+            help="What is known of these orders: `gone` makes them presumed_deleted, `kept` makes them pending, to be sent again.",
+        ),
+        Option("--note", NOTE, "settle", "How it is known, for whoever reads the ledger later.", required=True),
         Option("-n --dry-run", FLAG, "run", "Show what would be sent, as `plan` does, and send nothing."),
     ),
     "Output": (
-        Option("--json", FLAG, "run resume plan status", "Print the result as JSON on stdout.", field="as_json"),
+        Option("--json", FLAG, "run resume plan status settle", "Print the result as JSON on stdout.", field="as_json"),
         Option(
             "--log-format", Choice(["auto", "console", "json"]), _SENDING, default="auto",
             help="The format of the log on stderr. `auto` is `console` on a terminal and `json` elsewhere.",

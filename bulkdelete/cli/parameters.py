@@ -75,6 +75,9 @@ class CheckedOption(click.Option):
                 opts = {**opts, name: given[-1]}
         return super().consume_value(ctx, opts)
 
+    def value_is_missing(self, value: Any) -> bool:
+        return value is None or super().value_is_missing(value)  # None: the table's default
+
     def _contradiction(self) -> str:
         if self.secondary_opts:
             return f"{self.opts[0]} and {self.secondary_opts[0]} contradict each other. Give one of them"
@@ -244,6 +247,9 @@ class Choice(click.Choice[str]):
 
     def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
         return str(choice)  # click would use a member's name
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        return f"Give one of: {', '.join(self.choices)}."
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         from difflib import get_close_matches

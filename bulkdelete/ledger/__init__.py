@@ -243,6 +243,9 @@ class LedgerReader(Protocol):
     def rulings(self, after: tuple[int, int, int], n: int) -> list[RulingRow]:
         """The next `n` rulings after (account, id, n), in that order. A ledger of the time before they were kept has none."""
 
+    def said_by_people(self, n: int) -> list[RulingRow]:
+        """What persons said last of orders in doubt: at most `n` rulings, the newest first."""
+
     def lookups(self, after: tuple[int, int], n: int) -> list[LookupRow]:
         """The newest lookup of each of the next `n` orders after (account, id) that were looked up, in that order."""
 

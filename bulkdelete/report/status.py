@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Any
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import LedgerReader, ResultRow, RunRow, Traffic
+from bulkdelete.ledger import LedgerReader, ResultRow, RulingRow, RunRow, Traffic
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import Counts, Learned, State
 from bulkdelete.report.messages import ServerMessage, message_lines, server_messages
@@ -17,8 +17,8 @@ from bulkdelete.words import counted, duration, escaped_lines
 __all__ = ["Status", "read_status", "status_json", "status_of", "status_text"]
 
 _DOUBTS_SHOWN = 10
-_RUNS_READ = 100
-_RUNS_SHOWN = 5
+_RUNS_READ = _SAID_READ = 100
+_RUNS_SHOWN = _SAID_SHOWN = 5
 _CUT_OFF = "in flight when the last run was killed"
 _PACE_WINDOW_MS = 60_000
 
@@ -40,6 +40,7 @@ class Status:
     `per_min`: orders settled per minute in the last minute of attempts, measured over `measured_s` seconds.
     `learned`: the limit that a key learned last; None if there is none.
     `last_run` and `runs`: who ran it, when, and why it ended; the newest first, at most 100.
+    `said`: what people said last of orders in doubt, the newest first, at most 100.
     `warning`: the file may be a copy that lacks what its last run did.
     `in_flight` is None while no run is in progress: then an open intent is an order in doubt.
     """
@@ -58,6 +59,7 @@ class Status:
     eta_s: float | None
     last_run: dict[str, Any] | None
     runs: tuple[dict[str, Any], ...]
+    said: tuple[dict[str, Any], ...]
     doubts: tuple[Doubt, ...]
     messages: tuple[ServerMessage, ...]
     warning: str | None
@@ -96,6 +98,7 @@ def status_of(reader: LedgerReader, address: str) -> Status:
         eta_s=round(60 * left / per_min) if running and left and per_min else None,
         last_run=runs[0] if runs else None,
         runs=runs,
+        said=tuple(map(_said, reader.said_by_people(_SAID_READ))),
         # A request in flight may still receive its response.
         doubts=tuple(_doubt(row) for row in doubts if not (running and row.in_flight))[:_DOUBTS_SHOWN],
         messages=server_messages(reader) if selected[State.REFUSED] or selected[State.NOT_FOUND] else (),
@@ -141,6 +144,19 @@ def _run(run: RunRow) -> dict[str, Any]:
     }
 
 
+def _said(row: RulingRow) -> dict[str, Any]:
+    ruling = row.ruling
+    return {
+        "account_id": ruling.account_id,
+        "order_id": ruling.order_id,
+        "outcome": ruling.state.label,
+        "who": ruling.who,
+        "note": ruling.note,
+        "when": utc(row.ruled_ms),
+        "words": ruling.words,
+    }
+
+
 def _labels(counts: Counts) -> dict[str, int]:
     return {state.label: n for state in State if (n := counts[state])}
 
@@ -171,6 +187,12 @@ def status_text(status: Status) -> str:
     if status.eta_s is not None:
         lines.append(f"about {duration(status.eta_s)} left")
     lines += [_run_line(run, status.running and run is status.last_run) for run in status.runs[:_RUNS_SHOWN]]
+    if status.said:
+        lines.append("what people said of orders in doubt, the newest first:")
+        lines += [
+            f"  {said['account_id']}:{said['order_id']} {said['words']} ({said['when']})"
+            for said in status.said[:_SAID_SHOWN]
+        ]
     if status.messages:
         lines += ["the server's messages about orders that it did not delete:", *message_lines(status.messages)]
     if status.doubts:

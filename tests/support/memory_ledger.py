@@ -245,6 +245,10 @@ class MemoryReader:
         every = (each for _, kept in self._store.all() for each in kept.rulings)
         return [each for each in every if (each.ruling.account_id, each.ruling.order_id, each.n) > after][:n]
 
+    def said_by_people(self, n: int) -> list[RulingRow]:
+        said = [row for row in self.rulings((0, 0, -1), 10**9) if row.ruling.source is RulingSource.PERSON]
+        return sorted(said, key=lambda row: (-row.ruled_ms, row.ruling.account_id, row.ruling.order_id, -row.n))[:n]
+
     def lookups(self, after: tuple[int, int], n: int) -> list[LookupRow]:
         return [row for key, row in sorted(self._store.lookups.items()) if key > after][:n]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -68,8 +69,16 @@ def test_an_example_is_understood(name: str, command: str) -> None:
 ENDING = [each for each in EXAMPLES if each.values[0] not in ("demo", "simulate") and "--watch" not in str(each.id)]
 
 
-@pytest.mark.parametrize("server", [("--limit", "3000", "--account-id", "1234")], indirect=True)
-@pytest.mark.parametrize(("name", "command"), ENDING)
+SIMULATED = ("--limit", "3000", "--account-id", "1234")
+LOSING = (*SIMULATED, "--fault", "drop_after=1")  # every order is in doubt
+
+
+@pytest.mark.parametrize(
+    ("server", "name", "command"),
+    [(LOSING if each.values[0] == "settle" else SIMULATED, *each.values) for each in ENDING],
+    indirect=["server"],
+    ids=[str(each.id) for each in ENDING],
+)
 def test_an_example_does_what_it_says(server: Server, tmp_path: Path, name: str, command: str) -> None:
     """Run as it is printed, in a folder with its files, against a server on this machine: it ends well."""
     key = tmp_path / "alephee.key"
@@ -79,11 +88,23 @@ def test_an_example_does_what_it_says(server: Server, tmp_path: Path, name: str,
     for file in (tmp_path / "gone.csv", tmp_path / "exports" / "a.csv"):
         write(file, IDS[:4])
     env = environment(PYTHONPATH=os.getcwd())
-    url = [] if name in ("help", "status", "export", "report") else ["--api-url", server.url]
-    if name in ("status", "export", "report", "resume"):
-        given = ["run", "gone.csv", "--account-id", "1234", "--keep-stock", "--yes", "--api-url", server.url]
-        assert call(*PROGRAM, *given, cwd=tmp_path, env=env).returncode == 0
+    url = [] if name in ("help", "status", "export", "report", "settle") else ["--api-url", server.url]
     words = words_of(command)
+    if name in ("status", "export", "report", "resume", "settle"):
+        given = [
+            "run",
+            "gone.csv",
+            "--account-id",
+            "1234",
+            "--keep-stock",
+            "--yes",
+            "--doubts",
+            "hold",
+            "--api-url",
+            server.url,
+        ]
+        assert call(*PROGRAM, *given, cwd=tmp_path, env=env).returncode == (1 if name == "settle" else 0)
+        words = [re.sub(r"^1234:70000(\d)$", lambda found: f"1234:{IDS[int(found[1]) - 1]}", word) for word in words]
     if "--expect" in words:
         words[words.index("--expect") + 1] = "4"
         words[words.index("--rate") + 1] = "600/min"

@@ -222,6 +222,8 @@ NAME = "\x1b[2J\x1b]0;owned\x07\u202egpj.csv\x9b31m"
         ("export", "LEDGER", "-o", "OUT"),
         ("export", "LEDGER", "-o", "FOLDER/x"),
         ("report", "MISSING"),
+        ("settle", "MISSING", "1:5", "--as", "gone", "--note", "x"),
+        ("settle", "LEDGER", "NAME", "--as", "gone", "--note", "x"),
         ("report", "LEDGER", "-o", "OUT"),
         ("report", "LEDGER", "-o", "FOLDER/x"),
         ("run", "FILE", "--account-id", "1", "--keep-stock", "--yes", "--ledger", "FOLDER/x"),

@@ -7,7 +7,6 @@ ever. The whole file is read only if it may be unsound; else each row is checked
 from __future__ import annotations
 
 import functools
-import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +29,7 @@ from bulkdelete.ledger.sqlite.schema import (
     RUN_COLUMNS,
     crc,
 )
+from bulkdelete.settings import url_of
 
 __all__ = ["cut", "ended", "host_of", "records", "schema", "server", "whole"]
 
@@ -38,7 +38,6 @@ _STATISTICS = frozenset(
     ("table", name, name, f"CREATE TABLE {name}({columns})")
     for name, columns in (("sqlite_stat1", "tbl,idx,stat"), ("sqlite_stat4", "tbl,idx,neq,nlt,ndlt,sample"))
 )
-_DEFAULT_PORT = re.compile(r"^(https://[^/]*):443(?=/|$)|^(http://[^/]*):80(?=/|$)")
 _ROWS_MAX = 100  # of a schema that is read; ours has 24
 
 
@@ -94,7 +93,7 @@ def server(path: Path, known: str | None, host: str, version: int) -> None:
     if version < CHECKED_SINCE and known is not None:
         same = same or host.startswith(known + "/")
     if not same:
-        url = known and _DEFAULT_PORT.sub(r"\1\2", known)
+        url = known and url_of(known)
         remedy = f"Add `settings.api_url` {url}, or use another ledger" if url else "Use another ledger"
         raise LedgerRefused(f"{path}: this ledger is of {known or 'no host'}, not of {host}. {remedy}")
 

@@ -123,6 +123,10 @@ class SqliteReader:
         return rulings.page(self._db, after, n)
 
     @_reads
+    def said_by_people(self, n: int) -> list[RulingRow]:
+        return rulings.said_by_people(self._db, n)
+
+    @_reads
     def lookups(self, after: tuple[int, int], n: int) -> list[LookupRow]:
         return lookups.page(self._db, after, n)
 

@@ -27,7 +27,7 @@ from bulkdelete.ledger.sqlite.schema import (
 )
 from bulkdelete.model import State
 
-__all__ = ["check_number", "page", "retry", "rule", "rule_all", "ruling_of", "told"]
+__all__ = ["check_number", "page", "retry", "rule", "rule_all", "ruling_of", "said_by_people", "told"]
 
 _OF_ORDER = "account_id = ? AND order_id = ?"
 
@@ -140,6 +140,18 @@ def page(db: sqlite3.Connection, after: tuple[int, int, int], n: int) -> list[Ru
         f"""SELECT {RULING_COLUMNS}, crc FROM rulings WHERE (account_id, order_id, n) > (?, ?, ?)
             ORDER BY account_id, order_id, n LIMIT ?""",
         (*after, n),
+    )
+    return [ruling_of(row) for row in found]
+
+
+def said_by_people(db: sqlite3.Connection, n: int) -> list[RulingRow]:
+    """The newest `n` of persons, the newest first, each of them checked."""
+    if not since(db, RULED_SINCE):
+        return []
+    found = db.execute(
+        f"""SELECT {RULING_COLUMNS}, crc FROM rulings WHERE source = ?
+            ORDER BY ruled_ms DESC, account_id, order_id, n DESC LIMIT ?""",
+        (RulingSource.PERSON.value, n),
     )
     return [ruling_of(row) for row in found]
 

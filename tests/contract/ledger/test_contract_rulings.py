@@ -61,6 +61,26 @@ async def test_a_lookup_settles_a_doubt_or_frees_it(opens: Opens, state: State, 
     assert ruled.ruling == looked_up(1, state, "2 movements" if state is State.PENDING else "")
 
 
+async def test_what_people_said_last(opens: Opens) -> None:
+    """The newest first, at most as many as are asked for; neither lookups nor retries are among them."""
+    await arm(opens(), orders(1, 2, 3, 4))
+    async with opens().run("") as run:
+        await attempt(run, {1: State.IN_DOUBT, 2: State.IN_DOUBT, 3: State.IN_DOUBT, 4: State.REFUSED})
+        run.rule(looked_up(1, State.PRESUMED_DELETED))
+        await run.flush()
+    async with opens().stage() as staging:
+        await staging.rule([word(3, State.PENDING)])
+        await staging.rule([word(2, State.PRESUMED_DELETED)])
+        await staging.selected(None)
+        await staging.retry(Retry())
+    with opens().read() as reader:
+        assert [row.ruling for row in reader.said_by_people(9)] == [
+            word(2, State.PRESUMED_DELETED),
+            word(3, State.PENDING),
+        ]
+        assert [row.ruling.order_id for row in reader.said_by_people(1)] == [2]
+
+
 async def test_an_order_that_was_found_there_is_sent_again(opens: Opens) -> None:
     """As one that was seen to be there: until a later attempt leaves a doubt, and bounded by its attempts in this run."""
     await arm(opens(), orders(1, 2))

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused
-from bulkdelete.ledger import Caller
+from bulkdelete.ledger import Caller, Ruling, RulingSource
 from bulkdelete.ledger.sqlite import locks
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import State, Stop, StopReason
 from bulkdelete.report.status import read_status, status_json, status_text, utc
 from bulkdelete.words import duration
-from tests.support.ledger import HOST, arm, ask, first, names, opened, orders, pending, send, settle
+from tests.support.ledger import HOST, Clock, arm, ask, first, names, opened, orders, pending, send, settle
 
 
 async def test_status_is_the_summary(tmp_path: Path) -> None:
@@ -126,6 +127,32 @@ async def test_a_note_is_shown_and_never_acts(tmp_path: Path, caller: Caller, sh
         await arm(ledger, orders(1))
         await ledger.begin("", caller)
     assert f"did not record its end{shown}\n" in status_text(read_status(path)) + "\n"
+
+
+async def test_what_people_said(tmp_path: Path) -> None:
+    """The newest first: all in JSON, with its parts and its words; the last five in text."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(*range(1, 8)))
+        await ledger.begin("")
+        for task in await pending(ledger):
+            settle(ledger, await ledger.intend(task), State.IN_DOUBT)
+    async with SqliteLedger(path, HOST, Clock()).stage() as staging:
+        for n in range(1, 8):
+            await staging.rule([Ruling(7, n, State.PENDING, RulingSource.PERSON, "ana@ops1", f"seen \x1b{n}")])
+    status = read_status(path)
+    told = json.loads(json.dumps(status_json(status)))["said"]
+    assert [said["order_id"] for said in told] == [7, 6, 5, 4, 3, 2, 1]
+    assert told[0] | {"when": ""} == {
+        "account_id": 7, "order_id": 7, "outcome": "pending", "who": "ana@ops1", "note": "seen \x1b7", "when": "",
+        "words": "kept, says ana@ops1: seen \x1b7",
+    }  # fmt: skip
+    lines = status_text(status).splitlines()
+    at = lines.index("what people said of orders in doubt, the newest first:")
+    assert [line.partition(" (")[0] for line in lines[at + 1 : at + 7]] == [
+        *(f"  7:{n} kept, says ana@ops1: seen \\x1b{n}" for n in (7, 6, 5, 4, 3)), *lines[at + 6 : at + 7]
+    ]  # fmt: skip
+    assert len([line for line in lines if "kept, says" in line]) == 5
 
 
 async def test_orders_outside_the_selection(tmp_path: Path) -> None:
