@@ -9,12 +9,14 @@ import asyncio
 import enum
 import math
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
 
 from bulkdelete.simulator import Simulation, Simulator
+from bulkdelete.simulator.request import parse_request
 from tests.support.process import until
 
 __all__ = ["Held", "Server", "serving"]
@@ -34,6 +36,7 @@ class Server(Simulator):
         super().__init__(config)
         self.url = ""
         self.arrived = 0
+        self.arrived_by_key: Counter[str] = Counter()
         self.held = 0
         self.unheard: set[int] = set()  # the `n` of entries whose answers were held until their client was gone
         self._from: tuple[float, Held] = (math.inf, Held.REQUEST)
@@ -58,6 +61,7 @@ class Server(Simulator):
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.arrived += 1
+        self.arrived_by_key[parse_request(request).key] += 1
         first, where = self._from
         held = where if self.arrived >= first else None
         if held is Held.REQUEST:

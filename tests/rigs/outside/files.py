@@ -75,11 +75,12 @@ def _other_log(scene: Scene) -> None:
 
 
 def _second(scene: Scene, ledger: Path) -> None:
-    """Another run on what is the same ledger says so and sends nothing. Its key is another, so the journal tells."""
-    words, arrived = ("resume", str(ledger), "--api-url", scene.server.url, "--yes"), scene.server.arrived
-    with Child(scene.folder / "second", words, program=QUICK, key="another-key") as second:
-        until(lambda: second.gone() or scene.server.arrived > arrived)
-        if scene.server.arrived > arrived or any(entry.key_index for entry in scene.server.journal):
+    """Another run on what is the same ledger says so and sends nothing. It has a key of its own: requests of the first run may still
+    arrive."""
+    words, key = ("resume", str(ledger), "--api-url", scene.server.url, "--yes"), "another-key"
+    with Child(scene.folder / "second", words, program=QUICK, key=key) as second:
+        until(lambda: second.gone() or scene.server.arrived_by_key[key])
+        if scene.server.arrived_by_key[key]:
             raise Broken(12, "a second run on the same file has sent requests")
         if second.code != 75:
             raise Broken(12, f"a second run on the same file, exit code {second.code}: {second.text()[-300:]}")
