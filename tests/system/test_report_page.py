@@ -10,7 +10,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -139,6 +139,14 @@ def test_the_command_for_the_rest_works(folder: Path, tmp_path: Path) -> None:
 # In a browser.
 
 
+async def until(shown: Browser, holds: Callable[[], bool]) -> None:
+    """Wait for what the browser reports by itself, a few seconds at most: the checks that follow say what is missing."""
+    for _ in range(100):
+        await shown.value("new Promise(done => setTimeout(done, 50))")
+        if holds():
+            return
+
+
 async def visible(shown: Browser) -> list[str]:
     """The order ids of refusals that a person sees."""
     rows: list[str] = await shown.value(
@@ -174,6 +182,15 @@ async def test_a_page_in_a_browser(folder: Path, tmp_path: Path, shown: Browser)
     assert await shown.value("document.querySelector('#refused output').textContent") == "1,667 orders"
     assert await searched(shown, " ") == []
     assert await shown.value("[...document.querySelectorAll('#refused details')].every(d => d.checkVisibility())")
+    zoomed = "(() => { const plot = uPlot.sync('time').plots[1]; return plot.scales.x.max - plot.scales.x.min; })()"
+    whole = await shown.value(zoomed)
+    x, y, width = await shown.value(
+        "(() => { const over = document.querySelector('#throughput .u-over'); over.scrollIntoView();"
+        " const box = over.getBoundingClientRect(); return [box.left, box.top + 50, box.width]; })()"
+    )
+    for kind, share in (("mouseMoved", 0.3), ("mousePressed", 0.3), ("mouseMoved", 0.6), ("mouseReleased", 0.6)):
+        await shown.call("Input.dispatchMouseEvent", type=kind, x=x + share * width, y=y, button="left", clickCount=1)
+    assert await shown.value(zoomed) == pytest.approx(0.3 * whole, rel=0.05), "all panels show what was chosen in one"
     assert shown.requests == [page.as_uri()]
     assert shown.complaints == []
 
@@ -211,7 +228,7 @@ async def test_the_policy_stops_what_would_get_in(folder: Path, tmp_path: Path, 
     """If a text became an element after all, the browser would refuse to run, load or apply it: the check above can fail."""
     await shown.open(reported(folder / "<h>.db", tmp_path / "report.html"))
     await shown.value(f"try {{ {injected} }} catch (error) {{ console.error(error.message) }}")
-    await shown.value("new Promise(done => setTimeout(done, 200))")
+    await until(shown, lambda: bool(shown.complaints))
     assert await shown.value("window.ran") is None
     assert any("Content Security Policy" in each or "requires 'Trusted" in each for each in shown.complaints), (
         shown.complaints
@@ -225,13 +242,13 @@ async def test_light_and_dark(folder: Path, tmp_path: Path, shown: Browser) -> N
     await shown.look(dark=False)
     await shown.open(reported(folder / "l.db", tmp_path / "report.html"))
     ground = "getComputedStyle(document.documentElement).backgroundColor"
-    light = await shown.value(ground)
     line = "uPlot.sync('time').plots[0].axes[0].stroke()"
-    light_line = await shown.value(line)
+    light, light_line = await shown.value(ground), await shown.value(line)
     await shown.look(dark=True)
-    dark = await shown.value(f"new Promise(done => setTimeout(() => done({ground}), 200))")
+    redrawn = f"new Promise(done => setInterval(() => {line} === '{light_line}' || done(true), 20))"
+    assert await shown.value(redrawn)
+    dark = await shown.value(ground)
     assert sum(map(int, light[4:-1].split(","))) > 600 > 300 > sum(map(int, dark[4:-1].split(",")))
-    assert await shown.value(line) != light_line
     await shown.call("Emulation.setEmulatedMedia", media="print")
     assert (
         await shown.value("getComputedStyle(document.documentElement).getPropertyValue('--card').trim()") == "#ffffff"

@@ -135,6 +135,7 @@
   }
 
   draw();
+  document.querySelector(".live-only").hidden = false;
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   addEventListener("resize", () => plots.forEach((plot) => plot.setSize({ width: plot.root.parentNode.clientWidth, height: 220 })));
 
