@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 from bulkdelete.model import Order, Result, SeenOrder, Stop, Verdict
 
-__all__ = ["AttemptEnded", "DoubtWait", "Event", "LedgerGrows", "LedgerWaits", "PaceChanged", "PageRead", "Stopped"]
+__all__ = [
+    "AttemptEnded",
+    "DoubtWait",
+    "Event",
+    "LedgerGrows",
+    "LedgerWaits",
+    "LookupGrows",
+    "PaceChanged",
+    "PageRead",
+    "Stopped",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,16 @@ class PageRead:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupGrows:
+    """`done` of the `orders` that a plan looks up were looked up: `present` are there, `absent` are not, the others are unknown."""
+
+    done: int
+    orders: int
+    present: int
+    absent: int
+
+
+@dataclass(frozen=True, slots=True)
 class DoubtWait:
     """All remaining orders of one key are in doubt. `wait_s`: seconds until they are sent again."""
 
@@ -82,5 +102,5 @@ class LedgerGrows:
     wal_bytes: int
 
 
-Event = AttemptEnded | PaceChanged | PageRead | DoubtWait | Stopped | LedgerWaits | LedgerGrows
+Event = AttemptEnded | PaceChanged | PageRead | LookupGrows | DoubtWait | Stopped | LedgerWaits | LedgerGrows
 """Any event. A `match` on it needs a last `case _`, since later versions may add events."""

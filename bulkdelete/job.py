@@ -61,9 +61,14 @@ class HasShownNotices(Protocol):
     def notices_shown(self) -> tuple[tuple[str, int], ...]: ...
 
 
-async def plan(*sources: Readable, settings: Settings, on_reject: Callable[[Reject], None] | None = None) -> Plan:
+async def plan(
+    *sources: Readable,
+    settings: Settings,
+    on_reject: Callable[[Reject], None] | None = None,
+    on_orders: Callable[[Sequence[Order]], None] | None = None,
+) -> Plan:
     """The plan that `Session.propose` would return, without a lock and without a lasting file; also while a run is in progress.
-    `on_reject` receives every rejected row.
+    `on_reject` receives every rejected row, `on_orders` the orders that would be sent, a few at a time, by account and id.
 
     Raises UsageError, InputRefused, LedgerRefused.
     """
@@ -71,6 +76,11 @@ async def plan(*sources: Readable, settings: Settings, on_reject: Callable[[Reje
         found = await _read(draft, sources, settings)
         if on_reject is not None:
             await draft.each_reject(found.inputs, on_reject)
+        if on_orders is not None:
+            after = (0, 0)
+            while orders := await draft.each_order(after, settings.page):
+                on_orders(orders)
+                after = (orders[-1].account_id, orders[-1].order_id)
         return found
 
 

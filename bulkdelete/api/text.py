@@ -26,6 +26,7 @@ _TAG = re.compile(_ANY_TAG, re.DOTALL)
 _MARKUP = re.compile(rf"<(script|style)\b.*?(?:</\1\s*>|\Z)|{_ANY_TAG}", re.IGNORECASE | re.DOTALL)
 _ESCAPED = re.compile(r"\\{1,4}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrtfv])")
 _LAYERS = 4  # encodings within encodings
+_PLAIN = re.compile(r"[A-Za-z0-9 _.,:/+$-]*")  # no character that an encoding, a tag or an escape needs
 _QUOTED = "/\"'"  # characters that JSON and logs escape with a backslash
 _PARTIAL_CHAR = re.compile(
     r"(?:%(?:25){0,3}[0-9a-f]{2}){0,3}(?:%(?:25){0,3}[0-9a-f]?)?"
@@ -52,9 +53,13 @@ class Redactor:
         self._forms = tuple(form.lower() for form in forms)
         self._chars = tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
         self._longest = longest
+        self._heads = tuple({form[:KEY_PREFIX_CHARS] for form in self._forms})
 
     def __call__(self, text: str) -> str:
-        hidden = self._key.sub(KEY_HIDDEN, text[: _EXAMINED_FACTOR * self._longest])
+        text = text[: _EXAMINED_FACTOR * self._longest]
+        if self._is_free(text):
+            return shortened(" ".join(text.split()), self._longest)
+        hidden = self._key.sub(KEY_HIDDEN, text)
         hidden = hidden[: len(hidden) - self._partial_key_chars(hidden)]
         if self._is_in_pieces(hidden):
             return shortened(_WITHHELD, self._longest)
@@ -64,6 +69,12 @@ class Redactor:
         """The whole text with the key replaced, neither escaped nor shortened; "" for a text that has to be withheld."""
         hidden = self._key.sub(KEY_HIDDEN, text)
         return "" if self._is_in_pieces(hidden) else hidden
+
+    def _is_free(self, text: str) -> bool:
+        """Whether a text of plain characters has not even the beginning of a key: most of a page of orders. The full examination takes 50
+        times as long."""
+        joined = "".join(text.split()).lower()
+        return _PLAIN.fullmatch(text) is not None and not any(head in joined for head in self._heads)
 
     def _is_in_pieces(self, text: str) -> bool:
         """Whether the text contains a form of the key split by blanks, tags or format characters, or ends with most of one."""

@@ -13,7 +13,7 @@ from bulkdelete.events import AttemptEnded, Event, Stopped
 from bulkdelete.model import State, Stop, Verdict
 from bulkdelete.report.progress import heartbeat, log_line, stopping
 
-__all__ = ["Display"]
+__all__ = ["Bar", "Display"]
 
 _HEARTBEAT_S = 60.0
 
@@ -33,7 +33,7 @@ class Display:
         self._settled: Counter[State] = Counter()
         self._started_s = 0.0
         self._heart: asyncio.Task[None] | None = None
-        self._bar = _Bar(to_send) if bar else None
+        self._bar = Bar("deleting", to_send) if bar else None
 
     def start(self) -> None:
         """Start the display, in the running event loop."""
@@ -70,7 +70,8 @@ class Display:
                 self._log(line.level, line.event, **line.fields)
                 self._settled[state] += 1
                 if self._bar is not None:
-                    self._bar.show(self._settled)
+                    outcomes = "  ".join(f"{n:,} {state.label}" for state, n in sorted(self._settled.items()))
+                    self._bar.show(self._settled.total(), outcomes)
             case _:
                 self._log(line.level, line.event, **line.fields)
 
@@ -81,10 +82,10 @@ class Display:
         say(stopping(stop, in_flight, self._grace_s))
 
 
-class _Bar:
+class Bar:
     """The progress bar on a terminal. Only this class loads rich."""
 
-    def __init__(self, to_send: int) -> None:
+    def __init__(self, doing: str, total: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -92,18 +93,17 @@ class _Bar:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[outcomes]}"),
+            TextColumn("{task.fields[detail]}"),
             TimeRemainingColumn(),
             console=Console(file=sys.stderr),  # a BackgroundWriter, so that no redraw waits for the terminal
             refresh_per_second=2,  # each redraw is a tenth of a percent of a core
             redirect_stdout=False,
         )
-        self._row = self._progress.add_task("deleting", total=to_send, outcomes="")
+        self._row = self._progress.add_task(doing, total=total, detail="")
         self.start, self.stop = self._progress.start, self._progress.stop
 
-    def show(self, settled: Counter[State]) -> None:
-        outcomes = "  ".join(f"{n:,} {state.label}" for state, n in sorted(settled.items()))
-        self._progress.update(self._row, completed=settled.total(), outcomes=outcomes)
+    def show(self, done: int, detail: str) -> None:
+        self._progress.update(self._row, completed=done, detail=detail)
 
     def show_stopping(self) -> None:
         """Remove the remaining time, which was that of all orders, and show that the run stops."""

@@ -59,6 +59,9 @@ class PlanOptions:
     settings: Settings
     input: Input
     as_json: bool
+    api_key_file: str | None = None
+    online: bool = False
+    output: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

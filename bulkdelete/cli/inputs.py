@@ -7,7 +7,7 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,16 @@ from bulkdelete.model import Reject
 from bulkdelete.report.proposal import REJECT_COLUMNS, reject_cells
 from bulkdelete.words import escaped
 
-__all__ = ["NOTHING", "blaming_the_ledger", "fetched", "given_ledger", "ledger_of", "nothing_matches", "rejects_to"]
+__all__ = [
+    "NOTHING",
+    "blaming_the_ledger",
+    "csv_to",
+    "fetched",
+    "given_ledger",
+    "ledger_of",
+    "nothing_matches",
+    "rejects_to",
+]
 
 _WILD = frozenset("*?[")
 
@@ -95,22 +104,34 @@ def rejects_to(path: Path | None, overwrite: bool) -> Iterator[Callable[[Reject]
     if path is None:
         yield None
         return
+    with csv_to("--rejects", path, overwrite, REJECT_COLUMNS) as write:
+        yield lambda reject: write(reject_cells(_harmless(reject)))
+
+
+@contextmanager
+def csv_to(
+    option: str, path: Path, overwrite: bool, columns: Sequence[str]
+) -> Iterator[Callable[[Iterable[object]], None]]:
+    """A function that writes the cells of each row to the CSV file of an option, which is complete or absent. Raises UsageError."""
     try:
         with replaced(path, overwrite) as out:
             writer = csv.writer(out, strict=True)
-            writer.writerow(REJECT_COLUMNS)
-            yield lambda reject: _write(writer, reject, path)
+            writer.writerow(columns)
+            yield lambda cells: _write(writer, cells, option, path)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _unwritable(option, path, error) from None
 
 
-def _write(writer: Any, reject: Reject, path: Path) -> None:
-    harmless = Reject(reject.origin, hidden(reject.column), hidden(reject.cell), flagged(hidden(reject.why)))
+def _harmless(reject: Reject) -> Reject:
+    return Reject(reject.origin, hidden(reject.column), hidden(reject.cell), flagged(hidden(reject.why)))
+
+
+def _write(writer: Any, cells: Iterable[object], option: str, path: Path) -> None:
     try:
-        writer.writerow(reject_cells(harmless))
+        writer.writerow(cells)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _unwritable(option, path, error) from None
 
 
-def _unwritable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"--rejects: {escaped(str(path))} cannot be written ({error.strerror}). Name another file")
+def _unwritable(option: str, path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{option}: {escaped(str(path))} cannot be written ({error.strerror}). Name another file")

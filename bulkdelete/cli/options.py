@@ -116,6 +116,7 @@ _DEFAULTS = {field.name: None if field.default is MISSING else field.default for
 _READ = "run plan"
 _TABLES = "run plan simulate"
 _SENDING = "run resume"
+_ASKING = "run resume plan"  # `plan` asks a server only with --online
 _SETTINGS, _READING = "settings", "reading"
 _HEADERS = ("full", "retry-after", "none")
 
@@ -156,7 +157,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             help="The mark that groups the digits of an order id, as in 1.234.567.  [default: ids with such a mark are rejected]",
         ),
         Option("--rejects", FILE, _READ, "Write every rejected row, with its reason, to this new CSV file."),
-        Option("--overwrite", FLAG, _READ, "Allow --rejects to replace a file that already exists."),
+        Option("--overwrite", FLAG, "run", "Allow --rejects to replace a file that already exists."),
+        Option("--overwrite", FLAG, "plan", "Allow --rejects and --output to replace files that already exist."),
         Option(
             "--ledger", FILE, _READ, part=_SETTINGS,
             help="The ledger file, which records what happened to every order.  [default: FILE.ledger.db]",
@@ -166,7 +168,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "Key and server": (
         Option(
-            "--api-key-file", Text("PATH|-"), _SENDING, in_resume=True,
+            "--api-key-file", Text("PATH|-"), _ASKING, in_resume=True,
             help="The file that contains the API key. Only you may be able to read it. `-` reads the key from the first line of stdin.",
         ),
         Option(
@@ -174,7 +176,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             help=f"The base URL of the server. It must use https, or http on this machine.  [default: {API_URL}]",
         ),
         Option(
-            "--ca-file", CERTIFICATES, _SENDING, part=_SETTINGS, in_resume=True,
+            "--ca-file", CERTIFICATES, _ASKING, part=_SETTINGS, in_resume=True,
             help="Trust the certificates in this PEM file instead of those of the system.",
         ),
     ),
@@ -186,7 +188,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option("--slots", NUMBER, _SENDING, "The maximum number of requests in flight per API key.", part=_SETTINGS, in_resume=True),
         Option(
-            "--timeout", SECONDS, _SENDING, field="answer_timeout_s", part=_SETTINGS, in_resume=True,
+            "--timeout", SECONDS, _ASKING, field="answer_timeout_s", part=_SETTINGS, in_resume=True,
             help="How long to wait for the response after a request was sent.",
         ),
         Option(
@@ -199,8 +201,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "  [default: hold where stock is returned, otherwise resend]",
         ),
         Option(
-            "--patience", SECONDS, _SENDING, field="patience_s", part=_SETTINGS, in_resume=True,
-            help="Stop after this long without progress. The run can be resumed.",
+            "--patience", SECONDS, _ASKING, field="patience_s", part=_SETTINGS, in_resume=True,
+            help="Stop after this long without progress. A run can be resumed.",
         ),
         Option(
             "--grace", SECONDS, _SENDING, field="grace_s", part=_SETTINGS, in_resume=True,
@@ -214,7 +216,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             " Without it, the rate limit alone decides.",
         ),
         Option(
-            "--reserve", PERCENT, _SENDING, part=_SETTINGS, in_resume=True,
+            "--reserve", PERCENT, _ASKING, part=_SETTINGS, in_resume=True,
             help="The share of the quota to leave to other users of the key, for example 20%. If no header states the quota,"
             " it is a share of the learned rate.",
         ),
@@ -236,6 +238,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(
             "--max-consecutive-failures", COUNT_OR_OFF, _SENDING, part=_SETTINGS,
             help="Stop when this many orders in a row, of one account or of the whole run, were refused or not found.",
+        ),
+    ),
+    "Looking up": (
+        Option(
+            "--online", FLAG, "plan",
+            help="Look up every order that would be sent: whether it is there, and what the API shows of it. This needs the API key.",
         ),
     ),
     "Confirming": (
@@ -279,6 +287,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "--outcome", Choice([state.label for state in State]), "export", field="outcomes", many=True,
             help="Write only the orders with this outcome. May be repeated.  [default: all orders]",
         ),
+        Option("-o --output", FILE, "plan", "With --online, write a row per order to this new CSV file: present or absent, what was seen."),
         Option("-o --output", OUTPUT, "export", "Write the rows to this new file.  [default: -, which is stdout]"),
         Option("-o --output", OUTPUT, "report", "Write the page to this new file.  [default: -, which is stdout, if it is no terminal]"),
         Option("--overwrite", FLAG, "export report", "Allow --output to replace a file that already exists."),

@@ -1,11 +1,13 @@
-"""The command `plan`: its arguments, examples and help. planning.py does the work, for `run --dry-run`, too."""
+"""The command `plan`: its arguments, examples and help. planning.py does the work, and looking.py that of --online."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bulkdelete.cli.given import plan_options
+from bulkdelete.cli.given import Given, plan_options
 from bulkdelete.cli.helping import Example, argument, command
+from bulkdelete.cli.options import option_of
+from bulkdelete.errors import UsageError
 
 __all__ = ["plan"]
 
@@ -18,15 +20,42 @@ _EXAMPLES = (
         "for programs, with the time that it takes at ten requests per minute",
         "bulkdelete plan gone.csv --account-id 1234 --keep-stock --rate 10/min --json",
     ),
+    Example(
+        "look up every order, and write what the API shows of it to a file",
+        "bulkdelete plan gone.csv --account-id 1234 --keep-stock --online --api-key-file alephee.key -o seen.csv",
+    ),
 )
+
+_ONLINE_ONLY = ("api_key_file", "ca_file", "answer_timeout_s", "patience_s", "reserve")
+"""The fields of options of `run` that only `--online` needs."""
 
 
 @command("plan", argument("files", nargs=-1, required=True, metavar="FILES..."), examples=_EXAMPLES)
 def plan(files: tuple[str, ...], ledger: Path | None, **given: object) -> int:
     """Show what `run` would send, what it would leave out and why, and how long it would take.
 
-    It works offline, sends nothing, and leaves no file behind."""
+    It sends nothing and leaves no file behind. It works offline, unless --online looks up the orders."""
     from bulkdelete.cli.inputs import ledger_of
+
+    if not given["online"]:
+        _check_offline(given)
+    elif "-" in files and given["api_key_file"] == "-":
+        raise UsageError("stdin cannot be both the input and the API key: put the key or the input into a file")
+    options = plan_options(given, ledger_of(files, ledger), files)
+    if options.online:
+        from bulkdelete.cli.looking import look_up_files
+
+        return look_up_files(options)
     from bulkdelete.cli.planning import plan_files
 
-    return plan_files(plan_options(given, ledger_of(files, ledger), files))
+    return plan_files(options)
+
+
+def _check_offline(given: Given) -> None:
+    """Refuse an option that only --online needs. Raises UsageError."""
+    flags = {name: option_of(name).long for name in _ONLINE_ONLY} | {"output": "--output"}
+    for name, flag in flags.items():
+        if given[name] is not None:
+            raise UsageError(
+                f"{flag} is for looking up the orders, and `plan` is offline without --online: add --online, or leave {flag} out"
+            )

@@ -19,6 +19,11 @@ _TABLES = (
         _REMEDY,
     ),
     (
+        {"online", "external_id", "marketplace", "created"},
+        "a look-up of this program, and lists orders that are absent, too",
+        "Name the list that was looked up: what is absent cannot be deleted anyway",
+    ),
+    (
         {"file", "line", "column", "cell", "why"},
         "what `settings.rejects` wrote: rows that name no order",
         "Correct these rows in the file that they come from, and name that",

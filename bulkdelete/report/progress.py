@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, assert_never
 
-from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, PageRead, Stopped
+from bulkdelete.events import (
+    AttemptEnded,
+    DoubtWait,
+    Event,
+    LedgerGrows,
+    LedgerWaits,
+    LookupGrows,
+    PaceChanged,
+    PageRead,
+    Stopped,
+)
 from bulkdelete.model import NoResponse, Requeue, Response, Result, State, Stop, StopReason
 from bulkdelete.words import counted, duration, plural
 
@@ -38,6 +48,9 @@ def log_line(event: Event) -> LogLine:
             return _waiting(
                 "info", "run.settling", wait_s, "only orders in doubt are left; they are sent again after this wait"
             )
+        case LookupGrows(done=done, orders=orders, present=present, absent=absent):
+            fields = {"done": done, "of": orders, "present": present, "absent": absent}
+            return LogLine("debug", "lookup.grows", fields)
         case LedgerWaits(wait_s=wait_s):
             why = "another program holds a lock on the ledger; the run waits for it"
             return _waiting("warning", "ledger.locked", wait_s, why)

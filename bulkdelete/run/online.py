@@ -1,0 +1,151 @@
+"""Look up every order of a list, tell what was found of each, and count it. It sends no deletion and touches no ledger.
+
+An order is told once, in the order of (account, id). Where reading ends early, the orders that remain are told as unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import date
+
+from bulkdelete.api.keys import ApiKey, Credential, credentials_of
+from bulkdelete.core.online import AccountClash, Online, OnlineResult, OnlineRow
+from bulkdelete.core.pace import PacingOptions
+from bulkdelete.core.preview import id_named_by
+from bulkdelete.core.profile import Profile
+from bulkdelete.errors import UsageError
+from bulkdelete.events import Event, LookupGrows, PageRead
+from bulkdelete.model import Stop
+from bulkdelete.run.lookup import Found, Lookup
+from bulkdelete.run.order_ids import OrderIds
+from bulkdelete.run.throttle import Throttle
+from bulkdelete.settings import Settings
+
+__all__ = ["look_up"]
+
+_BLOCK = (
+    50  # orders that are looked up before they are told: progress is seen, and a page that reaches further is not lost
+)
+
+
+async def look_up(
+    ids: OrderIds,
+    settings: Settings,
+    keys: ApiKey | Sequence[Credential],
+    as_of: date,
+    tell: Callable[[OnlineRow], None] = lambda _: None,
+    on_event: Callable[[Event], None] = lambda _: None,
+) -> OnlineResult:
+    """Look up all of these orders with the key of their account. `as_of`: today, by UTC.
+
+    What a server does never raises. Raises UsageError if an account has no key, and what `tell` raises.
+    """
+    heard = _Heard(ids, on_event)
+    profile = Profile(as_of)
+    stop: Stop | None = None
+    done = 0
+
+    async with _Lookups(keys, settings, heard.on_event) as lookups:
+        for account_id, block, more in ids.blocks(_BLOCK):
+            found: list[Found] = []
+            if stop is None:
+                lookup = await lookups.of(account_id)
+                found = await lookup.orders(account_id, block, more)
+                stop = lookup.stop
+            for row in _rows(account_id, block, found):
+                _count(profile, row)
+                tell(row)
+            done += len(block)
+            on_event(LookupGrows(done, len(ids), profile.present, profile.absent))
+    return OnlineResult(len(ids), profile, heard.clashes, stop, heard.pages, heard.seconds)
+
+
+class _Lookups:
+    """For each key a client, a throttle and a lookup, made when an account of the key is first asked for."""
+
+    def __init__(
+        self, keys: ApiKey | Sequence[Credential], settings: Settings, on_event: Callable[[Event], None]
+    ) -> None:
+        self._credentials = credentials_of(keys)
+        self._settings = settings
+        self._on_event = on_event
+        self._open: dict[int, Lookup] = {}
+        self._exits = AsyncExitStack()
+
+    async def __aenter__(self) -> _Lookups:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._exits.aclose()
+
+    async def of(self, account_id: int) -> Lookup:
+        for at, credential in enumerate(self._credentials):
+            if credential.accounts is None or account_id in credential.accounts:
+                if at not in self._open:
+                    self._open[at] = await self._opened(credential.key)
+                return self._open[at]
+        raise UsageError(f"account {account_id} has orders to look up and no API key")
+
+    async def _opened(self, key: ApiKey) -> Lookup:
+        from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
+
+        settings = self._settings
+        client = await self._exits.enter_async_context(Client(key, settings))
+        bounds = PacingOptions(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
+        return Lookup(client, Throttle(bounds, on_event=self._on_event), settings, on_event=self._on_event)
+
+
+class _Heard:
+    """What pages tell beside the orders that are looked for: how many there are, how long they take, and which ids of the list are
+    external numbers of other orders. Its memory grows with these alone."""
+
+    def __init__(self, ids: OrderIds, forward: Callable[[Event], None]) -> None:
+        self.pages = 0
+        self._ids = ids
+        self._forward = forward
+        self._found: set[AccountClash] = set()
+        self._clock = asyncio.get_running_loop().time
+        self._first_s: float | None = None
+        self._last_s = 0.0
+
+    @property
+    def clashes(self) -> tuple[AccountClash, ...]:
+        return tuple(sorted(self._found))
+
+    @property
+    def seconds(self) -> float:
+        return 0.0 if self._first_s is None else self._last_s - self._first_s
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, PageRead):
+            self._page(event)
+        self._forward(event)
+
+    def _page(self, page: PageRead) -> None:
+        self.pages += 1
+        self._last_s = self._clock()
+        if self._first_s is None:
+            self._first_s = self._last_s - page.result.latency_s
+        for order in page.orders:
+            named = id_named_by(order.external_id)
+            if named is not None and named != order.order_id and (page.account_id, named) in self._ids:
+                self._found.add(AccountClash(page.account_id, named, order.order_id))
+
+
+def _rows(account_id: int, ids: Sequence[int], found: Sequence[Found]) -> list[OnlineRow]:
+    decided = {each.order_id: each for each in found}
+    rows = []
+    for order_id in ids:
+        one = decided.get(order_id)
+        online = Online.UNKNOWN if one is None else Online.ABSENT if one.seen is None else Online.PRESENT
+        rows.append(OnlineRow(account_id, order_id, online, None if one is None else one.seen))
+    return rows
+
+
+def _count(profile: Profile, row: OnlineRow) -> None:
+    if row.seen is not None:
+        profile.add(row.account_id, row.seen)
+    elif row.online is Online.ABSENT:
+        profile.absent += 1
