@@ -1,7 +1,7 @@
 """What a large ledger costs: `python -m tests.bench.ledger [ORDERS]` (1,000,000 if none is said).
 
 It makes a ledger of so many settled orders and a few open ones, closed cleanly, and an empty one with the same few, and measures from the
-start of `resume` to its first request on each, `status`, and `export` with the memory that it takes.
+start of `resume` to its first request on each, `status`, `export` and a whole check, with the memory that they take.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from bulkdelete.ledger.open import open_ledger
 from bulkdelete.ledger.sqlite.schema import crc
 from bulkdelete.model import State
 from bulkdelete.simulator import Simulation
@@ -78,6 +79,20 @@ def first_request_s(folder: Path, n: int) -> float:
     return best
 
 
+def verified_s(path: Path) -> tuple[float, float]:
+    """Processor seconds of a check of every row, and of the comparison of every order with its attempts and rulings."""
+    with open_ledger(path).read() as reader:
+        began_s = time.process_time()
+        assert reader.check()
+        checked_s = time.process_time()
+        after: tuple[int, int] | None = (0, 0)
+        while after is not None:
+            page = reader.disagreements(after, 10_000)
+            assert not page.found, page.found[:3]
+            after = page.last
+    return checked_s - began_s, time.process_time() - checked_s
+
+
 def main() -> None:
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with tempfile.TemporaryDirectory(prefix="ledger-") as name:
@@ -98,6 +113,11 @@ def main() -> None:
             print(
                 f"{words[0]} {words[-2:]}: {took_s:.2f} s, {n / took_s:,.0f} rows/s, {peak} MiB at most so far; exit {done.returncode}"
             )
+        check_s, compare_s = verified_s(path)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(
+            f"check: {check_s:.2f} s of processor time, comparison: {compare_s:.2f} s; {peak} MiB at most in this process"
+        )
 
 
 if __name__ == "__main__":

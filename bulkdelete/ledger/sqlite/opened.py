@@ -18,7 +18,7 @@ from bulkdelete.disk import sync_folder
 from bulkdelete.errors import LedgerBroken, LedgerRefused, LedgerReplaced
 from bulkdelete.ledger.sqlite import check, connection, ending, locks, place, rows, watch
 from bulkdelete.ledger.sqlite.connection import refusal
-from bulkdelete.ledger.sqlite.migrations import VERSION
+from bulkdelete.ledger.sqlite.migrations import CHECKED_SINCE, VERSION
 from bulkdelete.ledger.sqlite.reading import LACKING
 from bulkdelete.ledger.sqlite.staging import Scratch
 
@@ -114,7 +114,7 @@ class OpenFile:
         try:
             known = check.host_of(db, version)
             check.records(db, self.path, version)
-            unclean = unclean or version < VERSION or not check.ended(db) or check.cut(db, self.path)
+            unclean = unclean or version < CHECKED_SINCE or not check.ended(db) or check.cut(db, self.path)
         except LedgerBroken as error:
             raise refusal(self.path, error) from None
         check.server(self.path, known, self.host, version)

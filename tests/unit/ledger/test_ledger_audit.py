@@ -159,6 +159,21 @@ async def test_a_change_that_fits_by_itself(tmp_path: Path, sql: str, order_id: 
     assert why in found[0].why
 
 
+async def test_the_views_say_the_same(tmp_path: Path) -> None:
+    """A person with any SQLite tool reads what the program shows: a ruling's words where no attempt came after it."""
+    path = tmp_path / "l.db"
+    await worked_with(path)
+    with SqliteLedger(path, HOST).read() as reader:
+        shown = [(row.order_id, row.state.label, row.status, row.message) for row in reader.results((0, 0), 99)]
+    assert ask(path, "SELECT order_id, outcome, http_status, message FROM results") == shown
+    said = {order_id: message for order_id, _, _, message in shown}
+    assert (said[4], said[5], said[9]) == ("absent when looked up", "", "kept, says ana@ops1: asked")
+    changed(path, "UPDATE rulings SET note = 'since 1' WHERE order_id = 4")
+    assert ask(path, "SELECT message FROM results WHERE order_id = 4") == [("absent when looked up: since 1",)]
+    with SqliteLedger(path, HOST).read() as reader:
+        assert reader.results((7, 3), 1)[0].message == "absent when looked up: since 1"
+
+
 @pytest.mark.parametrize("order_id", [4, 5, 6, 9, 10])
 async def test_a_ruling_that_is_gone_is_missed(tmp_path: Path, order_id: int) -> None:
     """Even one after which the order was sent again: how many there are is kept."""

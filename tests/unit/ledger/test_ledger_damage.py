@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 
 from bulkdelete.errors import LedgerBroken, LedgerRefused
+from bulkdelete.ledger import PendingFilter, Retry, Ruling, RulingSource
 from bulkdelete.ledger.sqlite import opened as opened_file
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.ledger.sqlite.reading import connect_read_only
-from bulkdelete.model import Endpoint, Learned, State
+from bulkdelete.model import Endpoint, Learned, SeenOrder, Sighting, State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status
 from tests.support.ledger import (
@@ -41,12 +43,13 @@ from tests.support.ledger import (
 )
 
 ENDS = (None, *State)
-SEEN = (*VIEWS, "inputs", "runs", "orders", "attempts", "counts", "pace")
+SEEN = (*VIEWS, "inputs", "runs", "orders", "attempts", "counts", "pace", "callers", "lookups", "rulings")
 
 
 async def mixed(path: Path, *, ended: bool = False) -> None:
-    """Sixty orders of two accounts in every state, some tried twice, some lost, some of an earlier selection. A ledger whose last
-    run did not note its end is checked whole when it is opened; another one's rows when they are touched."""
+    """Sixty orders of two accounts in every state, some tried twice, some lost, some of an earlier selection, some looked up, some of
+    which a person said what became of them. A ledger whose last run did not note its end is checked whole when it is opened; another
+    one's rows when they are touched."""
     async with opened(path) as ledger:
         rows = [order(1000 + 7 * n, account=7 + n % 2, revert=n % 3 == 0, file="pedidos ñ.csv") for n in range(60)]
         await arm(ledger, rows[:40])
@@ -55,13 +58,23 @@ async def mixed(path: Path, *, ended: bool = False) -> None:
         for turn in range(2):
             for n, task in enumerate((await pending(ledger))[: 40 - 30 * turn]):
                 settle(ledger, await ledger.intend(task), ENDS[n % len(ENDS)])
+        doubts = [task.order for task in await pending(ledger, PendingFilter(in_doubt=True))]
+        for n, each in enumerate(doubts[:4]):
+            state = (State.PENDING, State.PRESUMED_DELETED)[n % 2]
+            ledger.rule(Ruling(each.account_id, each.order_id, state, RulingSource.LOOKUP, note="1 movement"))
+            seen = SeenOrder(each.order_id, "ML-ñ", status="paid", total="12.50") if n % 2 == 0 else None
+            ledger.saw([Sighting(each.account_id, each.order_id, seen)])
         for task in (await pending(ledger))[-3:]:
             await ledger.intend(task)
         ledger.learn("00ff00ff00ff00ff", Endpoint.DELETE_ORDERS, Learned(0.5, 30.0))
         if ended:
             await ledger.end(())
-    async with opened(path):
-        pass
+    async with opened(path) as ledger, ledger.staging() as staging:
+        await staging.retry(Retry())
+        word = Ruling(
+            doubts[4].account_id, doubts[4].order_id, State.PENDING, RulingSource.PERSON, "ana@ops1", "by phone"
+        )
+        await staging.rule([word])
 
 
 async def shown(path: Path) -> list[object]:
@@ -69,6 +82,7 @@ async def shown(path: Path) -> list[object]:
     ledger = await hold(path, HOST)
     try:
         said: list[object] = [await ledger.selected(None), await ledger.counts(selected=True), await pending(ledger)]
+        said += [await pending(ledger, PendingFilter(in_doubt=True)), await ledger.shown(7), await ledger.shown(8)]
     except LedgerBroken as error:
         raise LedgerRefused(str(error)) from None
     finally:
@@ -76,6 +90,8 @@ async def shown(path: Path) -> list[object]:
     out = io.StringIO()
     export(path, out, Format.JSONL, frozenset())
     status = read_status(path)
+    with SqliteLedger(path, HOST).read() as reader:
+        said += [reader.runs(0, 99), reader.rulings((0, 0, 0), 99), reader.lookups((0, 0), 99)]
     return [
         *said,
         status.host,
@@ -171,7 +187,17 @@ async def test_invariant_11_a_thousand_flipped_bits(seed: int) -> None:
         "DELETE FROM counts",
         "DELETE FROM orders WHERE order_id = 1007",
         "UPDATE states SET outcome = 'deletee' WHERE state = 3",
-        "UPDATE meta SET value = 'https://api.tesu:443'",
+        "UPDATE meta SET value = 'https://api.tesu:443' WHERE key = 'host'",
+        "UPDATE meta SET value = 1 WHERE key = 'rulings'",
+        "DELETE FROM meta WHERE key = 'rulings'",
+        "DELETE FROM rulings WHERE n = 0 AND order_id = (SELECT min(order_id) FROM rulings)",
+        "UPDATE rulings SET outcome = 4 WHERE outcome = 0",
+        "UPDATE rulings SET who = 'somebody'",
+        "UPDATE lookups SET present = 1 - present",
+        "UPDATE lookups SET status = 'x'",
+        "UPDATE callers SET user = 'somebody'",
+        "DROP TABLE callers",
+        "DROP INDEX shown_orders",
         "DELETE FROM meta",
         "INSERT INTO intents VALUES (7, 1007, 1, 1, 1)",
         "DROP VIEW failures",

@@ -15,16 +15,17 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.errors import LedgerRefused
-from bulkdelete.ledger import InputReport
+from bulkdelete.ledger import NOBODY, Caller, Disagreements, InputReport
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.ledger.sqlite.migrations import MIGRATIONS, VERSION
 from bulkdelete.ledger.sqlite.planned import planning
-from bulkdelete.model import State
+from bulkdelete.model import SeenOrder, State
 from bulkdelete.report.export import Format, export
 from bulkdelete.report.status import read_status
 from tests.support.ledger import HOST, ask, hold, ids, names, opened, order, pending, send, states
 
 FORMATS = Path(__file__).parent / "formats"
-VERSIONS = range(1, 4)
+VERSIONS = range(1, VERSION + 1)
 HELD = {"pending": 8, "failed": 2, "in_doubt": 2, "deleted": 2, "presumed_deleted": 2, "not_found": 2, "refused": 2}
 
 
@@ -91,6 +92,38 @@ async def test_a_run_goes_on_with_it(path: Path) -> None:
     assert names(path.parent) == ["l.db"]
 
 
+def test_what_was_kept_besides_the_attempts(path: Path) -> None:
+    """Since format 4: who began each run, what was looked up, and what changed an order without an attempt. Every format checks out."""
+    with SqliteLedger(path, HOST).read() as reader:
+        callers = [run.caller for run in reader.runs(0, 9)]
+        ruled = [
+            (row.ruling.order_id, row.after_n, row.run_id, row.ruling.words) for row in reader.rulings((0, 0, 0), 99)
+        ]
+        looked_up = {row.order_id: (row.present, row.seen) for row in reader.lookups((0, 0), 99)}
+        assert reader.check()
+        assert reader.disagreements((0, 0), 99) == Disagreements((), None)
+    if ask(path, "PRAGMA user_version")[0][0] < 4:
+        assert (callers, ruled, looked_up) == ([NOBODY], [], {})
+        return
+    assert callers == [Caller("ana", "ops1", "first half"), Caller("luis", "ops2")]
+    assert ruled == [
+        (1006, 1, None, ""),
+        (1014, 1, 1, "present when looked up"),
+        (1016, 1, None, "gone, says ana@ops1: asked the seller"),
+        (1001, 1, None, ""),
+        (1009, 1, None, ""),
+        (1011, 1, 1, "present when looked up"),
+    ]
+    assert looked_up == {
+        1014: (
+            False,
+            SeenOrder(1014, "ML-1014", "MercadoLibre", "Full ñ", "paid", "2030-01-01T10:00:00", "12.50", "ARS"),
+        ),
+        1016: (False, None),
+        1011: (True, SeenOrder(1011, status="ready", stock="1 movement, last 2030-01-01 +3")),
+    }
+
+
 async def test_an_earlier_format_takes_the_path_of_its_next_run(path: Path) -> None:
     """It did not know the path of its server: its next run says it, and from then on it is of that one alone."""
     version = ask(path, "PRAGMA user_version")[0][0]
@@ -117,6 +150,7 @@ async def test_an_earlier_format_takes_the_path_of_its_next_run(path: Path) -> N
         (1, "d438bfcb6b368881d39cceeb4d7f47b870fb6849e80804d0fb07d6eabe32b23d"),
         (2, "589a801b765a851dde1e04f8e59e2570a74a9c79fde09c9cb10867ac0bbf1c43"),
         (3, "21fc4994a45b6b3b31e86266768191ca1f67ed7de2f4488b3ec986ba80261045"),
+        (4, "e1ce5a06ae2b0897af39f8dbe1d4367027147a78702398ff741613e02209973e"),
     ],
 )
 def test_a_released_format_is_frozen(version: int, digest: str) -> None:

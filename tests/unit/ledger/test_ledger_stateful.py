@@ -1,12 +1,12 @@
 """Random histories of a ledger beside a dict that says what must be true: proposals confirmed and declined, intents, ends,
-crashes, retries, what was learned, and a ledger of format 1 that is brought up to date on the way."""
+crashes, retries, lookups, a person's word, what was learned, and a ledger of format 1 that is brought up to date on the way."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,23 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bulkdelete.ledger import PendingFilter, Plan, Retry
+from bulkdelete.ledger import PendingFilter, Plan, Retry, Ruling, RulingSource
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.ledger.sqlite.reading import connect_read_only
-from bulkdelete.model import OPEN, Doubts, Endpoint, Intent, Learned, Order, Origin, Reject, State, Task
+from bulkdelete.model import (
+    OPEN,
+    Doubts,
+    Endpoint,
+    Intent,
+    Learned,
+    Order,
+    Origin,
+    Reject,
+    SeenOrder,
+    Sighting,
+    State,
+    Task,
+)
 from tests.support.ledger import (
     HOST,
     Clock,
@@ -45,6 +59,7 @@ from tests.support.ledger import (
 T = TypeVar("T")
 IDS = range(1, 9)
 ENDS = st.sampled_from((None, *State))
+RULED = st.sampled_from((State.PENDING, State.PRESUMED_DELETED))
 ROWS = st.dictionaries(st.sampled_from(IDS), st.booleans(), max_size=8)
 FULL_ROWS = st.dictionaries(st.sampled_from(IDS), st.booleans(), min_size=4, max_size=8)
 NTH = st.integers(0, 7)
@@ -61,14 +76,20 @@ class Known:
     selected: bool = True
     doubtful: bool = False
     attempts: int = 0
-    doubts_in_run: int = 0
+    present: bool = False  # found to be there since the last doubt
+    sent_in_run: int = 0
+    refused_in_run: bool = False
 
     def end(self, state: State | None, *, this_run: bool = True) -> None:
         self.attempts += 1
         self.state = self.state if state is None else state
+        self.sent_in_run += this_run and state not in (None, State.PENDING, State.FAILED)
+        self.refused_in_run |= this_run and state is State.REFUSED
         if state is State.IN_DOUBT:
-            self.doubtful = True
-            self.doubts_in_run += this_run
+            self.doubtful, self.present = True, False
+
+    def ruled(self, state: State) -> None:
+        self.state, self.present = state, self.present or state is State.PENDING
 
 
 def account(order_id: int) -> int:
@@ -86,6 +107,8 @@ class History(RuleBasedStateMachine):
         self.known: dict[int, Known] = {}
         self.flying: dict[int, Intent] = {}
         self.learned: dict[str, Learned] = {}
+        self.rulings = 0
+        self.seen: dict[int, tuple[bool, bool]] = {}  # whether it is there, and whether it ever was
         self.ledger = self.do(hold(self.path, HOST, self.clock))
 
     def do(self, step: Coroutine[Any, Any, T]) -> T:
@@ -158,7 +181,7 @@ class History(RuleBasedStateMachine):
     def began(self) -> None:
         self.do(self.ledger.begin(""))
         for one in self.known.values():
-            one.doubts_in_run = 0
+            one.sent_in_run, one.refused_in_run = 0, False
 
     # A run goes on.
 
@@ -205,6 +228,38 @@ class History(RuleBasedStateMachine):
         for one in self.known.values():
             if one.selected and one.state is State.REFUSED and status != 400:
                 one.state = State.PENDING
+                self.rulings += 1
+
+    @precondition(lambda self: self.doubts())
+    @rule(nth=NTH, state=RULED, by_person=st.booleans())
+    def ruling(self, nth: int, state: State, by_person: bool) -> None:
+        """A lookup, or a person, says what became of an order in doubt."""
+        doubts = self.doubts()
+        n = doubts[nth % len(doubts)]
+
+        async def ruled() -> None:
+            if by_person:
+                async with self.ledger.staging() as staging:
+                    await staging.rule([Ruling(account(n), n, state, RulingSource.PERSON, "ana@ops1")])
+            else:
+                self.ledger.rule(Ruling(account(n), n, state, RulingSource.LOOKUP))
+                await self.ledger.flush()
+
+        self.do(ruled())
+        self.known[n].ruled(state)
+        self.rulings += 1
+
+    @rule(n=st.sampled_from(IDS), there=st.booleans())
+    def saw(self, n: int, there: bool) -> None:
+        """An order is looked up; the ledger keeps it if it knows the order."""
+
+        async def handed_over() -> None:
+            self.ledger.saw([Sighting(account(n), n, SeenOrder(n) if there else None)])
+            await self.ledger.flush()
+
+        self.do(handed_over())
+        if n in self.known:
+            self.seen[n] = (there, there or self.seen.get(n, (False, False))[1])
 
     @rule(key=st.sampled_from(KEYS), learned=LEARNED)
     def learn(self, key: str, learned: Learned) -> None:
@@ -231,6 +286,8 @@ class History(RuleBasedStateMachine):
         async def killed(copy: Path) -> None:
             for intent, end in zip(self.flying.values(), ends, strict=False):
                 settle(self.ledger, intent, end)
+            for n in self.doubts()[:1]:
+                self.ledger.rule(Ruling(account(n), n, State.PRESUMED_DELETED, RulingSource.LOOKUP))
             for name in ("l.db", "l.db-wal"):
                 shutil.copy(self.folder / name, copy)
 
@@ -280,22 +337,35 @@ class History(RuleBasedStateMachine):
 
     @invariant()
     def passes_hand_out_what_is_open(self) -> None:
-        def of(*wanted: State, bound: int = 100) -> list[int]:
-            chosen = (
-                n for n, one in self.known.items() if one.selected and one.state in wanted and one.doubts_in_run < bound
-            )
+        def of(*wanted: State, unless: Callable[[Known], bool] = lambda _: False) -> list[int]:
+            chosen = (n for n, one in self.known.items() if one.selected and one.state in wanted and not unless(one))
             return sorted(chosen, key=lambda n: (account(n), n))
 
         for page in (3, 1000):
             tasks = self.do(pending(self.ledger, page=page))
             assert ids(tasks) == of(State.PENDING, State.FAILED)
+        again = self.do(pending(self.ledger, PendingFilter(False, attempts_max=2)))
+        assert ids(again) == of(State.PENDING, State.FAILED, unless=lambda one: one.doubtful and one.sent_in_run >= 2)
         doubts = self.do(pending(self.ledger, PendingFilter(True, Doubts.RESEND, 2)))
-        assert ids(doubts) == of(State.IN_DOUBT, bound=2)
-        for task in tasks + doubts:
+        assert ids(doubts) == of(State.IN_DOUBT, unless=lambda one: one.refused_in_run or one.sent_in_run >= 2)
+        every = self.do(pending(self.ledger, PendingFilter(True)))
+        assert ids(every) == of(State.IN_DOUBT)
+        for task in tasks + every:
             one = self.known[task.order.order_id]
             assert (task.past.doubtful, task.order.revert_stock) == (one.doubtful, one.revert)
-        for task in doubts:
-            assert task.past.attempts_in_run == self.known[task.order.order_id].doubts_in_run
+            assert task.past.seen_present == (one.doubtful and one.present)
+            assert task.past.attempts_in_run == (one.sent_in_run if one.doubtful else 0)
+
+    @invariant()
+    def nothing_contradicts_itself(self) -> None:
+        """The state of every order follows from its attempts and rulings; what was seen of it is kept."""
+        if self.known:
+            with SqliteLedger(self.path, HOST).read() as reader:
+                assert reader.check()
+                assert reader.disagreements((0, 0), 99).found == ()
+                assert len(reader.rulings((0, 0, 0), 999)) == self.rulings
+                rows = reader.lookups((0, 0), 99)
+            assert {row.order_id: (row.present, row.seen is not None) for row in rows} == self.seen
 
     def expected(self, selected: bool) -> dict[str, int]:
         seen = [
@@ -304,6 +374,10 @@ class History(RuleBasedStateMachine):
             if one.selected or not selected
         ]
         return {state.label: seen.count(state) for state in State if state in seen}
+
+    def doubts(self) -> list[int]:
+        """The orders that a ruling may be about."""
+        return sorted(n for n, one in self.known.items() if one.state is State.IN_DOUBT and n not in self.flying)
 
     def one_of_flying(self, nth: int) -> int:
         return sorted(self.flying)[nth % len(self.flying)]
