@@ -114,7 +114,7 @@ class Option:
 
 _DEFAULTS = {field.name: None if field.default is MISSING else field.default for field in fields(Settings)}
 _READ = "run plan"
-_TABLES = "run plan simulate"
+_TABLES = "run plan simulate export"
 _SENDING = "run resume"
 _ASKING = "run resume plan"  # `plan` asks a server only with --online
 _SETTINGS, _READING = "settings", "reading"
@@ -122,6 +122,11 @@ _HEADERS = ("full", "retry-after", "none")
 
 OPTIONS: dict[str, tuple[Option, ...]] = {
     "Input": (
+        Option(
+            "--join", Text("FILE"), "export", field="joins", many=True,
+            help="Write the rows of this input, as they stand, with the result of each order in columns at the end. `run` reads such a file"
+            " again. The options below say how it is read, as for `run`. May be repeated for files with the same columns.",
+        ),
         Option(
             "--account-id", between(0, name="ID"), _READ, part=_SETTINGS,
             help="The seller account of every order whose row names no account, for example 1234.",
@@ -281,7 +286,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("--watch", FLAG, "status", "Show the status again every two seconds until you press Ctrl-C."),
         Option(
             "-f --format", Choice(Format), "export", field="form",
-            help="The format of the rows.  [default: as the name of --output ends, otherwise csv]",
+            help="The format of the rows; with --join it is that of the input.  [default: as the name of --output ends, otherwise csv]",
         ),
         Option(
             "--outcome", Choice([state.label for state in State]), "export", field="outcomes", many=True,

@@ -2,7 +2,7 @@
 
 The steps: input_file (bytes) -> open_input: container (file type, unpacking) -> encoding -> dialect -> table (rows of a text) or
 sheet (rows of a workbook) -> headed: header (find the columns) -> row_parser (parse each row with cells) -> end_checks (the first and the
-last orders). reader runs them.
+last orders). reader runs them. verbatim has the rows as they stand, for a copy with results (own_columns), which is an input again.
 """
 
 from bulkdelete.intake.input_file import STDIN

@@ -45,10 +45,11 @@ class Encoding:
         """cp1252 leaves five bytes undefined: each becomes U+FFFD, which no id contains."""
         return "replace" if self.name == "cp1252" else "strict"
 
-    def text(self, stream: io.BufferedReader[Stream]) -> TextIO:
-        """The stream as text. Lines end only at a newline; a carriage return is kept."""
+    def text(self, stream: io.BufferedReader[Stream], *, kept: bool = False) -> TextIO:
+        """The stream as text. Lines end only at a newline; a carriage return is kept. `kept`: undefined bytes, too, as lone surrogates."""
         stream.read(self.bom)
-        return io.TextIOWrapper(stream, self.name, self.errors, newline="\n")
+        errors = "surrogateescape" if kept and self.errors != "strict" else self.errors
+        return io.TextIOWrapper(stream, self.name, errors, newline="\n")
 
 
 class _Undecodable(Exception):

@@ -14,7 +14,7 @@ from bulkdelete.intake.cells import bare
 from bulkdelete.intake.header import Columns
 from bulkdelete.intake.id_totals import WITHOUT_LABEL, Above
 from bulkdelete.intake.row_parser import RowParser
-from bulkdelete.intake.table import Row
+from bulkdelete.intake.table import Before, Row
 from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Reject
 
@@ -129,7 +129,8 @@ class LastOrdersCheck:
         """The doubt about each of the last orders, if any. `cut`: the last line has no line end."""
         doubts: list[Doubt | None] = []
         for at, held in enumerate(last):
-            if not any(order.row.known for order in last[at:]) and (whys := self._why_totals(last[at:])):
+            known = any(order.row.before is Before.ORDER for order in last[at:])
+            if not known and (whys := self._why_totals(last[at:])):
                 return [*doubts, *((self.columns.order, why) for why in whys)]
             if at < len(last) - 1:
                 self.add(held)

@@ -17,7 +17,7 @@ from bulkdelete.intake.dialect import CANDIDATES, HEAD_CHARS, Dialect, find_dial
 from bulkdelete.intake.encoding import Encoding, find_encoding
 from bulkdelete.intake.read_options import ReadOptions
 from bulkdelete.intake.sheet import Sheet, open_sheet
-from bulkdelete.intake.table import Row, Table
+from bulkdelete.intake.table import KeptTable, Row, Table
 
 __all__ = ["OpenInput", "OpenText", "opened"]
 
@@ -26,12 +26,13 @@ SWALLOWED = "the cell holds more than one line, and one of them looks like anoth
 
 @dataclass(frozen=True, slots=True)
 class OpenText:
-    """A text, its encoding and its dialect."""
+    """A text, its encoding and its dialect. `declared`: the first line if that states the delimiter."""
 
     encoding: Encoding
     dialect: Dialect
     contents: Contents
     table: Table
+    declared: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +61,24 @@ class OpenInput:
         return self.text is not None and self.text.table.unended
 
 
-def opened(file: BinaryIO, name: str, reading: ReadOptions, exits: ExitStack) -> OpenInput:
-    """Detect how the file is to be read, and begin. What it opens is closed by `exits`. Raises InputRefused."""
+def opened(file: BinaryIO, name: str, reading: ReadOptions, exits: ExitStack, *, kept: bool = False) -> OpenInput:
+    """Detect how the file is to be read, and begin. What it opens is closed by `exits`. `kept`: rows also have what is stored, and the
+    table is a KeptTable. Raises InputRefused."""
     kind = kind_of(file, name)
     if kind is FileKind.WORKBOOK:
-        sheet = open_sheet(file, name, reading.sheet)
+        sheet = open_sheet(file, name, reading.sheet, kept=kept)
         return OpenInput(f"{name}, sheet '{shown(sheet.title)}'", kind.value, sheet.rows, sheet=sheet)
-    text = _text(Contents(file, kind, name), name, reading, exits)
+    text = _text(Contents(file, kind, name), name, reading, exits, kept)
     return OpenInput(name, text.contents.of, text.table.rows(), text=text)
 
 
-def _text(contents: Contents, name: str, reading: ReadOptions, exits: ExitStack) -> OpenText:
+def _text(contents: Contents, name: str, reading: ReadOptions, exits: ExitStack, kept: bool) -> OpenText:
     if reading.sheet is not None:
         raise InputRefused(f"{name} is text and has no sheets. Leave `settings.sheet` out")
     encoding = find_encoding(contents, reading.encoding, name)
     with contents.open() as stream:
         dialect = find_dialect(encoding.text(stream).read(HEAD_CHARS), reading, name)
-    text = encoding.text(exits.enter_context(contents.open()))
-    if dialect.declared:
-        text.readline()
-    return OpenText(encoding, dialect, contents, Table(text, name, dialect.delimiter, 2 if dialect.declared else 1))
+    text = encoding.text(exits.enter_context(contents.open()), kept=kept)
+    declared = text.readline() if dialect.declared else ""
+    table = (KeptTable if kept else Table)(text, name, dialect.delimiter, 2 if dialect.declared else 1)
+    return OpenText(encoding, dialect, contents, table, declared)

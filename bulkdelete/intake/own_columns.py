@@ -2,16 +2,17 @@
 
 The rows of such a copy were chosen from another file, and its orders passed the checks of that whole file. A check that takes an order for
 something else because of the other rows of the file (a total of those above it, say) would reject it among fewer of them. So
-an order that has a result is exempt from these checks, and from no others.
+an order that has a result is exempt from these checks, and from no others. A row that was rejected stays so until a person
+empties its outcome: what spoke against it (a number format, a line without an end) may not be in the copy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bulkdelete.intake.cells import bare, is_blank
+from bulkdelete.intake.cells import bare
 from bulkdelete.intake.column_names import fold
-from bulkdelete.intake.table import Row
+from bulkdelete.intake.table import Before, Row
 from bulkdelete.model import State
 
 __all__ = ["NOT_IN_LEDGER", "OWN_COLUMNS", "REJECTED", "aside", "own_columns", "without"]
@@ -24,7 +25,7 @@ REJECTED = "rejected"
 
 _FOLDED = frozenset(map(fold, OWN_COLUMNS))
 _OUTCOME = fold(OWN_COLUMNS[0])
-_ORDERS = frozenset([*(state.label for state in State), NOT_IN_LEDGER])
+_BEFORE = {REJECTED: Before.REJECTED} | dict.fromkeys((*(state.label for state in State), NOT_IN_LEDGER), Before.ORDER)
 
 
 def own_columns(header: Sequence[str]) -> tuple[int, ...]:
@@ -48,9 +49,9 @@ def aside(header: Row, own: tuple[int, ...], rows: Iterator[Row]) -> Iterator[Ro
     """
     at = next((at for at in own if fold(header.cells[at]) == _OUTCOME), None)
     for row in rows:
+        outcome = "" if at is None or at >= len(row.cells) else bare(row.cells[at]).casefold()
         yield row._replace(
             cells=without(own, row.cells),
             faults=row.faults and {n: why for n, why in row.faults.items() if n not in own},
-            shifted=len(row.cells) != len(header.cells) and not is_blank(row.cells),
-            known=at is not None and at < len(row.cells) and bare(row.cells[at]).casefold() in _ORDERS,
+            before=Before.SHIFTED if len(row.cells) != len(header.cells) else _BEFORE.get(outcome),
         )

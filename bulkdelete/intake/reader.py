@@ -7,12 +7,13 @@ the end is read. This module runs them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from bulkdelete.errors import InputRefused
+from bulkdelete.intake.container import FileKind
 from bulkdelete.intake.dialect import NAMES
 from bulkdelete.intake.end_checks import checked
 from bulkdelete.intake.headed import Asked, headed
@@ -20,6 +21,7 @@ from bulkdelete.intake.input_file import InputFile, digest
 from bulkdelete.intake.open_input import OpenInput, opened
 from bulkdelete.intake.preamble import shown_lines
 from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
+from bulkdelete.intake.verbatim import Layout, VerbatimRow, layout_of, rows_of
 from bulkdelete.model import Order, Origin, Reject
 
 __all__ = ["Source"]
@@ -51,6 +53,7 @@ class Source:
     delimiter: str = field(default="", init=False)
     _left_out: str = field(default="", init=False, repr=False, compare=False)
     _external: tuple[tuple[int, str], ...] = field(default=(), init=False, repr=False, compare=False)
+    _late: Mapping[int, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     _stored: InputFile = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +71,10 @@ class Source:
             NAMES.get(self.delimiter, self.delimiter),
         )
         return ", ".join(word for word in how if word)
+
+    @property
+    def is_workbook(self) -> bool:
+        return self.container == FileKind.WORKBOOK.value
 
     @property
     def notices_shown(self) -> tuple[tuple[str, int], ...]:
@@ -106,7 +113,7 @@ class Source:
     def _read(self, asked: Asked) -> Iterator[Order | Reject]:
         self.data_rows, self.skipped, self.sha256, self.notices, self.column = 0, 0, "", Counter(), ""
         self.container = self.sheet = self.encoding = self.delimiter = self._left_out = ""
-        self._external = ()
+        self._external, self._late = (), {}
         with ExitStack() as exits:
             file = exits.enter_context(self._stored.open())
             sha256 = digest(file)
@@ -121,6 +128,7 @@ class Source:
                 self.column = columns.name(columns.order)
                 self._external = tuple((at, columns.name(at)) for at in columns.external)
                 yield from checked(found.rows, parser, lambda: there.unended)
+                self._late = parser.late
                 self.skipped = parser.skipped
                 self.data_rows = parser.orders + parser.rejects + parser.skipped
                 parser.conclude(there.place)
@@ -147,6 +155,23 @@ class Source:
                 if row.line >= last:
                     break
         return found
+
+    def verbatim(self) -> tuple[Layout, Iterator[VerbatimRow]]:
+        """The file as it stands, row by row, once `ids` has read it to its end. Raises InputRefused, also while the rows are read."""
+        stream = self._verbatim()
+        return cast(Layout, next(stream)), cast(Iterator[VerbatimRow], stream)
+
+    def _verbatim(self) -> Iterator[Layout | VerbatimRow]:
+        with ExitStack() as exits:
+            file = exits.enter_context(self._stored.open())
+            self._refuse_changed(file, self.sha256)
+            there = opened(file, self._stored.name, self.reading, exits, kept=True)
+            found = headed(there, self._only_ids, Counter())
+            if found is None:
+                raise InputRefused(f"{self._stored.name} has no rows, not even a header. Name the file with the orders")
+            yield layout_of(there, found)
+            yield from rows_of(found, self._late)
+            self._refuse_changed(file, self.sha256)
 
     def _note(self, there: OpenInput) -> None:
         """Keep how the file is read."""

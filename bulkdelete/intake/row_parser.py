@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import (
@@ -17,24 +16,25 @@ from bulkdelete.intake.cells import (
     PLAIN,
     Id,
     NoValue,
+    account_of,
     bare,
     could_be_id,
     is_blank,
     is_total,
-    read_flag,
     read_id,
     shown,
+    stock_of,
 )
 from bulkdelete.intake.column_names import fold, is_name
 from bulkdelete.intake.header import Columns, ignoring, several_columns
 from bulkdelete.intake.id_totals import WITHOUT_LABEL, Above, IdTotals, says_total
 from bulkdelete.intake.layout_advice import is_conflict_marker, is_indian_number
-from bulkdelete.intake.table import Row, swallowed
+from bulkdelete.intake.table import Before, Row, swallowed
 from bulkdelete.intake.undecided_columns import UndecidedColumns
 from bulkdelete.model import Order, Origin, Reject
 from bulkdelete.words import counted, escaped
 
-__all__ = ["RowParser", "account_of", "stock_of"]
+__all__ = ["RowParser"]
 
 _NUMBERED_COLUMNS_MIN = 3  # columns at least: fewer may be the values of an order
 _AROUND = BLANKS + "\"'=“‘«"
@@ -42,7 +42,6 @@ _SPREADSHEET_DIGITS = 15  # digits of a number that a spreadsheet keeps
 _ROUNDED_IDS = 3  # this many long ids that all end in zeros are no coincidence
 _LARGE = 2**31 - 1
 _MARKETPLACE = range(2 * 10**15, 2001 * 10**12)  # 16 digits, starting with 2000
-_CACHED_CELLS = 64  # account and flag cells repeat; the cache saves about a quarter of the time
 
 
 @dataclass(slots=True)
@@ -77,6 +76,7 @@ class RowParser:
     tabs: int | None = None  # before the first id
     first: Row | None = None  # the row of the order above
     counting: bool = True  # without a header: each row's id is its number
+    late: dict[int, str] = field(default_factory=dict)  # lines whose order became a reject afterwards, and why: a few
     _own_name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,11 +84,11 @@ class RowParser:
 
     def parse(self, row: Row) -> Order | Reject | None:
         """The order or reject of a row; None for a blank row and for a total. Raises InputRefused where a second table starts."""
-        line, cells, odd, faults, shifted, known = row
+        line, cells, odd, faults, before, _ = row
         columns = self.columns
         if self.is_first:
             self.is_first = False
-            if not known and self._numbers_columns(cells):
+            if before is not Before.ORDER and self._numbers_columns(cells):
                 return self._reject(row, columns.order, _COLUMN_NUMBERS)
         if faults is not None:
             for at in (columns.order, columns.stock, *self.undecided.accounts):
@@ -99,11 +99,15 @@ class RowParser:
                 return self._reject(row, at, self.swallowed_why)
             if any(map(is_total, cells)):
                 return self._total(row)
-        if shifted or ((len(cells) != columns.width or columns.named != columns.width) and not columns.fit(cells)):
+        if before is Before.SHIFTED or (
+            (len(cells) != columns.width or columns.named != columns.width) and not columns.fit(cells)
+        ):
             if is_blank(cells):
                 return None
             self.shifted.add(len(cells) - columns.width)
             return self._reject(row, columns.order, self._why_shifted(cells))
+        if before is Before.REJECTED:
+            return None if is_blank(cells) else self._reject(row, columns.order, _REJECTED_BEFORE)
         text = cells[columns.order]
         forms: tuple[str, ...] = ()
         if PLAIN.fullmatch(text):  # nearly every cell: saves creating an Id
@@ -118,7 +122,7 @@ class RowParser:
                     else self._reject_or_refuse_header(row, self._why_continuation(row) or order.why)
                 )
             order_id, forms = order.value, order.forms
-        if self.totals.could_be(order_id) and not known and (why := self._why_total(cells, order_id)) is not None:
+        if self.totals.could_be(order_id) and (why := self._why_total(row, order_id)) is not None:
             return self._reject(row, columns.order, why)
         self.totals.add(order_id)
         if tabs != self.tabs:
@@ -157,12 +161,14 @@ class RowParser:
     def rejected(self, row: Row, at: int, why: str) -> Reject:
         """Turn the order of a row into a reject."""
         self.orders -= 1
+        self.late[row.line] = why
         return self._reject(row, at, why)
 
     def withdrawn(self, order: Order, why: str) -> Reject:
         """Turn an order into a reject when its row is no longer available."""
         self.orders -= 1
         self.rejects += 1
+        self.late[order.origin.line] = why
         return Reject(order.origin, self.columns.name(self.columns.order), str(order.order_id), why)
 
     def check_counting(self, last: Row) -> None:
@@ -274,9 +280,11 @@ class RowParser:
             and any(filled == [str(n + first) for n in range(len(filled))] for first in (0, 1))
         )
 
-    def _why_total(self, cells: list[str], order_id: int) -> str | None:
+    def _why_total(self, row: Row, order_id: int) -> str | None:
         """Why an id that may be a total is one: the row has a label that says so, or the number has no other explanation."""
-        if word := says_total(cell for at, cell in enumerate(cells) if at != self.columns.order):
+        if row.before is Before.ORDER:
+            return None
+        if word := says_total(cell for at, cell in enumerate(row.cells) if at != self.columns.order):
             self.totals.ends_group(order_id)
             return f"the row says '{word}', and {_ADDS_UP}"
         if (what := self.totals.without_label(order_id)) is None:
@@ -331,32 +339,13 @@ class RowParser:
 
 
 _COLUMN_NUMBERS = "the first row numbers the columns. Take the row out; if it is an order, put it below another row"
+_REJECTED_BEFORE = (
+    "rejected when its file was read before, as bulkdelete_message says. Correct the row, and empty its cell in "
+    "bulkdelete_outcome"
+)
 _TABS = (
     "does a tab part columns here? Save the file as CSV with one id in each row (of two lists, comm -23 writes what is in the first "
     "alone); if all are ids, take the tabs out"
 )
 _ADDS_UP = "its id is the number, the sum or the average of ids above: a total? If so, take the row out; if not, put it above the others"
 _OTHER_MARK = {",": "';'", ";": ",", "\t": ",", "|": ","}
-
-
-@lru_cache(_CACHED_CELLS)
-def account_of(text: str, given: int | None, thousands: str | None = None, only_ids: bool = False) -> Id | NoValue:
-    """The account of a row: its cell, or the option if the cell is empty. `only_ids`: the cell may differ from the option."""
-    if not bare(text):
-        return NoValue("empty: fill it in, or give `settings.account_id`") if given is None else Id(given)
-    account = read_id(text, thousands)
-    if isinstance(account, Id) and given not in (None, account.value) and not only_ids:
-        return NoValue(f"`settings.account_id` says {given}. Take the option away or the row out")
-    return account
-
-
-@lru_cache(_CACHED_CELLS)
-def stock_of(text: str, given: bool | None, only_ids: bool = False) -> bool | NoValue:
-    """Whether a row's stock is returned: its cell, or the option if the cell is empty. `only_ids`: the cell may differ from the option."""
-    if not bare(text):
-        return NoValue("empty: fill it in, or give `settings.revert_stock`") if given is None else given
-    stock = read_flag(text)
-    if isinstance(stock, bool) and given not in (None, stock) and not only_ids:
-        option = "`settings.revert_stock=True`" if given else "`settings.revert_stock=False`"
-        return NoValue(f"{option} says otherwise. Take the option away or the row out")
-    return stock

@@ -66,9 +66,9 @@ class Sheet:
             )
 
 
-def open_sheet(file: BinaryIO, name: str, asked: str | None) -> Sheet:
+def open_sheet(file: BinaryIO, name: str, asked: str | None, *, kept: bool = False) -> Sheet:
     """Open the sheet to read. Raises InputRefused for damage, for several sheets with rows if none is named, and for hidden content;
-    the rows raise it if library and survey disagree."""
+    the rows raise it if library and survey disagree. `kept`: rows also have their values as they are stored."""
     calamine = _calamine(name)
     check_workbook(file, name)
     book = surveyed(file, name)
@@ -79,7 +79,7 @@ def open_sheet(file: BinaryIO, name: str, asked: str | None) -> Sheet:
     survey.check()
     file.seek(0)
     read = _read(calamine, file, name, [title.text for title in book.titles], at, survey)
-    return Sheet(book.titles[at].text, _rows(read, survey), survey)
+    return Sheet(book.titles[at].text, _rows(read, survey, kept), survey)
 
 
 def _calamine(name: str) -> Any:
@@ -132,7 +132,7 @@ def _listed(titles: list[Title]) -> str:
     return shown(", ".join(map(str, titles)))
 
 
-def _rows(sheet: Any, survey: Survey) -> Iterator[Row]:
+def _rows(sheet: Any, survey: Survey, kept: bool) -> Iterator[Row]:
     """Every row that the library returns or in which the survey found a fault. Raises InputRefused if they differ."""
     first = sheet.start[1] if sheet.start else 0
     width = max(survey.width, sheet.end[1] + 1 if sheet.end else 0)
@@ -142,7 +142,8 @@ def _rows(sheet: Any, survey: Survey) -> Iterator[Row]:
         faults = _faults(survey, line, first, values)
         if otherwise := survey.otherwise(line):
             faults = _unless_dates(otherwise, values, first) | faults
-        yield _row(line, left + [value if type(value) is str else _text(value) for value in values], width, faults)
+        row = _row(line, left + [value if type(value) is str else _text(value) for value in values], width, faults)
+        yield row._replace(raw=left + list(values)) if kept else row
     for line in survey.rows_after(last):
         yield _row(line, [], width, _faults(survey, line, first, ()))
 

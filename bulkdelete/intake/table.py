@@ -8,17 +8,19 @@ Memory is limited by ROW_CHARS, whatever the size of the file.
 from __future__ import annotations
 
 import csv
+import enum
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from bulkdelete.errors import InputRefused
-from bulkdelete.intake.cells import BLANKS, Id, read_id
+from bulkdelete.intake.cells import BLANKS, UNDECODABLE, Id, read_id
 from bulkdelete.intake.encoding import ROW_CHARS
 
-__all__ = ["Row", "Table", "swallowed"]
+__all__ = ["Before", "KeptTable", "Row", "Table", "swallowed"]
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
+_UNDEFINED = re.compile("[\udc80-\udcff]")
 
 _CSV_ERRORS = (
     ("unexpected end of data", "a quote is opened here and never closed. Close it, or take the quote out"),
@@ -28,17 +30,25 @@ _CSV_ERRORS = (
 )
 
 
+class Before(enum.Enum):
+    """What the columns of ours say of a row in a copy of an input."""
+
+    ORDER = "it was an order in its whole file"
+    REJECTED = "it was rejected"
+    SHIFTED = "its cells do not stand under the header's names"
+
+
 class Row(NamedTuple):
     """`line`: the line of the row's first cell, from 1. `odd`: a cell contains a newline or the word "total", so the row needs another
-    check. `faults`: by position, why a cell of a workbook has no usable value. `shifted`: its cells do not stand under the header's names.
-    `known`: it was an order when it was read as a part of another file (own_columns)."""
+    check. `faults`: by position, why a cell of a workbook has no usable value. `before`: what is known of the row from an earlier reading
+    (own_columns). `raw`: the row as it is stored, its text with the line end or the values of its cells, if that was asked for."""
 
     line: int
     cells: list[str]
     odd: bool
     faults: dict[int, str] | None = None
-    shifted: bool = False
-    known: bool = False
+    before: Before | None = None
+    raw: Any = None
 
 
 class Table:
@@ -83,6 +93,38 @@ class Table:
                 self._odd = True
             yield line
         self.unended = line[-1:] not in ("", "\n", "\r")
+
+
+class KeptTable(Table):
+    """A table whose rows also have their text as it is written.
+
+    Bytes that the encoding does not define are lone surrogates in `text` and in these texts, and UNDECODABLE in the cells. `top`: the lines
+    so far, until `forget_top`.
+    """
+
+    def __init__(self, text: TextIO, file: str, delimiter: str, first: int = 1) -> None:
+        super().__init__(text, file, delimiter, first)
+        self.first = first
+        self.top: list[str] = []
+        self._is_top = True
+        self._kept: list[str] = []
+
+    def rows(self) -> Iterator[Row]:
+        for row in super().rows():
+            yield row._replace(raw="".join(self._kept))
+            self._kept.clear()
+
+    def forget_top(self) -> None:
+        """Keep no further lines."""
+        self._is_top = False
+        self.top = []
+
+    def _lines(self) -> Iterator[str]:
+        for line in super()._lines():
+            self._kept.append(line)
+            if self._is_top:
+                self.top.append(line)
+            yield line if line.isascii() else _UNDEFINED.sub(UNDECODABLE, line)
 
 
 def swallowed(cells: Sequence[str], order: int, delimiter: str, thousands: str | None = None) -> int | None:

@@ -13,7 +13,7 @@ from bulkdelete.errors import InputRefused, UsageError
 from bulkdelete.intake.cells import Id, bare, could_be_id, read_flag, read_id, shown
 from bulkdelete.intake.column_names import Meaning, lookalike, meaning_of
 from bulkdelete.intake.header import Columns, ignoring
-from bulkdelete.intake.table import Row
+from bulkdelete.intake.table import Before, Row
 
 __all__ = ["UndecidedColumns"]
 
@@ -82,7 +82,9 @@ class UndecidedColumns:
                 case Meaning.SOME_STOCK if not _is_flag(cell):
                     self._flags[at] = None
                 case Meaning.SOME_STOCK:
-                    if not row.known:  # in its whole file, other cells showed that the column is no flag
+                    if (
+                        row.before is not Before.ORDER
+                    ):  # in its whole file, other cells showed that the column is no flag
                         self._flags.setdefault(at, row)
                 case _:
                     if _is_flag(cell):

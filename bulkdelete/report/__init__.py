@@ -9,6 +9,7 @@
 | `messages.py` | what the server said about the orders that it did not delete |
 | `results.py`, `export.py` | one row per order, in the formats of `formats.py`: `csv_rows.py`, `jsonl_rows.py`, `xlsx_rows.py` |
 | `page/` | a ledger as one HTML page: outcomes, doubts, refusals, throughput, runs |
+| `joined.py` | copies of inputs with the results of their orders: `joined_text.py`, `joined_book.py` |
 | `walk.py` | every order of a ledger, page by page, for the others |
 | `spreadsheet.py`, `workbook.py` | cells that no spreadsheet treats as a formula, in a text and in a workbook |
 

@@ -169,6 +169,14 @@ PLANTED = (
         Edit("intake/end_checks.py", "cut=row is last[-1].row and unended()", "cut=False"),
     ),
     _planted(
+        "a copy's rows judged among themselves", "reader", {48}, 60,
+        Edit("intake/own_columns.py", "else _BEFORE.get(outcome),", "else None,"),
+    ),
+    _planted(
+        "a copy's columns of ours read as others", "reader", {48}, 60,
+        Edit("intake/own_columns.py", "if fold(name) in _FOLDED)", "if not name.isascii())"),
+    ),
+    _planted(
         "sum accepted", "reader", {45}, 30,
         Edit("intake/end_checks.py", "if order_id in sums:", "if order_id in ():"),
     ),

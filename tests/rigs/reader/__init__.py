@@ -3,6 +3,9 @@
 A seed is a table whose meaning is known, written in some dialect. Undamaged, the reader must say exactly what it means. Damaged,
 it may say less but never another thing: every order is one of the table's, and one that a second, obvious reader sees at that
 line; every data row is an order, a reject or skipped; no untouched order vanishes without a reject; else the file is refused.
+
+What can be read is copied with results beside its rows (report/joined.py): the copy of some orders' rows names exactly these, and the
+copy of all rows means what the file does.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from tests.rigs.reader.oracle import Refused, seen
 from tests.rigs.reader.tables import NoOrder, Table, made
 from tests.rigs.reader.written import Written, drawn, packed
 from tests.rigs.report import Broken, Report
+from tests.support.copies import sampled
 from tests.support.memory import MEMORY
 
 __all__ = ["KINDS", "campaign", "field", "trial"]
@@ -54,6 +58,7 @@ def trial(chance: Random, path: Path, report: Report) -> None:
     whole = Read.of(path, packed(written.content, written.dialect.container), table, reading)
     report.ran["files"] += 1
     whole.is_exactly(table, written)
+    whole.is_copied(report)
     for kind in chance.sample(list(KINDS), DAMAGES):
         case = damaged(kind, written, chance)
         if case is None:
@@ -63,8 +68,9 @@ def trial(chance: Random, path: Path, report: Report) -> None:
         report.effects[kind] += (read.rows, read.why == "") != (whole.rows, whole.why == "")
         try:
             read.is_no_worse(case)
+            read.is_copied(report)
         except Broken as error:
-            raise Broken(INVARIANT, f"{kind}: {str(error).partition(': ')[2]}") from None
+            raise Broken(error.number, f"{kind}: {str(error).partition(': ')[2]}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +79,18 @@ class Read:
 
     content: bytes
     source: Source
+    given: tuple[int | None, bool | None]
     rows: list[Order | Reject]
     why: str = ""
 
     @classmethod
     def of(cls, path: Path, content: bytes, table: Table, reading: ReadOptions) -> Read:
         path.write_bytes(content)
-        source = Source(str(path), reading)
+        source, given = Source(str(path), reading), (table.given_account, table.given_stock)
         try:
-            return cls(content, source, list(source.read(table.given_account, table.given_stock)))
+            return cls(content, source, given, list(source.read(*given)))
         except (InputRefused, UsageError) as error:
-            return cls(content, source, [], str(error))
+            return cls(content, source, given, [], str(error))
         except Exception as error:
             raise Broken(INVARIANT, f"the reader raised {error!r} at {content!r}") from error
 
@@ -120,6 +127,13 @@ class Read:
         for order, times in Counter((one.account_id, one.order_id, one.revert_stock) for one in self.orders).items():
             self._must(times <= truths[order], f"{order} comes out {times} times, and is there {truths[order]} times")
         self._must(not (gone := list(self._vanished(case))), f"vanished: {gone}")
+
+    def is_copied(self, report: Report) -> None:
+        """A file that can be read has copies that mean the same."""
+        if self.why or not self.source.column:
+            return
+        if wrong := sampled(Path(self.source.path), self.source.reading, *self.given, report):
+            raise Broken(48, f"{wrong}; the file: {self.content[:1000]!r}")
 
     def _is_conserved(self, table: Table) -> None:
         """Row by row the second reader sees no less, and all of its rows are counted."""

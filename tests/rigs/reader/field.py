@@ -18,6 +18,7 @@ from bulkdelete.model import Order
 from tests.rigs.reader import ends
 from tests.rigs.reader.kinds import OTHER, File, drawn_ids, table_of
 from tests.rigs.report import Broken, Report
+from tests.support.copies import sampled
 
 __all__ = ["KINDS", "trial"]
 
@@ -103,14 +104,14 @@ def trial(chance: Random, path: Path, report: Report) -> None:
     """One file of each class. Raises Broken."""
     for kind, made in KINDS.items():
         file = made(chance)
-        _judge(kind, file, path)
+        _judge(kind, file, path, report)
         report.ran["files of the field"] += 1
         report.effects[kind] += 1
         if file.cut and chance.random() < CUT:
             _cut(kind, file, path, report, packed=chance.random() < 0.1)
 
 
-def _judge(kind: str, file: File, path: Path) -> None:
+def _judge(kind: str, file: File, path: Path, report: Report) -> None:
     def must(holds: bool, what: str) -> None:
         if not holds:
             raise Broken(
@@ -127,6 +128,8 @@ def _judge(kind: str, file: File, path: Path) -> None:
     must(orders == file.orders, f"{orders} instead of {file.orders}")
     must(len(rows) - len(orders) == file.rejects, f"{len(rows) - len(orders)} rejects instead of {file.rejects}")
     must(source.data_rows == len(rows) + source.skipped, f"{source.data_rows} data rows")
+    if wrong := sampled(path, source.reading, file.account_id, file.revert_stock, report):
+        raise Broken(48, f"{kind}: {wrong}; the file: {file.content!r}")
 
 
 def _cut(kind: str, file: File, path: Path, report: Report, packed: bool) -> None:

@@ -24,6 +24,7 @@ from tests.rigs.report import Broken, Report
 from tests.rigs.workbooks.books import GIVEN_ACCOUNT, SHOWN, Book, Meaning, made
 from tests.rigs.workbooks.respelled import KINDS, STRANGE, respelled
 from tests.rigs.workbooks.writers import WRITERS
+from tests.support.copies import sampled
 from tests.support.memory import MEMORY
 
 __all__ = ["EFFECTS", "campaign", "peak_mib", "trial"]
@@ -34,7 +35,15 @@ _MAGIC = b"PK\x03\x04"  # shorter than this it is no workbook to anybody
 DAMAGE = ("flipped bytes", "cut off", "flipped inside")
 FORMS = ("ids in a format", "ids shown otherwise")
 REFUSALS = ("hidden", "several sheets", "scattered")
-EFFECTS = (*WRITERS, *KINDS, *DAMAGE, *(f"refused: {why}" for why in REFUSALS), "hidden and read", *FORMS)
+EFFECTS = (
+    *WRITERS,
+    *KINDS,
+    *DAMAGE,
+    *(f"refused: {why}" for why in REFUSALS),
+    "hidden and read",
+    "orders of a copy",
+    *FORMS,
+)
 """What must have happened in a campaign."""
 
 
@@ -89,6 +98,8 @@ def trial(chance: Random, path: Path, report: Report) -> None:
     elif not (isinstance(read, str) and strange):
         _require(not isinstance(read, str), 28, f"a good one is refused: {read}; {what}")
         _is_exactly(book, read, strange, what)
+        wrong = sampled(path, reading, GIVEN_ACCOUNT, False, report)
+        _require(not wrong, 48, f"{wrong}; {what}")
         report.effects.update(_forms(book))
         report.effects["hidden and read"] += bool(book.hidden or book.other == "hidden rows" or book.sheet_hidden)
     for kind in DAMAGE:

@@ -48,9 +48,11 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A time zone east of UTC."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
+    xlsx_rows.local_serial.cache_clear()
     yield
     monkeypatch.undo()
     time.tzset()
+    xlsx_rows.local_serial.cache_clear()
 
 
 def test_a_row(zone: None) -> None:
