@@ -16,6 +16,7 @@ from bulkdelete.version import __version__
 if TYPE_CHECKING:
     from bulkdelete.api.keys import ApiKey, Credential
     from bulkdelete.core.run_summary import Summary
+    from bulkdelete.core.verification import Verification
     from bulkdelete.errors import (
         BulkDeleteError,
         InputRefused,
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
         Stopped,
     )
     from bulkdelete.intake import ReadOptions, Source
-    from bulkdelete.job import Job, Proposal, Readable, Session, plan
-    from bulkdelete.ledger import InputReport, Plan, Retry
+    from bulkdelete.job import Job, Proposal, Readable, Session, plan, settle
+    from bulkdelete.ledger import InputReport, Plan, Retry, Ruling, RulingSource
     from bulkdelete.model import (
         Counts,
         Doubts,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         Verdict,
     )
     from bulkdelete.run.stop import StopSwitch
+    from bulkdelete.run.verify import verify
     from bulkdelete.settings import Settings
 
 _HOMES = {
@@ -84,13 +86,15 @@ _HOMES = {
         "Stopped",
     ),
     "intake": ("ReadOptions", "Source"),
-    "job": ("Job", "Proposal", "Readable", "Session", "plan"),
-    "ledger": ("InputReport", "Plan", "Retry"),
+    "core.verification": ("Verification",),
+    "job": ("Job", "Proposal", "Readable", "Session", "plan", "settle"),
+    "ledger": ("InputReport", "Plan", "Retry", "Ruling", "RulingSource"),
     "model": (
         *("Counts", "Doubts", "NoResponse", "NoResponseReason", "Order", "Origin", "Quota", "Reject", "Requeue"),
         *("Response", "Result", "Scope", "SeenOrder", "State", "Stop", "StopReason", "Verdict"),
     ),
     "run.stop": ("StopSwitch",),
+    "run.verify": ("verify",),
     "settings": ("Settings",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -134,6 +138,8 @@ __all__ = [
     "Response",
     "Result",
     "Retry",
+    "Ruling",
+    "RulingSource",
     "Scope",
     "SeenOrder",
     "Session",
@@ -147,8 +153,11 @@ __all__ = [
     "Summary",
     "UsageError",
     "Verdict",
+    "Verification",
     "__version__",
     "plan",
+    "settle",
+    "verify",
 ]
 
 

@@ -24,6 +24,9 @@ from bulkdelete.words import escaped_lines
 __all__ = ["main"]
 
 
+_OF_SIGNALS = (EXIT_OF_REASON[StopReason.INTERRUPTED], EXIT_OF_REASON[StopReason.TERMINATED])
+
+
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     from bulkdelete.cli.program import program
@@ -86,9 +89,10 @@ def _hint(error: click.ClickException) -> str:
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit with this code, even if nobody reads a stream any more (the interpreter would exit with 120, or wait)."""
+    """Exit with this code, even if nobody reads a stream any more (the interpreter would exit with 120, or wait), and after a signal
+    without waiting for a thread that is still busy."""
     give_back_stderr()
-    if code == EXIT_OF_REASON[StopReason.INTERRUPTED]:
+    if code in _OF_SIGNALS:
         os._exit(code)
     try:
         sys.stdout.flush()

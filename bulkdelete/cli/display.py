@@ -85,7 +85,8 @@ class Display:
 class Bar:
     """The progress bar on a terminal. Only this class loads rich."""
 
-    def __init__(self, doing: str, total: int) -> None:
+    def __init__(self, doing: str, total: int | None, transient: bool = False) -> None:
+        """`total` None: not known. `transient`: it disappears at its end."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -98,6 +99,7 @@ class Bar:
             console=Console(file=sys.stderr),  # a BackgroundWriter, so that no redraw waits for the terminal
             refresh_per_second=2,  # each redraw is a tenth of a percent of a core
             redirect_stdout=False,
+            transient=transient,
         )
         self._row = self._progress.add_task(doing, total=total, detail="")
         self.start, self.stop = self._progress.start, self._progress.stop

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bulkdelete.cli.options import rows
 from bulkdelete.cli.parameters import Pattern
+from bulkdelete.errors import UsageError
 from bulkdelete.settings import Settings
 
 if TYPE_CHECKING:  # `--help` needs none of it
@@ -22,10 +23,13 @@ __all__ = [
     "Output",
     "PlanOptions",
     "RunOptions",
+    "VerifyOptions",
+    "check_offline",
     "filled",
     "plan_options",
     "reading_of",
     "run_options",
+    "verify_options",
 ]
 
 
@@ -78,8 +82,22 @@ class RunOptions:
     retry: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """All options of `verify`."""
+
+    settings: Settings
+    input: Input
+    api_key_file: str | None
+    online: bool
+    as_json: bool
+
+
 Given = Mapping[str, object]
 """The values of a command's options, by their names; None if an option was not given."""
+
+_ONLINE_ONLY = ("api_key_file", "ca_file", "answer_timeout_s", "patience_s", "reserve")
+"""The names of options of `run` that a command which only reads needs with `--online` alone."""
 
 T = TypeVar("T")
 
@@ -98,6 +116,21 @@ def run_options(given: Given, ledger: Path, files: tuple[str, ...] = ()) -> RunO
 def plan_options(given: Given, ledger: Path, files: tuple[str, ...]) -> PlanOptions:
     """The options of `plan`, also made from those of `run`. Raises UsageError."""
     return filled(PlanOptions, given, settings=_settings(given, ledger), input=_input(given, files))
+
+
+def verify_options(given: Given, ledger: Path, files: tuple[str, ...]) -> VerifyOptions:
+    """The options of `verify`. Raises UsageError."""
+    return filled(VerifyOptions, given, settings=_settings(given, ledger), input=_input(given, files))
+
+
+def check_offline(given: Given, *more: str) -> None:
+    """Refuse an option that only --online needs; `more`: the names of others. Raises UsageError."""
+    for option in rows():
+        if option.name in (*_ONLINE_ONLY, *more) and given.get(option.name) is not None:
+            flag = option.long
+            raise UsageError(
+                f"{flag} is for looking up the orders, which needs --online: add that, or leave {flag} out"
+            )
 
 
 def reading_of(given: Given) -> ReadOptions:

@@ -114,9 +114,9 @@ class Option:
 
 _DEFAULTS = {field.name: None if field.default is MISSING else field.default for field in fields(Settings)}
 _READ = "run plan"
-_TABLES = "run plan simulate export"
+_TABLES = "run plan verify simulate export"
 _SENDING = "run resume"
-_ASKING = "run resume plan"  # `plan` asks a server only with --online
+_ASKING = "run resume plan verify"  # `plan` and `verify` ask a server only with --online
 _SETTINGS, _READING = "settings", "reading"
 _HEADERS = ("full", "retry-after", "none")
 
@@ -168,7 +168,10 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "--ledger", FILE, _READ, part=_SETTINGS,
             help="The ledger file, which records what happened to every order.  [default: FILE.ledger.db]",
         ),
-        Option("--skip-rejected", FLAG, _READ, "Leave the rejected rows out and continue with the others.", part=_SETTINGS),
+        Option(
+            "--skip-rejected", FLAG, "run plan verify", part=_SETTINGS,
+            help="Leave the rejected rows out and continue with the others.",
+        ),
         Option("--allow-empty", FLAG, _READ, "Accept an input that names no orders instead of refusing it.", part=_SETTINGS),
     ),
     "Key and server": (
@@ -177,7 +180,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             help="The file that contains the API key. Only you may be able to read it. `-` reads the key from the first line of stdin.",
         ),
         Option(
-            "--api-url", Text("URL"), "run resume plan", part=_SETTINGS, in_resume=True,
+            "--api-url", Text("URL"), "run resume plan verify", part=_SETTINGS, in_resume=True,
             help=f"The base URL of the server. It must use https, or http on this machine.  [default: {API_URL}]",
         ),
         Option(
@@ -216,7 +219,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "Pacing": (
         Option(
-            "--rate", RATE, "run resume plan", field="rate_max_per_s", part=_SETTINGS, in_resume=True,
+            "--rate", RATE, "run resume plan verify", field="rate_max_per_s", part=_SETTINGS, in_resume=True,
             help="Never send more requests than this, even if the rate limit allows more, for example 60/min, 1/s or 1800/h."
             " Without it, the rate limit alone decides.",
         ),
@@ -250,6 +253,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "--online", FLAG, "plan",
             help="Look up every order that would be sent: whether it is there, and what the API shows of it. This needs the API key.",
         ),
+        Option("--online", FLAG, "verify", "Look up every order of the ledger, and compare. This needs the API key."),
     ),
     "Confirming": (
         Option("-y --yes", FLAG, _SENDING, "Do not ask for confirmation."),
@@ -267,7 +271,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("-n --dry-run", FLAG, "run", "Show what would be sent, as `plan` does, and send nothing."),
     ),
     "Output": (
-        Option("--json", FLAG, "run resume plan status settle", "Print the result as JSON on stdout.", field="as_json"),
+        Option("--json", FLAG, "run resume plan status verify settle", "Print the result as JSON on stdout.", field="as_json"),
         Option(
             "--log-format", Choice(["auto", "console", "json"]), _SENDING, default="auto",
             help="The format of the log on stderr. `auto` is `console` on a terminal and `json` elsewhere.",

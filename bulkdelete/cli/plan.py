@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bulkdelete.cli.given import Given, plan_options
+from bulkdelete.cli.given import check_offline, plan_options
 from bulkdelete.cli.helping import Example, argument, command
-from bulkdelete.cli.options import option_of
 from bulkdelete.errors import UsageError
 
 __all__ = ["plan"]
@@ -26,9 +25,6 @@ _EXAMPLES = (
     ),
 )
 
-_ONLINE_ONLY = ("api_key_file", "ca_file", "answer_timeout_s", "patience_s", "reserve")
-"""The fields of options of `run` that only `--online` needs."""
-
 
 @command("plan", argument("files", nargs=-1, required=True, metavar="FILES..."), examples=_EXAMPLES)
 def plan(files: tuple[str, ...], ledger: Path | None, **given: object) -> int:
@@ -38,7 +34,7 @@ def plan(files: tuple[str, ...], ledger: Path | None, **given: object) -> int:
     from bulkdelete.cli.inputs import ledger_of
 
     if not given["online"]:
-        _check_offline(given)
+        check_offline(given, "output")
     elif "-" in files and given["api_key_file"] == "-":
         raise UsageError("stdin cannot be both the input and the API key: put the key or the input into a file")
     options = plan_options(given, ledger_of(files, ledger), files)
@@ -49,13 +45,3 @@ def plan(files: tuple[str, ...], ledger: Path | None, **given: object) -> int:
     from bulkdelete.cli.planning import plan_files
 
     return plan_files(options)
-
-
-def _check_offline(given: Given) -> None:
-    """Refuse an option that only --online needs. Raises UsageError."""
-    flags = {name: option_of(name).long for name in _ONLINE_ONLY} | {"output": "--output"}
-    for name, flag in flags.items():
-        if given[name] is not None:
-            raise UsageError(
-                f"{flag} is for looking up the orders, and `plan` is offline without --online: add --online, or leave {flag} out"
-            )

@@ -15,6 +15,7 @@ from bulkdelete.cli.settle import settle
 from bulkdelete.cli.simulate import simulate
 from bulkdelete.cli.status import status
 from bulkdelete.cli.streams import write_result
+from bulkdelete.cli.verify import verify
 from bulkdelete.version import __version__
 
 __all__ = ["program"]
@@ -44,6 +45,6 @@ program = Group(
     help="Delete AlephCRM orders listed in CSV files: paced to the rate limit, resumable after any crash, every order accounted for.\n\n"
     "A deletion cannot be undone. Nothing is sent before you confirm.",
     params=[version_option(__version__)],
-    commands=[plan, run, resume, status, export, report, settle, simulate, demo, help_],
+    commands=[plan, run, resume, status, export, report, verify, settle, simulate, demo, help_],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -301,4 +301,5 @@ class Ledger(Protocol):
         somebody else's raises LedgerLocked after ten seconds."""
 
     def read(self) -> AbstractContextManager[LedgerReader]:
-        """LedgerRefused if no ledger is there or it is not what we wrote, LedgerLocked."""
+        """LedgerRefused if no ledger is there, if it is not what we wrote, or if it is about another server than the one that was named;
+        LedgerLocked."""

@@ -18,7 +18,8 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/", re.ASCII)  # one slash: a Path ha
 
 
 def open_ledger(address: str | PathLike[str], host: str = "") -> Ledger:
-    """The ledger at `address`: a path, or `sqlite:` and a path. `host`: the server that it is about; a reader needs none.
+    """The ledger at `address`: a path, or `sqlite:` and a path. `host`: the server that it is about; a reader
+    need not name one.
 
     Nothing is opened yet. Raises UsageError for an address that this version does not know.
     """

@@ -6,6 +6,7 @@
 | `progress.py` | a run in progress: its events as lines of a log, and how far it is |
 | `summary.py` | how a run ended, and what to do next |
 | `status.py` | what a ledger says now |
+| `verification.py` | what a verification found |
 | `messages.py` | what the server said about the orders that it did not delete |
 | `results.py`, `export.py` | one row per order, in the formats of `formats.py`: `csv_rows.py`, `jsonl_rows.py`, `xlsx_rows.py` |
 | `page/` | a ledger as one HTML page: outcomes, doubts, refusals, throughput, runs |

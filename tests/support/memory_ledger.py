@@ -356,6 +356,8 @@ class MemoryLedger:
     def read(self) -> Iterator[MemoryReader]:
         if not self.exists():
             raise LedgerRefused("no ledger there")
+        if self._host:
+            self._check_host()
         try:
             yield MemoryReader(self._store)
         except LedgerBroken as error:

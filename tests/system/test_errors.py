@@ -112,7 +112,7 @@ def test_a_crash_is_70(server: Server, tmp_path: Path, module: str, owner: str, 
     assert "pending" not in outcomes(tmp_path / "o.csv.ledger.db").values()
 
 
-@pytest.mark.parametrize("command", ["plan", "status", "export", "report"])
+@pytest.mark.parametrize("command", ["plan", "status", "export", "report", "verify", "settle"])
 def test_a_crash_of_another_command_is_70(server: Server, tmp_path: Path, command: str) -> None:
     """Never 1, which means something."""
     file = write(tmp_path / "o.csv", IDS)
@@ -122,9 +122,12 @@ def test_a_crash_of_another_command_is_70(server: Server, tmp_path: Path, comman
         "status": ("bulkdelete.report.status", "read_status"),
         "export": ("bulkdelete.report.export", "export"),
         "report": ("bulkdelete.report.page", "page_of"),
+        "verify": ("bulkdelete.run.verify", "verify"),
+        "settle": ("bulkdelete.job", "settle"),
     }[command]
     script = f"import {module} as m; m.{name} = None\nfrom bulkdelete.cli import main\nmain()"
-    words = (str(file), *GIVEN) if command == "plan" else (f"{file}.ledger.db",)
+    more = {"plan": GIVEN, "settle": ("1:5", "--as", "gone", "--note", "x")}.get(command, ())
+    words = (str(file) if command == "plan" else f"{file}.ledger.db", *more)
     run = call(sys.executable, "-c", script, command, *words)
     assert run.returncode == 70
     assert "a bug in this program, or an error of the system that it does not expect: TypeError" in run.stderr

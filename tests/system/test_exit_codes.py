@@ -97,7 +97,7 @@ def test_a_demo_without_a_temporary_folder(folder: Path) -> None:
     assert (done.returncode, "TMPDIR" in done.stderr) == (3, True), done.stderr
 
 
-@pytest.mark.parametrize("command", ["status", "export", "report", "resume", "settle"])
+@pytest.mark.parametrize("command", ["status", "export", "report", "resume", "settle", "verify"])
 @pytest.mark.parametrize("ledger", [LONG, "circle", "x", "pipe", "o.csv", "o.csv/below"], ids=lambda text: text[:12])
 def test_what_the_system_refuses_of_ledgers(folder: Path, command: str, ledger: str) -> None:
     """6, whoever asks."""

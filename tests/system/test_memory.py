@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from bulkdelete.ledger import InputReport
+from bulkdelete.ledger.sqlite.ledger import SqliteLedger
+from bulkdelete.model import Order, Origin
 from tests.support.command import call
 from tests.support.process import environment
 
@@ -29,12 +34,29 @@ CODES = {"plan": 0, "run": 3}  # the run reads, checks and stages everything, an
 
 
 def peak_kib(command: str, file: Path) -> tuple[int, subprocess.CompletedProcess[str]]:
+    """That of a command that reads a file of orders."""
+    return peak_of(command, str(file), "--account-id", "1", "--keep-stock")
+
+
+def peak_of(*words: str) -> tuple[int, subprocess.CompletedProcess[str]]:
     """The most memory that the command took of the machine at once, and how it ended."""
-    words = (command, str(file), "--account-id", "1", "--keep-stock")
     done = call(sys.executable, "-c", MEASURED, *words, env=environment())
     found = re.search(r"^VmHWM:\s*(\d+) kB$", done.stderr, re.MULTILINE)
     assert found is not None, done.stderr
     return int(found[1]), done
+
+
+def ledger(file: Path, rows: int) -> Path:
+    """A ledger with so many orders, as a confirmation leaves it."""
+
+    async def fill() -> None:
+        async with SqliteLedger(file, "https://api.test:443").stage() as staging:
+            await staging.add(0, (Order(1, 700_000 + n, False, Origin("a.csv", n)) for n in range(rows)))
+            await staging.facts((InputReport("a.csv", "", "orderId", rows, 0, 0, 0),), None)
+            await staging.confirm()
+
+    asyncio.run(fill())
+    return file
 
 
 def table(file: Path, rows: int) -> Path:
@@ -79,3 +101,19 @@ def test_invariant_26_memory_does_not_grow_with_the_input(command: str, tmp_path
         assert done.returncode == 3, done.stderr
         assert bomb.name in done.stderr
         assert bomb_kib < few_kib + MORE_KIB, bomb.name
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="NOT TESTED: there is no /proc to read a peak from")
+def test_invariant_26_memory_does_not_grow_with_what_is_verified(tmp_path: Path) -> None:
+    """Ten times the orders, in the ledger and in a file of which it knows none: all are counted, and a bounded number is kept."""
+    peaks = []
+    for rows in (FEW, MANY):
+        path, file = ledger(tmp_path / f"{rows}.db", rows), tmp_path / f"{rows}.csv"
+        file.write_text("orderId\n" + "".join(f"{n}\n" for n in range(1, rows)))
+        peak, done = peak_of("verify", str(path), str(file), "--json")
+        assert done.returncode == 1, done.stderr
+        told = json.loads(done.stdout)
+        assert (told["orders"], told["found"]["unknown"], len(told["differences"])) == (rows, rows - 1, 1000)
+        assert told["differences_not_listed"] == rows - 1001
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] + MORE_KIB

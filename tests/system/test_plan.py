@@ -229,7 +229,7 @@ def test_help_is_fast_and_lists_every_command() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "bulkdelete", "--help"], capture_output=True, text=True, env=dict(os.environ), timeout=30
     )
-    for command in ("plan", "run", "resume", "status", "export", "report", "settle", "demo", "simulate"):
+    for command in ("plan", "run", "resume", "status", "export", "report", "verify", "settle", "demo", "simulate"):
         assert f"  {command} " in run.stdout
 
 

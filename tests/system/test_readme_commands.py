@@ -87,7 +87,7 @@ CONTACTING = ("bulkdelete run", "bulkdelete plan", "--online")  # or compared wi
 ANSWERS = {
     "bulkdelete simulate": {"--api-url http": "\n"},
     "bulkdelete run orders.csv --account-id 1 ": {"> ": "400\n", "API key": KEY + "\n"},
-    "--api-key-file alephee.key": {"> ": "400\n"},
+    "--keep-stock --api-key-file alephee.key": {"> ": "400\n"},
     "read -rs key": {"\n": KEY + "\n"},
 }
 """What is typed once a command has shown a text."""

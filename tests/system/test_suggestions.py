@@ -207,7 +207,7 @@ def test_invariant_46_doubts_that_wait_for_a_person(server: Server, tmp_path: Pa
         assert "--doubts resend" in suggested(run.stdout)
 
 
-@pytest.mark.parametrize("command", ["status", "export", "report", "resume"])
+@pytest.mark.parametrize("command", ["status", "export", "report", "verify", "resume"])
 def test_invariant_46_an_input_in_the_place_of_its_ledger(server: Server, tmp_path: Path, command: str) -> None:
     """`status orders.csv`: the ledger beside it is named, in a command that works; without one, what to do."""
     file = write(tmp_path / "o 1.csv", IDS)

@@ -63,7 +63,10 @@ class SqliteLedger:
         with closing(connect_read_only(self._path)) as db:
             try:
                 db.execute("BEGIN")
-                yield SqliteReader(db, self._path)
+                reader = SqliteReader(db, self._path)
+                if self._host:
+                    reader.check_server(self._host)
+                yield reader
             except (sqlite3.Error, LedgerBroken) as error:
                 raise refusal(self._path, error) from None
 

@@ -87,6 +87,11 @@ class SqliteReader:
         return reading.lacking(self._db, self._path)
 
     @_reads
+    def check_server(self, host: str) -> None:
+        """LedgerRefused if the ledger is about another server."""
+        check.server(self._path, check.host_of(self._db, self._version), host, self._version)
+
+    @_reads
     def host(self) -> str:
         return check.host_of(self._db, self._version) or ""
 

@@ -228,13 +228,15 @@ async def test_one_holder(opens: Opens) -> None:
 
 
 async def test_another_server(opens: Opens) -> None:
-    """Its orders are others, whatever their ids: neither a plan nor a proposal nor a run."""
+    """Its orders are others, whatever their ids: neither a plan nor a proposal nor a run, and no reader that names it."""
     await arm(opens(), orders(1))
     other = opens("https://other.test:443")
     for entered in (other.plan(), other.stage(), other.run("")):
         with pytest.raises(LedgerRefused, match="not of https://other"):
             await entered.__aenter__()
-    with other.read() as reader:
+    with pytest.raises(LedgerRefused, match="not of https://other"), other.read():
+        pass
+    with opens("").read() as reader:
         assert reader.host() == "https://api.test:443"
 
 
