@@ -32,6 +32,8 @@ _HAS_RECEIVED = (
     "return protocol is None or protocol.should_close or (isinstance(protocol, _Recorder) and protocol.has_received)"
 )
 
+_EVERY = 10_000  # strikes, more than there are: few of them are of the kind that shows the bug, and they stand together
+
 PLANTED = (
     _planted(
         "no intent", "simulation", {1}, 10,
@@ -90,14 +92,14 @@ PLANTED = (
              'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "normal", 1)'),
     ),
     _planted(
-        "a log that is not synced", "syscalls", {9}, 400,
+        "a log that is not synced", "syscalls", {9}, _EVERY,
         Edit("ledger/sqlite/opened.py",
              'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "full", 2)',
              'connection.pragma(db, "journal_mode", "wal")\n        connection.pragma(db, "synchronous", "normal", 1)'),
         only=("ftruncate ENOSPC",),
     ),
     _planted(
-        "a log that cannot be folded in is passed over", "syscalls", {9}, 400,
+        "a log that cannot be folded in is passed over", "syscalls", {9}, _EVERY,
         Edit("ledger/sqlite/opened.py", "& 0xFF not in _LOCKED:", "& 0xFF < 0:"),
         only=("ftruncate EIO", "ftruncate lasting ENOSPC"),
     ),
