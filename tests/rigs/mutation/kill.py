@@ -49,6 +49,11 @@ NEAR = {
     "core/quota.py": ("tests/unit/core/test_core_quota.py", "tests/unit/run/test_throttle.py"),
     "core/guard.py": ("tests/unit/core/test_core_guard.py", "tests/unit/run/test_pipeline.py"),
     "core/policy.py": ("tests/unit/core/test_core_policy.py", "tests/unit/run/test_pipeline.py"),
+    "core/pages.py": ("tests/unit/core/test_core_pages.py", "tests/unit/run/test_lookup.py"),
+    "core/results.py": ("tests/unit/core/test_core_pages.py", "tests/unit/core/test_core_accounts.py"),
+    "core/accounts.py": ("tests/unit/core/test_core_accounts.py", "tests/unit/api/test_orders.py"),
+    "core/profile.py": ("tests/unit/core/test_core_profile.py", "tests/unit/report/test_report_online.py"),
+    "core/online.py": ("tests/unit/core/test_core_profile.py", "tests/unit/run/test_online.py"),
     "core/run_summary.py": ("tests/unit/core/test_run_summary.py", "tests/unit/run/test_pipeline.py"),
     "ledger/": (
         "tests/unit/ledger",
@@ -58,6 +63,9 @@ NEAR = {
         "tests/unit/run/test_throttle.py",
         "tests/unit/run/test_lanes.py tests/unit/run/test_pipeline.py",
     ),
+    "run/lookup.py": ("tests/unit/run/test_lookup.py", "tests/unit/run/test_online.py"),
+    "run/online.py": ("tests/unit/run/test_online.py", "tests/unit/run/test_order_ids.py"),
+    "run/order_ids.py": ("tests/unit/run/test_order_ids.py", "tests/unit/run/test_online.py"),
     "run/guard_state.py": ("tests/unit/core/test_core_guard.py", "tests/unit/run/test_pipeline.py"),
     "run/": (
         "tests/unit/run/test_events.py tests/unit/run/test_pipeline.py tests/unit/run/test_lanes.py",

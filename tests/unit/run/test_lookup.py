@@ -305,22 +305,44 @@ def test_a_smaller_page_is_kept_to() -> None:
     assert len(api.queries) == 2 + 40
 
 
-def test_kept_pages_are_for_the_next_call_only() -> None:
-    """What is asked without `more` is asked of the server, however short ago a page told of it."""
+async def _present(lookup: Lookup, *ids: int, account_id: int = ACCOUNT, more: bool = False) -> list[bool | None]:
+    """Of each id, whether it is there; None if it is unknown."""
+    known = online(await lookup.orders(account_id, ids, more))
+    return [known.get(order_id) for order_id in ids]
 
-    async def main() -> list[bool]:
-        api = Api([1, 2])
+
+def test_a_page_is_used_once_unless_more_follow() -> None:
+    """What is asked later is asked of the server, however short ago a page told of it: the order may be gone by now."""
+
+    async def main() -> None:
+        api = Api([1, 2, 3])
         lookup = Lookup(api, Throttle(), SETTINGS)
-        first = await lookup.orders(ACCOUNT, [1])
-        api.world[ACCOUNT, False] = [2]
-        second = await lookup.orders(ACCOUNT, [1])
-        await lookup.orders(ACCOUNT, [1], more=True)
-        await lookup.orders(8, [1], more=True)
-        third = await lookup.orders(ACCOUNT, [2], more=True)
-        again = await lookup.orders(ACCOUNT, [1])
-        return [bool(each and each[0].seen) for each in (first, second, third, again)]
+        assert await _present(lookup, 1, 3) == [True, True]
+        api.world[ACCOUNT, False] = [1]
+        assert await _present(lookup, 2, 3) == [False, False]
+        assert await _present(lookup, 1, 3, 5, more=True) == [True, False, False]
+        api.world[ACCOUNT, False] = [6]
+        asked = len(api.queries)
+        assert await _present(lookup, 6, 7) == [False, False], "told by the pages that reached beyond 5"
+        assert len(api.queries) == asked
+        assert await _present(lookup, 6, 7) == [True, False]
+        assert len(api.queries) == asked + 2
 
-    assert run(main()) == [True, False, True, False]
+    run(main())
+
+
+def test_a_kept_page_tells_of_no_lower_id_and_no_other_account() -> None:
+    """It is not taken for what it does not tell: those ids are asked for."""
+
+    async def main() -> None:
+        api = Api([1, 2, 3])
+        lookup = Lookup(api, Throttle(), SETTINGS)
+        assert await _present(lookup, 2, 5, more=True) == [True, False]
+        assert await _present(lookup, 1) == [True]
+        assert await _present(lookup, 1, 5, account_id=8, more=True) == [False, False]
+        assert await _present(lookup, 2, 3, more=True) == [True, True]
+
+    run(main())
 
 
 # Servers that fail.
