@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bulkdelete.core.run_summary import conserved
 from bulkdelete.errors import BulkDeleteError
+from bulkdelete.ledger.open import open_ledger
 from bulkdelete.ledger.sqlite.locks import is_locked
 from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.ledger.sqlite.rows import check_counts
@@ -35,6 +36,9 @@ class Input:
     attempts: int
 
 
+_ALL = 10**6  # orders; a story has hundreds
+
+
 def require(number: int, holds: object, what: str) -> None:
     if not holds:
         raise Broken(number, what)
@@ -51,8 +55,11 @@ def look(ledger: Path) -> Books:
             require(7, db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], "the integrity check fails")
             check_counts(db)
             books = books_in(db)
+        with open_ledger(ledger).read() as reader:
+            odd = reader.disagreements((0, 0), _ALL).found
     except (BulkDeleteError, sqlite3.Error) as error:
         raise Broken(7, f"the ledger does not open: {error}") from None
+    require(3, not odd, f"rows that contradict each other: {odd[:3]}")
     for row in books.inputs:
         require(3, conserved(*row), f"rows of the input are lost: {row}")
     return books

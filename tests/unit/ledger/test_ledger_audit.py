@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from bulkdelete.errors import LedgerRefused
-from bulkdelete.ledger import Disagreement, PendingFilter, Retry, Ruling, RulingSource
+from bulkdelete.errors import LedgerBroken, LedgerRefused
+from bulkdelete.ledger import Disagreement, LedgerReader, PendingFilter, Retry, Ruling, RulingSource
 from bulkdelete.ledger.sqlite import rows
 from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.ledger.sqlite.migrations import VERSION
@@ -204,6 +205,34 @@ async def test_a_change_that_does_not_fit(tmp_path: Path, sql: str) -> None:
         db.executescript(sql)
     with pytest.raises(LedgerRefused, match=r"l\.db: damaged"):
         audited(path)
+
+
+async def test_invariant_42_whoever_shows_a_ruling_or_a_lookup_checks_it(tmp_path: Path) -> None:
+    """A changed row is shown by nobody, and what it decides is not done."""
+    path = tmp_path / "l.db"
+    await worked_with(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("UPDATE rulings SET note = 'x' WHERE order_id IN (4, 9); UPDATE lookups SET total = 'x'")
+    reads: list[Callable[[LedgerReader], object]] = [
+        lambda reader: reader.results((7, 3), 1),
+        lambda reader: reader.rulings((0, 0, 0), 9),
+        lambda reader: reader.lookups((0, 0), 9),
+    ]
+    for read in reads:
+        with (
+            pytest.raises(LedgerRefused, match=r"damaged \(a row of (rulings|lookups) has changed"),
+            SqliteLedger(path, HOST).read() as reader,
+        ):
+            read(reader)
+    shutil.copy(path, tmp_path / "copy.db")
+    async with opened(path) as ledger:
+        await ledger.begin("")
+        with pytest.raises(LedgerBroken, match="an attempt or a ruling of order 9 has changed"):
+            await pending(ledger)
+    async with opened(tmp_path / "copy.db") as ledger:
+        await ledger.begin("")
+        with pytest.raises(LedgerBroken, match="a row of lookups has changed"):
+            await ledger.shown(7)
 
 
 async def test_a_check_that_is_not_wanted_any_more(tmp_path: Path) -> None:
