@@ -2,8 +2,8 @@
 
 The rows of such a copy were chosen from another file, and its orders passed the checks of that whole file. A check that takes an order for
 something else because of the other rows of the file (a total of those above it, say) would reject it among fewer of them. So
-an order that has a result is exempt from these checks, and from no others. A row that was rejected stays so until a person
-empties its outcome: what spoke against it (a number format, a line without an end) may not be in the copy.
+an order that has a result, which means that it was confirmed, is exempt from these checks and from no others. A row that was rejected
+stays so until a person empties its outcome: what spoke against it (a number format, a line without an end) may not be in the copy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REJECTED = "rejected"
 
 _FOLDED = frozenset(map(fold, OWN_COLUMNS))
 _OUTCOME = fold(OWN_COLUMNS[0])
-_BEFORE = {REJECTED: Before.REJECTED} | dict.fromkeys((*(state.label for state in State), NOT_IN_LEDGER), Before.ORDER)
+_BEFORE = {REJECTED: Before.REJECTED} | {state.label: Before.ORDER for state in State}
 
 
 def own_columns(header: Sequence[str]) -> tuple[int, ...]:

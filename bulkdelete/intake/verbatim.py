@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bulkdelete.intake.cells import bare, is_blank
+from bulkdelete.intake.cells import NoValue, bare, is_blank, read_flag, read_id
 from bulkdelete.intake.encoding import Encoding
 from bulkdelete.intake.headed import Headed
 from bulkdelete.intake.open_input import OpenInput, OpenText
+from bulkdelete.intake.row_parser import RowParser
 from bulkdelete.intake.table import Before, KeptTable, Row
 from bulkdelete.model import Reject
 
@@ -35,7 +36,8 @@ class NamedOrder:
 class VerbatimRow:
     """One data row. `order` None: it names none for certain, and `why` says why not; it is a total if that is "".
 
-    `fits`: its cells stand under the header's.
+    With both, the row would name this order, and was rejected for what it or the other rows of the file say. Which of them count
+    depends on the options of a run, so it is an order if a ledger has it from this very line. `fits`: its cells stand under the header's.
     """
 
     row: Row
@@ -111,17 +113,29 @@ def rows_of(found: Headed, late: Mapping[int, str]) -> Iterator[VerbatimRow]:
         if outcome is None:
             yield VerbatimRow(row, fits, None)
         elif isinstance(outcome, Reject):
-            yield VerbatimRow(row, fits, None, outcome.why)
-        elif row.line in late:
-            yield VerbatimRow(row, fits, None, late[row.line])
+            order = _would_name(row, parser) if fits and row.before is not Before.REJECTED else None
+            yield VerbatimRow(row, fits, order, outcome.why)
         else:
-            account = outcome.account_id if _says(row, parser.undecided.account) else None
-            stock = outcome.revert_stock if _says(row, columns.stock) else None
-            yield VerbatimRow(row, fits, NamedOrder(outcome.order_id, account, stock))
+            yield VerbatimRow(row, fits, _would_name(row, parser), late.get(row.line, ""))
 
 
-def _says(row: Row, at: int | None) -> bool:
-    return at is not None and at < len(row.cells) and bare(row.cells[at]) != ""
+def _would_name(row: Row, parser: RowParser) -> NamedOrder | None:
+    """The order that the cells of a row name, whatever the other rows say."""
+    columns, faults = parser.columns, row.faults or {}
+
+    def cell(at: int | None) -> str:
+        return row.cells[at] if at is not None and at < len(row.cells) else ""
+
+    if any(at in faults for at in (columns.order, columns.stock, parser.undecided.account)):
+        return None
+    order = read_id(cell(columns.order), parser.thousands)
+    account = (
+        read_id(cell(parser.undecided.account), parser.thousands) if bare(cell(parser.undecided.account)) else None
+    )
+    stock = read_flag(cell(columns.stock)) if bare(cell(columns.stock)) else None
+    if isinstance(order, NoValue) or isinstance(account, NoValue) or isinstance(stock, NoValue):
+        return None
+    return NamedOrder(order.value, None if account is None else account.value, stock)
 
 
 def _text_layout(text: OpenText, found: Headed) -> TextLayout:

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import IO, Protocol
 
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import Source
 from bulkdelete.intake.own_columns import NOT_IN_LEDGER, REJECTED
-from bulkdelete.intake.verbatim import Layout, NamedOrder, VerbatimRow
+from bulkdelete.intake.verbatim import Layout, VerbatimRow
 from bulkdelete.ledger import Ledger, ResultRow
 from bulkdelete.model import State
 from bulkdelete.report.joined_book import book_copy
@@ -80,27 +81,24 @@ class Join:
                 layout, stored = source.verbatim()
                 if copy is None:
                     copy = exits.enter_context(_copy_of(out, layout))
-                for row, result in self._with_results(stored):
+                for row, result in self._with_results(stored, Path(source.path).name):
                     data_rows += 1
-                    unknown += row.order is not None and result is None
-                    rejected += row.why != ""
+                    unknown += result is None and row.order is not None and not row.why
+                    rejected += result is None and row.why != ""
                     if not self._outcomes or (result is not None and result.state in self._outcomes):
                         copy.add(row, self._ours(row, result), layout)
                         rows += 1
         return Written(rows, data_rows, unknown, rejected)
 
-    def _with_results(self, rows: Iterator[VerbatimRow]) -> Iterator[tuple[VerbatimRow, ResultRow | None]]:
-        """Each row with the result of its order, if the ledger has one."""
+    def _with_results(self, rows: Iterator[VerbatimRow], name: str) -> Iterator[tuple[VerbatimRow, ResultRow | None]]:
+        """Each row of the file of this name with the result of its order, if the ledger has one."""
         while page := list(islice(rows, _PAGE)):
             ids = {row.order.order_id for row in page if row.order is not None}
             with self._ledger.read() as reader:
                 known = {result.order_id: result for result in reader.results_of(ids)}
             for row in page:
                 result = None if row.order is None else known.get(row.order.order_id)
-                yield (
-                    row,
-                    result if row.order is not None and result is not None and _is_of(row.order, result) else None,
-                )
+                yield row, result if result is not None and _is_of(row, name, result) else None
 
     def _ours(self, row: VerbatimRow, result: ResultRow | None) -> OwnCells:
         """What stands in our columns. A total has nothing there."""
@@ -119,8 +117,11 @@ def _copy_of(out: IO[bytes], layout: Layout) -> AbstractContextManager[_Copy]:
     return book_copy(out, layout) if layout.text is None else text_copy(out, layout, layout.text)
 
 
-def _is_of(order: NamedOrder, result: ResultRow) -> bool:
-    """Whether the ledger has this order from such a row: one that states another account or another flag was rejected when it was run."""
+def _is_of(row: VerbatimRow, name: str, result: ResultRow) -> bool:
+    """Whether the ledger has its order from such a row: one that states another account or another flag was rejected when it was run."""
+    order = row.order
+    if order is None or (row.why and (row.row.line, name) != (result.line, Path(result.file).name)):
+        return False
     return order.account_id in (None, result.account_id) and order.revert_stock in (None, result.revert_stock)
 
 

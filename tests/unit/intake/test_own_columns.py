@@ -117,7 +117,8 @@ def test_what_depends_on_the_other_rows_is_decided_in_the_whole_file(path: Path)
     assert isinstance(read(path, header + "5;x;3;failed;;\n9;x;3;pending;;\n14;x;3;;;\n")[2], str)
     with pytest.raises(InputRefused, match="stock reservado"):
         read(path, header + "5;x;si;;;\n")
-    assert read(path, f"orderId;{NAMES}\n900;not_in_ledger;;\n901;In_Doubt;;\n2;PENDING;;\n") == [900, 901, 2]
+    assert read(path, f"orderId;{NAMES}\n900;deleted;;\n901;In_Doubt;;\n2;PENDING;;\n") == [900, 901, 2]
+    assert isinstance(read(path, f"orderId;{NAMES}\n900;deleted;;\n901;deleted;;\n2;not_in_ledger;;\n")[2], str)
 
 
 def test_other_checks_count(path: Path) -> None:

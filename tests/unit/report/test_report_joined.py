@@ -129,6 +129,23 @@ def test_another_account_or_flag_is_another_order(tmp_path: Path) -> None:
     assert len(copied(tmp_path, content, State.REFUSED).splitlines()) == 4
 
 
+@pytest.mark.parametrize(
+    ("file", "line", "is_one"), [("a.csv", 7, True), ("b/a.csv", 7, True), ("a.csv", 6, False), ("b.csv", 7, False)]
+)
+def test_what_seems_to_be_a_total_without_the_options_of_the_run(
+    tmp_path: Path, file: str, line: int, is_one: bool
+) -> None:
+    """With --account-id 7 a run rejects the rows of account 8, and 4 is no longer the number of the ids above. The ledger decides: it is
+    an order if it was read from this line of a file of this name."""
+    content = "accountId,orderId\n7,11\n7,11\n8,12\n8,14\n7,13\n7,4\n"
+    known = {4: result(Order(7, 4, False, Origin(file, line)), State.REFUSED)}
+    lines = copied(tmp_path, content, known=known).decode().splitlines()
+    assert lines[-1].split(",")[2] == ("refused" if is_one else "rejected")
+    assert len(copied(tmp_path, content, State.REFUSED, known=known).splitlines()) == 1 + is_one
+    run = list(Source(str(tmp_path / "a.csv")).read(7, False))
+    assert [row.order_id for row in run if isinstance(row, Order)] == [11, 11, 13, 4]
+
+
 def test_a_copy_of_a_copy_has_the_new_results(tmp_path: Path) -> None:
     """Our columns are there once, at the end, wherever they stood before."""
     first = copied(tmp_path, "orderId,n\n11,x\n12,y\n", State.REFUSED)
