@@ -85,6 +85,8 @@ def _journey(folder: Path, server: _Server) -> int:
         _out("  there is no ledger to compare")
         return 1
     _out("".join((folder / "result.csv").read_text(encoding="utf-8").splitlines(keepends=True)[:4]), nl=False)
+    _step("The ledger compared with itself, with the file, and with what the server still has:")
+    _show(folder, "verify", _LEDGER, _FILE, "--skip-rejected", "--online", "--api-url", server.url)
     _step("What the server did, held against what the ledger says:")
     differences = compare(server.journal(), folder / _LEDGER, _ORDERS)
     if interrupted != 130:

@@ -127,7 +127,7 @@ def _server_lines(server: ServerAccount) -> list[str]:
     if server.unread or server.stop:
         lines.append(f"{counted(server.unread, 'order')} could not be looked up: {_why_not(server)}")
     if doubts := server.present.get(State.IN_DOUBT, 0) + server.absent.get(State.IN_DOUBT, 0):
-        lines.append("in doubt, as the server shows them:")
+        lines.append("in doubt, as the server shows them (`settle` records what you know of them):")
         lines += _listed(doubts, map(_doubt, server.doubts))
     return lines
 

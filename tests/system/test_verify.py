@@ -17,6 +17,7 @@ import pytest
 
 from bulkdelete.ledger.sqlite import locks
 from bulkdelete.ledger.sqlite.schema import ATTEMPT_COLUMNS, ORDER_COLUMNS, crc
+from tests.rigs.leaks import leaks
 from tests.support.command import IDS, Server, arguments, call, write
 from tests.support.process import KEY, PROGRAM, environment
 from tests.support.workbook import Xlsx, table
@@ -207,6 +208,24 @@ def test_a_key_that_the_server_refuses(server: Server, ledger: Path) -> None:
     assert done.returncode == 4, done.stdout + done.stderr
     assert "60 orders could not be looked up: HTTP 401" in done.stdout
     assert refused not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        (*NATIVE, "--fault", f"page_{kind}=0.5", "--seed", "2")
+        for kind in ("key_inside", "key_echo", "500", "html", "bom")
+    ],
+    indirect=True,
+)
+@pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
+def test_invariant_29_a_server_that_repeats_the_key(server: Server, ledger: Path, more: tuple[str, ...]) -> None:
+    """Neither the result nor what is said meanwhile has the key, in whatever form; and no file appears."""
+    before = sorted(ledger.parent.iterdir())
+    done = verify(str(ledger), "--online", "--api-url", server.url, "--patience", "5s", *more)
+    assert done.returncode in (0, 1, 5, 75), done.stderr
+    assert leaks(KEY, (done.stdout + done.stderr).encode()) == []
+    assert sorted(ledger.parent.iterdir()) == before
 
 
 def move(ledger: Path, host: str) -> None:

@@ -50,13 +50,23 @@ def test_a_ledger_without_a_difference() -> None:
     )
 
 
+def test_a_copy_is_told() -> None:
+    """What may be missing in it stands above the counts."""
+    copy = dataclasses.replace(SOUND, warning="its log is not beside it")
+    assert verification_text(copy).split("\n")[1] == "warning: its log is not beside it"
+    assert (verification_json(copy)["warning"], verification_json(SOUND)["warning"]) == (
+        "its log is not beside it",
+        None,
+    )
+
+
 def test_differences() -> None:
     """Each kind with its number and its first few; what the server shows stands behind an order."""
     assert verification_text(DIFFERENT).split("\n")[4:] == [
         "a.csv: 1,204 rows: 1,200 deleted, 2 refused, 1 rejected, 1 of totals left out",
         "the server has 3 of 1,204 orders: 1 in_doubt, 1 deleted, 1 refused",
         "note: the API shows no order of account 8, 9 at all. It may hide archived orders, so this is weak evidence",
-        "in doubt, as the server shows them:",
+        "in doubt, as the server shows them (`settle` records what you know of them):",
         "  7:5 present, external number MLA-5, status paid, of MercadoLibre ml, created 2030-01-02, total 12.50 $, stock: 1 movement",
         "  7:6 absent",
         "1 id of the files is not in this ledger:",
