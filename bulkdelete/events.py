@@ -13,6 +13,7 @@ from bulkdelete.model import Order, Result, SeenOrder, Stop, Verdict
 
 __all__ = [
     "AttemptEnded",
+    "BackupBegins",
     "DoubtWait",
     "Event",
     "LedgerGrows",
@@ -64,12 +65,23 @@ class PageRead:
 
 @dataclass(frozen=True, slots=True)
 class LookupGrows:
-    """`done` of the `orders` that a plan looks up were looked up: `present` are there, `absent` are not, the others are unknown."""
+    """`done` of the `orders` that a plan or a backup looks up were looked up: `present` are there, `absent` are not, the others are
+    unknown."""
 
     done: int
     orders: int
     present: int
     absent: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackupBegins:
+    """Orders are looked up for a backup before anything is confirmed. `orders`: those that would be sent; `missing`: those of them that the
+    file does not have. `rate_per_s`: the requests per second of earlier look-ups; None: not known."""
+
+    orders: int
+    missing: int
+    rate_per_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +114,7 @@ class LedgerGrows:
     wal_bytes: int
 
 
-Event = AttemptEnded | PaceChanged | PageRead | LookupGrows | DoubtWait | Stopped | LedgerWaits | LedgerGrows
+Event = (
+    AttemptEnded | BackupBegins | PaceChanged | PageRead | LookupGrows | DoubtWait | Stopped | LedgerWaits | LedgerGrows
+)
 """Any event. A `match` on it needs a last `case _`, since later versions may add events."""

@@ -15,20 +15,26 @@ import os
 import pwd
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
 from bulkdelete.api.keys import ApiKey, Credential
+from bulkdelete.core.backup import BackupResult
+from bulkdelete.core.preview import Preview
 from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import NothingSent, UsageError
 from bulkdelete.events import Event
 from bulkdelete.ledger import Caller, Draft, InputReport, Plan, Retry, Ruling, Staging
 from bulkdelete.ledger.open import open_ledger
-from bulkdelete.model import Order, Reject, Stop, StopReason
+from bulkdelete.model import Learned, Order, Reject, Stop, StopReason
+from bulkdelete.run.backup import back_up
 from bulkdelete.run.execute import execute
+from bulkdelete.run.noted import Noted
+from bulkdelete.run.preview import preview_of
+from bulkdelete.run.reading import Reading
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
 from bulkdelete.words import counted
@@ -139,7 +145,7 @@ class Session:
 
         Raises UsageError, InputRefused, LedgerLocked, LedgerRefused.
         """
-        return await self._proposal(lambda staging: _read(staging, sources, self.settings), has_input=True)
+        return await self._proposal(lambda staging: _read(staging, sources, self.settings), sources)
 
     async def resume(self, retry: Retry | None = None) -> Proposal:
         """Lock the ledger, and return what resuming the last confirmed selection would do. `retry`: also send these refused or not found
@@ -151,12 +157,13 @@ class Session:
             raise NothingSent(
                 f"{self.settings.ledger}: no selection was ever confirmed in this ledger. Start with: bulkdelete run FILES"
             )
-        return await self._proposal(
-            lambda staging: staging.selected(self.settings.doubts, retry), has_input=False, retry=retry
-        )
+        return await self._proposal(lambda staging: staging.selected(self.settings.doubts, retry), retry=retry)
 
     async def _proposal(
-        self, read: Callable[[Staging], Awaitable[Plan]], has_input: bool, retry: Retry | None = None
+        self,
+        read: Callable[[Staging], Awaitable[Plan]],
+        sources: Sequence[Readable] | None = None,
+        retry: Retry | None = None,
     ) -> Proposal:
         if self._exits is None:
             raise UsageError("the session was not entered. Enter it first: async with Session(settings) as session")
@@ -165,7 +172,7 @@ class Session:
             staging = await exits.enter_async_context(self._ledger.stage())
             found = await read(staging)
             self._exits, self._staging = exits.pop_all(), staging
-        return Proposal(found, staging.warnings, self, staging, has_input, retry)
+        return Proposal(found, staging.warnings, self, staging, sources, retry)
 
     async def _end_proposal(self) -> None:
         staging, self._staging = self._staging, None
@@ -186,13 +193,37 @@ class Proposal:
     warnings: tuple[str, ...]
     _session: Session = field(repr=False)
     _staging: Staging = field(repr=False)
-    _has_input: bool = field(repr=False)
+    _sources: Sequence[Readable] | None = field(repr=False)  # None: an earlier selection
     _retry: Retry | None = field(repr=False)
+    _noted: Noted = field(repr=False, default_factory=Noted)
 
     async def each_reject(self, on_reject: Callable[[Reject], None]) -> None:
         """Call `on_reject` with every rejected row, not only with the first few that the plan contains."""
         if self._has_input:
             await self._current().each_reject(self.plan.inputs, on_reject)
+
+    async def preview(self, keys: ApiKey | Sequence[Credential]) -> Preview:
+        """Look at a few orders of each account of which nothing was ever deleted, as the API knows them, for at most
+        `Settings.preview_s`. `Preview.check` raises if they are not those that the input means.
+
+        What a server does never raises. Raises UsageError if an account has no key, InputRefused if an input has changed meanwhile.
+        """
+        session, sources = self._session, self._sources or ()
+        return await preview_of(self._current(), session.settings, keys, sources, self._noted, session.on_event)
+
+    async def back_up(self, path: Path, keys: ApiKey | Sequence[Credential]) -> tuple[Proposal, BackupResult]:
+        """Look up every order that would be sent, append the JSON of those that the file does not have to it, durably, and return the
+        proposal that sends only what is in the file. Repeated, it continues with what is missing. The file holds personal data.
+
+        What a server does never raises. Raises UsageError if an account has no key or the file cannot be used, LedgerLocked if another
+        run writes it, NothingSent if it cannot be written.
+        """
+        session, staging = self._session, self._current()
+        if not self._has_input:
+            raise UsageError("an earlier selection cannot be backed up: propose its inputs again")
+        async with Reading(staging, session.settings, keys, self._noted, session.on_event) as reading:
+            plan, result = await back_up(path, staging, self.plan, session.settings, reading, session.on_event)
+        return replace(self, plan=plan), result
 
     def check(self) -> None:
         """Raise NothingSent if this proposal must not be confirmed, LedgerRefused if the disk has no room. The message says what to do."""
@@ -214,9 +245,11 @@ class Proposal:
             raise NothingSent(f"{named} {counted(self.plan.orders, 'order')}, not {expect:,}. Nothing was sent")
         if self._has_input:
             await staging.confirm()
+        for sightings in self._noted.pages(self._session.settings.page):
+            await staging.saw(sightings)
         if self._retry is not None:
             await staging.retry(self._retry)
-        return Job(self.plan, self._session, staging)
+        return Job(self.plan, self._session, staging, self._noted.learned)
 
     async def conclude(self) -> Summary:
         """The summary of a proposal with nothing to send. Nothing is confirmed: an earlier selection is unchanged. Raises what `check`
@@ -225,7 +258,12 @@ class Proposal:
         staging, found = self._current(), self.plan
         counts = await (staging.added() if self._has_input else staging.counts(selected=True))
         ever = await staging.counts(selected=False)
-        return Summary(counts, (), unproven_accounts(counts, ever), found.left_alone, found.rejected, 0, 0, 0.0)
+        unproven = unproven_accounts(counts, ever)
+        return Summary(counts, (), unproven, found.left_alone, found.rejected, 0, 0, 0.0, kept_back=found.kept_back)
+
+    @property
+    def _has_input(self) -> bool:
+        return self._sources is not None
 
     def _current(self) -> Staging:
         if self._session._staging is not self._staging:
@@ -238,11 +276,14 @@ class Proposal:
 class Job:
     """A confirmed selection, to be deleted once. `switch` stops the deletion, even before it begins."""
 
-    def __init__(self, plan: Plan, session: Session, staging: Staging) -> None:
+    def __init__(
+        self, plan: Plan, session: Session, staging: Staging, learned: Mapping[str, Learned] | None = None
+    ) -> None:
         self.plan = plan
         self.switch = StopSwitch(session.on_event)
         self._session = session
         self._staging: Staging | None = staging  # None: it was run
+        self._learned = learned or {}
 
     async def delete(self, keys: ApiKey | Sequence[Credential], jitter: Callable[[], float] = random.random) -> Summary:
         """Send the open orders, each key's orders at that key's pace, and return how the run ended. `keys`: one key for all accounts, or
@@ -265,6 +306,7 @@ class Job:
             self._session.on_event,
             jitter,
             caller(self._session.note),
+            self._learned,
         )
 
     def stop(self) -> None:

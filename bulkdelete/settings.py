@@ -56,6 +56,9 @@ class Settings:
     unreachable_s: float = 60.0  # a lane whose server was never reached ends; most likely the server's name is wrong
     longest_wait_s: float = 15 * 60.0  # a lane whose server asks for a longer wait ends; it can be resumed
     grace_s: float = 20.0  # for the requests in flight when a run is asked to stop
+    preview_s: float = (
+        20.0  # for the look at a few orders before the confirmation; what was not read by then is unknown
+    )
     flush_s: float = 0.5  # for the ledger when a run must leave at once; the process ends after twice this time
 
     # Pacing.

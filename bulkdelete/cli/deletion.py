@@ -13,15 +13,15 @@ from pathlib import Path
 import click
 
 from bulkdelete.api.keys import ApiKey
-from bulkdelete.cli.display import Display
+from bulkdelete.cli.confirming import ask, check_terminal, show_preview
+from bulkdelete.cli.display import BackupDisplay, Display
 from bulkdelete.cli.files import check_inputs, check_outputs
-from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.given import Output, RunOptions
 from bulkdelete.cli.inputs import NOTHING, blaming_the_ledger, fetched, rejects_to
-from bulkdelete.cli.key import asked_key, given_key, is_terminal
+from bulkdelete.cli.key import asked_key, given_key
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.secrecy import hidden
-from bulkdelete.cli.signals import Interrupted, Signals, leave, wait_for_input
+from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.spelling import command, resuming, spelling
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
 from bulkdelete.core.run_summary import EXIT_OF_REASON, Summary, exit_code
@@ -31,7 +31,9 @@ from bulkdelete.intake import sources
 from bulkdelete.job import Job, Proposal, Session
 from bulkdelete.ledger import Plan, Retry
 from bulkdelete.model import Counts, State, Stop, StopReason
+from bulkdelete.report.backup import backup_text
 from bulkdelete.report.messages import ServerMessage, read_messages
+from bulkdelete.report.progress import log_line
 from bulkdelete.report.proposal import proposal_text, question
 from bulkdelete.report.summary import Ending, summary_json, summary_text
 from bulkdelete.run.stop import StopSwitch
@@ -43,7 +45,7 @@ __all__ = ["delete_files", "delete_selection"]
 def delete_files(options: RunOptions) -> int:
     """The command `run`. Returns its exit code."""
     settings, given = options.settings, options.input
-    outputs = {"--rejects": given.rejects, "--log-file": options.output.log_file}
+    outputs = {"--rejects": given.rejects, "--log-file": options.output.log_file, "--backup": options.backup}
     check_inputs(given.files, options.api_key_file)
     check_outputs(
         outputs,
@@ -110,7 +112,8 @@ def _run(options: RunOptions, propose: Callable[[Session], Coroutine[None, None,
                 proposal = signals.run(runner, propose(deletion.session))
             try:
                 armed = deletion.confirmed(proposal, key)
-                summary = signals.run(runner, proposal.conclude() if armed is None else deletion.deleted(*armed))
+                ending = armed.conclude() if isinstance(armed, Proposal) else deletion.deleted(*armed)
+                summary = signals.run(runner, ending)
             except Exception as error:
                 if not isinstance(error, BulkDeleteError):
                     log("warning", "run.crashed", **_place(error))
@@ -119,7 +122,7 @@ def _run(options: RunOptions, propose: Callable[[Session], Coroutine[None, None,
             finally:
                 deletion.close()
             deletion.report(summary)
-            if armed is not None:
+            if not isinstance(armed, Proposal):
                 # A name look-up that hangs in a thread must not delay the exit.
                 _leave_at_once(log, summary.exit_code)
             return summary.exit_code
@@ -140,13 +143,14 @@ class _Deletion:
     exits: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)  # closed by `close`: the session
     session: Session = field(init=False)
     display: Display | None = field(init=False, default=None)
+    backup: BackupDisplay | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         session = Session(self.options.settings, self._on_event)
         self.session = self.signals.run(self.runner, self.exits.enter_async_context(session))
 
-    def confirmed(self, proposal: Proposal, key: ApiKey | None) -> tuple[Job, ApiKey] | None:
-        """The job that a person or an option confirmed, and its key; None if there is nothing to send. Raises NothingSent."""
+    def confirmed(self, proposal: Proposal, key: ApiKey | None) -> tuple[Job, ApiKey] | Proposal:
+        """The job that a person or an option confirmed, and its key; the proposal if there is nothing to send. Raises NothingSent."""
         facts, options, given = proposal.plan, self.options, self.options.input
         for warning in proposal.warnings:
             say(f"warning: {warning}")
@@ -158,19 +162,47 @@ class _Deletion:
         proposal.check()
         _check_expected("the input names" if facts.inputs else "the ledger's selection has", facts, options.expect)
         if not facts.to_send:
-            return None
-        if not (options.yes or options.expect is not None):
-            _ask(question(facts, options.settings), facts.to_send)
+            return proposal
+        asks = not options.yes and options.expect is None
+        if asks:
+            check_terminal()
+        if options.previews or options.backup is not None:
+            key = asked_key() if key is None else key
+            proposal = self._looked_at(proposal, key)
+            if not (facts := proposal.plan).to_send:
+                return proposal
+        if asks:
+            ask(question(facts, options.settings), facts.to_send)
         key = asked_key() if key is None else key
         self.session.note = hidden(self.options.note or "")  # by now the key is known
         return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), key
 
+    def _looked_at(self, proposal: Proposal, key: ApiKey) -> Proposal:
+        """The proposal after a look at the orders, as far as options ask for it. Raises LooksWrong, KeyRefused and what a backup raises."""
+        options, quiet = self.options, self.options.output.quiet >= 2
+        if options.previews:
+            show_preview(self.signals.run(self.runner, proposal.preview(key)), self.log, quiet)
+        if options.backup is not None:
+            self.backup = backup = BackupDisplay(self.log, options.backup, self._bar, quiet)
+            try:
+                proposal, result = self.signals.run(self.runner, proposal.back_up(options.backup, key))
+            finally:
+                self.backup = None
+                backup.stop()
+            if not quiet or result.lacking:
+                say(backup_text(result))
+        return proposal
+
+    @property
+    def _bar(self) -> bool:
+        """Whether progress is shown as a bar."""
+        return sys.stderr.isatty() and self.options.output.quiet == 0 and self.options.output.progress is not False
+
     async def deleted(self, armed: Job, key: ApiKey) -> Summary:
         """Delete the orders and return how the run ended. A first signal stops it in order, a second one ends the process."""
-        settings, output, log = self.options.settings, self.options.output, self.log
+        settings, log = self.options.settings, self.log
         loop, switch, to_send = asyncio.get_running_loop(), armed.switch, armed.plan.to_send
-        bar = sys.stderr.isatty() and output.quiet == 0 and output.progress is not False
-        self.display = display = Display(log, to_send, bar, switch.in_flight, settings.grace_s)
+        self.display = display = Display(log, to_send, self._bar, switch.in_flight, settings.grace_s)
         self.signals.on_first = lambda stop: _call_soon(loop, switch.drain, stop)
         self.signals.on_second = lambda stop: _call_soon(loop, switch.now, stop)
         self.signals.on_deadline = lambda: self._cut_short(switch)
@@ -209,6 +241,11 @@ class _Deletion:
     def _on_event(self, event: Event) -> None:
         if self.display is not None:
             self.display.on_event(event)
+        elif self.backup is not None:
+            self.backup.on_event(event)
+        else:  # of a preview
+            line = log_line(event)
+            self.log("debug", line.event, **line.fields)
 
     def close(self) -> None:
         """Close the ledger before the result is written, since the reader of the result may be slow."""
@@ -267,22 +304,6 @@ def _leave_at_once(log: Log, code: int) -> None:
     log.drain()
     drain_stderr()
     leave(code)
-
-
-def _ask(question: str, number: int) -> None:
-    if not is_terminal():
-        raise NothingSent(
-            "the confirmation needs a terminal, and there is none: add --yes, or --expect N with the number of orders. Nothing was sent"
-        )
-    sys.stderr.write(f"{flagged(hidden(question))}\n> ")
-    drain_stderr()
-    try:
-        wait_for_input(sys.stdin)
-        typed = sys.stdin.readline()
-    except OSError:  # the terminal is gone
-        typed = ""
-    if typed.strip() not in (str(number), f"{number:,}"):
-        raise NothingSent("not confirmed, so nothing was sent")
 
 
 _STDERR_DRAIN_S = 0.05

@@ -6,14 +6,16 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.streams import say
-from bulkdelete.events import AttemptEnded, Event, Stopped
+from bulkdelete.events import AttemptEnded, BackupBegins, Event, LookupGrows, PageRead, Stopped
 from bulkdelete.model import State, Stop, Verdict
+from bulkdelete.report.backup import backup_begins_text
 from bulkdelete.report.progress import heartbeat, log_line, stopping
 
-__all__ = ["Bar", "Display"]
+__all__ = ["BackupDisplay", "Bar", "Display"]
 
 _HEARTBEAT_S = 60.0
 
@@ -80,6 +82,42 @@ class Display:
         if self._bar is not None:
             self._bar.show_stopping()
         say(stopping(stop, in_flight, self._grace_s))
+
+
+class BackupDisplay:
+    """Shows a backup: how long it may take, then a bar on a terminal, or one heartbeat line per minute elsewhere. `path`: its file."""
+
+    def __init__(self, log: Log, path: Path, bar: bool, quiet: bool) -> None:
+        self._log, self._path, self._quiet = log, path, quiet
+        self._has_bar = bar
+        self._bar: Bar | None = None
+        self._told_s = 0.0
+        self._requests = 0
+
+    def on_event(self, event: Event) -> None:
+        line = log_line(event)
+        self._log(line.level, line.event, **line.fields)
+        match event:
+            case BackupBegins(missing=missing):
+                self._told_s = asyncio.get_running_loop().time()
+                if not self._quiet:
+                    say(backup_begins_text(event, self._path))
+                if self._has_bar:
+                    self._bar = Bar("looking up", missing)
+                    self._bar.start()
+            case PageRead():
+                self._requests += 1
+            case LookupGrows(done=done, orders=missing):
+                now_s = asyncio.get_running_loop().time()
+                if self._bar is not None:
+                    self._bar.show(done, f"{self._requests:,} requests")
+                elif now_s - self._told_s >= _HEARTBEAT_S:
+                    self._told_s = now_s
+                    self._log("info", "backup.heartbeat", looked_up=done, of=missing, requests=self._requests)
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
 
 
 class Bar:

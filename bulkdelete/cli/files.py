@@ -26,7 +26,7 @@ from bulkdelete.words import escaped
 
 __all__ = ["appended", "check_inputs", "check_outputs", "replaced"]
 
-_APPENDED = ("--log-file", "--journal")  # the other outputs are new files
+_APPENDED = ("--log-file", "--journal", "--backup")  # the other outputs are new files
 _SYSTEMS_FOLDERS = (
     "/dev",
     "/dev/fd",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bulkdelete.cli.options import rows
-from bulkdelete.cli.parameters import Pattern
+from bulkdelete.cli.parameters import OFF, Pattern
 from bulkdelete.errors import UsageError
 from bulkdelete.settings import Settings
 
@@ -70,7 +70,7 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """All options of `run` and `resume`. The `input` of `resume` has no files."""
+    """All options of `run` and `resume`. The `input` of `resume` has no files, and it has neither a preview nor a backup."""
 
     settings: Settings
     output: Output
@@ -80,6 +80,13 @@ class RunOptions:
     note: str | None
     input: Input
     retry: str | None = None
+    preview: str = OFF
+    backup: Path | None = None
+
+    @property
+    def previews(self) -> bool:
+        """Whether a few orders are looked up before the confirmation."""
+        return self.preview != OFF
 
 
 @dataclass(frozen=True, slots=True)

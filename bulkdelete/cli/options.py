@@ -23,6 +23,7 @@ from bulkdelete.cli.parameters import (
     FLAG,
     NOTE,
     NUMBER,
+    OFF,
     OUTPUT,
     PERCENT,
     RATE,
@@ -143,7 +144,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option(
             "--ignore-column", Text("NAME|N"), _TABLES, field="ignored", many=True, part=_READING,
-            help="Do not read this column, although its name refers to the account or to the stock. May be repeated.",
+            help="Do not read this column, although its name refers to the account, to the stock or to external numbers. May be repeated.",
         ),
         Option(
             "--sheet", Text("NAME|N"), _TABLES, part=_READING,
@@ -268,6 +269,16 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             help="What is known of these orders: `gone` makes them presumed_deleted, `kept` makes them pending, to be sent again.",
         ),
         Option("--note", NOTE, "settle", "How it is known, for whoever reads the ledger later.", required=True),
+        Option(
+            "--preview", Choice(["auto", OFF]), "run", default="auto",
+            help="Whether to look at a few orders of each account of which this ledger has no deletion, and to send nothing if they are"
+            " not those that the input means. `off` sends without a look.",
+        ),
+        Option(
+            "--backup", FILE, "run",
+            help="Look up every order first, append its JSON to this file, and send only orders that are in it. The file holds personal"
+            " data; the API cannot bring an order back.",
+        ),
         Option("-n --dry-run", FLAG, "run", "Show what would be sent, as `plan` does, and send nothing."),
     ),
     "Output": (

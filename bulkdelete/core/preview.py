@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from bulkdelete.errors import KeyRefused, LooksWrong
 from bulkdelete.model import MAX_ID, SeenOrder
-from bulkdelete.words import counted, escaped, shortened
+from bulkdelete.words import counted, escaped, plural, shortened
 
 __all__ = ["AccountPreview", "Clash", "Looked", "Preview", "agrees", "id_named_by", "numbers_of"]
 
@@ -35,6 +35,9 @@ _DIGITS = re.compile(r"[0-9]+")
 _SPREADSHEET_DIGITS = 15  # digits of a number that a spreadsheet keeps; the others become zeros
 _SAME_DIGITS = 4  # so many equal digits in two texts with different letters are the same number: MLA-1234 and 1234
 _CELL_CHARS = 40  # of a cell in a message
+
+_CHECK = "Check the account, the column of the ids and the file"
+_EXPORT_IDS = "The API deletes by its own id. If the ids of the input are external numbers, export the column orderId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,15 @@ class Looked:
         """Whether the input gives it other external numbers than the API does, in each column that can be compared."""
         compared = [agreed for _, cell in self.cells if (agreed := agrees(cell, self.numbers)) is not None]
         return self.seen is not None and bool(compared) and not any(compared)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it speaks against the input: it is not there, or it is another order than the input says."""
+        return self.known and (self.seen is None or self.contradicted)
+
+    @property
+    def external_id(self) -> str:
+        return "" if self.seen is None else self.seen.external_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,43 +92,38 @@ class AccountPreview:
     problem: str = ""
 
     @property
-    def wrong(self) -> str:
-        """Why these are probably not the orders that are meant; "" if nothing speaks against it."""
+    def wrong(self) -> tuple[str, str] | None:
+        """Why these are probably not the orders that are meant, and what to do; None if nothing speaks against them."""
         account = f"account {self.account_id}"
         if self.clashes:
             clash = self.clashes[0]
-            return (
-                f"{account}: {clash.external_id} of the input is the external number of order {clash.order_id}. Are these external numbers?"
-                " The API deletes by its own id: export the column orderId"
-            )
-        if not self.looked or not all(
-            looked.known and (looked.seen is None or looked.contradicted) for looked in self.looked
-        ):
-            return ""
+            why = f"{account}: {clash.external_id} of the input is the external number of order {clash.order_id}"
+            return why, _EXPORT_IDS
+        if not self.looked or not all(looked.is_wrong for looked in self.looked):
+            return None
         contradicted = [looked for looked in self.looked if looked.contradicted]
         if not contradicted:
-            ids = _listed(looked.order_id for looked in self.looked)
-            place = (
+            few = (
                 ""
                 if len(self.looked) == self.orders
                 else f", the first, middle and last of {counted(self.orders, 'order')}"
             )
-            return f"{account}: the API has no order {ids}{place}. Is it the right account, column and file?"
-        column = contradicted[0].cells[0][0]
+            ids = _listed(looked.order_id for looked in self.looked)
+            return (
+                f"{account}: the API does not have {plural(len(self.looked), 'order', 'any of the orders')} {ids}{few}",
+                _CHECK,
+            )
         said = _listed(f"{looked.order_id} {_shown(cell)}" for looked in contradicted for _, cell in looked.cells[:1])
-        has = _listed(
-            f"{looked.order_id} {looked.seen.external_id}" for looked in contradicted if looked.seen is not None
-        )
-        return (
-            f"{account}: the input's column {column} gives other external numbers than the API (input: {said}; API: {has}). Is it the right"
-            " account, column and file? If that column holds something else, leave it out with `settings.ignored`"
-        )
+        has = _listed(f"{looked.order_id} {looked.external_id}" for looked in contradicted)
+        column = contradicted[0].cells[0][0]
+        why = f"{account}: the input's column {column} has other external numbers than the API (input: {said}; API: {has})"
+        return why, f"{_CHECK}. If that column holds something else, leave it out with `settings.ignored`"
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What was read before a confirmation. `missing`: accounts that the key does not have. `not_read`: how many more accounts have no
-    deletion in the ledger. `problem`: why the key's accounts are not known; "" if they are."""
+    """What was read before a confirmation. `missing`: accounts that the key does not have. `not_read`: how many more accounts would be
+    previewed, if not only a few were. `problem`: why the key's accounts are not known; "" if they are."""
 
     accounts: tuple[AccountPreview, ...] = ()
     missing: tuple[int, ...] = ()
@@ -130,13 +137,17 @@ class Preview:
                 f"account {self.missing[0]} is not an account of this API key, so nothing was sent. Check the account and the key"
             )
         for account in self.accounts:
-            if account.wrong:
-                raise LooksWrong(f"{account.wrong}. Nothing was sent")
+            if account.wrong is not None:
+                why, advice = account.wrong
+                raise LooksWrong(f"{why}, so nothing was sent. {advice}")
 
 
 def numbers_of(raw: str) -> tuple[str, ...]:
     """The other numbers of an order, from its JSON as received; none if it has no external one. They are compared, and never shown."""
-    order = json.loads(raw)
+    try:
+        order = json.loads(raw)
+    except (ValueError, RecursionError):  # the key was taken out of it
+        return ()
     external, *others = (_number(order.get(name)) for name in _NUMBERS)
     return (external, *filter(None, others)) if external else ()
 
@@ -182,7 +193,8 @@ def _plain(text: str) -> str:
 
 
 def _listed(parts: Iterable[object]) -> str:
-    return ", ".join(map(str, parts))
+    *most, last = map(str, parts)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _shown(cell: str) -> str:

@@ -69,7 +69,7 @@ _OVER_ORDERS = frozenset({*LIFTED_BY, StopReason.FAILURES})  # stops because of 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """How a run ended. `counts`: the selection, by account and state; `left_alone`: open orders of the ledger outside it;
-    `rejected`: rows of the input that name no order.
+    `rejected`: rows of the input that name no order; `kept_back`: its orders that are in no backup, and so outside the selection.
 
     `requests`: requests that may have been sent; `limited`: responses 429; `seconds`: from the first admission to the last response;
     `a_lane_finished`: at least one key got through all of its orders; `saved`: the copy to continue with, if the ledger was replaced.
@@ -85,10 +85,11 @@ class Summary:
     seconds: float
     a_lane_finished: bool = False
     saved: str | None = None
+    kept_back: int = 0
 
     @property
     def exit_code(self) -> int:
-        return exit_code(self.counts, self.stops, self.unproven, self.a_lane_finished)
+        return exit_code(self.counts, self.stops, self.unproven, self.a_lane_finished, self.kept_back)
 
     @property
     def to_retry(self) -> State | None:
@@ -105,7 +106,9 @@ class Summary:
         return over_orders and self.to_retry is not None
 
 
-def exit_code(counts: Counts, stops: Iterable[Stop], unproven: Iterable[int], a_lane_finished: bool = False) -> int:
+def exit_code(
+    counts: Counts, stops: Iterable[Stop], unproven: Iterable[int], a_lane_finished: bool = False, kept_back: int = 0
+) -> int:
     """The exit code of a run: the first in order of precedence that applies.
 
     A refused key does not count if another lane got through all of its orders.
@@ -114,7 +117,7 @@ def exit_code(counts: Counts, stops: Iterable[Stop], unproven: Iterable[int], a_
         EXIT_OF_REASON[stop.reason] for stop in stops if not (a_lane_finished and stop.reason is StopReason.CREDENTIALS)
     }
     unfinished = sum(counts[state] for state in (State.PENDING, State.FAILED, State.IN_DOUBT, State.REFUSED))
-    codes.add(1 if unfinished or tuple(unproven) or mostly_missing(counts) else 0)
+    codes.add(1 if unfinished or kept_back or tuple(unproven) or mostly_missing(counts) else 0)
     return next(code for code in _PRECEDENCE if code in codes)
 
 

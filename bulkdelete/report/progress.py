@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, assert_never
 
 from bulkdelete.events import (
     AttemptEnded,
+    BackupBegins,
     DoubtWait,
     Event,
     LedgerGrows,
@@ -51,6 +52,8 @@ def log_line(event: Event) -> LogLine:
         case LookupGrows(done=done, orders=orders, present=present, absent=absent):
             fields = {"done": done, "of": orders, "present": present, "absent": absent}
             return LogLine("debug", "lookup.grows", fields)
+        case BackupBegins(orders=orders, missing=missing):
+            return LogLine("debug", "backup.begins", {"orders": orders, "missing": missing})
         case LedgerWaits(wait_s=wait_s):
             why = "another program holds a lock on the ledger; the run waits for it"
             return _waiting("warning", "ledger.locked", wait_s, why)

@@ -89,8 +89,11 @@ def question(plan: Plan, settings: Settings) -> str:
     )
     ids = ", ".join(str(order.order_id) for order in plan.first) + ", ..." * (plan.to_send > len(plan.first))
     orders = counted(plan.to_send, "order")
+    lacking = (
+        f"{counted(plan.kept_back, 'order', ('is', 'are'))} not backed up and left out. " if plan.kept_back else ""
+    )
     return (
-        f"{orders} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}\n"
+        f"{orders} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}\n{lacking}"
         f"This cannot be undone. Type {plan.to_send} to continue"
     )
 

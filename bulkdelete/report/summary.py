@@ -114,6 +114,7 @@ def summary_json(ending: Ending) -> dict[str, Any]:
         "outcomes": {state.label: summary.counts[state] for state in State},
         "left_alone": summary.left_alone,
         "rejected": summary.rejected,
+        "not_backed_up": summary.kept_back,
         "accounts_without_deletion": list(summary.unproven),
         "requests": summary.requests,
         "answered_429": summary.limited,
@@ -136,6 +137,8 @@ def _count_lines(ending: Ending) -> list[str]:
     lines += [f"  {counts[state]:>{width},} {state.label}" for state in State if counts[state]]
     if summary.rejected:
         lines.append(f"{counted(summary.rejected, 'row')} of the input rejected and left out")
+    if summary.kept_back:
+        lines.append(f"{counted(summary.kept_back, 'order')} not backed up and left out; the same command tries again")
     if summary.left_alone:
         lines.append(f"{counted(summary.left_alone, 'open order')} of earlier inputs left out")
     requests = f"{counted(summary.requests, 'request')} in {duration(summary.seconds)}"

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import stat
+import threading
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -39,6 +40,7 @@ class BackupFile:
         self._path = path
         self._shown = escaped(str(path))
         self._held: dict[int, array[int]] = {}
+        self._in_use = threading.Lock()  # a thread may still be at work when whoever waited for it was cancelled
         try:
             self._fd = _opened(path)
         except (OSError, ValueError) as error:
@@ -58,25 +60,16 @@ class BackupFile:
         self.close()
 
     def close(self) -> None:
-        """Release the lock. What was appended stays."""
-        os.close(self._fd)
+        """Release the lock, once the call that is at work has ended. What was appended stays."""
+        with self._in_use:
+            os.close(self._fd)
 
     def read(self) -> None:
         """Read the whole file: `holds` answers from it. A last line that is not whole is cut off. Raises UsageError for a foreign line."""
-        held: dict[int, array[int]] = {}
-        whole = 0
         try:
-            for number, line in enumerate(self._lines(), 1):
-                if not line.endswith(b"\n"):
-                    self._cut_off(whole, number, line)
-                    break
-                whole += len(line)
-                if line.isspace():
-                    continue
-                if (found := order_in(line)) is None:
-                    raise self._foreign(number)
-                held.setdefault(found[0], array("q")).append(found[1])
-            os.fchmod(self._fd, 0o600)
+            with self._in_use:
+                held = self._read()
+                os.fchmod(self._fd, 0o600)
         except OSError as error:
             raise UsageError(f"the backup {self._shown} cannot be read ({error.strerror}). Name another file") from None
         self._held = {account: array("q", sorted(ids)) for account, ids in held.items()}
@@ -89,9 +82,10 @@ class BackupFile:
         """Append whole lines, durably. Raises NothingSent: then nothing of it counts before the file was read again."""
         rest = memoryview("".join(f"{line}\n" for line in lines).encode())
         try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]  # a write may be short
-            os.fsync(self._fd)
+            with self._in_use:
+                while rest:
+                    rest = rest[os.write(self._fd, rest) :]  # a write may be short
+                os.fsync(self._fd)
         except OSError as error:
             raise NothingSent(
                 f"the backup {self._shown} cannot be written ({error.strerror}), so nothing was sent. What is in it stays: make room, or"
@@ -109,6 +103,22 @@ class BackupFile:
                 f"the backup {self._shown} was removed or replaced while it was written, so nothing was sent. Leave it where it is, and"
                 " run the same command again"
             )
+
+    def _read(self) -> dict[int, array[int]]:
+        """The ids of the orders in the file, by account."""
+        held: dict[int, array[int]] = {}
+        whole = 0
+        for number, line in enumerate(self._lines(), 1):
+            if not line.endswith(b"\n"):
+                self._cut_off(whole, number, line)
+                break
+            whole += len(line)
+            if line.isspace():
+                continue
+            if (found := order_in(line)) is None:
+                raise self._foreign(number)
+            held.setdefault(found[0], array("q")).append(found[1])
+        return held
 
     def _lines(self) -> Iterator[bytes]:
         os.lseek(self._fd, 0, os.SEEK_SET)

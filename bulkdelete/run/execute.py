@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -21,7 +21,7 @@ from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, UsageError
 from bulkdelete.events import Event, LedgerGrows, LedgerWaits
 from bulkdelete.ledger import Caller, Hooks, Ledger, Plan, RunLedger, Staging
-from bulkdelete.model import OPEN, Counts, Endpoint, Scope, Stop, StopReason
+from bulkdelete.model import OPEN, Counts, Endpoint, Learned, Scope, Stop, StopReason
 from bulkdelete.run.guard_state import GuardState
 from bulkdelete.run.pipeline import Lane, LaneConfig, Run, Totals, run
 from bulkdelete.run.stop import StopSwitch
@@ -42,10 +42,12 @@ async def execute(
     on_event: Callable[[Event], None],
     jitter: Callable[[], float],
     caller: Caller,
+    read_limits: Mapping[str, Learned],
 ) -> Summary:
     """Send the open orders of the selection, each key's orders at that key's pace, and return how the run ended.
 
-    Reasons to stop arrive through `switch`. What a server does never raises. Raises UsageError if an account has no key, or two.
+    Reasons to stop arrive through `switch`. `read_limits`: what was learned, while orders were read before, of the keys' limits for
+    reading, by fingerprint. What a server does never raises. Raises UsageError if an account has no key, or two.
     """
     from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
 
@@ -58,6 +60,8 @@ async def execute(
         with time_limit(settings.max_time_s, switch):
             hooks = _hooks(settings, switch, on_event)
             begun = await exits.enter_async_context(ledger.run(_options(settings), hooks, caller))
+            for fingerprint, learned in read_limits.items():
+                begun.learn(fingerprint, Endpoint.GET_ORDERS, learned)
             async with AsyncExitStack() as clients:
                 for credential in credentials:
                     client = await clients.enter_async_context(Client(credential.key, settings))
@@ -172,6 +176,7 @@ async def _summary(ledger: RunLedger, plan: Plan, shared: Run, lanes: list[Lane]
         unproven=unproven_accounts(counts, ever),
         left_alone=plan.left_alone,
         rejected=plan.rejected,
+        kept_back=plan.kept_back,
         requests=shared.totals.requests,
         limited=shared.totals.limited,
         seconds=shared.totals.seconds,

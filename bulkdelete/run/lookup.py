@@ -81,6 +81,7 @@ class _Walk:
     orders_per_id: float = 0.0  # as the last page shows it; 0: not known
     unknown_in_a_row: int = 0
     odd: str = ""  # why the last odd page was one
+    around: bool = False  # whether the orders above those that are looked for are of interest, too
 
     def told(self, query: PageQuery, page: Page) -> None:
         self.last, self.unknown_in_a_row = (query, page), 0
@@ -120,15 +121,18 @@ class Lookup:
         """Why it gave up, for people; "" while it works."""
         return "" if self.stop is None else self.stop.detail or self.stop.reason.value
 
-    async def orders(self, account_id: int, ids: Sequence[int], more: bool = False) -> list[Found]:
+    async def orders(
+        self, account_id: int, ids: Sequence[int], more: bool = False, around: bool = False
+    ) -> list[Found]:
         """Look up these orders of an account (ids in ascending order), and return those that are decided, in this order. The others are
         unknown: `stop` says why, or their pages were odd.
 
         `more`: a call for higher ids of the same account follows at once. Pages that reach beyond these ids are kept for that call only.
+        `around`: ask for whole pages, so that `PageRead` shows the orders above these, too.
         """
-        plain = await self._walked(account_id, ids, False, more)
+        plain = await self._walked(account_id, ids, False, more, around)
         not_shown = [order_id for order_id in ids if plain.get(order_id) is None]
-        integrated = await self._walked(account_id, not_shown, True, more)
+        integrated = await self._walked(account_id, not_shown, True, more, around)
         found: list[Found] = []
         for order_id in ids:
             shown = plain.get(order_id) or integrated.get(order_id)
@@ -139,12 +143,13 @@ class Lookup:
         return found
 
     async def _walked(
-        self, account_id: int, ids: Sequence[int], integrated: bool, more: bool
+        self, account_id: int, ids: Sequence[int], integrated: bool, more: bool, around: bool
     ) -> dict[int, Found | None]:
         """Walk through one kind: what is found of the ids that its pages tell of, None for those that they do not show."""
         walk = self._walks.pop(integrated, None)
         if walk is None or walk.account_id != account_id:
             walk = _Walk(account_id, integrated)
+        walk.around = around
         known: dict[int, Found | None] = {}
         at = _note(known, ids, *walk.last) if walk.last is not None and _follows(ids, walk.last[0]) else 0
         while at < len(ids) and self.stop is None:
@@ -193,7 +198,7 @@ class Lookup:
         first, last = ids[at], ids[-1]
         limit = self._limit
         beyond = max(last - ids[0], round(_BEYOND * limit / walk.orders_per_id) if walk.orders_per_id else 0)
-        id_to = min(MAX_ID, last + beyond) if more else last
+        id_to = MAX_ID if walk.around else min(MAX_ID, last + beyond) if more else last
         following = ids[at + 1] if at + 1 < len(ids) else id_to
         if (following - first) * walk.orders_per_id > _SPARSE * limit:
             limit = min(limit, _FEW)

@@ -277,8 +277,8 @@ PLANTED = (
     _planted(
         "result before the ledger is closed", "outside", {36}, 1,
         Edit("cli/deletion.py", "            deletion.report(summary)\n", ""),
-        Edit("cli/deletion.py", "if armed is None else deletion.deleted(*armed))\n",
-             "if armed is None else deletion.deleted(*armed))\n                deletion.report(summary)\n"),
+        Edit("cli/deletion.py", "                summary = signals.run(runner, ending)\n",
+             "                summary = signals.run(runner, ending)\n                deletion.report(summary)\n"),
         only=("stdout full, SIGTERM after the run",),
     ),
     _planted(

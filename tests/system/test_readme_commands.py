@@ -86,7 +86,7 @@ CHECKED_OTHERWISE = ("systemd-run", "-m pytest")
 CONTACTING = ("bulkdelete run", "bulkdelete plan", "--online")  # or compared with a ledger of the API
 ANSWERS = {
     "bulkdelete simulate": {"--api-url http": "\n"},
-    "bulkdelete run orders.csv --account-id 1 ": {"> ": "400\n", "API key": KEY + "\n"},
+    "bulkdelete run orders.csv --account-id 1 ": {"API key": KEY + "\n", "> ": "400\n"},
     "--keep-stock --api-key-file alephee.key": {"> ": "400\n"},
     "read -rs key": {"\n": KEY + "\n"},
 }

@@ -259,6 +259,8 @@ def test_invariant_30_names_cannot_act_on_a_terminal(words: tuple[str, ...], ser
             "1",
             "--keep-stock",
             "--yes",
+            "--preview",
+            "off",
             "--ledger",
             str(paths["LEDGER"]),
         )
