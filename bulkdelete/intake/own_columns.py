@@ -25,6 +25,7 @@ REJECTED = "rejected"
 
 _FOLDED = frozenset(map(fold, OWN_COLUMNS))
 _OUTCOME = fold(OWN_COLUMNS[0])
+_WORDS = frozenset([*(state.label for state in State), NOT_IN_LEDGER, REJECTED])
 _BEFORE = {REJECTED: Before.REJECTED} | {state.label: Before.ORDER for state in State}
 
 
@@ -45,13 +46,17 @@ def aside(header: Row, own: tuple[int, ...], rows: Iterator[Row]) -> Iterator[Ro
     """The rows of a table with such columns, without what these hold.
 
     A row with more or fewer cells than the header has shifted, even if only cells of these columns are missing or too many: a cell may have
-    been lost on the left, and the others would stand one column off.
+    been lost on the left, and the others would stand one column off. An outcome at its place shows that none was: spreadsheet programs
+    leave out empty cells at the end of a row.
     """
-    at = next((at for at in own if fold(header.cells[at]) == _OUTCOME), None)
+    width, at = len(header.cells), next((at for at in own if fold(header.cells[at]) == _OUTCOME), None)
     for row in rows:
         outcome = "" if at is None or at >= len(row.cells) else bare(row.cells[at]).casefold()
+        cells = without(own, row.cells)
+        if len(cells) < width and outcome in _WORDS and set(own).issuperset(range(len(cells), width)):
+            cells += [""] * (width - len(cells))
         yield row._replace(
-            cells=without(own, row.cells),
+            cells=cells,
             faults=row.faults and {n: why for n, why in row.faults.items() if n not in own},
-            before=Before.SHIFTED if len(row.cells) != len(header.cells) else _BEFORE.get(outcome),
+            before=Before.SHIFTED if len(cells) != width else _BEFORE.get(outcome),
         )

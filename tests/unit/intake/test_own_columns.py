@@ -81,7 +81,9 @@ def test_columns_are_counted_as_they_stand(path: Path) -> None:
         "Calle 5; 12;700001;900001;refused;412;x",
         "Calle 5; 12;700001;900001;refused;412;",
         "Ana;700001;900001",
-        "Ana;700001;900001;refused",
+        "700001;900001;refused",
+        "Ana;700001;900001;412",
+        "Ana;700001;900001;",
         "Ana;700001;900001;refused;412;x;",
         "Ana;700001;900001;refused;412;x;y",
         "Ana;700001;900001;refused;412;x;;700002",
@@ -94,6 +96,14 @@ def test_invariant_28_a_row_of_another_width_is_rejected(path: Path, row: str) -
     assert isinstance(found[0], str)
     assert "the columns have shifted" in found[0]
     assert found[1:] == [700009]
+
+
+@pytest.mark.parametrize("cells", ["refused", "refused;412", "not_in_ledger", "Deleted;204", "pending;"])
+def test_empty_cells_at_the_end_may_be_left_out(path: Path, cells: str) -> None:
+    """As a spreadsheet program does when it saves CSV; the outcome shows that nothing has shifted."""
+    assert read(path, f"cliente;orderId;{NAMES}\nAna;700001;{cells}\nLuis;700002;refused;412;x\n") == [700001, 700002]
+    assert isinstance(read(path, f"cliente;orderId;{NAMES};n\nAna;700001;{cells}\n")[0], str)
+    assert isinstance(read(path, f"cliente;orderId;{NAMES}\n700001;{cells}\n")[0], str)
 
 
 def test_blank_lines_and_totals_stay_what_they_are(path: Path) -> None:

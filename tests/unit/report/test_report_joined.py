@@ -151,6 +151,8 @@ def test_a_copy_of_a_copy_has_the_new_results(tmp_path: Path) -> None:
     first = copied(tmp_path, "orderId,n\n11,x\n12,y\n", State.REFUSED)
     newer = refused(12, message="later") | {11: result(order(11), State.DELETED)}
     assert copied(tmp_path, first, State.REFUSED, known=newer) == ours(b"orderId,n,@\n12,y,refused,412,later\n")
+    cut = ours(b"orderId,n,@\n11,x,deleted\n12,y,pending\n")
+    assert copied(tmp_path, cut, State.REFUSED, known=newer) == ours(b"orderId,n,@\n12,y,refused,412,later\n")
     moved = ours(b"@,orderId,n\nrefused,412,,11,x\nrefused,412,,12,y\n")
     assert copied(tmp_path, moved, State.REFUSED, known=newer) == ours(b"orderId,n,@\n12,y,refused,412,later\n")
 
