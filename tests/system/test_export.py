@@ -86,7 +86,7 @@ NATIVE = ("--limit", "3000", "--latency", "0.01", *(word for n in IDS[3:6] for w
 def test_invariant_48_the_refused_orders_are_run_again(server: Server, tmp_path: Path, kind: str) -> None:
     """The whole way: run, export the rows of the refused orders, run these with a ledger of their own. Nothing else is sent."""
     file, again = tmp_path / f"o.{kind}", tmp_path / f"again.{kind}"
-    rows = [("cliente", "orderId", "ExternalOrderId"), *(("Ana Ruiz", n, n + 10**6) for n in IDS)]
+    rows = [("cliente", "orderId", "guia"), *(("Ana Ruiz", n, n + 10**6) for n in IDS)]
     if kind == "csv":
         file.write_text("".join(";".join(map(str, row)) + "\r\n" for row in rows), encoding="utf-8-sig", newline="")
     else:
