@@ -5,12 +5,10 @@ Finished rows wait in temporary files, in a folder that only this user can read 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-from bulkdelete.disk import no_temporary_room, temporary_folder
 from bulkdelete.errors import UsageError
 
 __all__ = ["SHEET_COLUMNS", "SHEET_ROWS", "Book", "workbook"]
@@ -42,6 +40,10 @@ class Book:
 @contextmanager
 def workbook(out: IO[bytes]) -> Iterator[Book]:
     """A workbook that is complete in `out` when this ends without an error. Raises OSError; UsageError if the library is missing."""
+    import tempfile  # 8 ms that a help text need not take, which imports the formats for their names
+
+    from bulkdelete.disk import no_temporary_room, temporary_folder
+
     try:
         import xlsxwriter  # type: ignore[import-untyped]
     except ImportError:
