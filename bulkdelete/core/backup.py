@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 from bulkdelete.core.pages import LIMIT_MAX
 
 __all__ = ["BackupResult", "requests_between"]

@@ -1,26 +1,24 @@
 """Look up every order of a list, tell what was found of each, and count it. It sends no deletion and touches no ledger.
 
-An order is told once, in the order of (account, id). Where reading ends early, the orders that remain are told as unknown.
+An order is told once, in the order of (account, id). Where the reading of a key ends early, its remaining orders are told as unknown, and
+other keys continue.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from datetime import date
 
-from bulkdelete.api.keys import ApiKey, Credential, credentials_of
+from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.core.online import AccountClash, Online, OnlineResult, OnlineRow
-from bulkdelete.core.pace import PacingOptions
 from bulkdelete.core.preview import id_named_by
 from bulkdelete.core.profile import Profile
-from bulkdelete.errors import UsageError
 from bulkdelete.events import Event, LookupGrows, PageRead
 from bulkdelete.model import Stop
-from bulkdelete.run.lookup import Found, Lookup
+from bulkdelete.run.lookup import Found
 from bulkdelete.run.order_ids import OrderIds
-from bulkdelete.run.throttle import Throttle
+from bulkdelete.run.reading import Reading
 from bulkdelete.settings import Settings
 
 __all__ = ["look_up"]
@@ -38,7 +36,7 @@ async def look_up(
     tell: Callable[[OnlineRow], None] = lambda _: None,
     on_event: Callable[[Event], None] = lambda _: None,
 ) -> OnlineResult:
-    """Look up all of these orders with the key of their account. `as_of`: today, by UTC.
+    """Look up all of these orders with the key of their account. `as_of`: today, by UTC. The result's `stop` is the first one.
 
     What a server does never raises. Raises UsageError if an account has no key, and what `tell` raises.
     """
@@ -47,54 +45,17 @@ async def look_up(
     stop: Stop | None = None
     done = 0
 
-    async with _Lookups(keys, settings, heard.on_event) as lookups:
+    async with Reading(None, settings, keys, on_event=heard.on_event, raw=False) as reading:
         for account_id, block, more in ids.blocks(_BLOCK):
-            found: list[Found] = []
-            if stop is None:
-                lookup = await lookups.of(account_id)
-                found = await lookup.orders(account_id, block, more)
-                stop = lookup.stop
+            lookup = (await reading.of(account_id)).lookup
+            found = await lookup.orders(account_id, block, more)  # nothing, at once, if its key was given up
+            stop = stop or lookup.stop
             for row in _rows(account_id, block, found):
                 _count(profile, row)
                 tell(row)
             done += len(block)
             on_event(LookupGrows(done, len(ids), profile.present, profile.absent))
     return OnlineResult(len(ids), profile, heard.clashes, stop, heard.pages, heard.seconds)
-
-
-class _Lookups:
-    """For each key a client, a throttle and a lookup, made when an account of the key is first asked for."""
-
-    def __init__(
-        self, keys: ApiKey | Sequence[Credential], settings: Settings, on_event: Callable[[Event], None]
-    ) -> None:
-        self._credentials = credentials_of(keys)
-        self._settings = settings
-        self._on_event = on_event
-        self._open: dict[int, Lookup] = {}
-        self._exits = AsyncExitStack()
-
-    async def __aenter__(self) -> _Lookups:
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        await self._exits.aclose()
-
-    async def of(self, account_id: int) -> Lookup:
-        for at, credential in enumerate(self._credentials):
-            if credential.accounts is None or account_id in credential.accounts:
-                if at not in self._open:
-                    self._open[at] = await self._opened(credential.key)
-                return self._open[at]
-        raise UsageError(f"account {account_id} has orders to look up and no API key")
-
-    async def _opened(self, key: ApiKey) -> Lookup:
-        from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
-
-        settings = self._settings
-        client = await self._exits.enter_async_context(Client(key, settings))
-        bounds = PacingOptions(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
-        return Lookup(client, Throttle(bounds, on_event=self._on_event), settings, on_event=self._on_event)
 
 
 class _Heard:

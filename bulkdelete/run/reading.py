@@ -1,4 +1,4 @@
-"""Reading orders before a run: for each API key a client, a throttle and a lookup, made when an account of the key is first asked for.
+"""Reading orders without deleting: for each API key a client, a throttle and a lookup, made when an account of the key is first asked for.
 
 It sends no deletion, and it writes nothing into the ledger: what it learns of the keys' limits is noted for the run that follows.
 """
@@ -47,21 +47,24 @@ class KeyReading:
 
 
 class Reading:
-    """An async context manager: `async with Reading(...) as reading`. `noted`: what was learned and looked up, for the confirmation."""
+    """An async context manager: `async with Reading(...) as reading`. `staging` None: no ledger knows what was learned earlier.
+    `noted`: what is learned and looked up, for a confirmation. `raw`: keep the JSON of orders, with their personal data."""
 
     def __init__(
         self,
-        staging: Staging,
+        staging: Staging | None,
         settings: Settings,
         keys: ApiKey | Sequence[Credential],
-        noted: Noted,
+        noted: Noted | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
+        raw: bool = True,
     ) -> None:
-        self.noted = noted
+        self.noted = noted or Noted()
         self._staging = staging
         self._settings = settings
         self._credentials = credentials_of(keys)
         self._on_event = on_event
+        self._raw = raw
         self._open: dict[int, KeyReading] = {}
         self._exits = AsyncExitStack()
 
@@ -78,7 +81,7 @@ class Reading:
                 if at not in self._open:
                     self._open[at] = await self._opened(credential)
                 return self._open[at]
-        raise UsageError(f"account {account_id} has orders to delete and no API key. Nothing was sent")
+        raise UsageError(f"account {account_id} has orders and no API key. Nothing was sent")
 
     async def _opened(self, credential: Credential) -> KeyReading:
         from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
@@ -86,9 +89,11 @@ class Reading:
         settings = self._settings
         client: _Client = await self._exits.enter_async_context(Client(credential.key, settings))
         fingerprint = await asyncio.to_thread(credential.key.fingerprint, settings.host)
-        learned = self.noted.learned.get(fingerprint) or await self._staging.learned(fingerprint, Endpoint.GET_ORDERS)
+        learned = self.noted.learned.get(fingerprint)
+        if learned is None and self._staging is not None:
+            learned = await self._staging.learned(fingerprint, Endpoint.GET_ORDERS)
         bounds = PacingOptions(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
         keep = partial(self.noted.learned.__setitem__, fingerprint)
         throttle = Throttle(bounds, learned, on_event=self._on_event, keep=keep)
-        lookup = Lookup(client, throttle, settings, on_event=self._on_event, raw=True)
+        lookup = Lookup(client, throttle, settings, on_event=self._on_event, raw=self._raw)
         return KeyReading(credential, client, lookup, learned)

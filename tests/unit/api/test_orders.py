@@ -202,6 +202,15 @@ def test_invariant_33_url_that_says_something_else(
         MAKERS[made](Urls(ApiKey(KEY), API_URL))
 
 
+def test_a_url_of_another_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor if the path became another one: the key goes nowhere else."""
+    whole = URL.with_query
+    monkeypatch.setattr(URL, "with_query", lambda self, query: whole(self.with_path("/v2/orders/1"), query))
+    for make in MAKERS.values():
+        with pytest.raises(UsageError, match="nothing was sent"):
+            make(Urls(ApiKey(KEY), API_URL))
+
+
 # What is read.
 
 

@@ -159,8 +159,19 @@ def test_several_accounts_and_keys() -> None:
     places = [(account, order_id) for account in (7, 8, 9) for order_id in (1, 2, 3)]
     looked = look(simulation, places, keys)
     assert {place for place, online in looked.online.items() if online == "present"} == {(7, 1), (7, 2), (8, 3), (9, 1)}
-    with pytest.raises(UsageError, match="account 5"):
+    with pytest.raises(UsageError, match="account 5 has orders and no API key"):
         look(simulation, [(5, 1)], keys)
+
+
+def test_a_refused_key_does_not_end_another_ones_look() -> None:
+    """Its own orders are unknown after one request, those of the other key are known, and the exit code is that of the refused key."""
+    simulation = Simulation(orders=[(7, 1, 1), (8, 1, 1)], keys={"right-key": {8}}, limit=600)
+    keys = [Credential(ApiKey("wrong-key"), frozenset({7})), Credential(ApiKey("right-key"), frozenset({8}))]
+    looked = look(simulation, [(account, n) for account in (7, 8) for n in range(1, 101)], keys)
+    assert {online for (account, _), online in looked.online.items() if account == 7} == {"unknown"}
+    assert {n for (account, n), online in looked.online.items() if account == 8 and online == "present"} == {1}
+    assert looked.result.exit_code == 4
+    assert [read.status for read in looked.simulator.journal_file.reads].count(401) == 1
 
 
 def test_a_clash_is_of_one_account() -> None:
