@@ -9,6 +9,7 @@ import click
 
 from bulkdelete.api.keys import ApiKey, has_source, read_key, seal_process
 from bulkdelete.cli.secrecy import know
+from bulkdelete.cli.streams import drain_stderr
 
 __all__ = ["asked_key", "given_key", "is_terminal"]
 
@@ -28,6 +29,7 @@ def given_key(file: str | None) -> ApiKey | None:
 
 def asked_key() -> ApiKey:
     """The key that a person types. Raises UsageError, click.Abort."""
+    drain_stderr()  # the prompt is written to the terminal itself, and what was said before it is read first
     return _known(read_key(None, {}, str, lambda: str(click.prompt("API key", hide_input=True, err=True))))
 
 

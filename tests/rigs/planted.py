@@ -339,6 +339,14 @@ PLANTED = (
         only=("write-locked",),
     ),
     _planted(
+        "a backup that keeps nothing back", "backup", {49}, 2,
+        Edit("run/backup.py", "await staging.keep_back(file.holds)", "await staging.keep_back(lambda _account, _order: True)"),
+    ),
+    _planted(
+        "a torn line of a backup that stays", "backup", {49}, 2,
+        Edit("run/backup_file.py", "self._cut_off(whole, number, line)", "pass"),
+    ),
+    _planted(
         "nobody looks what remains", "outside", {41}, 1,
         Edit("ledger/sqlite/ending.py", "    return (\n        f\"{path}: somebody", "    return \"\" and (\n        f\"{path}: somebody"),
         only=("reader held open",),

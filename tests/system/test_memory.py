@@ -16,6 +16,8 @@ import pytest
 from bulkdelete.ledger import InputReport
 from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import Order, Origin
+from bulkdelete.simulator import OrderFacts, Simulation
+from tests.rigs.kill.server import serving
 from tests.support.command import call
 from tests.support.process import environment
 
@@ -41,9 +43,14 @@ def peak_kib(command: str, file: Path) -> tuple[int, subprocess.CompletedProcess
 def peak_of(*words: str) -> tuple[int, subprocess.CompletedProcess[str]]:
     """The most memory that the command took of the machine at once, and how it ended."""
     done = call(sys.executable, "-c", MEASURED, *words, env=environment())
-    found = re.search(r"^VmHWM:\s*(\d+) kB$", done.stderr, re.MULTILINE)
-    assert found is not None, done.stderr
-    return int(found[1]), done
+    return peak_in(done.stderr), done
+
+
+def peak_in(status: str) -> int:
+    """The peak in KiB that a process told of itself."""
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    assert found is not None, status
+    return int(found[1])
 
 
 def ledger(file: Path, rows: int) -> Path:
@@ -117,3 +124,39 @@ def test_invariant_26_memory_does_not_grow_with_what_is_verified(tmp_path: Path)
         assert told["differences_not_listed"] == rows - 1001
         peaks.append(peak)
     assert peaks[1] < peaks[0] + MORE_KIB
+
+
+BACKED_UP = """
+import asyncio, sys
+from pathlib import Path
+from bulkdelete import ApiKey, Session, Settings, Source
+
+async def main(file, backup, url):
+    settings = Settings(ledger=Path(file + ".db"), api_url=url, account_id=1, revert_stock=False)
+    async with Session(settings) as session:
+        proposal, result = await (await session.propose(Source(file))).back_up(Path(backup), ApiKey("a-key"))
+        print(proposal.plan.to_send, result.orders)
+
+asyncio.run(main(*sys.argv[1:]))
+print(Path("/proc/self/status").read_text(), file=sys.stderr)
+"""
+FEW_BACKED_UP, MANY_BACKED_UP = 250, 2_500
+PAYMENTS = (("1.00", "ARS"),) * 200  # 9 KB for each order: 22 MB in the second file
+MORE_BACKED_UP_KIB = 8_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="NOT TESTED: there is no /proc to read a peak from")
+def test_invariant_26_memory_does_not_grow_with_a_backup(tmp_path: Path) -> None:
+    """Ten times the orders take no more: neither their JSON nor what was seen of them is kept, while it is written and while it is read."""
+    peaks = []
+    for rows in (FEW_BACKED_UP, MANY_BACKED_UP):
+        ids = range(700_000, 700_000 + rows)
+        facts = dict.fromkeys(ids, OrderFacts(further_payments=PAYMENTS))
+        simulation = Simulation(orders=[(1, order, 1) for order in ids], limit=60_000, facts=facts)
+        with serving(simulation) as server:
+            words = (str(table(tmp_path / f"{rows}.csv", rows)), str(tmp_path / f"{rows}.jsonl"), server.url)
+            done = call(sys.executable, "-c", BACKED_UP, *words)
+        assert done.stdout == f"{rows} {rows}\n", done.stderr
+        assert (tmp_path / f"{rows}.jsonl").stat().st_size > rows * 8_000
+        peaks.append(peak_in(done.stderr))
+    assert peaks[1] < peaks[0] + MORE_BACKED_UP_KIB
