@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bulkdelete.model import Order, Result, SeenOrder, Stop, Verdict
+from bulkdelete.model import Finding, Order, Result, SeenOrder, State, Stop, Verdict
 
 __all__ = [
     "AttemptEnded",
     "BackupBegins",
+    "DoubtJudged",
     "DoubtWait",
     "Event",
     "LedgerGrows",
     "LedgerWaits",
+    "LookupFailed",
     "LookupGrows",
     "PaceChanged",
     "PageRead",
@@ -86,9 +88,28 @@ class BackupBegins:
 
 @dataclass(frozen=True, slots=True)
 class DoubtWait:
-    """All remaining orders of one key are in doubt. `wait_s`: seconds until they are sent again."""
+    """All remaining orders of one key are in doubt. `wait_s`: seconds until they are sent again, or looked up (`looked_up`)."""
 
     wait_s: float
+    looked_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtJudged:
+    """An order in doubt was looked up. `finding`: what that says of it. `state`: what it is now (in doubt: it stays so; pending: it is sent
+    again if it has attempts left in this run)."""
+
+    order: Order
+    finding: Finding
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class LookupFailed:
+    """Orders of one key cannot be looked up, or not now: those in doubt stay so, and the run continues. `stop`: the reason. Reported once
+    per key."""
+
+    stop: Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +136,16 @@ class LedgerGrows:
 
 
 Event = (
-    AttemptEnded | BackupBegins | PaceChanged | PageRead | LookupGrows | DoubtWait | Stopped | LedgerWaits | LedgerGrows
+    AttemptEnded
+    | BackupBegins
+    | PaceChanged
+    | PageRead
+    | LookupGrows
+    | DoubtWait
+    | DoubtJudged
+    | LookupFailed
+    | Stopped
+    | LedgerWaits
+    | LedgerGrows
 )
 """Any event. A `match` on it needs a last `case _`, since later versions may add events."""

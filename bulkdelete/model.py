@@ -15,6 +15,7 @@ __all__ = [
     "Counts",
     "Doubts",
     "Endpoint",
+    "Finding",
     "Intent",
     "Learned",
     "NoResponse",
@@ -65,6 +66,7 @@ class Doubts(enum.StrEnum):
     """What a run does with an order in doubt."""
 
     HOLD = "hold"
+    VERIFY = "verify"
     RESEND = "resend"
 
 
@@ -73,6 +75,16 @@ class Endpoint(enum.StrEnum):
 
     DELETE_ORDERS = "DELETE /v2/orders"
     GET_ORDERS = "GET /v2/orders"
+
+
+class Finding(enum.StrEnum):
+    """What became of an order in doubt that was looked up. The value is its name in JSON."""
+
+    GONE = "gone"  # absent: presumed deleted
+    KEPT = "kept"  # present, and its stock is kept: pending, and sent again
+    STOCK = "stock"  # present, and its stock is to be returned: the stock of a half-done deletion may be back already
+    HIDDEN = "hidden"  # absent, but no order of its account was ever shown
+    UNREAD = "unread"  # nothing was decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rigs.simulation.doubt_promises import DOUBT_PROMISES
 from tests.rigs.simulation.promises import PROMISES
 
 TESTS = Path(__file__).parent
@@ -70,7 +71,9 @@ def test_a_rig_judges_what_is_listed(rig: str, numbers: str) -> None:
 
 
 def test_rig_s_has_a_function_for_each_of_its_numbers() -> None:
-    """A function of promises.py is named after its number, and README lists these and no others."""
-    named = {int(promise.__name__.split("_")[1]) for promise in PROMISES}
+    """A function of promises.py is named after its number, several of doubt_promises.py after one, and README lists these and no others."""
+    named, of_doubts = (
+        {int(promise.__name__.split("_")[1]) for promise in promises} for promises in (PROMISES, DOUBT_PROMISES)
+    )
     assert len(named) == len(PROMISES)
-    assert judged("simulation") == named
+    assert judged("simulation") == named | of_doubts

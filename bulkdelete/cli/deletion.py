@@ -161,18 +161,19 @@ class _Deletion:
             say(proposal_text(facts, options.settings))
         proposal.check()
         _check_expected("the input names" if facts.inputs else "the ledger's selection has", facts, options.expect)
-        if not facts.to_send:
+        if not (facts.to_send or facts.to_look_up):
             return proposal
-        asks = not options.yes and options.expect is None
-        if asks:
-            check_terminal()
-        if options.previews or options.backup is not None:
-            key = asked_key() if key is None else key
-            proposal = self._looked_at(proposal, key)
-            if not (facts := proposal.plan).to_send:
-                return proposal
-        if asks:
-            ask(question(facts, options.settings), facts.to_send)
+        if facts.to_send:
+            asks = not options.yes and options.expect is None
+            if asks:
+                check_terminal()
+            if options.previews or options.backup is not None:
+                key = asked_key() if key is None else key
+                proposal = self._looked_at(proposal, key)
+                if not ((facts := proposal.plan).to_send or facts.to_look_up):
+                    return proposal
+            if asks and facts.to_send:
+                ask(question(facts, options.settings), facts.to_send)
         key = asked_key() if key is None else key
         self.session.note = hidden(self.options.note or "")  # by now the key is known
         return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), key
@@ -201,7 +202,7 @@ class _Deletion:
     async def deleted(self, armed: Job, key: ApiKey) -> Summary:
         """Delete the orders and return how the run ended. A first signal stops it in order, a second one ends the process."""
         settings, log = self.options.settings, self.log
-        loop, switch, to_send = asyncio.get_running_loop(), armed.switch, armed.plan.to_send
+        loop, switch, to_send = asyncio.get_running_loop(), armed.switch, armed.plan.to_send + armed.plan.to_look_up
         self.display = display = Display(log, to_send, self._bar, switch.in_flight, settings.grace_s)
         self.signals.on_first = lambda stop: _call_soon(loop, switch.drain, stop)
         self.signals.on_second = lambda stop: _call_soon(loop, switch.now, stop)
@@ -211,7 +212,7 @@ class _Deletion:
             "run.started",
             ledger=escaped(str(settings.ledger)),
             host=settings.host,
-            orders=to_send,
+            orders=armed.plan.to_send,
             key_from=key.source,
         )
         display.start()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.streams import say
-from bulkdelete.events import AttemptEnded, BackupBegins, Event, LookupGrows, PageRead, Stopped
+from bulkdelete.events import AttemptEnded, BackupBegins, DoubtJudged, Event, LookupGrows, PageRead, Stopped
 from bulkdelete.model import State, Stop, Verdict
 from bulkdelete.report.backup import backup_begins_text
 from bulkdelete.report.progress import heartbeat, log_line, stopping
@@ -68,7 +68,10 @@ class Display:
                 self._log(line.level, line.event, **line.fields, in_flight=in_flight, grace_s=self._grace_s)
                 if not self._stopping:
                     self._announce_stop(stop, in_flight)
-            case AttemptEnded(verdict=Verdict(state=State() as state, requeue=None)):
+            case (
+                AttemptEnded(verdict=Verdict(state=State() as state, requeue=None))
+                | DoubtJudged(state=State.PRESUMED_DELETED | State.IN_DOUBT as state)
+            ):
                 self._log(line.level, line.event, **line.fields)
                 self._settled[state] += 1
                 if self._bar is not None:

@@ -206,7 +206,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option(
             "--doubts", Choice(Doubts), "run resume plan", part=_SETTINGS, in_resume=True,
-            help="What to do with an order that may or may not be deleted: `hold` leaves it to a person, `resend` sends it again."
+            help="What to do with an order that may or may not be deleted: `hold` leaves it to a person, `verify` looks it up and sends"
+            " it again only if it is still there and its stock is kept, `resend` sends it again."
             "  [default: hold where stock is returned, otherwise resend]",
         ),
         Option(

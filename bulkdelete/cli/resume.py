@@ -13,6 +13,10 @@ __all__ = ["resume"]
 _EXAMPLES = (
     Example("continue a run that was stopped", "bulkdelete resume gone.csv.ledger.db --api-key-file alephee.key"),
     Example(
+        "also look up the orders in doubt, and send those again that are still there and keep their stock",
+        "bulkdelete resume gone.csv.ledger.db --api-key-file alephee.key --doubts verify",
+    ),
+    Example(
         "also send the orders in doubt again",
         "bulkdelete resume gone.csv.ledger.db --api-key-file alephee.key --doubts resend",
     ),

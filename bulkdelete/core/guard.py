@@ -107,12 +107,13 @@ def withdrawn(history: AccountHistory) -> AccountHistory:
 def judge(
     account: int, history: AccountHistory, past: OrderHistory, verdict: Verdict, limits: Limits
 ) -> tuple[AccountHistory, Stop | None]:
-    """The history after one more verdict, and the stop that follows. A repeated attempt after a doubt does not count."""
+    """The history after one more verdict, and the stop that follows. A repeated attempt after a doubt does not count, unless the order was
+    seen present in between."""
     history = withdrawn(history)
     history = replace(history, in_a_row=in_a_row_after(history.in_a_row, past, verdict))
     if verdict.state is State.DELETED:
         return replace(history, has_deleted=True), verdict.stop
-    if past.doubtful or verdict.signal is not Signal.GUARD:
+    if _repeats(past) or verdict.signal is not Signal.GUARD:
         return history, verdict.stop
     history = replace(history, answered=history.answered + 1)
     if verdict.stop is not None:
@@ -130,7 +131,12 @@ def in_a_row_after(in_a_row: int, past: OrderHistory, verdict: Verdict) -> int:
     """
     if verdict.state is State.DELETED:
         return 0
-    return in_a_row + (not past.doubtful and verdict.state in (State.REFUSED, State.NOT_FOUND))
+    return in_a_row + (not _repeats(past) and verdict.state in (State.REFUSED, State.NOT_FOUND))
+
+
+def _repeats(past: OrderHistory) -> bool:
+    """Whether the server may have deleted the order before this attempt, so that its response speaks of the repeat."""
+    return past.doubtful and not past.seen_present
 
 
 def judge_in_a_row(in_a_row: int, whose: str, limits: Limits) -> Stop | None:

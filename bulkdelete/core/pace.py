@@ -24,6 +24,7 @@ __all__ = [
     "Permit",
     "Tuning",
     "learned",
+    "looked",
     "not_sent",
     "received",
     "sent",
@@ -76,12 +77,19 @@ class PacingState:
     failures: int = 0  # in a row
     doubtful: bool = False  # at least one of them may have deleted its order
     closed: bool = False  # the breaker has closed the lane: only probes are sent
+    looked: bool = False  # a request that changes nothing had a useful response since: the next probe may leave
+    burnt: bool = False  # ... and that probe was left in doubt, too
     progress_s: float = 0.0  # when the last useful response arrived
 
     @property
     def rate_per_s(self) -> float:
         """The server's rate, or the user's if that is lower."""
         return min(self.known.rate_per_s, self.user_limit.rate_per_s) if self.user_limit else self.known.rate_per_s
+
+    @property
+    def closed_by_doubt(self) -> bool:
+        """The breaker has closed the lane, and some of the failures left an order in doubt for a person: so might a probe."""
+        return self.closed and self.doubtful
 
     @property
     def limit(self) -> float | None:
@@ -121,6 +129,14 @@ def not_sent(pace: PacingState, permit: Permit, now_s: float) -> PacingState:
     ):  # after a later permit, time has already refilled part of it
         pace = replace(pace, user_limit=pace.user_limit.refilled(now_s).not_sent())
     return replace(pace, known=pace.known.not_sent()) if permit.epoch == pace.epoch else pace
+
+
+def looked(pace: PacingState, permit: Permit, useful: bool, asked_s: float, now_s: float) -> PacingState:
+    """Before the probe of this permit, a request that changes nothing was sent. If its response was useful, the probe may leave. Otherwise
+    it does not leave, and the next one is rarer, as after a probe that failed; `asked_s`: the wait that the response asks for."""
+    if useful:
+        return replace(pace, looked=True)
+    return _failed(not_sent(pace, permit, now_s), permit, asked_s, doubtful=False, now_s=now_s)
 
 
 def received(
@@ -208,7 +224,16 @@ def _served(pace: PacingState, permit: Permit, now_s: float) -> PacingState:
     if pace.cold and isinstance(known, Estimator):
         known = known.opened(permit, pace.round_trip, now_s)
     return replace(
-        pace, known=known, progress_s=now_s, cold=False, pause_s=0.0, failures=0, doubtful=False, closed=False
+        pace,
+        known=known,
+        progress_s=now_s,
+        cold=False,
+        pause_s=0.0,
+        failures=0,
+        doubtful=False,
+        closed=False,
+        looked=False,
+        burnt=False,
     )
 
 
@@ -230,10 +255,20 @@ def _limited(pace: PacingState, permit: Permit, quota: Quota, now_s: float) -> P
 
 
 def _failed(pace: PacingState, permit: Permit, asked_s: float, doubtful: bool, now_s: float) -> PacingState:
-    """The server or the connection fails. Ten failures in a row close the lane: then only probes are sent, ever more rarely."""
+    """The server or the connection fails. Ten failures in a row close the lane: then only probes are sent, ever more rarely.
+
+    A probe that was left in doubt although the server had responded before it was one probe too many: `burnt`. After any other failure
+    nothing is known of the server again.
+    """
     if permit.epoch != pace.epoch:  # a late response
         return replace(pace, until_s=max(pace.until_s, now_s + asked_s))
-    pace = replace(pace, failures=pace.failures + 1, doubtful=pace.doubtful or doubtful)
+    pace = replace(
+        pace,
+        failures=pace.failures + 1,
+        doubtful=pace.doubtful or doubtful,
+        looked=pace.looked and doubtful,
+        burnt=pace.burnt or (pace.looked and doubtful),
+    )
     if pace.failures < FAILURES_IN_A_ROW:
         return _paused(pace, now_s + asked_s, pace.pause_s) if asked_s else pace
     pause_s = min(BACKOFF_MAX_S, pace.pause_s * 2 if pace.closed else BACKOFF_S)

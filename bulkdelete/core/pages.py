@@ -252,7 +252,7 @@ def _amount(value: Any) -> Decimal | None:
 
 
 def _stock(items: Any) -> str:
-    """What the items' StockMovements say: how many, and the newest, by its date."""
+    """What the items' StockMovements say: how many, and the newest, by its date; of two with one date, the one that stands below."""
     movements = [
         movement
         for item in _objects(items)
@@ -261,7 +261,7 @@ def _stock(items: Any) -> str:
     ]
     if not movements:
         return ""
-    last = max(movements, key=lambda movement: field_text(movement.get("DateCreated")))
+    last = max(reversed(movements), key=lambda movement: field_text(movement.get("DateCreated")))
     quantity = last.get("Quantity")
     moved = f"{quantity:+}" if type(quantity) is int and abs(quantity) <= MAX_ID else ""
     newest = " ".join(part for part in (field_text(last.get("DateCreated")), moved) if part)

@@ -92,8 +92,8 @@ VERDICTS: dict[Case, Verdict] = {
     Case.CERTIFICATE: Verdict(stop=Stop(StopReason.CERTIFICATE)),
     Case.LOST: Verdict(State.IN_DOUBT, Requeue.LATER, Signal.BREAKER),
 }
-"""The table. `decide` adds the cause of a stop, removes `requeue` from an order that is held or has used up its attempts, and requeues an
-order last that repeatedly gets a 429."""
+"""The table. `decide` adds the cause of a stop, removes `requeue` from an order that is held or has used up its attempts, requeues an
+order last that repeatedly gets a 429, and requeues every doubt that is to be looked up."""
 
 _ATTEMPTS = (Case.CUT_404, Case.SERVER_ERROR, Case.LOST)  # limited to `attempts_max` attempts per run
 
@@ -128,7 +128,7 @@ def case_of(result: Result, past: OrderHistory) -> Case:
                 return Case.STRANGE_REFUSAL
             if status == 403 and not past.account_has_deleted:
                 return Case.FORBIDDEN_AT_FIRST
-            if past.doubtful:
+            if past.doubtful and not past.seen_present:
                 return Case.REFUSED_AFTER_DOUBT
             return Case.FORBIDDEN if status == 403 else Case.REFUSED
         case Response(status=status):
@@ -151,6 +151,8 @@ def decide(result: Result, past: OrderHistory, doubts: Doubts, attempts_max: int
         verdict = replace(verdict, requeue=None)
     if case in _ATTEMPTS and past.attempts_in_run + 1 >= attempts_max:
         verdict = replace(verdict, requeue=None)
+    if verdict.state is State.IN_DOUBT and verdict.stop is None and doubts is Doubts.VERIFY:
+        verdict = replace(verdict, requeue=Requeue.LATER)  # to be looked up, which is no attempt
     if case is Case.RATE_LIMITED and past.limited_in_a_row + 1 >= LIMITED_MAX:
         verdict = replace(verdict, requeue=Requeue.LAST)
     if verdict.stop is not None:
@@ -176,15 +178,25 @@ def describe(result: Result) -> str:
 
 
 def resends(revert_stock: bool, doubts: Doubts | None) -> bool:
-    """Whether an order in doubt is sent again: as `doubts` says, else only if the stock is kept.
+    """Whether an order in doubt may be sent again: as `doubts` says, else only if the stock is kept.
 
-    Repeating a deletion that returns stock may return it twice. Repeating one that keeps stock only gets a 404.
+    Repeating a deletion that returns stock may return it twice. Repeating one that keeps stock only gets a 404. Under VERIFY an order
+    whose stock is kept is sent again only if it was seen present.
     """
-    return not revert_stock if doubts is None else doubts is Doubts.RESEND
+    match doubts:
+        case Doubts.HOLD:
+            return False
+        case Doubts.RESEND:
+            return True
+        case Doubts.VERIFY | None:
+            return not revert_stock
+    assert_never(doubts)
 
 
 def doubts_of(order: Order, doubts: Doubts | None) -> Doubts:
     """What happens to this order if it is in doubt."""
+    if doubts is Doubts.VERIFY:
+        return doubts
     return Doubts.RESEND if resends(order.revert_stock, doubts) else Doubts.HOLD
 
 

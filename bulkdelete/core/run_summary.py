@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bulkdelete import errors
+from bulkdelete.core.doubts import NONE_LOOKED_UP, DoubtReport
 from bulkdelete.model import Counts, State, Stop, StopReason
 
 __all__ = [
@@ -72,7 +73,8 @@ class Summary:
     `rejected`: rows of the input that name no order; `kept_back`: its orders that are in no backup, and so outside the selection.
 
     `requests`: requests that may have been sent; `limited`: responses 429; `seconds`: from the first admission to the last response;
-    `a_lane_finished`: at least one key got through all of its orders; `saved`: the copy to continue with, if the ledger was replaced.
+    `a_lane_finished`: at least one key got through all of its orders; `saved`: the copy to continue with, if the ledger was replaced;
+    `looked_up`: the orders in doubt that were looked up.
     """
 
     counts: Counts
@@ -86,6 +88,7 @@ class Summary:
     a_lane_finished: bool = False
     saved: str | None = None
     kept_back: int = 0
+    looked_up: DoubtReport = NONE_LOOKED_UP
 
     @property
     def exit_code(self) -> int:

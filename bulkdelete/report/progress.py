@@ -8,10 +8,12 @@ from typing import Any, Literal, NamedTuple, assert_never
 from bulkdelete.events import (
     AttemptEnded,
     BackupBegins,
+    DoubtJudged,
     DoubtWait,
     Event,
     LedgerGrows,
     LedgerWaits,
+    LookupFailed,
     LookupGrows,
     PaceChanged,
     PageRead,
@@ -45,15 +47,26 @@ def log_line(event: Event) -> LogLine:
             return LogLine("info" if wait_s >= 1 else "debug", "pace.changed", fields)
         case PageRead():
             return _page(event)
-        case DoubtWait(wait_s=wait_s):
+        case DoubtWait(wait_s=wait_s, looked_up=looked_up):
+            what = "looked up" if looked_up else "sent again"
             return _waiting(
-                "info", "run.settling", wait_s, "only orders in doubt are left; they are sent again after this wait"
+                "info", "run.settling", wait_s, f"only orders in doubt are left; they are {what} after this wait"
             )
         case LookupGrows(done=done, orders=orders, present=present, absent=absent):
             fields = {"done": done, "of": orders, "present": present, "absent": absent}
             return LogLine("debug", "lookup.grows", fields)
         case BackupBegins(orders=orders, missing=missing):
             return LogLine("debug", "backup.begins", {"orders": orders, "missing": missing})
+        case DoubtJudged(order=order, finding=finding, state=state):
+            fields = {
+                "account": order.account_id,
+                "order": order.order_id,
+                "found": finding.value,
+                "outcome": state.label,
+            }
+            return LogLine("info", "doubt.judged", fields)
+        case LookupFailed(stop=stop):
+            return LogLine("warning", "lookup.failed", {"why": stop.reason.value, "detail": stop.detail})
         case LedgerWaits(wait_s=wait_s):
             why = "another program holds a lock on the ledger; the run waits for it"
             return _waiting("warning", "ledger.locked", wait_s, why)

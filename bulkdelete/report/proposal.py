@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bulkdelete.ledger import InputReport, Plan
-from bulkdelete.model import Order, Origin, Reject
+from bulkdelete.model import Doubts, Order, Origin, Reject
 from bulkdelete.report.spreadsheet import safe_cell
 from bulkdelete.settings import Settings
 from bulkdelete.words import counted, duration, escaped_lines
@@ -75,6 +75,8 @@ def proposal_text(plan: Plan, settings: Settings) -> str:
     ]
     known = ", ".join(text.format(f"{n:,}") for n, text in parts if n)
     lines.append(f"ledger {settings.ledger}: {known or 'no orders'}")
+    if settings.doubts is Doubts.VERIFY and plan.doubtful:
+        lines.append(f"{counted(plan.doubtful, 'order')} in doubt would be looked up, after all others")
     return escaped_lines(lines)  # a file's name may hold anything
 
 
@@ -87,6 +89,8 @@ def question(plan: Plan, settings: Settings) -> str:
     stock = {0: "stock is kept", plan.to_send: "their stock is RETURNED"}.get(
         plan.returning, f"the stock of {plan.returning:,} is RETURNED"
     )
+    if settings.doubts is Doubts.VERIFY and (verified := plan.doubtful - plan.to_look_up):
+        stock += f", {verified:,} of them only if they are found present"
     ids = ", ".join(str(order.order_id) for order in plan.first) + ", ..." * (plan.to_send > len(plan.first))
     orders = counted(plan.to_send, "order")
     lacking = (
@@ -131,6 +135,7 @@ def forecast_json(forecast: Forecast) -> dict[str, Any]:
         "in_doubt": plan.doubtful,
         "settled": plan.settled,
         "to_send": plan.to_send,
+        "to_look_up": plan.to_look_up,
         "left_alone": plan.left_alone,
         "rejected": plan.rejected,
         "rejects": [dict(zip(REJECT_COLUMNS, _reject_values(reject), strict=True)) for reject in plan.rejects],

@@ -11,9 +11,9 @@ from bulkdelete.model import State
 from bulkdelete.words import escaped_lines
 
 if TYPE_CHECKING:  # the command line's table of options needs the formats, and a help text must not load the ledger
-    from bulkdelete.ledger import ResultRow
+    from bulkdelete.ledger import LookupRow, ResultRow
 
-__all__ = ["COLUMNS", "LABELS", "Row", "Spelled", "harmless", "said_by", "shown", "utc_second"]
+__all__ = ["COLUMNS", "LABELS", "Row", "Spelled", "harmless", "said_by", "seen_text", "shown", "utc_second"]
 
 Row = tuple[Any, ...]
 
@@ -59,6 +59,15 @@ _harmless_again = functools.lru_cache(maxsize=256)(harmless)  # the names of inp
 def _utc_again(ms: int) -> str:
     """ISO 8601, UTC, to the millisecond, as SQLite's strftime writes it."""
     return f"{utc_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+def seen_text(lookup: LookupRow) -> str:
+    """Whether an order was there when it was looked up, and what tells whether its stock came back."""
+    if not lookup.present:
+        return "absent"
+    seen = lookup.seen
+    texts = ("present", seen.status if seen else "", f"stock: {seen.stock}" if seen and seen.stock else "")
+    return ", ".join(text for text in texts if text)
 
 
 @functools.lru_cache(maxsize=4096)  # most rows were changed in the same second as the one before: a microsecond each

@@ -11,7 +11,7 @@ from bulkdelete.ledger import LedgerReader, ResultRow, RulingRow, RunRow, Traffi
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import Counts, Learned, State
 from bulkdelete.report.messages import ServerMessage, message_lines, server_messages
-from bulkdelete.report.results import harmless, utc_second
+from bulkdelete.report.results import harmless, seen_text, utc_second
 from bulkdelete.words import counted, duration, escaped_lines
 
 __all__ = ["Status", "read_status", "status_json", "status_of", "status_text"]
@@ -25,12 +25,14 @@ _PACE_WINDOW_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An order in doubt, with the reason and the place where it was read."""
+    """An order in doubt, with the reason and the place where it was read. `seen`: what its newest lookup showed, and when; "" if it was not
+    looked up."""
 
     account_id: int
     order_id: int
     message: str
     origin: str
+    seen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def status_of(reader: LedgerReader, address: str) -> Status:
         runs=runs,
         said=tuple(map(_said, reader.said_by_people(_SAID_READ))),
         # A request in flight may still receive its response.
-        doubts=tuple(_doubt(row) for row in doubts if not (running and row.in_flight))[:_DOUBTS_SHOWN],
+        doubts=tuple(_doubt(reader, row) for row in doubts if not (running and row.in_flight))[:_DOUBTS_SHOWN],
         messages=server_messages(reader) if selected[State.REFUSED] or selected[State.NOT_FOUND] else (),
         warning=reader.warning(),
     )
@@ -115,12 +117,15 @@ def _pace(traffic: Traffic) -> tuple[float, float]:
     return (60 * (n - 1) / took_s if took_s else float(n)), took_s
 
 
-def _doubt(row: ResultRow) -> Doubt:
+def _doubt(reader: LedgerReader, row: ResultRow) -> Doubt:
+    key = (row.account_id, row.order_id)
+    looked = [each for each in reader.lookups((key[0], key[1] - 1), 1) if (each.account_id, each.order_id) == key]
     return Doubt(
         row.account_id,
         row.order_id,
         _CUT_OFF if row.in_flight else harmless(row.message),
         f"{harmless(row.file)}:{row.line}",
+        next((f"{harmless(seen_text(each))} ({utc(each.looked_ms)})" for each in looked), ""),
     )
 
 
@@ -197,7 +202,9 @@ def status_text(status: Status) -> str:
         lines += ["the server's messages about orders that it did not delete:", *message_lines(status.messages)]
     if status.doubts:
         lines.append("the first orders in doubt:")
-        lines += [f"  {d.account_id}:{d.order_id} ({d.origin}) {d.message}" for d in status.doubts]
+        for doubt in status.doubts:
+            seen = f"; when looked up: {doubt.seen}" if doubt.seen else ""
+            lines.append(f"  {doubt.account_id}:{doubt.order_id} ({doubt.origin}) {doubt.message}{seen}")
     return escaped_lines(lines)  # a file's name may hold anything
 
 

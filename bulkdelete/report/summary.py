@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bulkdelete.core.run_summary import LIFTED_BY, Summary, mostly_missing
-from bulkdelete.model import Doubts, State, StopReason
+from bulkdelete.model import Doubts, Finding, State, StopReason
 from bulkdelete.report.messages import ServerMessage, message_lines
 from bulkdelete.settings import Settings
-from bulkdelete.words import counted, duration, escaped_lines
+from bulkdelete.words import counted, duration, escaped_lines, plural
 
 __all__ = ["ADVICE", "Action", "Ending", "NextStep", "Spelling", "next_steps", "summary_json", "summary_text"]
 
@@ -43,6 +43,25 @@ ADVICE: dict[StopReason, str] = {
 }
 """What a person should do after each stop. A name in braces is a setting."""
 
+_STAYS: dict[Finding, tuple[tuple[str, str], str]] = {
+    Finding.STOCK: (
+        ("is", "are"),
+        "still there, but the stock may have been returned: `status` shows the stock movements",
+    ),
+    Finding.HIDDEN: (
+        ("is", "are"),
+        "absent, but no order of the account was shown at all: archived orders may be hidden",
+    ),
+    Finding.UNREAD: (("was", "were"), "not decided by what the API showed"),
+}
+"""What is said of orders that stay in doubt although they were looked up: the verb of one and of several, and the rest."""
+
+_UNREADABLE: dict[StopReason, str] = {
+    StopReason.CREDENTIALS: "This API key may not read orders, or not those of this account.",
+    StopReason.OUTAGE: "The server does not respond usefully: a later look may succeed.",
+}
+"""What is said where orders cannot be looked up, apart from the server's words."""
+
 _SETTING = re.compile(r"\{(\w+)\}")
 
 
@@ -50,9 +69,13 @@ class Action(enum.Enum):
     """What a next step does. The value is its name in JSON."""
 
     CONTINUE = "go_on"  # send the remaining orders
+    VERIFY = "verify"  # also look the orders in doubt up
     RESEND = "resend"  # also send the orders in doubt again
     OVERRIDE = "all_the_same"  # lift the stop that would otherwise stop the run again
     RETRY = "retry"  # send settled orders once more, if no others are left to send
+
+
+_IN_JSON = (Action.CONTINUE, Action.VERIFY, Action.RESEND, Action.OVERRIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +113,21 @@ def next_steps(summary: Summary, doubts: Doubts | None) -> tuple[NextStep, ...]:
     if lifted := {LIFTED_BY[stop.reason]: "off" for stop in summary.stops if stop.reason in LIFTED_BY}:
         return (NextStep(Action.OVERRIDE, lifted if left else retry | lifted),)
     if counts[State.IN_DOUBT] and (not summary.stops or (doubts is Doubts.HOLD and not left)):
+        verify = NextStep(Action.VERIFY, {"doubts": Doubts.VERIFY.value})
         resend = NextStep(Action.RESEND, {"doubts": Doubts.RESEND.value})
-        return (NextStep(Action.CONTINUE), resend) if left else (resend,)
+        ways = (verify, resend) if _may_look(summary, doubts) else (resend,)
+        return (NextStep(Action.CONTINUE), *ways) if left else ways
     # The advice for other stops refers to the command below; without counts, the ledger could not be read.
     named = any(stop.reason is not StopReason.FAILURES for stop in summary.stops)
     if left or counts[State.IN_DOUBT] or named or (summary.stops and not counts.total):
         return (NextStep(Action.CONTINUE),)
     return (NextStep(Action.RETRY, retry),) if retry else ()
+
+
+def _may_look(summary: Summary, doubts: Doubts | None) -> bool:
+    """Whether a look at the doubts may tell more: not where they were looked up, nor where the API shows no orders."""
+    failure = summary.looked_up.failure
+    return doubts is not Doubts.VERIFY if failure is None else failure.reason is StopReason.OUTAGE
 
 
 def summary_text(ending: Ending) -> str:
@@ -125,7 +156,9 @@ def summary_json(ending: Ending) -> dict[str, Any]:
         ],
         "messages": [asdict(each) for each in ending.messages],
         "lines_not_shown": ending.lines_not_shown,
-        **{action.value: steps.get(action) for action in (Action.CONTINUE, Action.RESEND, Action.OVERRIDE)},
+        "looked_up": {finding.value: summary.looked_up.found.get(finding, 0) for finding in Finding},
+        "lookup_failure": None if summary.looked_up.failure is None else summary.looked_up.failure.detail,
+        **{action.value: steps.get(action) for action in _IN_JSON},
     }
 
 
@@ -161,11 +194,26 @@ def _reason_lines(ending: Ending) -> list[str]:
             f"{missing} not found, more than were deleted. Is it the right file and column?"
             f" `resume` with {spelling.setting('retry')} not_found sends them once more."
         )
+    lines += _doubt_lines(summary)
     lines += [
         f"Stopped: {stop.detail or stop.reason.value}. {_advice(stop.reason, spelling)}" for stop in summary.stops
     ]
     if ending.messages:
         lines += ["The server's messages:", *message_lines(ending.messages)]
+    return lines
+
+
+def _doubt_lines(summary: Summary) -> list[str]:
+    """Why orders stay in doubt although they were looked up, or were to be."""
+    looked_up = summary.looked_up
+    lines = [
+        f"{counted(n, 'order')} in doubt {plural(n, *verbs)} {rest}."
+        for finding, (verbs, rest) in _STAYS.items()
+        if (n := looked_up.found.get(finding, 0))
+    ]
+    if (failure := looked_up.failure) is not None:
+        advice = _UNREADABLE.get(failure.reason, "")
+        lines.append(f"Orders could not be looked up: {failure.detail or failure.reason.value}. {advice}".rstrip())
     return lines
 
 
@@ -181,9 +229,13 @@ def _next_lines(ending: Ending) -> list[str]:
                 lines += ["If these orders should be sent once more:", f"  {command}"]
             case Action.OVERRIDE:
                 lines += ["If these orders should be deleted anyway:", f"  {command}"]
+            case Action.VERIFY:
+                lines.append(f"{_doubts(summary)} may or may not be deleted. To look them up: {command}")
+            case Action.RESEND if Action.VERIFY in steps:
+                lines.append(f"To send them again without a look: {command}")
             case Action.RESEND:
-                doubts = counted(summary.counts[State.IN_DOUBT], "order")
-                lines.append(f"{doubts} may or may not be deleted. To send them again: {command}")
+                lines.append(f"{_doubts(summary)} may or may not be deleted. To send them again: {command}")
+                lines.append("Or look at them in AlephCRM: `settle` records what a person saw.")
             case Action.CONTINUE if Action.RESEND not in steps and (summary.stops or summary.exit_code not in (0, 1)):
                 lines.append(f"Continue with: {command}")
     state = summary.to_retry
@@ -193,6 +245,10 @@ def _next_lines(ending: Ending) -> list[str]:
             f"{orders} would stay {state.label.replace('_', ' ')}: with {retry} {state.label} added, that command sends them, too."
         )
     return lines
+
+
+def _doubts(summary: Summary) -> str:
+    return counted(summary.counts[State.IN_DOUBT], "order")
 
 
 def _advice(reason: StopReason, spelling: Spelling) -> str:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, replace
 from functools import partial
 
 from bulkdelete.api.keys import ApiKey, Credential, credentials_of
+from bulkdelete.core.doubts import DoubtReport
 from bulkdelete.core.guard import Limits
 from bulkdelete.core.pace import PacingOptions
 from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, UsageError
 from bulkdelete.events import Event, LedgerGrows, LedgerWaits
 from bulkdelete.ledger import Caller, Hooks, Ledger, Plan, RunLedger, Staging
-from bulkdelete.model import OPEN, Counts, Endpoint, Learned, Scope, Stop, StopReason
+from bulkdelete.model import OPEN, Counts, Endpoint, Finding, Learned, Scope, Stop, StopReason
+from bulkdelete.run.doubts import DoubtLookup, Reader
 from bulkdelete.run.guard_state import GuardState
 from bulkdelete.run.pipeline import Lane, LaneConfig, Run, Totals, run
 from bulkdelete.run.stop import StopSwitch
@@ -68,7 +71,8 @@ async def execute(
                     throttle = await _throttle(credential, begun, settings, on_event)
                     slots = min(settings.slots, settings.slots_in_all // len(credentials))
                     config = LaneConfig(selected.open_of(credential.accounts), slots, credential.accounts)
-                    lanes.append(Lane(client, throttle, begun, shared, config))
+                    reader = Reader(client, partial(_reading_throttle, credential, begun, settings))
+                    lanes.append(Lane(client, throttle, begun, shared, config, reader))
                 await run(lanes)
         return await _summary(begun, plan, shared, lanes)
 
@@ -99,6 +103,14 @@ async def _throttle(
     spent_s = [max(0, now_ms - intended_ms) / 1000 for intended_ms in recent]
     bounds = PacingOptions(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
     return Throttle(bounds, learned, spent_s, on_event, keep=partial(ledger.learn, fingerprint, Endpoint.DELETE_ORDERS))
+
+
+async def _reading_throttle(credential: Credential, ledger: RunLedger, settings: Settings) -> Throttle:
+    """The same for reading orders, which has a limit of its own. What earlier runs have read is not recorded."""
+    fingerprint = await asyncio.to_thread(credential.key.fingerprint, settings.host)
+    learned = await ledger.learned(fingerprint, Endpoint.GET_ORDERS)
+    bounds = PacingOptions(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
+    return Throttle(bounds, learned, keep=partial(ledger.learn, fingerprint, Endpoint.GET_ORDERS))
 
 
 _LOCK_REPORTED_S = 2.0  # a lock of another program is reported once it has lasted this long ...
@@ -182,12 +194,19 @@ async def _summary(ledger: RunLedger, plan: Plan, shared: Run, lanes: list[Lane]
         seconds=shared.totals.seconds,
         a_lane_finished=any(lane.finished for lane in lanes),
         saved=broken.saved if isinstance(broken, LedgerReplaced) else None,
+        looked_up=_looked_up([lane.doubts for lane in lanes if lane.doubts is not None]),
     )
 
 
+def _looked_up(lookups: Sequence[DoubtLookup]) -> DoubtReport:
+    found = sum((lookup.found for lookup in lookups), Counter[Finding]())
+    return DoubtReport(found, next((lookup.failure for lookup in lookups if lookup.failure is not None), None))
+
+
 async def _is_complete(ledger: RunLedger, settings: Settings) -> bool:
-    """Whether the next run would have nothing to send."""
-    return (await ledger.selected(settings.doubts)).to_send == 0
+    """Whether the next run would have nothing to send and nothing to look up."""
+    found = await ledger.selected(settings.doubts)
+    return not (found.to_send or found.to_look_up)
 
 
 _REASON_OF: dict[type[LedgerBroken] | type[None], StopReason] = {

@@ -1,14 +1,16 @@
 """Which order a lane sends next: pages of the selection, passes over it, retries, postponed orders, and the wait for doubts.
 
-It never sends a request, and it never decides whether an order is retried: the verdict does.
+It never sends a request, and it never decides whether an order is retried: the verdict does, or for an order that is looked up,
+run/doubts.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from bulkdelete.core.policy import resend_delay_s, retried
 from bulkdelete.events import DoubtWait, Event
@@ -17,14 +19,20 @@ from bulkdelete.model import Doubts, Requeue, Response, Result, State, Task, Ver
 from bulkdelete.run.slots import Slots
 from bulkdelete.settings import Settings
 
-__all__ = ["Feed"]
+__all__ = ["Feed", "Judge"]
+
+Judge = Callable[[list[Task]], Awaitable[list[Task]]]
+"""Looks up orders in doubt, a page of them, and returns those that are sent again."""
 
 
 @dataclass(slots=True)
 class _Pass:
-    """One pass over the selection in the order of (account, id), a page at a time."""
+    """One pass over the selection in the order of (account, id), a page at a time. `only`: these orders, as far as they belong to it; None:
+    all. `judge`: its orders are looked up first."""
 
     orders: PendingFilter
+    only: set[tuple[int, int]] | None = None
+    judge: Judge | None = None
     page: deque[Task] = field(default_factory=deque)
     after: tuple[int, int] = (0, 0)
     read_to_end: bool = False
@@ -42,7 +50,9 @@ class Feed:
         accounts: frozenset[int] | None,
         on_event: Callable[[Event], None],
         jitter: Callable[[], float],
+        judge: Judge | None = None,
     ) -> None:
+        """`judge`: what looks the orders in doubt up, where the settings say so."""
         self.left = orders
         self._ledger = ledger
         self._slots = slots
@@ -53,6 +63,7 @@ class Feed:
         # By identity. Each received 429 three times in a row, so there are few.
         self._postponed: dict[tuple[int, int], Task] = {}
         self._doubts = _DoubtDelay(settings, on_event, jitter)
+        self._lookups = _Lookups(judge) if judge is not None and settings.doubts is Doubts.VERIFY else None
 
     async def next(self) -> Task | None:
         """The next order to send; None when no order is left and no request in flight can return one."""
@@ -77,6 +88,8 @@ class Feed:
         """Requeue the order as its verdict says."""
         if verdict.state is State.IN_DOUBT:
             self._doubts.arose(result, now_s)
+            if self._lookups is not None:
+                self._lookups.arose(task)
         match verdict.requeue:
             case Requeue.SOON:
                 self._retries.appendleft(replace(task, past=retried(task.past, result)))
@@ -86,14 +99,32 @@ class Feed:
                 self.left -= 1
 
     async def _turn_page(self) -> bool:
-        """Read the next page; False if this pass has no more orders."""
+        """Read the next page, and look its orders up if this pass does; False if this pass has no more orders."""
+        current = self._pass
+        tasks = await self._read_page()
+        if current.judge is not None:
+            tasks = await self._judged(tasks, current.judge)
+        current.page.extend(tasks)
+        return not current.read_to_end
+
+    async def _read_page(self) -> list[Task]:
+        """The orders of the next page that are not put off."""
         current = self._pass
         tasks = await self._ledger.pending(current.orders, current.after, self._settings.page, self._accounts)
-        current.page.extend(task for task in tasks if _identity(task) not in self._postponed)
         current.read_to_end = not tasks
         if tasks:
             current.after = _identity(tasks[-1])
-        return bool(tasks)
+        return [
+            task
+            for task in tasks
+            if _identity(task) not in self._postponed and (current.only is None or _identity(task) in current.only)
+        ]
+
+    async def _judged(self, tasks: list[Task], judge: Judge) -> list[Task]:
+        """Those of these orders in doubt that are sent again. The others have their final verdict of this run."""
+        again = await judge(tasks)
+        self.left -= len(tasks) - len(again)
+        return again
 
     def _take_postponed(self) -> bool:
         """Make the postponed orders the page; False if there are none."""
@@ -110,24 +141,71 @@ class Feed:
         for strange in (False, True):
             if strange and await self._open(PendingFilter(in_doubt=False, strange=True)):
                 return True
-            settings = self._settings
-            doubts = PendingFilter(True, settings.doubts, settings.attempts, strange)
-            if settings.doubts is not Doubts.HOLD and await self._open(doubts):
-                await self._doubts.wait()
+            if await self._begin_doubts(strange):
                 return True
         return self._take_postponed()
+
+    async def _begin_doubts(self, strange: bool) -> bool:
+        """Start a pass over the orders in doubt, as the settings say; False if there is none."""
+        settings = self._settings
+        match settings.doubts:
+            case Doubts.HOLD:
+                return False
+            case Doubts.VERIFY:
+                return self._lookups is not None and await self._begin_lookup(self._lookups, strange)
+            case Doubts.RESEND | None:
+                if await self._open(PendingFilter(True, settings.doubts, settings.attempts, strange)):
+                    await self._doubts.wait()
+                    return True
+                return False
+        assert_never(settings.doubts)
 
     async def _open(self, orders: PendingFilter) -> bool:
         """Whether this pass has an order that is not put off."""
         self._pass = _Pass(orders)
-        while await self._turn_page():
-            if self._pass.page:
+        while not self._pass.read_to_end:
+            if tasks := await self._read_page():
+                self._pass.page.extend(tasks)
+                return True
+        return False
+
+    async def _begin_lookup(self, lookups: _Lookups, strange: bool) -> bool:
+        """Start a pass that looks its orders up, wait until that makes sense, and look up its first page; False if there is none."""
+        only = lookups.taken(strange)
+        if only is not None and not only:
+            return False
+        self._pass = _Pass(PendingFilter(True, Doubts.VERIFY, strange=strange), only, lookups.judge)
+        while not self._pass.read_to_end:
+            if tasks := await self._read_page():
+                await self._doubts.wait()
+                self._pass.page.extend(await self._judged(tasks, lookups.judge))
                 return True
         return False
 
 
+class _Lookups:
+    """What is looked up, and by what: each order once after each of its doubts."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        # By whether it is the pass of the strange ones; None: whatever is in doubt. What arises after the first pass is few: it was seen
+        # present and sent again, or was put off.
+        self._due: dict[bool, set[tuple[int, int]] | None] = {False: None, True: None}
+
+    def arose(self, task: Task) -> None:
+        """One more order is in doubt."""
+        for orders in self._due.values():
+            if orders is not None:
+                orders.add(_identity(task))
+
+    def taken(self, strange: bool) -> set[tuple[int, int]] | None:
+        """What the pass that begins now looks up."""
+        due, self._due[strange] = self._due[strange], set()
+        return due
+
+
 class _DoubtDelay:
-    """The wait before orders in doubt are sent again: their request may still be on its way."""
+    """The wait before orders in doubt are sent again or looked up: their request may still be on its way."""
 
     def __init__(self, settings: Settings, on_event: Callable[[Event], None], jitter: Callable[[], float]) -> None:
         self._settings = settings
@@ -145,7 +223,7 @@ class _DoubtDelay:
             self._retry_after_s = max(self._retry_after_s, result.quota.retry_after_s or 0.0)
 
     async def wait(self) -> None:
-        """Wait until the orders in doubt may be sent again."""
+        """Wait until the orders in doubt may be sent again, or tell what became of them."""
         settings = self._settings
         self._passes += 1
         delay_s = resend_delay_s(
@@ -157,7 +235,7 @@ class _DoubtDelay:
             longest_s=settings.backoff_max_s,
         )
         wait_s = max(0.0, self._last_doubt_s + delay_s - self._clock())
-        self._on_event(DoubtWait(wait_s))
+        self._on_event(DoubtWait(wait_s, looked_up=settings.doubts is Doubts.VERIFY))
         await asyncio.sleep(wait_s)
         self._retry_after_s = 0.0
 

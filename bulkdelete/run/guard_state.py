@@ -53,5 +53,15 @@ class GuardState:
         )
         return [guard.explained(stop, order, result) for stop in stops if stop is not None]
 
+    def judge_stall(self, stall: Stall, result: Result) -> Stop | None:
+        """The stop of a lane whose server was tried without sending an order. `result`: what came of that."""
+        stop = guard.judge_stall(stall, self._limits)
+        return stop and guard.with_cause(stop, result)
+
+    def count_doubt(self) -> Stop | None:
+        """Count an order that stays in doubt although it was looked up, and return the stop that follows."""
+        self._failures += 1
+        return guard.judge_failures(self._failures, self._limits)
+
     def _history(self, account: int) -> AccountHistory:
         return self._accounts.get(account) or guard.history_of(account, self._ever)

@@ -14,6 +14,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from bulkdelete.core.guard import Limits, judge_stall, with_cause
@@ -142,6 +143,17 @@ class Lookup:
                 found.append(Found(account_id, order_id, None))
         return found
 
+    async def oldest(self, account_id: int, order_id: int) -> None:
+        """Ask for the oldest order of an account up to this id: `shown` tells whether there is one that is shown."""
+        for integrated in (False, True):
+            if account_id not in self.shown:
+                query = PageQuery(account_id, 1, order_id, limit=1, integrated=integrated)
+                await self._tell(_Walk(account_id, integrated), partial(_always, query))
+
+    async def page(self, query: PageQuery) -> PageResult | None:
+        """Ask for one page, once, whatever comes of it. None: it was stopped, or a pause came before it left."""
+        return await self._ask(query)
+
     async def _walked(
         self, account_id: int, ids: Sequence[int], integrated: bool, more: bool, around: bool
     ) -> dict[int, Found | None]:
@@ -153,7 +165,7 @@ class Lookup:
         known: dict[int, Found | None] = {}
         at = _note(known, ids, *walk.last) if walk.last is not None and _follows(ids, walk.last[0]) else 0
         while at < len(ids) and self.stop is None:
-            if await self._tell(walk, ids, at, more) and walk.last is not None:
+            if await self._tell(walk, partial(self._query, walk, ids, at, more)) and walk.last is not None:
                 at = _note(known, ids, *walk.last)
             else:
                 at += 1
@@ -161,11 +173,12 @@ class Lookup:
             self._walks[integrated] = walk
         return known
 
-    async def _tell(self, walk: _Walk, ids: Sequence[int], at: int, more: bool) -> bool:
-        """Ask until a page tells of this id; False if none does, and the id is unknown."""
+    async def _tell(self, walk: _Walk, query_after: Callable[[int], PageQuery]) -> bool:
+        """Ask until a page tells of its first id; False if none does, and the id is unknown. `query_after`: what is asked for after so
+        many odd pages."""
         odd = 0
         while self.stop is None and odd < _ODD_MAX:
-            query = self._query(walk, ids, at, more, odd)
+            query = query_after(odd)
             found = await self._ask(query)
             if found is None:
                 continue
@@ -252,6 +265,10 @@ class Lookup:
             task.cancel()
             stopped.cancel()
             await asyncio.gather(task, stopped, return_exceptions=True)
+
+
+def _always(query: PageQuery, _odd: int) -> PageQuery:
+    return query
 
 
 def _note(known: dict[int, Found | None], ids: Sequence[int], query: PageQuery, page: Page) -> int:

@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bulkdelete.core.pace import Permit
-from bulkdelete.core.policy import decide, doubts_of
+from bulkdelete.core.policy import decide, doubts_of, resends
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.events import AttemptEnded, Event
 from bulkdelete.ledger import RunLedger
 from bulkdelete.model import (
-    Doubts,
     Intent,
     NoResponse,
     NoResponseReason,
@@ -33,6 +32,7 @@ from bulkdelete.model import (
     StopReason,
     Task,
 )
+from bulkdelete.run.doubts import DoubtLookup, Reader
 from bulkdelete.run.feed import Feed
 from bulkdelete.run.guard_state import GuardState
 from bulkdelete.run.slots import Slots
@@ -124,19 +124,34 @@ class LaneConfig:
 
 
 class Lane:
-    """The orders of one API key, in the order of (account, id), with their own throttle and slots."""
+    """The orders of one API key, in the order of (account, id), with their own throttle and slots. `doubts`: its lookups of orders, if it
+    has a `reader`."""
 
-    def __init__(self, client: Sender, throttle: Throttle, ledger: RunLedger, run: Run, config: LaneConfig) -> None:
+    def __init__(
+        self,
+        client: Sender,
+        throttle: Throttle,
+        ledger: RunLedger,
+        run: Run,
+        config: LaneConfig,
+        reader: Reader | None = None,
+    ) -> None:
         self.client = client
         self.throttle = throttle
         self.ledger = ledger
         self.run = run
         self.slots = Slots(config.slots, on_failure=self._failed)
         self.switch = run.switch.part(lambda: self.slots.in_flight)
-        self.feed = Feed(ledger, self.slots, run.settings, config.orders, config.accounts, run.on_event, run.jitter)
+        self.doubts: DoubtLookup | None = None
+        if reader is not None:
+            self.doubts = DoubtLookup(reader, ledger, run.settings, self.switch, run.on_event, self._stays_in_doubt)
+        self.throttle.may_look = self.doubts is not None
+        judge = None if self.doubts is None else self.doubts.judge
+        self.feed = Feed(
+            ledger, self.slots, run.settings, config.orders, config.accounts, run.on_event, run.jitter, judge
+        )
         self.finished = False  # each of its orders was sent, as often as this run allows
         self._accounts = config.accounts
-        self._clock = asyncio.get_running_loop().time
 
     async def drive(self) -> None:
         """Send until no order is left or the lane stops; then wait for the requests in flight."""
@@ -145,6 +160,8 @@ class Lane:
         finally:
             with suppress(LedgerBroken):
                 self.throttle.keep_learned()
+                if self.doubts is not None:
+                    self.doubts.keep_learned()
         if self.switch.crash is not None:
             raise self.switch.crash
 
@@ -154,7 +171,8 @@ class Lane:
                 if not await self._admitted(task.order.account_id):
                     return
                 await self.slots.free()
-                permit = await self.throttle.take(self.feed.left)
+                if (permit := await self._permit(task.order)) is None:
+                    return
                 self.run.guard.admit(task.order.account_id)
                 self.slots.launch(attempt(task, permit, self))
         except LedgerBroken as error:
@@ -171,6 +189,27 @@ class Lane:
                 case Stop() as stop:
                     self._stop(stop)
                     return False
+
+    async def _permit(self, order: Order) -> Permit | None:
+        """Wait for a token. Where a probe may leave one more order in doubt for a person, a request that changes nothing tries the server
+        first. None: the lane ends over it."""
+        while True:
+            permit = await self.throttle.take(self.feed.left)
+            if self.doubts is None or not self.throttle.must_look:
+                return permit
+            tried = await self.doubts.tried(order)
+            if tried is None:
+                self.throttle.give_back(permit)
+                if self.switch.draining.is_set():
+                    return None
+                continue
+            self.throttle.may_look = tried.useful or tried.again
+            self.throttle.looked(permit, tried.useful, tried.asked_s)
+            if tried.useful:
+                return permit
+            if (stop := self.run.guard.judge_stall(self.throttle.stall(), tried.result)) is not None:
+                self._stop(stop)
+                return None
 
     # The steps of one attempt. None of them awaits.
 
@@ -192,13 +231,18 @@ class Lane:
         rule = doubts_of(order, run.settings.doubts)
         verdict = decide(result, past, rule, run.settings.attempts)
         self.ledger.settle(intent, result, verdict)
-        now_s = self._clock()
+        now_s = asyncio.get_running_loop().time()
         run.totals.count(result, now_s)
         run.on_event(AttemptEnded(order, result, verdict))
-        held = verdict.state is State.IN_DOUBT and rule is Doubts.HOLD
+        held = verdict.state is State.IN_DOUBT and not resends(order.revert_stock, run.settings.doubts)
         self.throttle.observe(permit, result, verdict.signal, held)
         self.feed.settled(task, result, verdict, now_s)
         for stop in run.guard.judge(order, past, result, verdict, self.throttle.stall()):
+            self._stop(stop)
+
+    def _stays_in_doubt(self, task: Task) -> None:
+        """An order was looked up and stays in doubt: a failure of this run, if this run sent it."""
+        if task.past.attempts_in_run and (stop := self.run.guard.count_doubt()) is not None:
             self._stop(stop)
 
     # Stopping.

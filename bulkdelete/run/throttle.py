@@ -50,6 +50,7 @@ class Throttle:
         self._kept = learned
         self._reported_per_s = 0.0
         self._reached = False  # whether this run has reached the server
+        self.may_look = False  # whether a request that changes nothing can try the server before a probe
 
     async def take(self, left: float = float("inf")) -> Permit:
         """Wait until one more request may leave, and take its token. One waiter at a time; it may be cancelled.
@@ -90,13 +91,24 @@ class Throttle:
         self._report_pace(epoch, result)
         self.keep_learned(_WORTH_KEEPING)
 
+    @property
+    def must_look(self) -> bool:
+        """Whether a request that changes nothing must have a useful response before the next probe may leave."""
+        return self.pace.closed_by_doubt and not self.pace.looked
+
+    def looked(self, permit: Permit, useful: bool, asked_s: float = 0.0) -> None:
+        """What came of the request before the probe of this permit: the probe may leave, or its token is returned. `asked_s`: the wait that
+        the response asks for."""
+        self._reached |= useful
+        self._set_pace(pacing.looked(self.pace, permit, useful, asked_s, self._clock()))
+
     def stall(self) -> Stall:
         """How long this key has been without progress, for core/guard.py."""
         now_s, pace = self._clock(), self.pace
         return Stall(
             now_s - pace.progress_s,
             pacing.wait_s(pace, now_s),
-            closed_by_doubt=pace.closed and pace.doubtful,
+            closed_by_doubt=pace.closed_by_doubt and (pace.burnt or not self.may_look),
             reached=self._reached,
         )
 

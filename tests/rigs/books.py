@@ -16,7 +16,7 @@ from typing import Any
 from bulkdelete.model import OPEN, State
 from bulkdelete.simulator import Entry
 
-__all__ = ["GONE", "Attempt", "Books", "Place", "acted_on", "books_in", "books_of", "place_of"]
+__all__ = ["GONE", "Attempt", "Books", "Place", "Ruled", "acted_on", "books_in", "books_of", "place_of"]
 
 Place = tuple[int, int]  # account and order
 
@@ -38,6 +38,16 @@ class Attempt:
     latency_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """One row of `rulings`: what a lookup or a person said of an order after its attempt `after_n`."""
+
+    place: Place
+    after_n: int
+    state: State
+    source: str
+
+
 @dataclass(frozen=True)
 class Books:
     """All of it. `intents`: the open ones, and when each was written; `finished`: the last run noted its end."""
@@ -48,7 +58,9 @@ class Books:
     attempts: tuple[Attempt, ...] = ()
     intents: dict[Place, int] = field(default_factory=dict)
     inputs: tuple[tuple[int, ...], ...] = ()  # data rows, orders, duplicates, rejects, skipped
-    learned: tuple[tuple[float, float], ...] = ()  # of each key: requests per second, burst
+    learned: tuple[tuple[float, float], ...] = ()  # of each key, for deletions: requests per second, burst
+    rulings: tuple[Ruled, ...] = ()  # in the order in which they were made, by order
+    seen: frozenset[Place] = frozenset()  # the orders that a lookup ever showed
     finished: bool = False
     shown: tuple[tuple[Any, ...], ...] = ()  # the rows of `results` and `counts`
 
@@ -63,6 +75,13 @@ class Books:
         return Counter(
             attempt.place for attempt in self.attempts if attempt.state is State.IN_DOUBT or attempt.sent is None
         )
+
+    @functools.cached_property
+    def ruled(self) -> dict[Place, Ruled]:
+        """The last ruling about each order, if no attempt came after it."""
+        made = Counter(attempt.place for attempt in self.attempts)
+        last = {ruled.place: ruled for ruled in self.rulings}
+        return {place: ruled for place, ruled in last.items() if ruled.after_n == made[place]}
 
     @property
     def final(self) -> set[Place]:
@@ -93,7 +112,9 @@ def books_in(db: sqlite3.Connection) -> Books:
     )
     intents = db.execute("SELECT account_id, order_id, intended_ms FROM intents")
     inputs = db.execute("SELECT data_rows, orders, duplicates, rejects, skipped FROM inputs ORDER BY input_id")
-    learned = db.execute("SELECT rate_per_s, burst FROM pace ORDER BY fingerprint")
+    learned = db.execute("SELECT rate_per_s, burst FROM pace WHERE endpoint = 'DELETE /v2/orders' ORDER BY fingerprint")
+    ruled = db.execute("SELECT account_id, order_id, after_n, outcome, source FROM rulings ORDER BY 1, 2, n")
+    seen = db.execute("SELECT account_id, order_id FROM lookups WHERE seen_ms IS NOT NULL")
     results = db.execute("SELECT account_id, order_id, outcome, attempts FROM results ORDER BY 1, 2")
     counts = db.execute("SELECT * FROM counts WHERE orders <> 0 ORDER BY 1, 2, 3")
     run = db.execute("SELECT stopped_ms FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
@@ -105,6 +126,10 @@ def books_in(db: sqlite3.Connection) -> Books:
         intents={(account, order): ms for account, order, ms in intents},
         inputs=tuple(inputs),
         learned=tuple(learned),
+        rulings=tuple(
+            Ruled((account, order), after_n, State(state), source) for account, order, after_n, state, source in ruled
+        ),
+        seen=frozenset(seen),
         finished=run is not None and run[0] is not None,
         shown=(*results, *counts),
     )

@@ -225,6 +225,28 @@ PLANTED = (
              "Case.REFUSED_AFTER_DOUBT: Verdict(State.REFUSED, signal=Signal.GUARD)"),
     ),
     _planted(
+        "absence is trusted where nothing was ever shown", "simulation", {51}, 60,
+        Edit("core/doubts.py", "return Finding.GONE if shown else Finding.HIDDEN", "return Finding.GONE"),
+        only=("doubts",),
+    ),
+    _planted(
+        "a lookup before the settling delay", "simulation", {51}, 20,
+        Edit("run/feed.py", "                await self._doubts.wait()\n                self._pass.page.extend(await self._judged(",
+             "                self._pass.page.extend(await self._judged("),
+        only=("doubts",),
+    ),
+    _planted(
+        "one look settles a doubt", "simulation", {51}, 200,
+        Edit("core/doubts.py", "return finding_of(order, sighting, shown=True) in RULED", "return sighting is None"),
+        only=("doubts",),
+    ),
+    _planted(
+        "stock to return is sent again once it was seen", "simulation", {6, 51}, 20,
+        Edit("core/doubts.py", "return Finding.KEPT if resends(order.revert_stock, Doubts.VERIFY) else Finding.STOCK",
+             "return Finding.KEPT"),
+        only=("doubts",),
+    ),
+    _planted(
         "a firewall's page refuses", "simulation", {38}, 80,
         Edit("core/policy.py", "Case.STRANGE_REFUSAL: Verdict(stop=_NOT_UNDERSTOOD)",
              "Case.STRANGE_REFUSAL: Verdict(State.REFUSED, signal=Signal.GUARD)"),

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from bulkdelete.model import State
-from bulkdelete.simulator import Fault, FaultKind, Simulator
+from bulkdelete.simulator import Fault, FaultKind, PageFaultKind, Simulator
+from bulkdelete.simulator.page_faults import UNDETECTABLE
 from tests.rigs.report import Report
 from tests.rigs.simulation import campaign, play, story_of
+from tests.rigs.simulation.doubt_story import BIG
 from tests.rigs.simulation.story import DAY_S, Chapter
 from tests.support import ROOT
 from tests.support.ledger import ask
@@ -42,8 +44,23 @@ JUDGED = (
     "paused by a 429",
     "restart at a learned rate",
 )
+LOOKED_UP = (
+    "kill",
+    "drain",
+    "doubt sent again",
+    "left to a person: hidden",
+    "left to a person: stock",
+    "page as a probe",
+    "refused after it was seen",
+    "seen present",
+    "settled by a look",
+    *(kind.value for kind in UNDETECTABLE),
+)
 REPLAYS = 20
-DIGESTS = f"from tests.rigs.simulation import *\nfor n in range({REPLAYS}): print(play(story_of(n)).digest())"
+DIGESTS = (
+    "from tests.rigs.simulation import *\n"
+    f"for n in range({REPLAYS}): print(play(story_of(n)).digest(), play(doubt_story_of(n)).digest())"
+)
 
 
 @pytest.mark.parametrize("first", range(0, 4 * SEEDS, SEEDS))
@@ -52,6 +69,23 @@ def test_invariant_01_whatever_befalls_a_run(first: int, record: Record) -> None
     report = campaign(first, SEEDS)
     record(report)
     report.judge((*ACCIDENTS, *JUDGED, *(kind.value for kind in FaultKind)))
+
+
+@pytest.mark.parametrize("first", range(0, 300, 100))
+def test_invariant_51_doubts_that_are_looked_up(first: int, record: Record) -> None:
+    """300 stories of responses that are lost before and after the server acted, and of pages that fail or lie: every promise holds."""
+    report = campaign(first, 100, ("doubts",))
+    record(report)
+    report.judge(LOOKED_UP)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(10_000, 12_000, 250))
+def test_invariant_51_doubts_of_2000_runs(first: int, record: Record) -> None:
+    """The long form."""
+    report = campaign(first, 250, ("doubts",))
+    record(report)
+    report.judge((*LOOKED_UP, *(kind.value for kind in PageFaultKind if kind not in BIG)))
 
 
 @pytest.mark.soak
@@ -121,4 +155,4 @@ def test_invariant_32_a_seed_is_one_story() -> None:
         for hashes in ("1", "2")
     ]  # fmt: skip
     assert told[0] == told[1]
-    assert len(set(told[0])) == REPLAYS
+    assert len(set(told[0])) == 2 * REPLAYS

@@ -172,6 +172,10 @@ def _plan(store: Store, found: Found, doubts: Doubts | None, again: Collection[K
         accounts=tuple(sorted({order.account_id for order, _ in listed})),
         first=tuple(sent[:3]),
         last=tuple(sent[-3:]),
+        to_look_up=sum(
+            doubts is Doubts.VERIFY and state is State.IN_DOUBT and not resends(order.revert_stock, doubts)
+            for order, state in listed
+        ),
     )
 
 

@@ -33,8 +33,13 @@ def pasted(command: str, *more: str, folder: Path) -> Any:
 
 def suggested(out: str) -> str:
     """The one command of a summary."""
-    (command,) = re.findall(r"(?:^  |: )((?:bulkdelete|\S*python\S* -m bulkdelete) resume .*)$", out, re.MULTILINE)
-    return str(command)
+    (command,) = commands(out)
+    return command
+
+
+def commands(out: str) -> list[str]:
+    """The commands of a summary."""
+    return re.findall(r"(?:^  |: )((?:bulkdelete|\S*python\S* -m bulkdelete) resume .*)$", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("server", [("--limit", "3000", "--all-native", "--native-status", "412")], indirect=True)
@@ -98,7 +103,7 @@ def test_invariant_46_no_other_suggestion_lifts_a_stop(tmp_path: Path, why: Stop
     summary = Summary(Counts({1: {left: 5}}), (Stop(why),), (), 0, 0, 5, 0, 1.0)
     spelled = spelling(settings, None)
     found = {step.action: spelled.command(step.changes) for step in next_steps(summary, settings.doubts)}
-    for action in (Action.CONTINUE, Action.RESEND, Action.OVERRIDE):
+    for action in (Action.CONTINUE, Action.VERIFY, Action.RESEND, Action.OVERRIDE):
         named = [option for option in LIFTING if option in shlex.split(found.get(action, ""))]
         expected = ["--" + LIFTED_BY[why].replace("_", "-")] if why in LIFTED_BY and action in found else []
         assert named == expected
@@ -111,10 +116,10 @@ def test_invariant_46_no_other_suggestion_lifts_a_stop(tmp_path: Path, why: Stop
 
 @pytest.mark.parametrize("state", [state for state in State if state not in (State.PENDING, State.FAILED)])
 def test_invariant_46_a_run_that_is_through_suggests_no_resume(state: State) -> None:
-    """It would send nothing. What is in doubt has a command of its own."""
+    """It would send nothing. What is in doubt has commands of its own."""
     summary = Summary(Counts({1: {state: 5}}), (), (), 0, 0, 5, 0, 1.0)
     found = {step.action for step in next_steps(summary, None)}
-    expected = {State.IN_DOUBT: {Action.RESEND}, State.REFUSED: {Action.RETRY}}
+    expected = {State.IN_DOUBT: {Action.VERIFY, Action.RESEND}, State.REFUSED: {Action.RETRY}}
     assert found == expected.get(state, set())
 
 
@@ -200,11 +205,13 @@ def test_invariant_46_after_a_refused_key(server: Server, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("server", [("--limit", "3000", "--fault", "drop_after=1")], indirect=True)
 def test_invariant_46_doubts_that_wait_for_a_person(server: Server, tmp_path: Path) -> None:
-    """The command sends them again."""
+    """One command looks them up, another one sends them again."""
     file = write(tmp_path / "o.csv", IDS[:3])
     run = call(*arguments(server, file, "--yes", "--doubts", "hold"))
-    if run.returncode == 1:
-        assert "--doubts resend" in suggested(run.stdout)
+    assert run.returncode == 1
+    verify, resend = commands(run.stdout)
+    assert shlex.split(verify)[-2:] == ["--doubts", "verify"]
+    assert shlex.split(resend)[-2:] == ["--doubts", "resend"]
 
 
 @pytest.mark.parametrize("command", ["status", "export", "report", "verify", "resume"])

@@ -41,6 +41,12 @@ class Sent:
         state = f"o.state IS NULL OR {waiting} OR ({doubtful} AND {rules.is_resent(self.doubts)}) OR {retried}"
         return f"(({state}) AND {self.within})"
 
+    @property
+    def only_looked_up(self) -> str:
+        """Which of the rows would be looked up and never sent."""
+        held = f"({rules.in_states([State.IN_DOUBT])} AND NOT {rules.is_resent(self.doubts)})"
+        return held if self.doubts is Doubts.VERIFY else "0"
+
     def orders(self, db: sqlite3.Connection, n: int, after: tuple[int, int] = (0, 0), way: str = "ASC") -> list[Order]:
         """The first `n` of them after (account, id), this way."""
         return [
@@ -76,11 +82,11 @@ class Sent:
 def plan_of(db: sqlite3.Connection, sent: Sent) -> Plan:
     """The numbers and the ends of these rows."""
     waiting, doubtful, goes = rules.in_states(rules.WAITING), rules.in_states([State.IN_DOUBT]), sent.goes
-    total, new, n_waiting, n_doubtful, to_send, returning = map(
+    total, new, n_waiting, n_doubtful, to_send, returning, to_look_up = map(
         int,
         db.execute(
             f"""SELECT count(*), total(o.state IS NULL), total({waiting}), total({doubtful}), total({goes}),
-                  total({goes} AND o.revert_stock) FROM {sent.rows}""",
+                  total({goes} AND o.revert_stock), total({sent.only_looked_up}) FROM {sent.rows}""",
             sent.values,
         ).fetchone(),
     )
@@ -97,6 +103,7 @@ def plan_of(db: sqlite3.Connection, sent: Sent) -> Plan:
         accounts=(),
         first=first,
         last=last[::-1],
+        to_look_up=to_look_up,
     )
 
 

@@ -10,6 +10,7 @@ from bulkdelete.report.page.gather import Gathered
 from bulkdelete.report.page.refusals import RefusedAlike
 from bulkdelete.report.page.timeline import RunTraffic
 from bulkdelete.report.page.times import Zone
+from bulkdelete.report.results import seen_text
 from bulkdelete.words import duration, escaped, shortened
 
 __all__ = ["Doubt", "Input", "Refused", "Run", "doubt", "input_", "refused", "run"]
@@ -84,20 +85,11 @@ def doubt(row: ResultRow, lookup: LookupRow | None, zone: Zone) -> Doubt:
         order_id=row.order_id,
         attempts=row.attempts,
         said=shortened(escaped(flying if row.in_flight else _said(row.status, row.message)), _MESSAGE_CHARS),
-        seen="" if lookup is None else shortened(escaped(_seen(lookup)), _MESSAGE_CHARS),
+        seen="" if lookup is None else shortened(escaped(seen_text(lookup)), _MESSAGE_CHARS),
         stock="returned" if row.revert_stock else "kept",
         place=_place(row),
         changed=zone.second(row.changed_ms),
     )
-
-
-def _seen(lookup: LookupRow) -> str:
-    """Whether it was there, and what tells whether its stock came back."""
-    if not lookup.present:
-        return "absent"
-    seen = lookup.seen
-    texts = ("present", seen.status if seen else "", f"stock: {seen.stock}" if seen and seen.stock else "")
-    return ", ".join(text for text in texts if text)
 
 
 def _said(status: int | None, message: str) -> str:

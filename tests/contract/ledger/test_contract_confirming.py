@@ -65,9 +65,18 @@ async def test_a_confirmation_is_the_selection(opens: Opens) -> None:
             assert ids(await pending(run)) == [3, 4]
 
 
-@pytest.mark.parametrize(("doubts", "resent"), [(None, {4}), (Doubts.HOLD, set()), (Doubts.RESEND, {4, 8})])
-async def test_a_plan_of_every_state(opens: Opens, doubts: Doubts | None, resent: set[int]) -> None:
-    """A draft, a proposal and the selection itself count the same: settled orders stay, and doubts go as the rule says."""
+@pytest.mark.parametrize(
+    ("doubts", "resent", "looked_up"),
+    [
+        (None, {4}, 0),
+        (Doubts.HOLD, set(), 0),
+        (Doubts.VERIFY, {4}, 1),
+        (Doubts.RESEND, {4, 8}, 0),
+    ],
+)
+async def test_a_plan_of_every_state(opens: Opens, doubts: Doubts | None, resent: set[int], looked_up: int) -> None:
+    """A draft, a proposal and the selection itself count the same: settled orders stay, and doubts go as the rule says. What is only looked
+    up is counted by itself."""
     await worked_with(opens)
     rows = [*orders(1, 2, 3, 4, 5, 6), order(8, 8, revert=True)]
 
@@ -75,6 +84,7 @@ async def test_a_plan_of_every_state(opens: Opens, doubts: Doubts | None, resent
         plan = await facts(draft, [*rows, order(9)], doubts=doubts)
         assert (plan.orders, plan.new, plan.waiting, plan.doubtful, plan.settled) == (8, 1, 2, 2, 3)
         assert plan.to_send == 3 + len(resent)
+        assert plan.to_look_up == looked_up
         assert plan.returning == (8 in resent)
         assert plan.accounts == (7, 8)
 
@@ -86,7 +96,7 @@ async def test_a_plan_of_every_state(opens: Opens, doubts: Doubts | None, resent
         again = await staging.selected(doubts)
         assert (again.orders, again.new, again.waiting, again.doubtful, again.settled) == (7, 0, 2, 2, 3)
         sent = sorted({5, 6} | resent)
-        assert again.to_send == len(sent)
+        assert (again.to_send, again.to_look_up) == (len(sent), looked_up)
         assert [order.order_id for order in again.first] == sent[:3]
         assert [order.order_id for order in again.last] == sent[-3:]
 

@@ -32,7 +32,8 @@ MINUTE_S = 60.0
 
 
 def invariant_01_what_the_server_did_is_in_the_ledger(played: Played) -> None:
-    """No byte leaves before its intent; each request has its attempt or its open intent; what was deleted is called so, or in doubt."""
+    """No byte leaves before its intent; each request has its attempt or its open intent; what was deleted is called so, or in doubt, or was
+    looked up since: a page may be old, and a request late."""
     for request in played.requests:
         _require(request.intended, 1, f"{request.place} was sent before its intent ({request.life})")
     acts = [
@@ -45,13 +46,14 @@ def invariant_01_what_the_server_did_is_in_the_ledger(played: Played) -> None:
         for place, times in sent.items():
             _require(times <= recorded[place], 1, f"{place} was sent {times} times, {recorded[place]} are known ({n})")
         for order in (order for acted, order in acts if acted <= n):
-            known = books.states.get(order) in KNOWN or order in books.intents
+            known = books.states.get(order) in KNOWN or order in books.intents or order in books.ruled
             _require(known, 1, f"{order} was deleted, and is {books.states.get(order)} ({n})")
 
 
 def invariant_02_the_ledger_claims_nothing_false(played: Played) -> None:
     """deleted: a 204 was heard, in this run or before. not_found: a JSON 404 was, and no earlier attempt may have deleted it;
-    presumed_deleted: one may have. refused: the server refused it. And what was heard, the server had said and done.
+    presumed_deleted: one may have, and a JSON 404 was heard or a lookup did not show it (invariant 51). refused: the server refused it.
+    And what was heard, the server had said and done.
     """
     said: dict[Place, set[int | None]] = defaultdict(set)
     for entry in played.simulator.journal:
@@ -71,7 +73,7 @@ def invariant_02_the_ledger_claims_nothing_false(played: Played) -> None:
                 case State.NOT_FOUND:
                     _require(told & GONE and place not in gone and place not in doubted, 2, what)
                 case State.PRESUMED_DELETED:
-                    _require(told & GONE and place in doubted, 2, what)
+                    _require((told & GONE or place in life.books.ruled) and place in doubted, 2, what)
                 case State.REFUSED:
                     _require(told & REFUSALS, 2, what)
                 case _:
@@ -105,6 +107,8 @@ def invariant_03_every_order_is_in_one_state(played: Played) -> None:
     last = played.lives[-1]
     held = {a.place for a in last.books.attempts if a.status in REFUSALS and a.state is State.IN_DOUBT}
     left = {p: state for p, state in last.books.states.items() if state in OPEN and p not in held}
+    if played.story.verify:  # invariant 51 says which doubts may be left
+        left = {p: state for p, state in left.items() if state is not State.IN_DOUBT}
     _require(set(last.books.states) == orders, 3, f"not in the ledger: {orders - set(last.books.states)}")
     _require(not last.books.intents, 3, f"intents are left: {last.books.intents}")
     _require(not left, 3, f"open after a run without accidents: {left}")
@@ -115,13 +119,13 @@ def invariant_05_a_final_order_is_never_sent_again(played: Played) -> None:
     settled: set[Place] = set()
     selected: frozenset[Place] = frozenset()
     for n, life in enumerate(played.lives):
-        seen: set[Place] = set()
+        seen: dict[Place, float] = {}
         for sending in life.sendings:
-            again = sending.place in settled or sending.place in seen
-            _require(not again, 5, f"{sending.place} is settled and was sent again ({n})")
+            again = sending.place in seen and not life.saw_present(sending.place, seen[sending.place], sending.called_s)
+            _require(sending.place not in settled and not again, 5, f"{sending.place} is settled, and sent again ({n})")
             _require(sending.place in life.allowed, 5, f"{sending.place} is not selected and was sent ({n})")
             if sending.word in LAST_WORDS:
-                seen.add(sending.place)  # a crash may come before this is in the ledger
+                seen[sending.place] = sending.ended_s or 0.0  # a crash may come before this is in the ledger
         settled |= life.books.final
         armed = life.books.selected == life.allowed or (life.outcome is None and life.books.selected == selected)
         _require(armed, 5, f"the selection is neither this run's nor the one before ({n})")
@@ -130,7 +134,8 @@ def invariant_05_a_final_order_is_never_sent_again(played: Played) -> None:
 
 def invariant_06_one_attempt_at_a_time(played: Played) -> None:
     """A doubtful order is repeated only if its rule says so, after the settling delay, and after all others of its pass; those aside
-    that go last of all, since they met 429 again and again, or their last response was not understood.
+    that go last of all, since they met 429 again and again, or their last response was not understood. Under `verify` it was seen
+    present before, and its stock is kept.
     """
     strange: set[Place] = set()
     for n, life in enumerate(played.lives):
@@ -148,7 +153,12 @@ def invariant_06_one_attempt_at_a_time(played: Played) -> None:
             for sending in sendings:
                 if turn > 1:
                     played.effects["doubt sent again"] += 1
-                    _require(rule is Doubts.RESEND, 6, f"{place} is held in doubt and was sent again ({n})")
+                    allowed = rule is Doubts.RESEND or (
+                        rule is Doubts.VERIFY
+                        and not played.story.orders[place]
+                        and life.saw_present(place, since_s, sending.called_s)
+                    )
+                    _require(allowed, 6, f"{place} is held in doubt and was sent again ({n})")
                     settled_s = since_s + life.settings["settling_delay_s"]
                     _require(sending.called_s >= settled_s - NEAR_S, 6, f"{place} was repeated too early ({n})")
                 passes[played.story.lane(place[0])].append((turn, sending))
@@ -166,7 +176,7 @@ def invariant_17_a_refused_key_sends_no_more(played: Played) -> None:
     """
     deleting: set[int] = set()  # accounts
     for n, life in enumerate(played.lives):
-        for lane, sendings in _lanes(played, life).items():
+        for lane, sendings in played.lanes(life).items():
             proven, met = set(deleting), Counter[int]()
             for sending in sorted((s for s in sendings if s.ended_s is not None), key=lambda s: s.ended_s or 0.0):
                 account, ended_s = sending.place[0], sending.ended_s or 0.0
@@ -191,7 +201,7 @@ def invariant_18_a_storm_is_bounded(played: Played) -> None:
         sent = Counter(s.place for s in life.sendings if s.status != 429 and not s.never_left)
         for place, times in sent.items():
             _require(times <= life.settings["attempts"], 18, f"{place} was sent {times} times in a run ({n})")
-        for sendings in _lanes(played, life).values():
+        for sendings in played.lanes(life).values():
             for closed_s in closings(sendings):
                 played.effects["lane closed"] += 1
                 _one_probe(18, [sending for sending in sendings if sending.called_s >= closed_s], n)
@@ -200,7 +210,7 @@ def invariant_18_a_storm_is_bounded(played: Played) -> None:
 def invariant_19_the_servers_wait_is_honoured(played: Played) -> None:
     """Nothing is sent with a key while a wait runs that the server asked for; after a 429 one probe goes alone."""
     for n, life in enumerate(played.lives):
-        for sendings in _lanes(played, life).values():
+        for sendings in played.lanes(life).values():
             called = sorted(sending.called_s for sending in sendings)
             for heard_s, wait_s in waits(played, n, sendings):
                 early = bisect_right(called, heard_s + wait_s - NEAR_S) - bisect_right(called, heard_s)
@@ -272,7 +282,7 @@ def invariant_37_nothing_leaves_after_a_stop_or_in_a_pause(played: Played) -> No
         if life.drained_s is not None:
             late = [request.place for request in requests if request.t_s > life.drained_s]
             _require(not late, 37, f"{late} left after the stop ({n})")
-        for lane, sendings in _lanes(played, life).items():
+        for lane, sendings in played.lanes(life).items():
             left = sorted(request.t_s for request in requests if played.story.lane(request.place[0]) == lane)
             for heard_s, wait_s in waits(played, n, sendings):
                 early = bisect_left(left, heard_s + wait_s - NEAR_S) - bisect_right(left, heard_s)
@@ -292,17 +302,21 @@ def invariant_38_only_the_api_makes_an_order_final(played: Played) -> None:
             what = f"{place} is called {state.label}, and the API said {said[place]} ({n})"
             if state is State.REFUSED:
                 _require(said[place] & REFUSALS, 38, what)
-            if state in (State.NOT_FOUND, State.PRESUMED_DELETED):
+            if state in (State.NOT_FOUND, State.PRESUMED_DELETED) and place not in life.books.ruled:
                 _require(said[place] & GONE, 38, what)
 
 
 def invariant_39_a_doubt_is_settled_by_what_may_have_acted(played: Played) -> None:
-    """Presumed deleted only after an attempt that may have deleted; after one, neither refused nor not found; and a refusal of a
-    repeat is the last word in that run.
+    """Presumed deleted only after an attempt that may have deleted; after one, neither refused nor not found, unless it was seen present
+    since and then refused; and a refusal of a repeat is the last word in that run.
     """
     for n, life in enumerate(played.lives):
         acted: set[Place] = set()
+        present = {(ruled.place, ruled.after_n) for ruled in life.books.rulings if ruled.state is State.PENDING}
         for tried in life.books.attempts:
+            if tried.state is State.REFUSED and (tried.place, tried.n - 1) in present:
+                played.effects["refused after it was seen"] += 1
+                continue
             what = f"{tried.place} is called {tried.state and tried.state.label} by {tried.status} ({n})"
             if tried.state is State.PRESUMED_DELETED:
                 _require(tried.place in acted, 39, what)
@@ -321,17 +335,23 @@ def invariant_40_a_row_that_deletes_nothing_stops_the_run(played: Played) -> Non
         most = life.settings.get("max_consecutive_failures", 50)
         if most is None:
             continue
-        doubted = {tried.place for tried in (played.lives[n - 1].books.attempts if n else ()) if _may_have_acted(tried)}
-        doubted |= played.lives[n - 1].books.intents.keys() if n else set()
+        before = played.lives[n - 1].books if n else Books()
+        doubted = {tried.place: 0.0 for tried in before.attempts if _may_have_acted(tried)}
+        doubted |= dict.fromkeys(before.intents, 0.0)
+        present = {place for place, ruled in before.ruled.items() if ruled.state is State.PENDING}
         rows: Counter[int | None] = Counter()
         for sending in sorted((s for s in life.sendings if s.ended_s is not None), key=lambda s: s.ended_s or 0.0):
             account = sending.place[0]
             if sending.status == 204:
                 rows[None] = rows[account] = 0
             elif sending.doubtful:
-                doubted.add(sending.place)
-            elif sending.word in REFUSALS | GONE and sending.status != 403 and sending.place not in doubted:
-                rows.update((None, account))
+                doubted[sending.place] = sending.ended_s or 0.0
+                present.discard(sending.place)
+            elif sending.word in REFUSALS | GONE and sending.status != 403:
+                place = sending.place
+                seen = place in present or life.saw_present(place, doubted.get(place, INF), sending.called_s)
+                if place not in doubted or (seen and sending.word in REFUSALS):
+                    rows.update((None, account))
             if max(rows[None], rows[account]) >= most:
                 late = [s.place for s in life.sendings if s.called_s > (sending.ended_s or 0.0)]
                 _require(not late, 40, f"{late} were sent after {most} in a row that deleted nothing ({n})")
@@ -344,7 +364,7 @@ def invariant_43_one_order_does_not_starve_the_others(played: Played) -> None:
     strange: set[Place] = set()
     for n, life in enumerate(played.lives):
         doubted = played.lives[n - 1].books.in_doubt if n else set()
-        for sendings in _lanes(played, life).values():
+        for sendings in played.lanes(life).values():
             by_place: dict[Place, list[Sending]] = defaultdict(list)
             for sending in sendings:
                 by_place[sending.place].append(sending)
@@ -444,13 +464,6 @@ def _in_turn(turns: list[tuple[int, Sending]], n: int) -> None:
         before = [sending for its, sending in turns if its < turn]
         ended = all(sending.ended_s is not None and sending.ended_s <= begun_s for sending in before)
         _require(ended, 6, f"pass {turn} began before all others had gone ({n})")
-
-
-def _lanes(played: Played, life: Life) -> dict[int, list[Sending]]:
-    lanes: dict[int, list[Sending]] = defaultdict(list)
-    for sending in life.sendings:
-        lanes[played.story.lane(sending.place[0])].append(sending)
-    return lanes
 
 
 def _life_of(played: Played, entry: Entry) -> int:

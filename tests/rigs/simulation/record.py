@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from bulkdelete.model import NoResponse, Response, Result
+from bulkdelete.model import NoResponse, Response, Result, State
 from bulkdelete.simulator import Simulator
 from tests.rigs.books import Books, Place
 from tests.rigs.simulation.story import Chapter, Story
@@ -80,7 +80,8 @@ class Sending:
 
 @dataclass(frozen=True)
 class Request:
-    """What left for the server, on which connection, and in which of the program's lives; `intended`: its intent was committed."""
+    """What left for the server, on which connection, and in which of the program's lives; `intended`: its intent was committed. A request
+    that reads names no order."""
 
     t_s: float
     connection: int
@@ -112,7 +113,15 @@ class Life:
     killed: bool = False
     outcome: Outcome | None = None
     sendings: list[Sending] = field(default_factory=list)
+    rulings: list[tuple[float, Place, State]] = field(default_factory=list)  # when it was handed over, and what it said
     books: Books = field(default_factory=Books)
+
+    def saw_present(self, place: Place, since_s: float, until_s: float) -> bool:
+        """Whether a lookup found an order present in this time."""
+        return any(
+            ruled == place and state is State.PENDING and since_s <= at_s <= until_s
+            for at_s, ruled, state in self.rulings
+        )
 
 
 @dataclass
@@ -123,6 +132,7 @@ class Played:
     simulator: Simulator
     lives: list[Life] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    reads: list[Request] = field(default_factory=list)
     answers: dict[int, bytes] = field(default_factory=dict)  # by connection, the first bytes
     effects: Counter[str] = field(default_factory=Counter)
     parsed: int = 0  # answers that reached aiohttp's own parser through ours
@@ -132,8 +142,15 @@ class Played:
 
     def digest(self) -> str:
         """Of every byte that left and its time, of what each run's ledger says, and of every row of the last one."""
-        wire = [(request.t_s, request.connection, request.data) for request in self.requests]
+        wire = [(request.t_s, request.connection, request.data) for request in (*self.requests, *self.reads)]
         return hashlib.sha256(repr((wire, [life.books for life in self.lives], self.ledger)).encode()).hexdigest()
+
+    def lanes(self, life: Life) -> dict[int, list[Sending]]:
+        """The calls of a life, by the key that they used."""
+        lanes: dict[int, list[Sending]] = defaultdict(list)
+        for sending in life.sendings:
+            lanes[self.story.lane(sending.place[0])].append(sending)
+        return lanes
 
     @functools.cached_property
     def requests_of(self) -> dict[Place, list[Request]]:

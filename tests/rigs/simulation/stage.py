@@ -22,6 +22,7 @@ from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.api.wire import HeadFirst
 from bulkdelete.errors import NothingSent
 from bulkdelete.job import Session
+from bulkdelete.ledger import Ruling
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.opened import OpenFile
 from bulkdelete.ledger.sqlite.run_use import SqliteRun
@@ -30,7 +31,7 @@ from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Simulator
 from tests.rigs.books import Place, books_of
 from tests.rigs.simulation.record import Life, Played, Request, Sending
-from tests.rigs.simulation.story import CALM, Chapter, Row, Story
+from tests.rigs.simulation.story import Chapter, Row, Story
 from tests.support.ledger import everything
 from tests.support.memory import MEMORY
 from tests.support.rig import PORT, Outcome, Rows, Wall, go, settings_of
@@ -102,7 +103,7 @@ class _Stage:
             await self._run(chapter, self._story.settings)
         simulator.calm()
         for _ in range(CALM_RUNS):
-            await self._run(Chapter(), {**self._story.settings, **CALM})
+            await self._run(*self._story.calm)
             if self.life.outcome is not None and not self.life.outcome.summary.counts.open:
                 break
         await simulator.close()
@@ -193,6 +194,9 @@ class _Stage:
         played = self.played
         if transport.side == "client":
             request = Request(current_loop().time(), transport.number, len(played.lives) - 1, data)
+            if data.startswith(b"GET "):
+                played.reads.append(request)
+                return
             played.requests.append(replace(request, intended=self._intended(request.place)))
             self._sent += 1
             if self._sent == self.life.chapter.kill_at_request and self._process is not None:
@@ -238,6 +242,10 @@ class _Stage:
         life.sendings.remove(sending)
         self.played.effects["withheld"] += 1
 
+    def rule(self, real: Any, run: SqliteRun, ruling: Ruling) -> None:
+        self.life.rulings.append((current_loop().time(), (ruling.account_id, ruling.order_id), ruling.state))
+        real(run, ruling)
+
     async def begin(self, real: Any, commits: Commits, *given: object) -> SqliteRun:
         begun: SqliteRun = await real(commits, *given)
         self._ledgers.append(commits.file)
@@ -264,11 +272,12 @@ def _fingerprint(real: Any, key: str, host: str) -> str:
 
 @contextmanager
 def _tapped(stage: _Stage) -> Iterator[None]:
-    """Look on at two doors of the program, and make two slow things once: a key's fingerprint and the TLS settings."""
-    delete, begin, fingerprint = Client.delete, SqliteRun.begin, ApiKey.fingerprint
+    """Look on at three doors of the program, and make two slow things once: a key's fingerprint and the TLS settings."""
+    delete, begin, rule, fingerprint = Client.delete, SqliteRun.begin, SqliteRun.rule, ApiKey.fingerprint
     with (
         patch.object(Client, "delete", lambda client, order, may_leave: stage.delete(delete, client, order, may_leave)),
         patch.object(SqliteRun, "begin", lambda commits, *given: stage.begin(begin, commits, *given)),
+        patch.object(SqliteRun, "rule", lambda run, ruling: stage.rule(rule, run, ruling)),
         patch.object(ApiKey, "fingerprint", lambda key, host: _fingerprint(fingerprint, key.reveal(), host)),
         patch.object(api, "_tls", _tls),
     ):

@@ -77,6 +77,7 @@ class Story:
     net_s: float  # the longest way of a segment
     commit_s: float  # the usual longest commit; some take a hundred times as long
     crashes_alone: bool = False  # nothing else befalls it, on a server that tells nothing: what was learned must hold
+    verify: bool = False  # its last runs look up what is in doubt, instead of sending it again
 
     @property
     def orders(self) -> dict[tuple[int, int], bool]:
@@ -85,6 +86,13 @@ class Story:
 
     def lane(self, account: int) -> int:
         return next(n for n, (_, accounts) in enumerate(self.keys) if account in accounts)
+
+    @property
+    def calm(self) -> tuple[Chapter, Mapping[str, Any]]:
+        """A run without accidents in which everything may end, and its settings."""
+        if self.verify:
+            return Chapter(resume=True), {**self.settings, **CALM, "doubts": Doubts.VERIFY}
+        return Chapter(), {**self.settings, **CALM}
 
 
 CALM: Mapping[str, Any] = {

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from tests.rigs.simulation.record import Played, Sending
 
-__all__ = ["NEAR_S", "closings", "pauses", "waits"]
+__all__ = ["FAILURES", "NEAR_S", "closings", "pauses", "waits"]
 
 FAILURES = 10  # in a row close a lane
 NEAR_S = 1e-4  # the loop's turns take a millionth of a second each

@@ -154,6 +154,15 @@ def test_what_says_nothing_of_the_order_does_not_count(answer: Result) -> None:
     assert seen == AccountHistory(answered=19, in_a_row=49)
 
 
+def test_an_order_that_was_seen_present_is_refused_as_any_other() -> None:
+    """A refusal after that is no word about the repeat: it counts for the guard and for the row."""
+    past = OrderHistory(attempts_in_run=1, doubtful=True, account_has_deleted=True, seen_present=True)
+    verdict = decide(REFUSED, past, Doubts.VERIFY, 3)
+    assert guard.in_a_row_after(49, past, verdict) == 50
+    seen, stop = guard.judge(ACCOUNT, guard.admit(AccountHistory(answered=18)), past, verdict, limits_of())
+    assert (seen, stop) == (AccountHistory(answered=19, in_a_row=1), None)
+
+
 @pytest.mark.parametrize("answer", [REFUSED, GONE, Response(304)])
 def test_repeats_of_doubts_do_not_count(answer: Result) -> None:
     """The second answer about an order is no second order: it neither trips the guard nor adds to a row nor breaks it."""

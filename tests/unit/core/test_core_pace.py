@@ -16,7 +16,7 @@ from bulkdelete.core import pace as pacing
 from bulkdelete.core.bucket import RoundTrip, narrow
 from bulkdelete.core.estimator import RATE_FLOOR_PER_S
 from bulkdelete.core.mirror import Mirror
-from bulkdelete.core.pace import PacingOptions
+from bulkdelete.core.pace import PacingOptions, Permit
 from bulkdelete.model import NoResponse, NoResponseReason, Quota, Response, Result
 from tests.support.world import START_S, Bucket, World, drive
 
@@ -671,6 +671,72 @@ def test_only_held_doubts_close_a_lane_for_good() -> None:
     from_the_start = World()
     from_the_start.hear(from_the_start.send(), NoResponse(False, NoResponseReason.CONNECT), True)
     assert not from_the_start.pace.doubtful
+
+
+def looked(world: World, useful: bool, asked_s: float = 0.0) -> Permit:
+    """The permit of a probe, before which a request that changes nothing was sent."""
+    probe = world.send()
+    world.pace = pacing.looked(world.pace, probe, useful, asked_s, world.now_s)
+    if not useful:
+        world.out.remove(probe)
+    return probe
+
+
+def test_a_useful_look_lets_one_probe_leave() -> None:
+    """A lane that held doubts closed: the probe leaves alone, and its success opens the lane."""
+    world = failing(10, Response(500), hold=True)
+    world.wait_until_allowed()
+    probe = looked(world, useful=True)
+    assert world.pace.looked
+    assert world.pace.in_flight == 1
+    assert not world.allowed
+    world.hear(probe, ok())
+    pace = world.pace
+    assert (pace.closed, pace.doubtful, pace.looked, pace.burnt) == (False, False, False, False)
+
+
+def test_a_useless_look_is_a_probe_that_failed() -> None:
+    """Its token comes back, nothing was sent, and the next look is later: at 1, 2, 4, ... 60 s, or when the server asks."""
+    world = failing(10, Response(500), hold=True)
+    tokens, waits = world.pace.known.refilled(world.now_s).tokens, []
+    for _ in range(8):
+        waits.append(world.tuning.not_before_s - world.now_s)
+        world.wait_until_allowed()
+        looked(world, useful=False)
+        assert (world.pace.in_flight, world.pace.closed, world.pace.looked, world.pace.burnt) == (0, True, False, False)
+    assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60], abs=1e-3)
+    assert world.pace.known.refilled(world.now_s).tokens >= tokens
+    world.wait_until_allowed()
+    looked(world, useful=False, asked_s=90.0)
+    assert world.pace.until_s == world.now_s + 90.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "burnt"),
+    [
+        (Response(500), True),
+        (NoResponse(True, NoResponseReason.TIMEOUT), True),
+        (NoResponse(False, NoResponseReason.CONNECT), False),
+    ],
+)
+def test_a_probe_that_is_left_in_doubt_was_one_too_many(answer: Result, burnt: bool) -> None:
+    """After a useful look: a doubt burns the lane; what did not leave only asks for another look."""
+    world = failing(10, Response(500), hold=True)
+    world.wait_until_allowed()
+    world.hear(looked(world, useful=True), answer, hold=True)
+    assert (world.pace.burnt, world.pace.looked, world.pace.closed_by_doubt) == (burnt, burnt, True)
+
+
+def test_a_late_doubt_burns_nothing() -> None:
+    """What left before the lane closed says nothing of the probe."""
+    world = warm(limit=300, remaining=299)
+    calls = [world.send() for _ in range(12)]
+    for call in calls[:10]:
+        world.hear(call, Response(500), hold=True)
+    world.wait_until_allowed()
+    looked(world, useful=True)
+    world.hear(calls[10], Response(500), hold=True)
+    assert (world.pace.looked, world.pace.burnt) == (True, False)
 
 
 def test_progress_is_a_useful_answer() -> None:

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkdelete.core.policy import REFUSALS, VERDICTS, Case, case_of, decide, doubts_of, resend_delay_s, retried
+from bulkdelete.core.policy import (
+    REFUSALS,
+    VERDICTS,
+    Case,
+    case_of,
+    decide,
+    doubts_of,
+    resend_delay_s,
+    resends,
+    retried,
+)
 from bulkdelete.model import (
     Doubts,
     NoResponse,
@@ -31,6 +41,7 @@ FRESH = OrderHistory()
 DOUBTFUL = OrderHistory(attempts_in_run=1, doubtful=True)
 PROVEN = OrderHistory(account_has_deleted=True)
 BOTH = OrderHistory(attempts_in_run=1, doubtful=True, account_has_deleted=True)
+SEEN = OrderHistory(attempts_in_run=1, doubtful=True, account_has_deleted=True, seen_present=True)
 ATTEMPTS = 3
 
 # What the API's table says of a status without a JSON Status, for an order without a past: the state, again, who counts it, why it
@@ -76,7 +87,7 @@ def verdict_of(answer: Result, past: OrderHistory = FRESH, doubts: Doubts = Doub
 
 
 statuses = st.integers(100, 599)
-pasts = st.builds(OrderHistory, st.integers(0, 5), st.booleans(), st.booleans())
+pasts = st.builds(OrderHistory, st.integers(0, 5), st.booleans(), st.booleans(), seen_present=st.booleans())
 spoken = st.sampled_from([304, *SPOKEN]).flatmap(
     lambda status: st.builds(Response, status=st.just(status), json_status=st.just(status), cut=st.booleans())
 )
@@ -107,10 +118,11 @@ def test_invariant_38_a_page_of_a_firewall_makes_no_order_final(
     assert verdict_of(Response(status, "<html>Request blocked</html>", json_status=said), past) == STRANGE
 
 
-@pytest.mark.parametrize("past", [FRESH, DOUBTFUL, PROVEN, BOTH])
+@pytest.mark.parametrize("past", [FRESH, DOUBTFUL, PROVEN, BOTH, SEEN])
 @pytest.mark.parametrize("status", [304, *SPOKEN])
 def test_invariant_39_a_response_of_the_api_by_what_was_before(status: int, past: OrderHistory) -> None:
-    """A refusal is final only where no attempt may have deleted the order; after one, a 404 or 410 presumes that it did."""
+    """A refusal is final only where no attempt may have deleted the order, or the order was seen present since; after such an attempt a
+    404 or 410 presumes that it did, seen or not: a late request may have acted."""
     row = verdict_of(Response(status, "no", json_status=status), past)
     if status == 403 and not past.account_has_deleted:
         assert row == NO_KEY
@@ -118,7 +130,7 @@ def test_invariant_39_a_response_of_the_api_by_what_was_before(status: int, past
         assert row[0] is (State.PRESUMED_DELETED if past.doubtful else State.NOT_FOUND)
         assert row[1:] == (None, Signal.NOBODY if past.doubtful else Signal.GUARD, None, None)
     else:
-        assert row == (HELD if past.doubtful else REFUSED)
+        assert row == (HELD if past.doubtful and not past.seen_present else REFUSED)
 
 
 def test_a_304_needs_no_body() -> None:
@@ -195,6 +207,21 @@ DOUBTS: tuple[Result, ...] = (Response(408), Response(500), Response(503), NoRes
 def test_hold_leaves_a_doubt_for_a_person(answer: Result) -> None:
     """Under HOLD no doubt is repeated, not even within the run: a repeat may move stock twice."""
     assert verdict_of(answer, doubts=Doubts.HOLD) == (State.IN_DOUBT, None, Signal.BREAKER, None, None)
+
+
+@pytest.mark.parametrize("made", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("answer", "signal"), [*((each, Signal.BREAKER) for each in DOUBTS), (Response(304), Signal.GUARD)]
+)
+def test_verify_looks_every_doubt_up(answer: Result, signal: Signal, made: int) -> None:
+    """Also one whose attempts are used up, and one that the server refused to repeat: a look is no attempt."""
+    past = OrderHistory(attempts_in_run=made, doubtful=True)
+    assert flat(decide(answer, past, Doubts.VERIFY, 3)) == (State.IN_DOUBT, Requeue.LATER, signal, None, None)
+
+
+def test_verify_looks_nothing_up_after_a_stop() -> None:
+    """A 200 leaves a doubt and ends the run: a later run looks it up."""
+    assert verdict_of(Response(200), doubts=Doubts.VERIFY) == ACCEPTED
 
 
 @pytest.mark.parametrize("answer", DOUBTS)
@@ -278,20 +305,21 @@ def test_gone_and_refused_need_the_word_of_the_server(
         assert isinstance(answer, Response)
         assert answer.status in REFUSALS
         assert answer.status in (304, answer.json_status)
-        assert not past.doubtful
+        assert not past.doubtful or past.seen_present
     assert verdict.state is not State.FAILED  # a later run's word, never an answer's
 
 
 @given(answer=answers, past=pasts, doubts=st.sampled_from(Doubts), attempts=st.integers(1, 5))
 def test_only_an_open_order_goes_again(answer: Result, past: OrderHistory, doubts: Doubts, attempts: int) -> None:
-    """At once or last only what was not processed, later only what is in doubt and not held, and nothing together with a stop."""
+    """At once or last only what was not processed, later only what is in doubt and not held, and nothing together with a stop. What is
+    looked up first may have used up its attempts."""
     verdict = decide(answer, past, doubts, attempts)
     if verdict.requeue in (Requeue.SOON, Requeue.LAST):
         assert verdict.state is None
     if verdict.requeue is Requeue.LATER:
         assert verdict.state is State.IN_DOUBT
-        assert doubts is Doubts.RESEND
-        assert past.attempts_in_run + 1 < attempts
+        assert doubts is not Doubts.HOLD
+        assert doubts is Doubts.VERIFY or past.attempts_in_run + 1 < attempts
     if verdict.stop is not None:
         assert verdict.requeue is None
 
@@ -329,6 +357,7 @@ def test_a_repeat_that_could_return_stock_twice_is_held_unless_asked_for(
     order = Order(1, 2, revert_stock, Origin("orders.csv", 2))
     expected = asked or (Doubts.HOLD if revert_stock else Doubts.RESEND)
     assert doubts_of(order, asked) is expected
+    assert resends(revert_stock, asked) == (asked is Doubts.RESEND or (asked is not Doubts.HOLD and not revert_stock))
 
 
 seconds = st.floats(0, 1e6)

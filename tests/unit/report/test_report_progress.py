@@ -6,8 +6,20 @@ from typing import Any
 
 import pytest
 
-from bulkdelete.events import AttemptEnded, DoubtWait, Event, LedgerGrows, LedgerWaits, PaceChanged, PageRead, Stopped
+from bulkdelete.events import (
+    AttemptEnded,
+    DoubtJudged,
+    DoubtWait,
+    Event,
+    LedgerGrows,
+    LedgerWaits,
+    LookupFailed,
+    PaceChanged,
+    PageRead,
+    Stopped,
+)
 from bulkdelete.model import (
+    Finding,
     NoResponse,
     NoResponseReason,
     Order,
@@ -51,6 +63,18 @@ TIMEOUT = NoResponse(True, NoResponseReason.TIMEOUT, latency_s=30.0)
         (
             DoubtWait(60.04), "info", "run.settling",
             {"wait_s": 60.0, "why": "only orders in doubt are left; they are sent again after this wait"},
+        ),
+        (
+            DoubtWait(60.04, looked_up=True), "info", "run.settling",
+            {"wait_s": 60.0, "why": "only orders in doubt are left; they are looked up after this wait"},
+        ),
+        (
+            DoubtJudged(ORDER, Finding.GONE, State.PRESUMED_DELETED), "info", "doubt.judged",
+            {"account": 7, "order": 12, "found": "gone", "outcome": "presumed_deleted"},
+        ),
+        (
+            LookupFailed(Stop(StopReason.CREDENTIALS, detail="HTTP 403: no")), "warning", "lookup.failed",
+            {"why": "credentials", "detail": "HTTP 403: no"},
         ),
         (
             LedgerWaits(2.0), "warning", "ledger.locked",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.ledger import InputReport, Plan
-from bulkdelete.model import Order, Origin, Reject
+from bulkdelete.model import Doubts, Order, Origin, Reject
 from bulkdelete.report.proposal import (
     REJECT_COLUMNS,
     Forecast,
@@ -73,6 +73,18 @@ def test_the_question(returning: int, said: str) -> None:
         f"1,200 orders would be DELETED at {SETTINGS.host}, account 1, 2, 3, 4, 5, ..., ids from column orderId, {said}: 1, 2, 3, ...\n"
         "This cannot be undone. Type 1200 to continue"
     )
+
+
+def test_orders_that_are_looked_up_first() -> None:
+    """Those in doubt are named in the proposal, and in the question those that would be sent if they are there."""
+    settings = dataclasses.replace(SETTINGS, doubts=Doubts.VERIFY)
+    plan = dataclasses.replace(PLAN, to_look_up=1)
+    assert proposal_text(plan, settings).split("\n")[-1] == "3 orders in doubt would be looked up, after all others"
+    assert "stock is kept, 2 of them only if they are found present: 1, 2" in question(plan, settings)
+    assert forecast_json(Forecast(plan, settings, PACE, None))["to_look_up"] == 1
+    for other in (SETTINGS, dataclasses.replace(SETTINGS, doubts=Doubts.RESEND)):
+        assert "looked up" not in proposal_text(PLAN, other)
+        assert "found present" not in question(PLAN, other)
 
 
 def test_a_proposal_prints_no_control_characters() -> None:

@@ -14,7 +14,7 @@ from bulkdelete.errors import LedgerLocked, LedgerRefused
 from bulkdelete.ledger import Caller, Ruling, RulingSource
 from bulkdelete.ledger.sqlite import locks
 from bulkdelete.ledger.sqlite.ledger import SqliteLedger
-from bulkdelete.model import State, Stop, StopReason
+from bulkdelete.model import SeenOrder, Sighting, State, Stop, StopReason
 from bulkdelete.report.status import read_status, status_json, status_text, utc
 from bulkdelete.words import duration
 from tests.support.ledger import HOST, Clock, arm, ask, first, names, opened, orders, pending, send, settle
@@ -52,7 +52,7 @@ async def test_status_is_the_summary(tmp_path: Path) -> None:
         "note": "",
     }
     assert told["runs"] == [told["last_run"]]
-    assert told["doubts"] == [{"account_id": 7, "order_id": 2, "message": "timeout", "origin": "a.csv:3"}]
+    assert told["doubts"] == [{"account_id": 7, "order_id": 2, "message": "timeout", "origin": "a.csv:3", "seen": ""}]
     text = status_text(status)
     for outcome, n in summary:
         assert f"  {n} {outcome}\n" in text
@@ -89,6 +89,28 @@ async def test_status_while_a_run_goes_on(tmp_path: Path) -> None:
     text = status_text(status)
     assert "are in flight" not in text
     assert "did not record its end" in text
+
+
+async def test_what_a_lookup_showed_of_a_doubt(tmp_path: Path) -> None:
+    """Its status and its stock movements, and when; an order that was not looked up has none, nor does it take those of another one."""
+    path = tmp_path / "l.db"
+    async with opened(path) as ledger:
+        await arm(ledger, orders(1, 2, 3))
+        await ledger.begin("")
+        await send(ledger, {1: State.IN_DOUBT, 2: State.IN_DOUBT, 3: State.IN_DOUBT})
+        seen = SeenOrder(2, status="Paid\x1b", stock="2 movements, last 2030-01-01 +3")
+        ledger.saw([Sighting(7, 2, seen), Sighting(7, 3, None)])
+        await ledger.flush()
+    first, second, third = read_status(path).doubts
+    assert first.seen == ""
+    assert second.seen == "present, Paid\\x1b, stock: 2 movements, last 2030-01-01 +3 (2023-11-14T22:13:20Z)"
+    assert third.seen == "absent (2023-11-14T22:13:20Z)"
+    lines = status_text(read_status(path)).splitlines()
+    assert lines[-3:] == [
+        "  7:1 (a.csv:2) timeout",
+        f"  7:2 (a.csv:3) timeout; when looked up: {second.seen}",
+        f"  7:3 (a.csv:4) timeout; when looked up: {third.seen}",
+    ]
 
 
 async def test_who_ran_it(tmp_path: Path) -> None:

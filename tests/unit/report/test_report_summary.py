@@ -10,13 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from bulkdelete.core.doubts import DoubtReport
 from bulkdelete.core.run_summary import Summary
-from bulkdelete.model import Counts, Doubts, State, Stop, StopReason
+from bulkdelete.model import Counts, Doubts, Finding, State, Stop, StopReason
 from bulkdelete.report.messages import ServerMessage
 from bulkdelete.report.summary import ADVICE, Action, Ending, NextStep, Spelling, next_steps, summary_json, summary_text
 from bulkdelete.settings import Settings
 
 PLAIN = Spelling(setting=lambda name: f"<{name}>", command=lambda changes: f"continue {dict(changes)}")
+VERIFY, RESEND = (
+    NextStep(Action.VERIFY, {"doubts": "verify"}),
+    NextStep(Action.RESEND, {"doubts": "resend"}),
+)
+REFUSED = Stop(StopReason.CREDENTIALS, detail="HTTP 403: no")
 FAILURES, GUARD, MAX_TIME = (
     Stop(why) for why in (StopReason.FAILURES, StopReason.NOTHING_DELETED, StopReason.MAX_TIME)
 )
@@ -44,15 +50,19 @@ def test_every_stop_has_advice_and_names_settings_that_exist() -> None:
     [
         ({State.DELETED: 5}, (), None, ()),
         ({State.PENDING: 5}, (), None, (NextStep(Action.CONTINUE),)),
-        ({State.IN_DOUBT: 5}, (), None, (NextStep(Action.RESEND, {"doubts": "resend"}),)),
+        ({State.IN_DOUBT: 5}, (), None, (VERIFY, RESEND)),
+        ({State.IN_DOUBT: 5}, (), Doubts.HOLD, (VERIFY, RESEND)),
+        ({State.IN_DOUBT: 5}, (), Doubts.VERIFY, (RESEND,)),
+        ({State.IN_DOUBT: 5, State.PENDING: 1}, (), Doubts.VERIFY, (NextStep(Action.CONTINUE), RESEND)),
+        ({State.IN_DOUBT: 5}, (MAX_TIME,), Doubts.VERIFY, (NextStep(Action.CONTINUE),)),
         (
             {State.IN_DOUBT: 5, State.FAILED: 1},
             (),
             None,
-            (NextStep(Action.CONTINUE), NextStep(Action.RESEND, {"doubts": "resend"})),
+            (NextStep(Action.CONTINUE), VERIFY, RESEND),
         ),
         ({State.IN_DOUBT: 5}, (MAX_TIME,), None, (NextStep(Action.CONTINUE),)),
-        ({State.IN_DOUBT: 5}, (MAX_TIME,), Doubts.HOLD, (NextStep(Action.RESEND, {"doubts": "resend"}),)),
+        ({State.IN_DOUBT: 5}, (MAX_TIME,), Doubts.HOLD, (VERIFY, RESEND)),
         ({State.REFUSED: 5}, (), None, (NextStep(Action.RETRY, {"retry": "refused"}),)),
         ({State.REFUSED: 5}, (FAILURES,), None, (NextStep(Action.RETRY, {"retry": "refused"}),)),
         ({State.NOT_FOUND: 25}, (), None, (NextStep(Action.RETRY, {"retry": "not_found"}),)),
@@ -64,8 +74,48 @@ def test_every_stop_has_advice_and_names_settings_that_exist() -> None:
 def test_invariant_46_the_next_steps(
     states: dict[State, int], stops: tuple[Stop, ...], doubts: Doubts | None, steps: tuple[NextStep, ...]
 ) -> None:
-    """What is left is continued, what is in doubt is sent again only where a person says so, and a stop is lifted by its own setting."""
+    """What is left is continued, what is in doubt is looked up or sent again only where a person says so, and a stop is lifted by its own
+    setting."""
     assert next_steps(ended(states, *stops), doubts) == steps
+
+
+@pytest.mark.parametrize("doubts", [None, Doubts.HOLD, Doubts.VERIFY])
+def test_a_look_is_suggested_where_it_may_tell_more(doubts: Doubts | None) -> None:
+    """Not where the key may not read orders: that command would end with the same message. After an outage it may not."""
+    refused, outage = (
+        dataclasses.replace(ended({State.IN_DOUBT: 5}), looked_up=DoubtReport({}, stop))
+        for stop in (REFUSED, Stop(StopReason.OUTAGE, detail="no progress"))
+    )
+    assert next_steps(refused, doubts) == (RESEND,)
+    assert next_steps(outage, doubts) == (VERIFY, RESEND)
+
+
+def test_why_doubts_stay() -> None:
+    """By what was found, in text and JSON, with what to do about it."""
+    found = {Finding.STOCK: 1, Finding.HIDDEN: 2, Finding.UNREAD: 1_000, Finding.GONE: 7}
+    summary = dataclasses.replace(ended({State.IN_DOUBT: 1_003}), looked_up=DoubtReport(found, REFUSED))
+    ending = dataclasses.replace(shown(summary), settings=Settings(Path("l.db"), doubts=Doubts.VERIFY))
+    assert summary_text(ending).split("\n")[3:] == [
+        "1 order in doubt is still there, but the stock may have been returned: `status` shows the stock movements.",
+        "2 orders in doubt are absent, but no order of the account was shown at all: archived orders may be hidden.",
+        "1,000 orders in doubt were not decided by what the API showed.",
+        "Orders could not be looked up: HTTP 403: no. This API key may not read orders, or not those of this account.",
+        "1,003 orders may or may not be deleted. To send them again: continue {'doubts': 'resend'}",
+        "Or look at them in AlephCRM: `settle` records what a person saw.",
+    ]
+    told = json.loads(json.dumps(summary_json(ending)))
+    assert told["looked_up"] == {"gone": 7, "kept": 0, "stock": 1, "hidden": 2, "unread": 1_000}
+    assert told["lookup_failure"] == "HTTP 403: no"
+    assert (told["verify"], told["resend"]) == (None, "continue {'doubts': 'resend'}")
+
+
+def test_what_to_do_about_doubts() -> None:
+    """A look comes first, since it repeats nothing."""
+    text = summary_text(shown(ended({State.IN_DOUBT: 2}))).split("\n")
+    assert text[3:] == [
+        "2 orders may or may not be deleted. To look them up: continue {'doubts': 'verify'}",
+        "To send them again without a look: continue {'doubts': 'resend'}",
+    ]
 
 
 def test_text_and_json_say_the_same() -> None:

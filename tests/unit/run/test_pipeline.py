@@ -509,13 +509,17 @@ def test_invariant_18_an_outage_sends_probes_only_and_ends_resumably(tmp_path: P
 
 
 def test_invariant_18_an_outage_under_hold_burns_no_more_orders_into_doubt(tmp_path: Path) -> None:
-    """Where a probe could leave another order in doubt, the lane ends at once, resumably."""
+    """Where a probe could leave another order in doubt, a page is read first: one that comes lets one order go, and as it is lost, too, the
+    lane ends, resumably."""
     ids = list(range(1, 201))
     faults = (Fault(FaultKind.UNAVAILABLE_503, nth=50, times=10_000, after_s=0),)
     settings = settings_of(tmp_path / "l.db", revert_stock=True, slots=1)
     run = trial(simulation_of(ids, limit=6000, faults=faults), settings, ids)
     assert run.summary.exit_code == 75
-    assert run.states() == {"deleted": 49, "in_doubt": 10, "pending": 141}
+    assert run.states() == {"deleted": 49, "in_doubt": 11, "pending": 140}
+    (read,) = run.simulator.reads
+    assert (read.status, read.query and read.query.limit) == (200, 1)
+    assert run.journal[-2].t_s + 0.99 <= read.t_s <= run.journal[-1].t_s
 
 
 def test_a_server_that_cannot_be_reached_costs_no_attempts(tmp_path: Path) -> None:
