@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bulkdelete.simulator import Latency, PageFault, PageFaultKind, Simulation
 from tests.rigs.kill.process import ACCOUNT, QUICK, Child, run_words
-from tests.rigs.kill.server import Server, serving
+from tests.rigs.kill.server import Held, Server, serving
 from tests.rigs.report import Broken, Report, command
 from tests.support.process import until
 
@@ -25,7 +25,9 @@ __all__ = ["campaign"]
 ORDERS, KILLS = 200, 8
 FAULTS = (PageFaultKind.TEXT_500, PageFaultKind.CUT, PageFaultKind.PARTIAL_206, PageFaultKind.NO_TOTAL)
 FAULT_SHARE = 0.03  # of each kind
-READING_S, DELETING_S = 0.4, 0.8  # a kill comes within this time after the first page, or the first DELETE, of a run
+MOMENTS = ("starting", "reading", "deleting")
+PAGES = 3  # that arrive before a kill while orders are read; it is held, so that no machine is too slow
+READING_S, DELETING_S = 0.1, 0.8  # a kill comes within this time after that page, or after the first DELETE, of a run
 STARTING_S = 0.3
 
 
@@ -63,8 +65,8 @@ def _tell(seed: int, orders: int, kills: int, report: Report) -> None:
         rows = rng.sample(ids, len(ids))
         (story.folder / "o.csv").write_text("orderId\n" + "".join(f"{order}\n" for order in rows))
         report.ran["orders"] += orders
-        for _ in range(kills):
-            story.killed()
+        for moment in ("reading", "deleting", *rng.choices(MOMENTS, k=kills - 2)):
+            story.killed(moment)
         story.ended(absent, native)
 
 
@@ -88,14 +90,14 @@ class _Story:
         self.report.ran["runs"] += 1
         return Child(self.folder / "said", words, program=QUICK)
 
-    def killed(self) -> None:
+    def killed(self, moment: str) -> None:
         """Start, kill, check, and perhaps tear off the end of the file."""
         server, before = self.server, (len(self.server.reads), len(self.server.journal))
-        moment = self.rng.choice(("starting", "reading", "deleting"))
         with self.start() as child:
             match moment:
                 case "reading":
-                    until(lambda: len(server.reads) > before[0] or len(server.journal) > before[1], child.gone)
+                    server.hold(server.arrived + self.rng.randint(1, PAGES), self.rng.choice(list(Held)))
+                    until(lambda: server.held, child.gone)
                     _wait(child, self.rng.uniform(0.0, READING_S))
                 case "deleting":
                     until(lambda: len(server.journal) > before[1], child.gone)
