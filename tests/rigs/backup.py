@@ -85,7 +85,7 @@ class _Story:
         return self.folder / "b.jsonl"
 
     def start(self) -> Child:
-        more = ("--keep-stock", "--preview", "off", "--backup", str(self.file), "--max-consecutive-failures", "off")
+        more = ("--keep-stock", "--backup", str(self.file), "--max-consecutive-failures", "off")
         words = run_words(self.folder / "o.csv", self.folder / "o.db", self.server.url, *more)
         self.report.ran["runs"] += 1
         return Child(self.folder / "said", words, program=QUICK)

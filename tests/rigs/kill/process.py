@@ -18,9 +18,10 @@ QUICK = (sys.executable, "-m", "tests.rigs.kill.quick")
 
 
 def run_words(file: Path, ledger: Path, url: str, *more: str) -> tuple[str, ...]:
-    """The words of `bulkdelete run`."""
+    """The words of `bulkdelete run`. It reads no orders: each request that arrives is a deletion."""
     return (
-        "run", str(file), "--account-id", str(ACCOUNT), "--ledger", str(ledger), "--api-url", url, "--yes", *more,
+        "run", str(file), "--account-id", str(ACCOUNT), "--ledger", str(ledger), "--api-url", url, "--yes",
+        "--preview", "off", *more,
     )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ async def _traced(file: Path, ledger: Path, host: str, log: Path, dies: bool) ->
     process = await asyncio.create_subprocess_exec(
         *strace.words(), "-s", "100000", "-e", f"trace={traced}", *how, "-o", str(log),
         sys.executable, "-m", "bulkdelete", "run", str(file), "--ledger", str(ledger), "--account-id", str(ACCOUNT),
-        "--keep-stock", "--doubts", "hold", "--api-url", host, "--yes", "--json", "-qq",
+        "--keep-stock", "--doubts", "hold", "--api-url", host, "--yes", "--json", "-qq", "--preview", "off",
         env=environment(),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

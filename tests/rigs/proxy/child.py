@@ -64,7 +64,7 @@ async def _run(there: World, orders: Path, out: Path) -> tuple[int, int, bytes]:
         "--account-id", str(ACCOUNT), "--keep-stock", "--doubts", "hold", "--api-url", there.url, "--timeout", f"{ANSWER_S:g}s",
         "--slots", str(there.rng.randint(4, 12)), "--guard", "off", "--skip-rejected", "--rejects", f"{out}.rejects",
         "--log-format", there.rng.choice(["console", "json"]), "--log-file", f"{out}.log",
-        "--patience", f"{PATIENCE_S:g}s",
+        "--patience", f"{PATIENCE_S:g}s", "--preview", "off",
     ]  # fmt: skip
     process = _started(words, out)
     about = Path(f"/proc/{process.pid}")

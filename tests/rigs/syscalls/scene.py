@@ -142,7 +142,7 @@ class Stage:
             return ["export", str(files.ledger), "-o", str(files.out)]
         rejects = ["--rejects", str(files.rejects)] if scene == "again" else []  # its syncs would hide the ledger's
         order = ["--account-id", str(ACCOUNT), "--keep-stock", "--doubts", "hold"]
-        rest = ["--log-file", str(files.log), "--api-url", self._url, "--yes", "--json", "-qq"]
+        rest = ["--log-file", str(files.log), "--api-url", self._url, "--yes", "--json", "-qq", "--preview", "off"]
         return ["run", str(files.file), *order, *rejects, *rest]
 
     @property
