@@ -15,6 +15,8 @@ from bulkdelete.version import __version__
 
 if TYPE_CHECKING:
     from bulkdelete.api.keys import ApiKey, Credential
+    from bulkdelete.core.backup import BackupResult
+    from bulkdelete.core.preview import Preview
     from bulkdelete.core.run_summary import Summary
     from bulkdelete.core.verification import Verification
     from bulkdelete.errors import (
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     )
     from bulkdelete.events import (
         AttemptEnded,
+        BackupBegins,
         DoubtJudged,
         DoubtWait,
         Event,
@@ -72,6 +75,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "api.keys": ("ApiKey", "Credential"),
+    "core.backup": ("BackupResult",),
+    "core.preview": ("Preview",),
     "core.run_summary": ("Summary",),
     "errors": (
         *("BulkDeleteError", "InputRefused", "LedgerBroken", "LedgerBusy", "LedgerLocked", "LedgerRefused"),
@@ -79,6 +84,7 @@ _HOMES = {
     ),
     "events": (
         "AttemptEnded",
+        "BackupBegins",
         "DoubtJudged",
         "DoubtWait",
         "Event",
@@ -118,6 +124,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "ApiKey",
     "AttemptEnded",
+    "BackupBegins",
+    "BackupResult",
     "BulkDeleteError",
     "Counts",
     "Credential",
@@ -148,6 +156,7 @@ __all__ = [
     "PaceChanged",
     "PageRead",
     "Plan",
+    "Preview",
     "Proposal",
     "Quota",
     "ReadOptions",

@@ -163,17 +163,16 @@ class _Deletion:
         _check_expected("the input names" if facts.inputs else "the ledger's selection has", facts, options.expect)
         if not (facts.to_send or facts.to_look_up):
             return proposal
-        if facts.to_send:
-            asks = not options.yes and options.expect is None
-            if asks:
-                check_terminal()
-            if options.previews or options.backup is not None:
-                key = asked_key() if key is None else key
-                proposal = self._looked_at(proposal, key)
-                if not ((facts := proposal.plan).to_send or facts.to_look_up):
-                    return proposal
-            if asks and facts.to_send:
-                ask(question(facts, options.settings), facts.to_send)
+        asks = not options.yes and options.expect is None and bool(facts.to_send)
+        if asks:
+            check_terminal()
+        if options.backup is not None or (options.previews and facts.to_send):
+            key = asked_key() if key is None else key
+            proposal = self._looked_at(proposal, key)
+            if not ((facts := proposal.plan).to_send or facts.to_look_up):
+                return proposal
+        if asks and facts.to_send:
+            ask(question(facts, options.settings), facts.to_send)
         key = asked_key() if key is None else key
         self.session.note = hidden(self.options.note or "")  # by now the key is known
         return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), key
@@ -181,10 +180,10 @@ class _Deletion:
     def _looked_at(self, proposal: Proposal, key: ApiKey) -> Proposal:
         """The proposal after a look at the orders, as far as options ask for it. Raises LooksWrong, KeyRefused and what a backup raises."""
         options, quiet = self.options, self.options.output.quiet >= 2
-        if options.previews:
+        if options.previews and proposal.plan.to_send:
             show_preview(self.signals.run(self.runner, proposal.preview(key)), self.log, quiet)
         if options.backup is not None:
-            self.backup = backup = BackupDisplay(self.log, options.backup, self._bar, quiet)
+            self.backup = backup = BackupDisplay(self.log, options.backup, self._bar, options.output.quiet)
             try:
                 proposal, result = self.signals.run(self.runner, proposal.back_up(options.backup, key))
             finally:

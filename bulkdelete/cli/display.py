@@ -10,14 +10,27 @@ from pathlib import Path
 
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.streams import say
-from bulkdelete.events import AttemptEnded, BackupBegins, DoubtJudged, Event, LookupGrows, PageRead, Stopped
-from bulkdelete.model import State, Stop, Verdict
+from bulkdelete.core.policy import describe
+from bulkdelete.events import (
+    AttemptEnded,
+    BackupBegins,
+    DoubtJudged,
+    Event,
+    LookupGrows,
+    PaceChanged,
+    PageRead,
+    Stopped,
+)
+from bulkdelete.model import Response, State, Stop, Verdict
 from bulkdelete.report.backup import backup_begins_text
+from bulkdelete.report.online import online_detail, online_progress
 from bulkdelete.report.progress import heartbeat, log_line, stopping
+from bulkdelete.words import duration
 
-__all__ = ["BackupDisplay", "Bar", "Display"]
+__all__ = ["BackupDisplay", "Bar", "Display", "LookupDisplay"]
 
 _HEARTBEAT_S = 60.0
+_PAUSE_SHOWN_S = 5.0  # a pause of the server's that is worth telling
 
 
 class Display:
@@ -87,40 +100,65 @@ class Display:
         say(stopping(stop, in_flight, self._grace_s))
 
 
-class BackupDisplay:
-    """Shows a backup: how long it may take, then a bar on a terminal, or one heartbeat line per minute elsewhere. `path`: its file."""
+class LookupDisplay:
+    """Shows how far a look-up is: a bar on a terminal, a line per minute elsewhere."""
 
-    def __init__(self, log: Log, path: Path, bar: bool, quiet: bool) -> None:
-        self._log, self._path, self._quiet = log, path, quiet
-        self._has_bar = bar
-        self._bar: Bar | None = None
-        self._told_s = 0.0
+    def __init__(self, orders: int, bar: bool) -> None:
+        self._grown = LookupGrows(0, orders, 0, 0)
         self._requests = 0
+        self._problem = ""
+        self._told_s: float | None = None
+        self._bar = Bar("looking up", orders) if bar else None
+        if self._bar is not None:
+            self._bar.start()
 
     def on_event(self, event: Event) -> None:
-        line = log_line(event)
-        self._log(line.level, line.event, **line.fields)
         match event:
-            case BackupBegins(missing=missing):
-                self._told_s = asyncio.get_running_loop().time()
-                if not self._quiet:
-                    say(backup_begins_text(event, self._path))
-                if self._has_bar:
-                    self._bar = Bar("looking up", missing)
-                    self._bar.start()
-            case PageRead():
+            case LookupGrows():
+                self._grown = event
+            case PageRead(result=result, odd=odd):
                 self._requests += 1
-            case LookupGrows(done=done, orders=missing):
-                now_s = asyncio.get_running_loop().time()
-                if self._bar is not None:
-                    self._bar.show(done, f"{self._requests:,} requests")
-                elif now_s - self._told_s >= _HEARTBEAT_S:
-                    self._told_s = now_s
-                    self._log("info", "backup.heartbeat", looked_up=done, of=missing, requests=self._requests)
+                told = isinstance(result, Response) and result.status < 300
+                self._problem = odd or ("" if told else describe(result))
+            case PaceChanged(wait_s=wait_s, result=result) if wait_s >= _PAUSE_SHOWN_S:
+                self._problem = f"a pause of {duration(wait_s)} after {describe(result)}"
+        self._show(asyncio.get_running_loop().time())
 
     def stop(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def _show(self, now_s: float) -> None:
+        if self._bar is not None:
+            self._bar.show(self._grown.done, online_detail(self._grown, self._requests, self._problem))
+            return
+        self._told_s = now_s if self._told_s is None else self._told_s
+        if now_s - self._told_s >= _HEARTBEAT_S:
+            self._told_s = now_s
+            say(online_progress(self._grown, self._requests, self._problem))
+
+
+class BackupDisplay:
+    """Shows a backup, as `quiet` allows: how long it may take, and how far it is. Its events are in the log. `path`: its file."""
+
+    def __init__(self, log: Log, path: Path, bar: bool, quiet: int) -> None:
+        self._log, self._path, self._bar, self._quiet = log, path, bar, quiet
+        self._lookup: LookupDisplay | None = None
+
+    def on_event(self, event: Event) -> None:
+        line = log_line(event)
+        self._log(line.level, line.event, **line.fields)
+        if isinstance(event, BackupBegins):
+            if self._quiet < 2:
+                say(backup_begins_text(event, self._path))
+            if self._quiet == 0:
+                self._lookup = LookupDisplay(event.missing, self._bar)
+        elif self._lookup is not None:
+            self._lookup.on_event(event)
+
+    def stop(self) -> None:
+        if self._lookup is not None:
+            self._lookup.stop()
 
 
 class Bar:

@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from bulkdelete.api.keys import ApiKey
-from bulkdelete.cli.display import Bar
+from bulkdelete.cli.display import LookupDisplay
 from bulkdelete.cli.given import PlanOptions
 from bulkdelete.cli.inputs import csv_to
 from bulkdelete.cli.key import asked_key, given_key
@@ -23,28 +23,20 @@ from bulkdelete.cli.planning import exit_of, forecast_of
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.streams import drain_stderr, say, write_json, write_result
 from bulkdelete.core.online import OnlineResult, OnlineRow
-from bulkdelete.core.policy import describe
 from bulkdelete.core.run_summary import EXIT_OF_REASON
-from bulkdelete.events import Event, LookupGrows, PaceChanged, PageRead
-from bulkdelete.model import Response, Stop, StopReason
+from bulkdelete.model import Stop, StopReason
 from bulkdelete.report.online import (
     ONLINE_COLUMNS,
     online_begins,
     online_cells,
-    online_detail,
     online_json,
-    online_progress,
     online_text,
 )
 from bulkdelete.report.proposal import Forecast, forecast_json, forecast_text
 from bulkdelete.run.online import look_up
 from bulkdelete.run.order_ids import OrderIds
-from bulkdelete.words import duration
 
 __all__ = ["look_up_files"]
-
-_TOLD_EVERY_S = 60.0  # where no bar is shown
-_PAUSE_SHOWN_S = 5.0  # a pause of the server's that is worth telling
 
 
 def look_up_files(options: PlanOptions) -> NoReturn:
@@ -85,7 +77,7 @@ def _looked_up(
         return None
     key = asked_key() if key is None else key
     say(online_begins(len(ids), options.settings.host))
-    display = _Display(len(ids), sys.stderr.isatty())
+    display = LookupDisplay(len(ids), sys.stderr.isatty())
     as_of = datetime.now(UTC).date()
     try:
         return signals.run(runner, look_up(ids, options.settings, key, as_of, tell, display.on_event))
@@ -114,41 +106,3 @@ def _rows_to(path: Path | None, overwrite: bool) -> Iterator[Callable[[OnlineRow
         return
     with csv_to("--output", path, overwrite, ONLINE_COLUMNS) as write:
         yield lambda row: write(online_cells(row))
-
-
-class _Display:
-    """Shows how far a look-up is: a bar on a terminal, a line per minute elsewhere."""
-
-    def __init__(self, orders: int, bar: bool) -> None:
-        self._grown = LookupGrows(0, orders, 0, 0)
-        self._requests = 0
-        self._problem = ""
-        self._told_s: float | None = None
-        self._bar = Bar("looking up", orders) if bar else None
-        if self._bar is not None:
-            self._bar.start()
-
-    def on_event(self, event: Event) -> None:
-        match event:
-            case LookupGrows():
-                self._grown = event
-            case PageRead(result=result, odd=odd):
-                self._requests += 1
-                told = isinstance(result, Response) and result.status < 300
-                self._problem = odd or ("" if told else describe(result))
-            case PaceChanged(wait_s=wait_s, result=result) if wait_s >= _PAUSE_SHOWN_S:
-                self._problem = f"a pause of {duration(wait_s)} after {describe(result)}"
-        self._show(asyncio.get_running_loop().time())
-
-    def stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def _show(self, now_s: float) -> None:
-        if self._bar is not None:
-            self._bar.show(self._grown.done, online_detail(self._grown, self._requests, self._problem))
-            return
-        self._told_s = now_s if self._told_s is None else self._told_s
-        if now_s - self._told_s >= _TOLD_EVERY_S:
-            self._told_s = now_s
-            say(online_progress(self._grown, self._requests, self._problem))

@@ -16,12 +16,12 @@ _EXAMPLES = (
         "bulkdelete run gone.csv --account-id 1234 --keep-stock --api-key-file alephee.key",
     ),
     Example(
-        "show what would be sent, and send nothing",
-        "bulkdelete run gone.csv --account-id 1234 --keep-stock -n",
-    ),
-    Example(
         "without a confirmation if the file names exactly 250 orders, at most ten requests per minute",
         "bulkdelete run gone.csv --account-id 1234 --keep-stock --expect 250 --rate 10/min",
+    ),
+    Example(
+        "keep the JSON of every order in a file before it is deleted",
+        "bulkdelete run gone.csv --account-id 1234 --keep-stock --backup gone.jsonl",
     ),
     Example(
         "for a scheduler: several files, a named ledger, and no error if there are no orders",

@@ -172,11 +172,17 @@ def _plan(store: Store, found: Found, doubts: Doubts | None, again: Collection[K
         accounts=tuple(sorted({order.account_id for order, _ in listed})),
         first=tuple(sent[:3]),
         last=tuple(sent[-3:]),
-        to_look_up=sum(
-            doubts is Doubts.VERIFY and state is State.IN_DOUBT and not resends(order.revert_stock, doubts)
-            for order, state in listed
-        ),
+        to_look_up=len(_only_looked_up(listed, doubts)),
     )
+
+
+def _only_looked_up(found: Found, doubts: Doubts | None) -> set[Key]:
+    """Doubts that are looked up and never sent."""
+    return {
+        (order.account_id, order.order_id)
+        for order, state in found
+        if doubts is Doubts.VERIFY and state is State.IN_DOUBT and not resends(order.revert_stock, doubts)
+    }
 
 
 class MemoryDraft:
@@ -195,6 +201,7 @@ class MemoryDraft:
         self._sent: list[Order] = []
         self._plan: Plan | None = None
         self._kept_back: set[Key] = set()
+        self._only_looked_up: set[Key] = set()
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
         for row in rows:
@@ -243,7 +250,7 @@ class MemoryDraft:
         self._inputs, self._reports = len(reports), reports
         store = self._store
         found = [(order, store.state_of(key) if key in store.orders else None) for key, order in self._staged.items()]
-        self._sent = _sent(found, doubts, ())
+        self._sent, self._only_looked_up = _sent(found, doubts, ()), _only_looked_up(found, doubts)
         lines = sorted(
             f"{order.account_id},{order.order_id},{'true' if order.revert_stock else 'false'}\n".encode()
             for order in self._staged.values()
@@ -272,6 +279,7 @@ class MemoryDraft:
             returning=returning,
             first=tuple(sent[:3]),
             last=tuple(sent[-3:]),
+            to_look_up=len(self._only_looked_up - self._kept_back),
             kept_back=kept_back,
         )
 
@@ -283,7 +291,11 @@ class MemoryDraft:
         return [order for order in self._sent if (order.account_id, order.order_id) > after][:n]
 
     async def samples(self, n: int) -> list[AccountSample]:
-        groups = itertools.groupby(self._sent, key=lambda order: order.account_id)
+        store = self._store
+        known = {(order.account_id, order.order_id) for order in self._sent} & store.orders.keys()
+        doubtful = {key for key in known if store.state_of(key) is State.IN_DOUBT}
+        sampled = [order for order in self._sent if (order.account_id, order.order_id) not in doubtful]
+        groups = itertools.groupby(sampled, key=lambda order: order.account_id)
         return [
             AccountSample(account, len(sent), tuple(sent[at] for at in sorted({0, len(sent) // 2, len(sent) - 1})))
             for account, group in itertools.islice(groups, n)

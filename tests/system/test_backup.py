@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 import signal
@@ -17,13 +18,17 @@ from urllib.parse import quote
 
 import pytest
 
-from bulkdelete.model import State
+from bulkdelete.cli.display import BackupDisplay
+from bulkdelete.cli.log import Log
+from bulkdelete.events import BackupBegins, LookupGrows, PageRead
+from bulkdelete.model import Response, State
 from bulkdelete.run.backup_file import BackupFile
 from bulkdelete.simulator import PERSONAL_MARK, PageFault, PageFaultKind, Simulation
 from tests.rigs.kill.server import Held, Server, serving
 from tests.support.command import call, started, write
 from tests.support.process import KEY, PROGRAM, environment, until
 from tests.support.shell import Shell
+from tests.support.virtual import run as virtual_time
 
 ACCOUNT = 7
 IDS = list(range(840_001, 840_241))
@@ -327,3 +332,27 @@ def test_a_signal_ends_a_backup_at_once(starts: Starts, tmp_path: Path, number: 
     assert done.returncode == 0, done.stderr
     assert f"{len(IDS) - len(kept)} orders to look up" in done.stderr
     assert backed_up(tmp_path) == IDS
+
+
+@pytest.mark.parametrize(("quiet", "says"), [(0, (True, True)), (1, (True, False)), (2, (False, False))])
+def test_progress_without_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], quiet: int, says: tuple[bool, bool]
+) -> None:
+    """How long it takes is said first, then a line per minute says how far it is and what keeps it; `-q` and `-qq` hide them."""
+
+    async def main() -> None:
+        display = BackupDisplay(Log("json", "never", -2, None), tmp_path / "b.jsonl", bar=False, quiet=quiet)
+        display.on_event(BackupBegins(300, 200, 0.5))
+        for minutes in range(1, 4):
+            display.on_event(PageRead(ACCOUNT, (), "", Response(503, "busy")))
+            display.on_event(LookupGrows(50 * minutes, 200, 40 * minutes, 10 * minutes))
+            await asyncio.sleep(61)
+        display.stop()
+
+    virtual_time(main())
+    err = capsys.readouterr().err
+    assert (
+        "200 orders to look up (100 of 300 are in it) with 2 to 400 requests; 4 s to 13 min 20 s at 30 per minute"
+        in err
+    ) is says[0]
+    assert ("100 of 200 orders looked up: 80 present, 20 absent, 3 requests (HTTP 503: busy)" in err) is says[1]

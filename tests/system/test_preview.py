@@ -5,19 +5,23 @@ No test here may see a DELETE that the preview should have prevented, with a ter
 
 from __future__ import annotations
 
+import json
 import shlex
+import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from bulkdelete.simulator import AccountFacts, OrderFacts, PageFault, PageFaultKind, Simulation
+from bulkdelete.simulator import AccountFacts, Fault, FaultKind, OrderFacts, PageFault, PageFaultKind, Simulation
 from tests.rigs.kill.server import Server, serving
-from tests.support.command import call, write
-from tests.support.process import KEY, PROGRAM, environment
+from tests.support.command import call, started, write
+from tests.support.process import KEY, PROGRAM, environment, until
 from tests.support.shell import Shell
 
 ACCOUNT, OTHER = 7, 8
@@ -328,6 +332,47 @@ def test_resume_reads_nothing(starts: Starts, tmp_path: Path) -> None:
     ledger = str(tmp_path / "o.csv.ledger.db")
     assert call(*PROGRAM, "resume", ledger, "--yes", "--api-url", server.url).returncode == 0
     assert server.reads == []
+
+
+def test_a_doubt_is_not_looked_up(starts: Starts, tmp_path: Path) -> None:
+    """The account has no deletion yet, and its only order may be gone by our own doing: that it is absent says nothing."""
+    server = starts(simulation(faults=(Fault(FaultKind.DROP_AFTER, nth=1),)))
+    file = write(tmp_path / "o.csv", IDS[:1])
+    assert run(server, file, "--doubts", "hold").returncode == 1
+    assert server.deleted_ids() == {IDS[0]}
+    before = len(server.reads)
+    assert run(server, file, "--doubts", "resend", "--max-time", "1s").returncode == 75
+    assert len(server.reads) == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("of", ["read", "accounts"])
+def test_a_signal_ends_a_preview_at_once(
+    starts: Starts, tmp_path: Path, number: signal.Signals, code: int, of: Literal["read", "accounts"]
+) -> None:
+    """While the server does not respond; nothing is sent, and nothing is left behind."""
+    server = starts(simulation(page_faults=(PageFault(PageFaultKind.HANG, of=of, probability=1.0),)))
+    process = started([*PROGRAM, *words(server, write(tmp_path / "o.csv", IDS), "--yes")])
+    until(lambda: any(entry.kind == of for entry in server.reads), lambda: process.poll() is not None)
+    process.send_signal(number)
+    begun_s = time.monotonic()
+    _, err = process.communicate(timeout=10)
+    assert time.monotonic() - begun_s < 5
+    assert (process.returncode, server.journal) == (code, []), err
+    assert "interrupted, nothing was sent" in err
+    assert not list(tmp_path.glob("*.db*"))
+
+
+def test_the_reason_is_told_to_programs(starts: Starts, tmp_path: Path) -> None:
+    """One object with the exit code and the message; the log has what was looked up, by its fields."""
+    server = starts(simulation())
+    done = run(server, write(tmp_path / "o.csv", [5]), "--json", "--log-file", str(tmp_path / "log"))
+    told = json.loads(done.stdout)
+    assert told["exit_code"] == done.returncode == 5
+    assert "does not have order 5" in told["error"]
+    events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    (order,) = (event for event in events if event["event"] == "preview.order")
+    assert (order["order_id"], order["online"], order["account_name"]) == (5, "absent", "Tienda Sur")
 
 
 def test_without_a_confirmation_nothing_is_read(starts: Starts, tmp_path: Path) -> None:

@@ -42,9 +42,13 @@ class Sent:
         return f"(({state}) AND {self.within})"
 
     @property
+    def _sampled(self) -> str:
+        return f"({self.goes} AND (o.state IS NULL OR NOT {rules.in_states([State.IN_DOUBT])}))"
+
+    @property
     def only_looked_up(self) -> str:
         """Which of the rows would be looked up and never sent."""
-        held = f"({rules.in_states([State.IN_DOUBT])} AND NOT {rules.is_resent(self.doubts)})"
+        held = f"({rules.in_states([State.IN_DOUBT])} AND NOT {rules.is_resent(self.doubts)} AND {self.within})"
         return held if self.doubts is Doubts.VERIFY else "0"
 
     def orders(self, db: sqlite3.Connection, n: int, after: tuple[int, int] = (0, 0), way: str = "ASC") -> list[Order]:
@@ -61,7 +65,7 @@ class Sent:
 
     def samples(self, db: sqlite3.Connection, n: int) -> list[AccountSample]:
         """The first `n` accounts, with the first, the middle and the last of their orders."""
-        accounts = f"SELECT o.account_id, count(*) FROM {self.rows} AND {self.goes} GROUP BY 1 ORDER BY 1 LIMIT :n"
+        accounts = f"SELECT o.account_id, count(*) FROM {self.rows} AND {self._sampled} GROUP BY 1 ORDER BY 1 LIMIT :n"
         return [
             AccountSample(
                 account, count, tuple(self._nth(db, account, at) for at in sorted({0, count // 2, count - 1}))
@@ -70,9 +74,9 @@ class Sent:
         ]
 
     def _nth(self, db: sqlite3.Connection, account: int, at: int) -> Order:
-        """The order of an account before which `at` others would be sent."""
+        """The order of an account before which `at` others are sampled."""
         order, reverts, input_id, line = db.execute(
-            f"""SELECT o.order_id, o.revert_stock, o.input_id, o.line FROM {self.rows} AND {self.goes} AND o.account_id = :account
+            f"""SELECT o.order_id, o.revert_stock, o.input_id, o.line FROM {self.rows} AND {self._sampled} AND o.account_id = :account
                 ORDER BY o.order_id LIMIT 1 OFFSET :at""",
             {**self.values, "account": account, "at": at},
         ).fetchone()

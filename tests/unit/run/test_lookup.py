@@ -17,7 +17,17 @@ from hypothesis import strategies as st
 
 from bulkdelete.core.pages import PageQuery, PageResult, page_of
 from bulkdelete.events import Event, PageRead
-from bulkdelete.model import NoResponse, NoResponseReason, Quota, Response, SeenOrder, Sighting, Stop, StopReason
+from bulkdelete.model import (
+    MAX_ID,
+    NoResponse,
+    NoResponseReason,
+    Quota,
+    Response,
+    SeenOrder,
+    Sighting,
+    Stop,
+    StopReason,
+)
 from bulkdelete.run.lookup import Found, Lookup
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.run.throttle import Throttle
@@ -101,6 +111,24 @@ def look_up(
 
     result: tuple[list[Found], Lookup, list[Event]] = run(main())
     return result
+
+
+@pytest.mark.parametrize(("order_id", "requests"), [(500, 1), (501, 2), (5000, 2)])
+def test_the_orders_around_one(order_id: int, requests: int) -> None:
+    """A whole page from that id on is asked for, of each kind that does not show it, and what it shows is told; the answer is the same."""
+    api = Api(plain=range(100, 1000, 2), integrated=[5001])
+
+    async def main() -> tuple[list[Found], list[Event]]:
+        events: list[Event] = []
+        lookup = Lookup(api, Throttle(), SETTINGS, on_event=events.append)
+        return await lookup.orders(ACCOUNT, [order_id], around=True), events
+
+    found, events = run(main())
+    assert online(found) == truth(api, [order_id])
+    assert [(query.id_from, query.id_to, query.limit) for query in api.queries] == [(order_id, MAX_ID, 100)] * requests
+    shown = [order.order_id for event in events if isinstance(event, PageRead) for order in event.orders]
+    beside = [order for order in range(100, 1000, 2) if order >= order_id][:100]
+    assert shown == [*beside, *([5001] if requests == 2 else [])]
 
 
 def online(found: list[Found]) -> dict[int, bool]:
