@@ -15,7 +15,7 @@ import os
 import pwd
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from bulkdelete.errors import NothingSent, UsageError
 from bulkdelete.events import Event
 from bulkdelete.ledger import Caller, Draft, InputReport, Plan, Retry, Ruling, Staging
 from bulkdelete.ledger.open import open_ledger
-from bulkdelete.model import Learned, Order, Reject, Stop, StopReason
+from bulkdelete.model import Order, Reject, Stop, StopReason
 from bulkdelete.run.backup import back_up
 from bulkdelete.run.execute import execute
 from bulkdelete.run.noted import Noted
@@ -245,11 +245,9 @@ class Proposal:
             raise NothingSent(f"{named} {counted(self.plan.orders, 'order')}, not {expect:,}. Nothing was sent")
         if self._has_input:
             await staging.confirm()
-        for sightings in self._noted.pages(self._session.settings.page):
-            await staging.saw(sightings)
         if self._retry is not None:
             await staging.retry(self._retry)
-        return Job(self.plan, self._session, staging, self._noted.learned)
+        return Job(self.plan, self._session, staging, self._noted)
 
     async def conclude(self) -> Summary:
         """The summary of a proposal with nothing to send. Nothing is confirmed: an earlier selection is unchanged. Raises what `check`
@@ -276,14 +274,12 @@ class Proposal:
 class Job:
     """A confirmed selection, to be deleted once. `switch` stops the deletion, even before it begins."""
 
-    def __init__(
-        self, plan: Plan, session: Session, staging: Staging, learned: Mapping[str, Learned] | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, session: Session, staging: Staging, noted: Noted) -> None:
         self.plan = plan
         self.switch = StopSwitch(session.on_event)
         self._session = session
         self._staging: Staging | None = staging  # None: it was run
-        self._learned = learned or {}
+        self._noted = noted
 
     async def delete(self, keys: ApiKey | Sequence[Credential], jitter: Callable[[], float] = random.random) -> Summary:
         """Send the open orders, each key's orders at that key's pace, and return how the run ended. `keys`: one key for all accounts, or
@@ -306,7 +302,7 @@ class Job:
             self._session.on_event,
             jitter,
             caller(self._session.note),
-            self._learned,
+            self._noted,
         )
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -23,9 +23,10 @@ from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, UsageError
 from bulkdelete.events import Event, LedgerGrows, LedgerWaits
 from bulkdelete.ledger import Caller, Hooks, Ledger, Plan, RunLedger, Staging
-from bulkdelete.model import OPEN, Counts, Endpoint, Finding, Learned, Scope, Stop, StopReason
+from bulkdelete.model import OPEN, Counts, Endpoint, Finding, Scope, Stop, StopReason
 from bulkdelete.run.doubts import DoubtLookup, Reader
 from bulkdelete.run.guard_state import GuardState
+from bulkdelete.run.noted import Noted
 from bulkdelete.run.pipeline import Lane, LaneConfig, Run, Totals, run
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.run.throttle import Throttle
@@ -45,12 +46,12 @@ async def execute(
     on_event: Callable[[Event], None],
     jitter: Callable[[], float],
     caller: Caller,
-    read_limits: Mapping[str, Learned],
+    noted: Noted,
 ) -> Summary:
     """Send the open orders of the selection, each key's orders at that key's pace, and return how the run ended.
 
-    Reasons to stop arrive through `switch`. `read_limits`: what was learned, while orders were read before, of the keys' limits for
-    reading, by fingerprint. What a server does never raises. Raises UsageError if an account has no key, or two.
+    Reasons to stop arrive through `switch`. `noted`: what was looked up before the confirmation; the run begins with recording it. What a
+    server does never raises. Raises UsageError if an account has no key, or two.
     """
     from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
 
@@ -63,8 +64,7 @@ async def execute(
         with time_limit(settings.max_time_s, switch):
             hooks = _hooks(settings, switch, on_event)
             begun = await exits.enter_async_context(ledger.run(_options(settings), hooks, caller))
-            for fingerprint, learned in read_limits.items():
-                begun.learn(fingerprint, Endpoint.GET_ORDERS, learned)
+            await _record(noted, begun, settings.page)
             async with AsyncExitStack() as clients:
                 for credential in credentials:
                     client = await clients.enter_async_context(Client(credential.key, settings))
@@ -75,6 +75,15 @@ async def execute(
                     lanes.append(Lane(client, throttle, begun, shared, config, reader))
                 await run(lanes)
         return await _summary(begun, plan, shared, lanes)
+
+
+async def _record(noted: Noted, ledger: RunLedger, page: int) -> None:
+    """Page by page: memory does not grow with what was looked up."""
+    for fingerprint, learned in noted.learned.items():
+        ledger.learn(fingerprint, Endpoint.GET_ORDERS, learned)
+    for sightings in noted.pages(page):
+        ledger.saw(sightings)
+        await ledger.flush()
 
 
 def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Settings) -> tuple[Credential, ...]:
