@@ -124,9 +124,9 @@ class Staging(Draft, Protocol):
     async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
         """What an earlier run learned of this key's limit here."""
 
-    async def samples(self, n: int) -> list[AccountSample]:
-        """The first `n` accounts of which orders would be sent. After `facts` or `selected`. Orders in doubt are none of them: they may be
-        gone by our own doing."""
+    async def samples(self, n: int, without: Collection[int] = ()) -> list[AccountSample]:
+        """The first `n` accounts of which orders would be sent, without these. After `facts` or `selected`. Orders in doubt are none of
+        them: they may be gone by our own doing."""
 
     async def keep_back(self, unless: Callable[[int, int], bool]) -> Plan:
         """Leave added orders out of the selection that `confirm` makes, unless this says yes to (account, id) or they are known to be

@@ -65,9 +65,13 @@ class BackupFile:
             os.close(self._fd)
 
     def read(self) -> None:
-        """Read the whole file: `holds` answers from it. A last line that is not whole is cut off. Raises UsageError for a foreign line."""
+        """Read the whole file: `holds` answers from it. A last line that is not whole is cut off. Raises UsageError for a foreign line.
+
+        What is read is durable: a process that was killed may have written it without syncing it.
+        """
         try:
             with self._in_use:
+                os.fsync(self._fd)
                 held = self._read()
                 os.fchmod(self._fd, 0o600)
         except OSError as error:
@@ -197,12 +201,12 @@ def _is_other_json(text: bytes) -> bool:
 
 
 def _opened(path: Path) -> int:
-    """The file, created if it is not there, so that nobody else can read it. Raises OSError, also for a link."""
+    """The file, created if it is not there, so that nobody else can read it. Its name is durable. Raises OSError, also for a link."""
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
         fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return os.open(path, flags)
+        fd = os.open(path, flags)
     try:
         sync_folder(path.absolute().parent)
     except BaseException:

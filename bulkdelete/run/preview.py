@@ -53,11 +53,8 @@ async def preview_of(
     What a server does never raises. Raises UsageError if an account has no key, InputRefused if an input has changed meanwhile.
     """
     ever = await staging.counts(selected=False)
-    unproven = [
-        sample
-        for sample in await staging.samples(_LISTED_MAX)
-        if not ever.by_account.get(sample.account_id, {}).get(State.DELETED)
-    ]
+    proven = [account for account, states in ever.by_account.items() if states.get(State.DELETED)]
+    unproven = await staging.samples(_LISTED_MAX, without=proven)
     if not unproven:
         return Preview()
     named = _Named(on_event)

@@ -290,11 +290,15 @@ class MemoryDraft:
     async def each_order(self, after: tuple[int, int], n: int) -> list[Order]:
         return [order for order in self._sent if (order.account_id, order.order_id) > after][:n]
 
-    async def samples(self, n: int) -> list[AccountSample]:
+    async def samples(self, n: int, without: Collection[int] = ()) -> list[AccountSample]:
         store = self._store
         known = {(order.account_id, order.order_id) for order in self._sent} & store.orders.keys()
         doubtful = {key for key in known if store.state_of(key) is State.IN_DOUBT}
-        sampled = [order for order in self._sent if (order.account_id, order.order_id) not in doubtful]
+        sampled = [
+            order
+            for order in self._sent
+            if order.account_id not in without and (order.account_id, order.order_id) not in doubtful
+        ]
         groups = itertools.groupby(sampled, key=lambda order: order.account_id)
         return [
             AccountSample(account, len(sent), tuple(sent[at] for at in sorted({0, len(sent) // 2, len(sent) - 1})))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -140,9 +140,9 @@ class SqliteStaging(SqliteDraft):
     async def learned(self, fingerprint: str, endpoint: Endpoint) -> Learned | None:
         return await self._steps.do(lambda db: runs.learned(db, self._file.host, fingerprint, endpoint))
 
-    async def samples(self, n: int) -> list[AccountSample]:
+    async def samples(self, n: int, without: Collection[int] = ()) -> list[AccountSample]:
         sent = self._sent
-        return [] if sent is None else await self._steps.do(lambda db: sent.samples(db, n))
+        return [] if sent is None else await self._steps.do(lambda db: sent.samples(db, n, without))
 
     async def keep_back(self, unless: Callable[[int, int], bool]) -> Plan:
         sent = self._sent

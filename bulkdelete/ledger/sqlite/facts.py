@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from bulkdelete.errors import LedgerBroken
@@ -63,9 +63,10 @@ class Sent:
             )
         ]
 
-    def samples(self, db: sqlite3.Connection, n: int) -> list[AccountSample]:
-        """The first `n` accounts, with the first, the middle and the last of their orders."""
-        accounts = f"SELECT o.account_id, count(*) FROM {self.rows} AND {self._sampled} GROUP BY 1 ORDER BY 1 LIMIT :n"
+    def samples(self, db: sqlite3.Connection, n: int, without: Collection[int]) -> list[AccountSample]:
+        """The first `n` accounts but for these, with the first, the middle and the last of their orders."""
+        others = f"o.account_id NOT IN ({', '.join(map(str, without))})"
+        accounts = f"SELECT o.account_id, count(*) FROM {self.rows} AND {self._sampled} AND {others} GROUP BY 1 ORDER BY 1 LIMIT :n"
         return [
             AccountSample(
                 account, count, tuple(self._nth(db, account, at) for at in sorted({0, count // 2, count - 1}))

@@ -362,5 +362,7 @@ async def test_a_sample_of_each_account(opens: Opens) -> None:
         assert all(order.account_id == each.account_id for each in found for order in each.orders)
         assert found[0].orders[2].origin.line == order(10).origin.line
         assert await staging.samples(1) == found[:1]
+        assert await staging.samples(1, without=(7, 9)) == found[2:]
+        assert await staging.samples(9, without=(7, 9, 10)) == []
         await staging.selected(Doubts.HOLD)
         assert [each.orders[0].order_id for each in await staging.samples(9)] == [5]

@@ -209,13 +209,32 @@ def test_a_disk_that_fails_ends_the_backup(path: Path, monkeypatch: pytest.Monke
 
 
 def test_appended_lines_are_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A power failure after `append` loses nothing: the file is synced once for all lines, and the folder when the file is new."""
+    """A power failure after `append` loses nothing: the file is synced once for all lines, and the folder when it is opened."""
     synced: list[bool] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)))
     with BackupFile(path) as file:
         assert synced == [True]
         file.append([order(1), order(2)])
     assert synced == [True, False]
+
+
+def test_what_is_held_is_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process was killed after it had written lines or made the file, and before it synced them: a power failure after this run has
+    deleted their orders must not take them. The file is synced before it is read, and its folder when it is opened."""
+    path.write_text(f"{order(1)}\n")
+    done: list[str] = []
+    seek = os.lseek
+
+    def rewound(*given: int) -> int:
+        done.append("read")
+        return seek(*given)
+
+    monkeypatch.setattr(os, "fsync", lambda fd: done.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file"))
+    monkeypatch.setattr(os, "lseek", rewound)
+    with BackupFile(path) as file:
+        file.read()
+        assert file.holds(7, 1)
+    assert done == ["folder", "file", "read"]
 
 
 @pytest.mark.parametrize("what", ["removed", "replaced", "linked"])
