@@ -51,10 +51,11 @@ class Tried:
 @dataclass(slots=True)
 class _Account:
     """What is known of reading one account: a key may be refused one and not another. `shown`: an earlier run's lookup showed one of its
-    orders."""
+    orders. `asked_until`: no order up to this id is shown."""
 
     lookup: Lookup
     shown: bool
+    asked_until: int = 0
 
     def is_shown(self, account_id: int) -> bool:
         return self.shown or account_id in self.lookup.shown
@@ -93,7 +94,8 @@ class DoubtLookup:
             found = await account.lookup.orders(account_id, [task.order.order_id for task in of_account])
             sightings = {each.order_id: each.sighting for each in found}
             for task in of_account:
-                sighting, shown = await self._second_look(account, task.order, sightings.get(task.order.order_id))
+                sighting = await self._second_look(account, task.order, sightings.get(task.order.order_id))
+                shown = sighting is not None and await self._is_shown(account, of_account[-1].order)
                 if self._switch.draining.is_set():
                     return again  # the run stops: what was not looked up is as it was
                 if self._rule(task, sighting, shown) and task.past.attempts_in_run < self._settings.attempts:
@@ -126,16 +128,19 @@ class DoubtLookup:
             self._accounts[account_id] = _Account(lookup, await self._ledger.shown(account_id))
         return self._accounts[account_id]
 
-    async def _second_look(
-        self, account: _Account, order: Order, sighting: Sighting | None
-    ) -> tuple[Sighting | None, bool]:
-        """What is known of an order after a second look, if it needs one, and whether its account was shown."""
-        if needs_second_look(order, sighting):
-            found = await account.lookup.orders(order.account_id, [order.order_id])
-            sighting = agreed(sighting, found[0].sighting if found else None)
-        if sighting is not None and not account.is_shown(order.account_id):
-            await account.lookup.oldest(order.account_id, order.order_id)
-        return sighting, account.is_shown(order.account_id)
+    async def _second_look(self, account: _Account, order: Order, sighting: Sighting | None) -> Sighting | None:
+        """What is known of an order after a second look, if it needs one."""
+        if not needs_second_look(order, sighting):
+            return sighting
+        found = await account.lookup.orders(order.account_id, [order.order_id])
+        return agreed(sighting, found[0].sighting if found else None)
+
+    async def _is_shown(self, account: _Account, newest: Order) -> bool:
+        """Whether an order of the account was shown. If not, it is asked for one that is not newer than the newest order in doubt."""
+        if not account.is_shown(newest.account_id) and account.asked_until < newest.order_id:
+            await account.lookup.oldest(newest.account_id, newest.order_id)
+            account.asked_until = newest.order_id
+        return account.is_shown(newest.account_id)
 
     def _rule(self, task: Task, sighting: Sighting | None, shown: bool) -> bool:
         """Record what a lookup says of an order; whether it may be sent again. No await: what was learned comes first into the ledger."""
