@@ -1,11 +1,14 @@
 """The file of a backup: the JSON of one order per line, as the API sent it, appended and never rewritten. It holds personal data.
 
 What it holds is judged by reading it, and by nothing else. Only a line that is not whole, because a process or a machine ended while it
-was written, is ever cut off. It never touches a file that is not ours, or that has anything but orders in it.
+was written, is ever cut off: an order that lacks no more than its line end may be deleted already, and its last copy is here. It never
+touches a file that is not ours, or that has anything but orders in it.
 """
 
 from __future__ import annotations
 
+import codecs
+import errno
 import fcntl
 import io
 import json
@@ -44,7 +47,8 @@ class BackupFile:
         try:
             self._fd = _opened(path)
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
+            is_link = isinstance(error, OSError) and error.errno == errno.ELOOP
+            why = "it is a symbolic link" if is_link else getattr(error, "strerror", None) or error
             raise UsageError(f"the backup {self._shown} cannot be opened ({why}). Name another file") from None
         try:
             self._check_ours()
@@ -65,7 +69,9 @@ class BackupFile:
             os.close(self._fd)
 
     def read(self) -> None:
-        """Read the whole file: `holds` answers from it. A last line that is not whole is cut off. Raises UsageError for a foreign line.
+        """Read the whole file: `holds` answers from it. Raises UsageError for a foreign line.
+
+        A last line that is not whole is cut off; one that lacks only its end gets it, so that the next order does not join it.
 
         What is read is durable: a process that was killed may have written it without syncing it.
         """
@@ -113,13 +119,16 @@ class BackupFile:
         held: dict[int, array[int]] = {}
         whole = 0
         for number, line in enumerate(self._lines(), 1):
+            found = order_in(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line)
             if not line.endswith(b"\n"):
-                self._cut_off(whole, number, line)
-                break
+                if found is None:
+                    self._cut_off(whole, number, line)
+                    break
+                self._end_line()
             whole += len(line)
-            if line.isspace():
+            if found is None and line.isspace():
                 continue
-            if (found := order_in(line)) is None:
+            if found is None:
                 raise self._foreign(number)
             held.setdefault(found[0], array("q")).append(found[1])
         return held
@@ -130,9 +139,14 @@ class BackupFile:
             while line := file.readline(_LINE_BYTES):
                 yield line
 
+    def _end_line(self) -> None:
+        """Give the last order the line end that it lacks: an editor took it, or the write of it was cut just there."""
+        os.write(self._fd, b"\n")
+        os.fsync(self._fd)
+
     def _cut_off(self, whole: int, number: int, rest: bytes) -> None:
         """Cut off a last line that was not written to its end: a beginning of JSON, or the zeros that a disk leaves after a power loss."""
-        if len(rest) >= _LINE_BYTES or (rest.strip(b"\0") and (not _BEGINNING.match(rest) or _is_other_json(rest))):
+        if len(rest) >= _LINE_BYTES or (rest.strip(b"\0") and (not _BEGINNING.match(rest) or _is_json(rest))):
             raise self._foreign(number)
         os.ftruncate(self._fd, whole)
         os.fsync(self._fd)
@@ -191,13 +205,13 @@ def as_line(raw: str) -> str:
     return raw.replace("\r", " ").replace("\n", " ")
 
 
-def _is_other_json(text: bytes) -> bool:
-    """Whether a last line without line end is a whole JSON object that is no order."""
+def _is_json(text: bytes) -> bool:
+    """Whether a text is whole JSON, of whatever kind."""
     try:
         json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError):
         return False
-    return order_in(text) is None
+    return True
 
 
 def _opened(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import os
@@ -63,11 +64,23 @@ def test_a_torn_line_is_cut_off(path: Path, keep: int) -> None:
     assert path.read_text("utf-8") == f"{order(1)}\n"
 
 
-def test_a_line_without_its_end_does_not_count(path: Path) -> None:
-    """It may have lost more than the line end: the order is read again."""
+def test_a_line_that_lacks_only_its_end_is_kept(path: Path) -> None:
+    """An editor took the line end. The order may be deleted, and this its last copy."""
     path.write_text(f"{order(1)}\n{order(2)}")
-    assert held(path, 1, 2) == [1]
-    assert path.read_text("utf-8") == f"{order(1)}\n"
+    assert held(path, 1, 2) == [1, 2]
+    assert path.read_text("utf-8") == f"{order(1)}\n{order(2)}\n"
+
+
+def test_a_byte_order_mark_of_an_editor(path: Path) -> None:
+    path.write_bytes(codecs.BOM_UTF8 + f"{order(1)}\n{order(2)}\n".encode())
+    assert held(path, 1, 2) == [1, 2]
+
+
+def test_a_symbolic_link_is_called_one(tmp_path: Path) -> None:
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(tmp_path / "b.jsonl")
+    with pytest.raises(UsageError, match="it is a symbolic link"):
+        BackupFile(link)
 
 
 def test_zeros_at_the_end_are_cut_off(path: Path) -> None:
