@@ -145,9 +145,6 @@ class Staging(Draft, Protocol):
         """What a person says became of orders in doubt: all of it or, if one of them is not in doubt, is in flight or is unknown here,
         nothing, with a NothingSent that says which and why."""
 
-    async def saw(self, sightings: Sequence[Sighting]) -> None:
-        """Keep what was looked up of orders that the ledger knows, and nothing of the others: a proposal leaves no trace."""
-
 
 class RunLedger(Protocol):
     """One run's ledger: it has begun. A failed commit raises LedgerBroken in the next call, and in every later one.
@@ -183,7 +180,7 @@ class RunLedger(Protocol):
         """Hand over what a lookup says of an order in doubt. No await, like `settle`."""
 
     def saw(self, sightings: Sequence[Sighting]) -> None:
-        """Hand over what was looked up, as in `Staging`. No await, like `settle`."""
+        """Hand over what was looked up of orders that the ledger knows; of others nothing is kept. No await, like `settle`."""
 
     async def shown(self, account_id: int) -> bool:
         """Whether a lookup, of this run or an earlier one, ever showed an order of this account."""

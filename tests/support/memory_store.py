@@ -369,9 +369,6 @@ class MemoryDraft:
         for ruling in rulings:
             self._store.rule(ruling, None)
 
-    async def saw(self, sightings: Sequence[Sighting]) -> None:
-        self._store.saw(sightings)
-
 
 def obstacle(store: Store, ruling: Ruling) -> str | None:
     """Why nobody may say what became of this order."""

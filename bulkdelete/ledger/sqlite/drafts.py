@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerReplaced, NothingSent
 from bulkdelete.ledger import AccountSample, InputReport, Plan, Retry, Ruling
-from bulkdelete.ledger.sqlite import facts, lookups, place, rows, rulings, runs
+from bulkdelete.ledger.sqlite import facts, place, rows, rulings, runs
 from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.connection import refusal
 from bulkdelete.ledger.sqlite.staging import Scratch, no_room
-from bulkdelete.model import Counts, Doubts, Endpoint, Learned, Order, Reject, Sighting
+from bulkdelete.model import Counts, Doubts, Endpoint, Learned, Order, Reject
 
 __all__ = ["SqliteDraft", "SqliteStaging", "Steps"]
 
@@ -168,10 +168,6 @@ class SqliteStaging(SqliteDraft):
         why = await self._change(lambda db, now_ms: rulings.rule_all(db, given, now_ms))
         if why is not None:
             raise NothingSent(f"{self._file.path}: {why}. Nothing was recorded")
-
-    async def saw(self, sightings: Sequence[Sighting]) -> None:
-        if self._file.existed:
-            await self._change(lambda db, now_ms: lookups.saw(db, sightings, now_ms))
 
     async def _change(self, operation: Callable[[sqlite3.Connection, int], T]) -> T:
         """One transaction, in the newest format: an earlier one has no room for what it writes."""

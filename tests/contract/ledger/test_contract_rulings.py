@@ -8,7 +8,7 @@ from bulkdelete.errors import LedgerBroken, NothingSent
 from bulkdelete.ledger import PendingFilter, Retry, Ruling, RulingRow, RulingSource
 from bulkdelete.model import Doubts, NoResponse, NoResponseReason, Response, SeenOrder, Sighting, State, Verdict
 from tests.contract.ledger.conftest import Opens
-from tests.contract.ledger.scene import arm, attempt, facts, pending
+from tests.contract.ledger.scene import arm, attempt, pending
 from tests.support.ledger import ids, order, orders
 
 ANY_DOUBT = PendingFilter(in_doubt=True)
@@ -260,8 +260,7 @@ async def test_what_was_looked_up(opens: Opens) -> None:
         run.saw([Sighting(7, 1, None), Sighting(7, 2, SeenOrder(2))])
         await run.flush()
         assert await run.shown(7)
-    async with opens().stage() as staging:
-        await staging.saw([Sighting(8, 4, SeenOrder(4, status="x"))])
+        run.saw([Sighting(8, 4, SeenOrder(4, status="x"))])
     with opens().read() as reader:
         gone, came, there = reader.lookups((0, 0), 9)
         assert reader.lookups((0, 0), 1) == [gone]
@@ -272,22 +271,3 @@ async def test_what_was_looked_up(opens: Opens) -> None:
     assert (there.present, there.seen) == (True, SeenOrder(4, status="x"))
     async with opens().run("") as run:
         assert await run.shown(8)
-
-
-async def test_a_lookup_of_a_proposal_leaves_no_trace(opens: Opens) -> None:
-    """What nobody confirmed is not in the ledger, and neither is what was seen of it."""
-    for known in (False, True):
-        async with opens().stage() as staging:
-            await facts(staging, orders(1))
-            await staging.saw([Sighting(7, 1, SEEN)])
-        assert opens().exists() == known
-        if not known:
-            await arm(opens(), orders(2))
-    with opens().read() as reader:
-        assert reader.lookups((0, 0), 9) == []
-    async with opens().stage() as staging:
-        await facts(staging, orders(1))
-        await staging.confirm()
-        await staging.saw([Sighting(7, 1, SEEN)])
-    with opens().read() as reader:
-        assert [row.order_id for row in reader.lookups((0, 0), 9)] == [1]
