@@ -125,9 +125,12 @@ def next_steps(summary: Summary, doubts: Doubts | None) -> tuple[NextStep, ...]:
 
 
 def _may_look(summary: Summary, doubts: Doubts | None) -> bool:
-    """Whether a look at the doubts may tell more: not where they were looked up, nor where the API shows no orders."""
-    failure = summary.looked_up.failure
-    return doubts is not Doubts.VERIFY if failure is None else failure.reason is StopReason.OUTAGE
+    """Whether a look at the doubts may tell more: not where they were looked up, nor where the API shows no orders. A backup keeps
+    back a doubt that is absent: it is not looked up."""
+    found, failure = summary.looked_up.found, summary.looked_up.failure
+    if failure is not None:
+        return failure.reason is StopReason.OUTAGE
+    return doubts is not Doubts.VERIFY or (summary.kept_back > 0 and not any(found.values()))
 
 
 def summary_text(ending: Ending) -> str:

@@ -90,6 +90,14 @@ def test_a_look_is_suggested_where_it_may_tell_more(doubts: Doubts | None) -> No
     assert next_steps(outage, doubts) == (VERIFY, RESEND)
 
 
+def test_a_look_is_suggested_where_none_was_had() -> None:
+    """A backup keeps back an order in doubt that is absent: `--doubts verify` has not looked it up yet."""
+    kept_back = dataclasses.replace(ended({State.IN_DOUBT: 5}), kept_back=5)
+    seen = dataclasses.replace(kept_back, looked_up=DoubtReport({Finding.STOCK: 5}))
+    assert next_steps(kept_back, Doubts.VERIFY) == (VERIFY, RESEND)
+    assert next_steps(seen, Doubts.VERIFY) == (RESEND,)
+
+
 def test_why_doubts_stay() -> None:
     """By what was found, in text and JSON, with what to do about it."""
     found = {Finding.STOCK: 1, Finding.HIDDEN: 2, Finding.UNREAD: 1_000, Finding.GONE: 7}
