@@ -7,12 +7,11 @@ To add an option, add a row, and a field of `Settings` if the library has the op
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import click
 
+from bulkdelete.cli.option import DEFAULTS, Option
 from bulkdelete.cli.parameters import (
     CERTIFICATES,
     COUNT,
@@ -28,9 +27,7 @@ from bulkdelete.cli.parameters import (
     PERCENT,
     RATE,
     SECONDS,
-    CheckedOption,
     Choice,
-    Pattern,
     Text,
     between,
 )
@@ -48,72 +45,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option of the commands that `commands` names, separated by spaces.
-
-    `field`: the name of its value; empty: derived from the long flag.
-    `part`: "settings" or "reading" if the value is a field of Settings or of ReadOptions, which then holds the default; otherwise the
-    default is `default`.
-    `share_field`: the setting that takes the value if it is a share, such as 5%.
-    `required`: the command needs it.
-    `in_resume`: whether the command that resumes a run repeats this option. An option that lifts a stop is never repeated.
-    """
-
-    flag: str
-    type: click.ParamType[Any]
-    commands: str
-    help: str
-    field: str = ""
-    part: str = ""
-    default: object = None
-    many: bool = False
-    in_resume: bool = False
-    share_field: str = ""
-    required: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.field or self.long.lstrip("-").replace("-", "_")
-
-    @property
-    def switches(self) -> list[str]:
-        """The flags as they appear in messages and commands. A switch has two, and the first one turns it on."""
-        return self.flag.split()[-1].split("/")
-
-    @property
-    def long(self) -> str:
-        return self.switches[0]
-
-    def to_click(self, purpose: str) -> CheckedOption:
-        """The option as click expects it. A setting that was not given is None, so that Settings supplies the default."""
-        flag = self.type is FLAG and "/" not in self.flag
-        return CheckedOption(
-            [*self.flag.split(), self.name],
-            type=None if self.type is COUNT else self.type,
-            is_flag=True if self.type is FLAG else None,
-            count=self.type is COUNT,
-            multiple=self.many,
-            required=self.required,
-            default=False if flag else 0 if self.type is COUNT else self.default,
-            help=self.help + self._default_text(),
-            purpose=purpose,
-        )
-
-    def _default_text(self) -> str:
-        default = _DEFAULTS.get(self.name) if self.part == "settings" else self.default
-        if default is None or not isinstance(self.type, Pattern | Choice):
-            return ""
-        return f"  [default: {self.type.written(default) if isinstance(self.type, Pattern) else default}]"
-
-    def words(self, value: object) -> list[str]:
-        """The option with this value, as the words of a command."""
-        if isinstance(value, Path):
-            return [self.long, str(value.absolute())]
-        return [self.long, self.type.written(value) if isinstance(self.type, Pattern) else str(value)]
-
-
-_DEFAULTS = {field.name: None if field.default is MISSING else field.default for field in fields(Settings)}
 _READ = "run plan"
 _TABLES = "run plan verify simulate export"
 _SENDING = "run resume"
@@ -377,14 +308,14 @@ def option_of(field: str) -> Option:
 def resume_options(settings: Settings, api_key_file: str | None) -> dict[str, list[str]]:
     """The options that the command that resumes a run must repeat, by field, with absolute paths. The command names the file of the key,
     never the key."""
-    values = {name: getattr(settings, name) for name in _DEFAULTS}
+    values = {name: getattr(settings, name) for name in DEFAULTS}
     key = None if api_key_file in (None, "-") else Path(str(api_key_file))
     return {
         option.name: option.words(value)
         for option in rows()
         if option.in_resume
         for value in [key if option.name == "api_key_file" else values[option.name]]
-        if value is not None and value != _DEFAULTS.get(option.name)
+        if value is not None and value != DEFAULTS.get(option.name)
     }
 
 

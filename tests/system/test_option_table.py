@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.given import run_options
 from bulkdelete.cli.log import Log
-from bulkdelete.cli.options import OPTIONS, Option, option_of, resume_options
+from bulkdelete.cli.option import Option
+from bulkdelete.cli.options import OPTIONS, option_of, resume_options
 from bulkdelete.cli.parameters import CheckedOption, Pattern
 from bulkdelete.cli.program import program
 from bulkdelete.cli.spelling import resuming
