@@ -39,7 +39,7 @@ __all__ = ["Client"]
 _SEEN_CHARS = 100  # of each text that is kept of an order or an account
 _CODINGS = "gzip, deflate"  # what `_decoded` can decode
 
-_Told = TypeVar("_Told")
+_Content = TypeVar("_Content")
 
 
 class _Failed(Exception):
@@ -116,8 +116,8 @@ class Client:
         return AccountsResult(*await self._read(self._urls.accounts(), may_leave, read))
 
     async def _read(
-        self, url: URL, may_leave: Callable[[], bool] | None, read: Callable[[bytes], _Told | str]
-    ) -> tuple[Result, _Told | None, str]:
+        self, url: URL, may_leave: Callable[[], bool] | None, read: Callable[[bytes], _Content | str]
+    ) -> tuple[Result, _Content | None, str]:
         """The result of a GET, what `read` takes from a whole response 200, and else why it takes nothing from it."""
         reply = await self._send("GET", url, may_leave)
         if isinstance(reply, NoResponse):
@@ -130,8 +130,8 @@ class Client:
             return result, None, f"its body has {self._settings.page_bytes:,} bytes or more"
         if reply.cut:
             return result, None, "its body broke off or cannot be decoded"
-        told = await asyncio.to_thread(read, reply.body)  # a page of 16 MiB takes seconds
-        return (result, None, told) if isinstance(told, str) else (result, told, "")
+        content = await asyncio.to_thread(read, reply.body)  # a page of 16 MiB takes seconds
+        return (result, None, content) if isinstance(content, str) else (result, content, "")
 
     async def _send(self, method: str, url: URL, may_leave: Callable[[], bool] | None) -> _Reply | NoResponse:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Every URL of the API, checked as a whole before it is used, and what a body that was read from one of them tells. It sends nothing."""
+"""Every URL of the API, checked as a whole before it is used, and what the body of a response from one of them says. It sends nothing."""
 
 from __future__ import annotations
 

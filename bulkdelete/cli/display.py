@@ -118,8 +118,8 @@ class LookupDisplay:
                 self._grown = event
             case PageRead(result=result, odd=odd):
                 self._requests += 1
-                told = isinstance(result, Response) and result.status < 300
-                self._problem = odd or ("" if told else describe(result))
+                worked = isinstance(result, Response) and result.status < 300
+                self._problem = odd or ("" if worked else describe(result))
             case PaceChanged(wait_s=wait_s, result=result) if wait_s >= _PAUSE_SHOWN_S:
                 self._problem = f"a pause of {duration(wait_s)} after {describe(result)}"
         self._show(asyncio.get_running_loop().time())

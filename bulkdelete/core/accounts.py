@@ -1,4 +1,4 @@
-"""What GET /v2/accounts tells: the accounts of an API key, and what they are called. Pure functions of text."""
+"""What GET /v2/accounts says: the accounts of an API key, and what they are called. Pure functions of text."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""What one page of GET /v2/orders tells: of every id that was asked for in its range, whether the order is there. Pure functions of text.
+"""Which ids one page of GET /v2/orders covers, and whether the order of each of them is there. Pure functions of text.
 
 A page can settle a doubt or let a person delete, so it is believed only if it contradicts neither itself nor what was asked. It never
-asks for a page, and it keeps no personal data: `Page.raw` is for a caller who was told to keep it.
+asks for a page, and it keeps no personal data: `Page.raw` is for a caller that asked for it.
 
-| page | tells of |
+| page | the ids that it covers |
 |---|---|
 | as many results as were asked for | each id from `id_from` to its last `Id` |
 | fewer, and its Total is their number | each id from `id_from` to `id_to`: nothing lies above its last `Id` |
-| fewer, without a Total | each id from `id_from` to its last `Id`; if it is empty, of none |
+| fewer, without a Total | each id from `id_from` to its last `Id`; if it is empty, none |
 | anything else, for example fewer with another Total | nothing: it is odd |
 """
 
@@ -85,7 +85,7 @@ class PageQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page that can be believed. `orders`: ascending by id. `until`: it tells of each id from `id_from` to this one; `id_from - 1`: of
+    """A page that can be believed. `orders`: ascending by id. `until`: it covers each id from `id_from` to this one; `id_from - 1`:
     none. `raw`: the JSON text of each order as received, with personal data; "" unless the query asked for it."""
 
     orders: tuple[SeenOrder, ...]
@@ -104,7 +104,7 @@ class PageResult:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a page says of the ids that were asked for: `present` and `absent` are all of them up to `until`."""
+    """What a page says of the ids that were looked for: `present` and `absent` are all of them up to `until`."""
 
     present: tuple[int, ...]
     absent: tuple[int, ...]
@@ -128,24 +128,24 @@ def page_of(body: str, query: PageQuery, clean: Callable[[str], str]) -> Page | 
 
 def decided(page: Page, query: PageQuery, wanted: Sequence[int]) -> Decided:
     """Which of the ids in `wanted` (ascending) the page shows, and which it says are not there."""
-    told = wanted[bisect_left(wanted, query.id_from) : bisect_right(wanted, page.until)]
+    covered = wanted[bisect_left(wanted, query.id_from) : bisect_right(wanted, page.until)]
     shown = {order.order_id for order in page.orders}
-    present = tuple(order_id for order_id in told if order_id in shown)
-    absent = tuple(order_id for order_id in told if order_id not in shown)
+    present = tuple(order_id for order_id in covered if order_id in shown)
+    absent = tuple(order_id for order_id in covered if order_id not in shown)
     return Decided(present, absent, page.until)
 
 
 class PageStep(enum.Enum):
     """What follows the response to a request for a page, unless it ends the lookup."""
 
-    TOLD = "told"  # it tells at least of the first id that was asked for
+    COVERED = "covered"  # it covers at least the first id that was asked for
     SMALLER = "smaller"  # fewer orders have to be asked for
     AGAIN = "again"  # the server is busy or failing: the same request may always be repeated
-    ODD = "odd"  # it cannot be believed, or tells nothing
+    ODD = "odd"  # it cannot be believed, or covers no id
 
 
 SIGNALS = {
-    PageStep.TOLD: Signal.SUCCESS,
+    PageStep.COVERED: Signal.SUCCESS,
     PageStep.SMALLER: Signal.SUCCESS,
     PageStep.AGAIN: Signal.BREAKER,
     PageStep.ODD: Signal.NOBODY,
@@ -161,7 +161,7 @@ def step_of(found: PageResult, query: PageQuery) -> PageStep | Stop:
         case NoResponse():
             return PageStep.AGAIN
         case Response(status=200):
-            return PageStep.TOLD if found.page is not None and found.page.until >= query.id_from else PageStep.ODD
+            return PageStep.COVERED if found.page is not None and found.page.until >= query.id_from else PageStep.ODD
         case Response(status=206):
             return PageStep.SMALLER if query.limit > 1 else PageStep.ODD
         case Response(status=401) | Response(status=403, json_status=403):
@@ -177,7 +177,7 @@ def step_of(found: PageResult, query: PageQuery) -> PageStep | Stop:
 
 
 def _until(ids: list[int], total: int | None, query: PageQuery) -> int:
-    """Up to which id the page tells: the table at the top of this file."""
+    """The last id that the page covers: the table at the top of this file."""
     if len(ids) > query.limit:
         raise Odd(f"it has {len(ids):,} results, and {query.limit} were asked for")
     last = ids[-1] if ids else query.id_from - 1
@@ -230,7 +230,7 @@ def _label(value: Any) -> str:
 
 
 def _paid(payments: Any) -> tuple[str, str]:
-    """The sum of the payments and its currency; two empty texts if it cannot be told, for example in two currencies."""
+    """The sum of the payments and its currency; two empty texts if there is none, for example in two currencies."""
     amounts, currencies = [], set()
     for payment in _objects(payments):
         amounts.append(_amount(payment.get("Total")))

@@ -27,7 +27,7 @@ __all__ = ["AccountPreview", "Clash", "Looked", "Preview", "agrees", "id_named_b
 _NUMBERS = ("ExternalOrderId", "PackId", "SourcePackId", "IntegratedOrderId")
 """The numbers of an order that are not its id: exports call any of them external."""
 
-_SHORTENED = "…"  # the end of a text that was cut: what it was cannot be told
+_SHORTENED = "…"  # the end of a text that was cut: what it was is not known
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+")  # a spreadsheet has dropped digits
 _WHOLE = re.compile(r"([0-9]+)[.,]0{1,2}")
 _AROUND = " \t\u00a0'\"="  # what spreadsheets put around a text
@@ -157,9 +157,9 @@ def _number(value: object) -> str:
 
 
 def agrees(cell: str, numbers: Iterable[str]) -> bool | None:
-    """Whether a cell is one of these numbers; None if that cannot be told, because one of the two is empty or damaged."""
-    told = [same for number in numbers if (same := _same(cell.strip(_AROUND), number)) is not None]
-    return any(told) if told else None
+    """Whether a cell is one of these numbers; None if that is not known, because one of the two is empty or damaged."""
+    known = [same for number in numbers if (same := _same(cell.strip(_AROUND), number)) is not None]
+    return any(known) if known else None
 
 
 def id_named_by(external_id: str) -> int | None:
@@ -171,7 +171,7 @@ def id_named_by(external_id: str) -> int | None:
 
 
 def _same(cell: str, number: str) -> bool | None:
-    """Whether two texts are the same number, in spite of what spreadsheets do to it; None if that cannot be told."""
+    """Whether two texts are the same number, in spite of what spreadsheets do to it; None if that is not known."""
     if number.endswith(_SHORTENED) or _SCIENTIFIC.fullmatch(cell) or not any(map(str.isdigit, cell)) or not number:
         return None
     one, other = _plain(cell), _plain(number)

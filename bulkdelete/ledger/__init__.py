@@ -164,7 +164,7 @@ class RunLedger(Protocol):
     async def intend(self, task: Task) -> Intent:
         """Returns when the intent is durable; so is every settlement handed over before it."""
 
-    def settle(self, intent: Intent, answer: Result, verdict: Verdict) -> None:
+    def settle(self, intent: Intent, result: Result, verdict: Verdict) -> None:
         """Hand over what an attempt ended in. No await: between learning a fact and this call nothing may happen."""
 
     def withdraw(self, intent: Intent) -> None:

@@ -133,8 +133,8 @@ def _page(event: PageRead) -> LogLine:
     }
     if event.odd:
         fields["odd"] = event.odd
-    told = isinstance(event.result, Response) and event.result.status == 200 and not event.odd
-    return LogLine("debug" if told else "info", "page.read", fields)
+    usable = isinstance(event.result, Response) and event.result.status == 200 and not event.odd
+    return LogLine("debug" if usable else "info", "page.read", fields)
 
 
 def _ending(result: Result) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class DoubtLookup:
         step = step_of(found, query)
         if isinstance(step, Stop):
             self._fail(step)
-        return Tried(step is PageStep.TOLD, not isinstance(step, Stop), found.result)
+        return Tried(step is PageStep.COVERED, not isinstance(step, Stop), found.result)
 
     def keep_learned(self) -> None:
         """Record what was learned of the limit: the next run starts from it."""
@@ -157,7 +157,7 @@ class DoubtLookup:
         return state is State.PENDING
 
     def _fail(self, stop: Stop) -> None:
-        """Orders cannot be looked up. It is told once."""
+        """Orders cannot be looked up. It is reported once."""
         if self.failure is None and not self._switch.draining.is_set():
             self.failure = stop
             self._on_event(LookupFailed(stop))

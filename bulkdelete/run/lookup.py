@@ -2,7 +2,7 @@
 throttle of its own.
 
 It reads and never deletes: a request may always be repeated, and a wait may be left at any time. It never waits anywhere but in the
-throttle and the client, and it never asks by offset, since offsets shift while orders are deleted. What a page tells is decided in
+throttle and the client, and it never asks by offset, since offsets shift while orders are deleted. Which ids a page covers is decided in
 core/pages.py.
 
 Each kind is walked through by itself, from the smallest id that is not known yet. An order is absent only if neither kind shows it.
@@ -44,11 +44,11 @@ _ODD_MAX = 3  # requests for one id whose pages are odd: the whole page, half of
 _UNKNOWN_MAX = 3  # ids in a row of which only odd pages came: then the server is not understood
 _FEW = 10  # orders in a page that cannot reach the next id that is looked for: enough to see how far it would reach
 _BEYOND = 2.0  # pages may reach beyond the ids of a call if more follow, so that the last one is full
-_SPARSE = 2.0  # times as many orders as a page holds lie before that id, as far as the last page tells
+_SPARSE = 2.0  # times as many orders as a page holds lie before that id, judged by the last page
 
 _LOST = NoResponse(sent=True, reason=NoResponseReason.DISCONNECTED)
 _STOPPED = Stop(StopReason.INTERRUPTED, Scope.RUN, "stopped")
-_TELLS_NOTHING = "it is empty and has no Total"
+_COVERS_NOTHING = "it is empty and has no Total"
 
 
 class OrderPages(Protocol):
@@ -74,7 +74,7 @@ class Found:
 
 @dataclass(slots=True)
 class _Walk:
-    """How far one kind of an account's orders was walked. `last`: the last page that told something, and what was asked for."""
+    """How far one kind of an account's orders was walked. `last`: the last page that covered ids, and what was asked for."""
 
     account_id: int
     integrated: bool
@@ -84,7 +84,7 @@ class _Walk:
     odd: str = ""  # why the last odd page was one
     around: bool = False  # whether the orders above those that are looked for are of interest, too
 
-    def told(self, query: PageQuery, page: Page) -> None:
+    def covered(self, query: PageQuery, page: Page) -> None:
         self.last, self.unknown_in_a_row = (query, page), 0
         if (ids := page.until - query.id_from + 1) > 1:
             self.orders_per_id = len(page.orders) / ids
@@ -144,7 +144,7 @@ class Lookup:
         return found
 
     async def oldest(self, account_id: int, order_id: int) -> None:
-        """Ask for the oldest order of an account up to this id: `shown` tells whether there is one that is shown."""
+        """Ask for the oldest order of an account up to this id: `shown` says whether there is one that is shown."""
         for integrated in (False, True):
             if account_id not in self.shown:
                 query = PageQuery(account_id, 1, order_id, limit=1, integrated=integrated)
@@ -174,7 +174,7 @@ class Lookup:
         return known
 
     async def _tell(self, walk: _Walk, query_after: Callable[[int], PageQuery]) -> bool:
-        """Ask until a page tells of its first id; False if none does, and the id is unknown. `query_after`: what is asked for after so
+        """Ask until a page covers its first id; False if none does, and the id is unknown. `query_after`: what is asked for after so
         many odd pages."""
         odd = 0
         while self.stop is None and odd < _ODD_MAX:
@@ -183,8 +183,8 @@ class Lookup:
             if found is None:
                 continue
             match step_of(found, query):
-                case PageStep.TOLD if found.page is not None:
-                    walk.told(query, found.page)
+                case PageStep.COVERED if found.page is not None:
+                    walk.covered(query, found.page)
                     return True
                 case PageStep.SMALLER:
                     self._limit = max(1, query.limit // 2)
@@ -195,7 +195,7 @@ class Lookup:
                     self.stop = stop
                 case _:
                     odd += 1
-                    walk.odd = found.odd or _TELLS_NOTHING
+                    walk.odd = found.odd or _COVERS_NOTHING
         if self.stop is None:
             walk.unknown_in_a_row += 1
             if walk.unknown_in_a_row >= _UNKNOWN_MAX:
@@ -272,14 +272,14 @@ def _always(query: PageQuery, _odd: int) -> PageQuery:
 
 
 def _note(known: dict[int, Found | None], ids: Sequence[int], query: PageQuery, page: Page) -> int:
-    """Note what a page tells of these ids, and return the position of the first one that it does not tell of."""
+    """Note what a page says of these ids, and return the position of the first one that it does not cover."""
     shown = {
         order.order_id: Found(query.account_id, order.order_id, order, raw)
         for order, raw in zip(page.orders, page.raw, strict=True)
     }
-    told = decided(page, query, ids)
-    known.update((order_id, shown[order_id]) for order_id in told.present)
-    known.update((order_id, None) for order_id in told.absent)
+    covered = decided(page, query, ids)
+    known.update((order_id, shown[order_id]) for order_id in covered.present)
+    known.update((order_id, None) for order_id in covered.absent)
     return bisect_right(ids, page.until)
 
 

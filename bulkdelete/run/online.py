@@ -1,6 +1,6 @@
-"""Look up every order of a list, tell what was found of each, and count it. It sends no deletion and touches no ledger.
+"""Look up every order of a list, report what was found of each, and count it. It sends no deletion and touches no ledger.
 
-An order is told once, in the order of (account, id). Where the reading of a key ends early, its remaining orders are told as unknown, and
+An order is reported once, in the order of (account, id). Where the reading of a key ends early, its remaining orders are unknown, and
 other keys continue.
 """
 
@@ -23,9 +23,8 @@ from bulkdelete.settings import Settings
 
 __all__ = ["look_up"]
 
-_BLOCK = (
-    50  # orders that are looked up before they are told: progress is seen, and a page that reaches further is not lost
-)
+# Orders that are looked up before they are reported: progress is seen, and a page that reaches further is not lost.
+_BLOCK = 50
 
 
 async def look_up(
@@ -33,37 +32,37 @@ async def look_up(
     settings: Settings,
     keys: ApiKey | Sequence[Credential],
     as_of: date,
-    tell: Callable[[OnlineRow], None] = lambda _: None,
+    on_row: Callable[[OnlineRow], None] = lambda _: None,
     on_event: Callable[[Event], None] = lambda _: None,
 ) -> OnlineResult:
     """Look up all of these orders with the key of their account. `as_of`: today, by UTC. The result's `stop` is the first one.
 
-    What a server does never raises. Raises UsageError if an account has no key, and what `tell` raises.
+    What a server does never raises. Raises UsageError if an account has no key, and what `on_row` raises.
     """
-    heard = _Heard(ids, on_event)
+    pages = _Pages(ids, on_event)
     profile = Profile(as_of)
     stop: Stop | None = None
     done = 0
 
-    async with Reading(None, settings, keys, on_event=heard.on_event, raw=False) as reading:
+    async with Reading(None, settings, keys, on_event=pages.on_event, raw=False) as reading:
         for account_id, block, more in ids.blocks(_BLOCK):
             lookup = (await reading.of(account_id)).lookup
             found = await lookup.orders(account_id, block, more)  # nothing, at once, if its key was given up
             stop = stop or lookup.stop
             for row in _rows(account_id, block, found):
                 _count(profile, row)
-                tell(row)
+                on_row(row)
             done += len(block)
             on_event(LookupGrows(done, len(ids), profile.present, profile.absent))
-    return OnlineResult(len(ids), profile, heard.clashes, stop, heard.pages, heard.seconds)
+    return OnlineResult(len(ids), profile, pages.clashes, stop, pages.read, pages.seconds)
 
 
-class _Heard:
-    """What pages tell beside the orders that are looked for: how many there are, how long they take, and which ids of the list are
-    external numbers of other orders. Its memory grows with these alone."""
+class _Pages:
+    """What the pages show beside the orders that are looked for: how many pages there are, how long they take, and which ids of the
+    list are external numbers of other orders. Its memory grows with these alone."""
 
     def __init__(self, ids: OrderIds, forward: Callable[[Event], None]) -> None:
-        self.pages = 0
+        self.read = 0
         self._ids = ids
         self._forward = forward
         self._found: set[AccountClash] = set()
@@ -85,7 +84,7 @@ class _Heard:
         self._forward(event)
 
     def _page(self, page: PageRead) -> None:
-        self.pages += 1
+        self.read += 1
         self._last_s = self._clock()
         if self._first_s is None:
             self._first_s = self._last_s - page.result.latency_s

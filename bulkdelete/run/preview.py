@@ -117,13 +117,13 @@ class _Look:
         reader = await self.reading.of(account_id)
         try:
             async with asyncio.timeout_at(self.ends_s):
-                told = await reader.client.accounts()
+                listing = await reader.client.accounts()
         except TimeoutError:
             self.problem = _TOO_LATE
             return {}
-        if told.accounts is None:
-            self.problem = told.odd or describe(told.result)
-        return {account.account_id: account.name for account in told.accounts or ()}
+        if listing.accounts is None:
+            self.problem = listing.odd or describe(listing.result)
+        return {account.account_id: account.name for account in listing.accounts or ()}
 
     async def account(self, sample: AccountSample, names: Mapping[int, str | None]) -> AccountPreview:
         """Look up the orders of a sample, and what the input says of those that are there."""

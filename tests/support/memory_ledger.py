@@ -136,10 +136,10 @@ class MemoryRun:
             return None
         return key
 
-    def settle(self, intent: Intent, answer: Result, verdict: Verdict) -> None:
+    def settle(self, intent: Intent, result: Result, verdict: Verdict) -> None:
         if (key := self._take(intent)) is not None:
-            sent = True if isinstance(answer, Response) else answer.sent
-            self._store.append(key, self._run_id, intent.intended_ms, sent, answer, verdict.state)
+            sent = True if isinstance(result, Response) else result.sent
+            self._store.append(key, self._run_id, intent.intended_ms, sent, result, verdict.state)
 
     def withdraw(self, intent: Intent) -> None:
         self._take(intent)

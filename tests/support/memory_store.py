@@ -119,7 +119,7 @@ class Store:
             case Response(message=message):
                 pass
             case None:
-                message = "lost: the run ended before the answer"
+                message = "lost: the run ended before the response"
             case _:
                 message = f"{result.reason}: {result.message}" if result.message else f"{result.reason}"
         latency_ms = None if result is None else round(result.latency_s * 1000)

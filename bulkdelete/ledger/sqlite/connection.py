@@ -74,11 +74,11 @@ def pages_bytes(db: sqlite3.Connection) -> int:
     return int(pages * bytes_each)
 
 
-def pragma(db: sqlite3.Connection, name: str, value: str, answer: object = None) -> None:
-    """Set a pragma and read it back: after an I/O error SQLite answers with the old value and raises nothing."""
-    db.execute(f"PRAGMA {name} = {value}").fetchall()  # its error comes after its answer, to whoever reads to the end
+def pragma(db: sqlite3.Connection, name: str, value: str, returned: object = None) -> None:
+    """Set a pragma and read it back: after an I/O error SQLite returns the old value and raises nothing."""
+    db.execute(f"PRAGMA {name} = {value}").fetchall()  # its error comes after the value, to whoever reads to the end
     got = db.execute(f"PRAGMA {name}").fetchone()[0]
-    if got != (value if answer is None else answer):
+    if got != (value if returned is None else returned):
         error = sqlite3.OperationalError(f"PRAGMA {name} stays {got}")
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR
         raise error

@@ -206,7 +206,7 @@ class SqliteReader:
 
     def _told(self, found: Iterable[tuple[Any, ...]]) -> list[ResultRow]:
         files = dict(_input(*row[:2]) for row in self._sound("inputs", INPUT_COLUMNS))
-        return rulings.told(self._db, _results(found, files, self._intents()))
+        return rulings.with_rulings(self._db, _results(found, files, self._intents()))
 
     def _run(self, row: Sequence[Any]) -> RunRow:
         return _run(runs.caller_of(self._db, row[0]), *row)

@@ -292,21 +292,21 @@ def take_intent(db: sqlite3.Connection, order: Order) -> None:
         raise LedgerBroken(f"order {order.order_id} of account {order.account_id} has no open intent")
 
 
-def settle(db: sqlite3.Connection, intent: Intent, answer: Result, verdict: Verdict, now_ms: int, run_id: int) -> None:
+def settle(db: sqlite3.Connection, intent: Intent, result: Result, verdict: Verdict, now_ms: int, run_id: int) -> None:
     order = intent.task.order
     take_intent(db, order)
-    sent, status, message = _said(answer)
+    sent, status, message = _result_columns(result)
     _append(
         db, order.account_id, order.order_id, run_id, intent.intended_ms, now_ms, sent, status, verdict.state, message,
-        round(answer.latency_s * 1000), now_ms,
+        round(result.latency_s * 1000), now_ms,
     )  # fmt: skip
 
 
-def _said(answer: Result) -> tuple[int, int | None, str]:
-    if isinstance(answer, Response):
-        return 1, answer.status, answer.message
-    why = answer.reason.value
-    return int(answer.sent), None, f"{why}: {answer.message}" if answer.message else why
+def _result_columns(result: Result) -> tuple[int, int | None, str]:
+    if isinstance(result, Response):
+        return 1, result.status, result.message
+    why = result.reason.value
+    return int(result.sent), None, f"{why}: {result.message}" if result.message else why
 
 
 def _append(
@@ -337,9 +337,9 @@ def _append(
 
 
 def lost(db: sqlite3.Connection, now_ms: int) -> None:
-    """Intents that a run left behind: their requests may have left, and nobody heard the answers."""
+    """Intents that a run left behind: their requests may have left, and no response was read."""
     for row in db.execute(f"SELECT {INTENT_COLUMNS}, crc FROM intents").fetchall():
         account_id, order_id, run_id, intended_ms = sound("intents", row)
-        message = "lost: the run ended before the answer"
+        message = "lost: the run ended before the response"
         _append(db, account_id, order_id, run_id, intended_ms, None, None, None, State.IN_DOUBT, message, None, now_ms)
     db.execute("DELETE FROM intents")

@@ -27,7 +27,7 @@ from bulkdelete.ledger.sqlite.schema import (
 )
 from bulkdelete.model import State
 
-__all__ = ["check_number", "page", "retry", "rule", "rule_all", "ruling_of", "said_by_people", "told"]
+__all__ = ["check_number", "page", "retry", "rule", "rule_all", "ruling_of", "said_by_people", "with_rulings"]
 
 _OF_ORDER = "account_id = ? AND order_id = ?"
 
@@ -165,7 +165,7 @@ def ruling_of(row: Sequence[Any]) -> RulingRow:
     return RulingRow(ruling, n, after_n, run_id, ruled_ms)
 
 
-def told(db: sqlite3.Connection, results: list[ResultRow]) -> list[ResultRow]:
+def with_rulings(db: sqlite3.Connection, results: list[ResultRow]) -> list[ResultRow]:
     """The same rows, with the words of a ruling that came after the last attempt as the message of its order."""
     ruled = (State.PENDING, State.PRESUMED_DELETED)
     keys = [row[:2] for row in results if row.attempts and (row.state in ruled or row.in_flight)]

@@ -59,9 +59,9 @@ class SqliteRun:
             raise
         return intent
 
-    def settle(self, intent: Intent, answer: Result, verdict: Verdict) -> None:
+    def settle(self, intent: Intent, result: Result, verdict: Verdict) -> None:
         now_ms = self._file.now_ms()
-        self._commits.hand_over(lambda db: rows.settle(db, intent, answer, verdict, now_ms, self._run_id))
+        self._commits.hand_over(lambda db: rows.settle(db, intent, result, verdict, now_ms, self._run_id))
 
     def withdraw(self, intent: Intent) -> None:
         self._commits.hand_over(lambda db: rows.take_intent(db, intent.task.order))

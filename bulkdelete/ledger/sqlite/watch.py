@@ -1,7 +1,7 @@
 """Whether a ledger's names are still the files that were opened, and what is saved if they are not.
 
 It asks for names and never opens the ledger: closing any descriptor of it in this process would drop SQLite's locks. What another
-program removed, replaced or truncated is noticed around each commit, before anybody is told of it: such a commit is lost to everybody
+program removed, replaced or truncated is noticed around each commit, before anybody hears of it: such a commit is lost to everybody
 else.
 """
 

@@ -387,7 +387,7 @@ def test_what_follows_another_response_than_a_page(result: Result, limit: int, s
 
 def test_what_follows_a_page() -> None:
     """It told, unless it is odd or tells not even of the first id."""
-    assert step_of(PageResult(Response(200), page(body_of(10))), QUERY) is PageStep.TOLD
+    assert step_of(PageResult(Response(200), page(body_of(10))), QUERY) is PageStep.COVERED
     assert step_of(PageResult(Response(200), page(body_of())), QUERY) is PageStep.ODD
     assert step_of(PageResult(Response(200), odd="it is not JSON"), QUERY) is PageStep.ODD
 

@@ -215,7 +215,7 @@ async def test_lost_intents(tmp_path: Path) -> None:
             path, "SELECT order_id, n, run_id, intended_ms, answered_ms, sent, status, outcome, message FROM attempts"
         )
         assert attempts == [
-            (n, 1, 1, intent.intended_ms, None, None, None, State.IN_DOUBT, "lost: the run ended before the answer")
+            (n, 1, 1, intent.intended_ms, None, None, None, State.IN_DOUBT, "lost: the run ended before the response")
             for n, intent in enumerate(intents, 1)
         ]
         assert ask(path, "SELECT order_id, doubtful, attempts FROM orders") == [(1, 1, 1), (2, 1, 1), (3, 0, 0)]

@@ -282,7 +282,7 @@ async def test_a_commit_that_fails(tmp_path: Path, statement: str) -> None:
         assert failing.later == ([statement] if statement == "BEGIN IMMEDIATE" else [statement, "ROLLBACK"])
     async with opened(path) as ledger:
         assert await states(ledger) == {"pending": 2, "in_doubt": 1}
-    assert ask(path, "SELECT order_id, message FROM in_doubt") == [(1, "lost: the run ended before the answer")]
+    assert ask(path, "SELECT order_id, message FROM in_doubt") == [(1, "lost: the run ended before the response")]
 
 
 @pytest.mark.parametrize("left_behind", ["l.db.staging", "l.db.new-journal"])

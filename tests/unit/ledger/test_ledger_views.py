@@ -123,7 +123,7 @@ async def test_the_timeline(tmp_path: Path) -> None:
     assert rows == [
         (3, 1, 1, 1, 429, None, "slow down", 10),
         (1, 1, 1, 1, 204, "deleted", "", 250),
-        (2, 1, 1, None, None, "in_doubt", "lost: the run ended before the answer", None),
+        (2, 1, 1, None, None, "in_doubt", "lost: the run ended before the response", None),
     ]
     ((intended, answered),) = ask(path, "SELECT intended, answered FROM timeline WHERE order_id = 1")
     assert intended == f"2023-11-14T22:13:20.{intents[1].intended_ms % 1000:03}Z" < answered
