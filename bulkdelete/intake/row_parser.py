@@ -84,30 +84,14 @@ class RowParser:
 
     def parse(self, row: Row) -> Order | Reject | None:
         """The order or reject of a row; None for a blank row and for a total. Raises InputRefused where a second table starts."""
-        line, cells, odd, faults, before, _ = row
-        columns = self.columns
-        if self.is_first:
-            self.is_first = False
-            if before is not Before.ORDER and self._numbers_columns(cells):
-                return self._reject(row, columns.order, _COLUMN_NUMBERS)
-        if faults is not None:
-            for at in (columns.order, columns.stock, *self.undecided.accounts):
-                if at is not None and at in faults:
-                    return self._reject(row, at, faults[at])
-        if odd:
-            if (at := self.swallowed(row)) is not None:
-                return self._reject(row, at, self.swallowed_why)
-            if any(map(is_total, cells)):
-                return self._total(row)
-        if before is Before.SHIFTED or (
-            (len(cells) != columns.width or columns.named != columns.width) and not columns.fit(cells)
-        ):
-            if is_blank(cells):
-                return None
-            self.shifted.add(len(cells) - columns.width)
-            return self._reject(row, columns.order, self._why_shifted(cells))
-        if before is Before.REJECTED:
-            return None if is_blank(cells) else self._reject(row, columns.order, _REJECTED_BEFORE)
+        columns, cells = self.columns, row.cells
+        usual = (
+            row.before is None and row.faults is None and not row.odd and len(cells) == columns.width == columns.named
+        )
+        if self.is_first or not usual:  # nearly every row is usual
+            by_form = self._by_form(row)
+            if not isinstance(by_form, Row):
+                return by_form
         text = cells[columns.order]
         forms: tuple[str, ...] = ()
         if PLAIN.fullmatch(text):  # nearly every cell: saves creating an Id
@@ -116,25 +100,12 @@ class RowParser:
             tabs = text[: len(text) - len(text.lstrip(_AROUND))].count("\t")
             order = read_id(text, self.thousands)
             if isinstance(order, NoValue):
-                return (
-                    None
-                    if is_blank(cells)
-                    else self._reject_or_refuse_header(row, self._why_continuation(row) or order.why)
-                )
+                if is_blank(cells):
+                    return None
+                return self._reject_or_refuse_header(row, self._why_continuation(row) or order.why)
             order_id, forms = order.value, order.forms
-        if self.totals.could_be(order_id) and (why := self._why_total(row, order_id)) is not None:
+        if (why := self._why_no_order(row, order_id, tabs)) is not None:
             return self._reject(row, columns.order, why)
-        self.totals.add(order_id)
-        if tabs != self.tabs:
-            if self.tabs is not None:
-                return self._reject(row, columns.order, f"{tabs} tabs before it, and {self.tabs} above: {_TABS}")
-            self.tabs = tabs
-        if order_id > _LARGE:
-            self._count_large(order_id)
-        if columns.undecided:
-            self.undecided.check(row)
-        elif columns.headless and columns.width > 1 and not columns.asked:
-            self._check_other_columns(row, order_id)
         at = self.undecided.account
         account = account_of("" if at is None else cells[at], self.account_id, self.thousands, self.only_ids)
         if isinstance(account, NoValue):
@@ -149,7 +120,52 @@ class RowParser:
             self.longer.add(len(cells) - columns.width)
         self.orders += 1
         self.first = row
-        return Order(account.value, order_id, stock, Origin(self.path, line))
+        return Order(account.value, order_id, stock, Origin(self.path, row.line))
+
+    def _by_form(self, row: Row) -> Row | Reject | None:
+        """What a row is by its form: its place, its number of cells, and what an earlier reading or a workbook says of it. The row itself
+        if it may name an order."""
+        columns, cells, before = self.columns, row.cells, row.before
+        if self.is_first:
+            self.is_first = False
+            if before is not Before.ORDER and self._numbers_columns(cells):
+                return self._reject(row, columns.order, _COLUMN_NUMBERS)
+        if row.faults is not None:
+            for at in (columns.order, columns.stock, *self.undecided.accounts):
+                if at is not None and at in row.faults:
+                    return self._reject(row, at, row.faults[at])
+        if row.odd:
+            if (at := self.swallowed(row)) is not None:
+                return self._reject(row, at, self.swallowed_why)
+            if any(map(is_total, cells)):
+                return self._total(row)
+        if before is Before.SHIFTED or (
+            (len(cells) != columns.width or columns.named != columns.width) and not columns.fit(cells)
+        ):
+            if is_blank(cells):
+                return None
+            self.shifted.add(len(cells) - columns.width)
+            return self._reject(row, columns.order, self._why_shifted(cells))
+        if before is Before.REJECTED:
+            return None if is_blank(cells) else self._reject(row, columns.order, _REJECTED_BEFORE)
+        return row
+
+    def _why_no_order(self, row: Row, order_id: int, tabs: int) -> str | None:
+        """Why a number is no order's id, judged by the rows above it and by the other cells. Raises InputRefused."""
+        if self.totals.could_be(order_id) and (why := self._why_total(row, order_id)) is not None:
+            return why
+        self.totals.add(order_id)
+        if tabs != self.tabs:
+            if self.tabs is not None:
+                return f"{tabs} tabs before it, and {self.tabs} above: {_TABS}"
+            self.tabs = tabs
+        if order_id > _LARGE:
+            self._count_large(order_id)
+        if self.columns.undecided:
+            self.undecided.check(row)
+        elif self.columns.headless and self.columns.width > 1 and not self.columns.asked:
+            self._check_other_columns(row, order_id)
+        return None
 
     @property
     def above(self) -> Above:
