@@ -6,7 +6,7 @@ contacted, so four things differ from what is printed, and nothing else does:
 - a command that would go to the API gets `--api-url` with the address of a simulator at its end;
 - the simulator has another port than the printed one, which somebody else on this machine may use;
 - paths outside the home of a user (/opt, /etc, /var/lib, /exports) are put below the scratch folder;
-- systemd and cron are not run: their files are checked, and the command in each is run as they would run it.
+- cron and systemd-run are not run: their commands are, as they would be. test_scheduled.py has the samples for other schedulers.
 
 The command that tests the program is not run here: `.ci/run` has it word for word (test_readme.py).
 """
@@ -29,6 +29,7 @@ import pytest
 
 from bulkdelete.cli.program import program
 from tests.support import ROOT
+from tests.support.placed import placed
 from tests.support.process import PROGRAM, environment
 from tests.support.shell import Shell
 
@@ -43,7 +44,7 @@ NO_INDEX = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of README: its kind (shell, text, systemd, crontab), its lines, and its place on the page."""
+    """A block of README: its kind (shell, text, sh, crontab), its lines, and its place on the page."""
 
     kind: str
     text: str
@@ -144,39 +145,25 @@ def _check_fields(folder: Path, url: str) -> None:
 
 
 def _check_timers(folder: Path, url: str) -> None:
-    """The unit and the timer are valid; what service, crontab and session would start deletes the orders of the folder."""
+    """What the crontab would start deletes the orders of the folder, and what the session would start is understood."""
     for name in ("exports", "etc/bulkdelete", "var/lib/bulkdelete"):
         (folder / name).mkdir(parents=True)
     shutil.copy(folder / "exported.csv", folder / "exports" / "gone-1.csv")
     shutil.copy(folder / "alephee.key", folder / "etc" / "bulkdelete")
 
-    service, timer = (_inside(the(words, "systemd").text, folder) for words in ("ExecStart=", "OnCalendar="))
-    if shutil.which("systemd-analyze"):
-        for name, text in (("bulkdelete.service", service), ("bulkdelete.timer", timer)):
-            (folder / name).write_text(text)
-        checked = _installed(
-            folder, ["systemd-analyze", "verify", "--man=no", "bulkdelete.service", "bulkdelete.timer"]
-        )
-        assert not re.search(r"bulkdelete\.(service|timer)", checked.stderr), checked.stderr
-    entries = dict(re.findall(r"^(\w+)=(.*)$", service, re.MULTILINE))
-    name, _, source = entries["LoadCredential"].partition(":")
-    (folder / "credentials").mkdir()
-    shutil.copy(source, folder / "credentials" / name)
-    unit = _installed(
-        folder,
-        [*shlex.split(entries["ExecStart"]), "--api-url", url],
-        CREDENTIALS_DIRECTORY=str(folder / "credentials"),
-    )
-    assert (unit.returncode, re.findall(r"\d+ deleted", unit.stdout)) == (0, ["1 deleted"]), unit.stderr
-
-    (line,) = the("bulkdelete run", "crontab").text.splitlines()
-    *times, command = line.split(" ", 5)
-    assert all(re.fullmatch(r"\d+|\*", each) for each in times)
-    assert "%" not in command  # a line's end to cron
-    cron = _installed(folder, ["/bin/sh", "-c", f"{_inside(command, folder)} --api-url {url}"])
-    assert (cron.returncode, re.findall(r"\d+ requests", cron.stdout)) == (0, ["0 requests"]), (
-        cron.stderr
-    )  # its work is done
+    (folder / "opt/bulkdelete").mkdir(parents=True)
+    (folder / "opt/bulkdelete/bin").symlink_to(folder / ".venv/bin")
+    script = folder / "opt/bulkdelete/scheduled.sh"
+    script.write_text("#!/bin/sh\n" + placed(the("mail -s", "sh").text, folder))
+    script.chmod(0o755)
+    for line in the("scheduled.sh", "crontab").text.splitlines():
+        *times, command = line.split(" ", 5)
+        assert all(re.fullmatch(r"\d+|\*", each) for each in times)
+        assert "%" not in command  # a line's end to cron
+        cron = _installed(folder, ["/bin/sh", "-c", f"{placed(command, folder)} --api-url {url}"])
+        assert (cron.returncode, cron.stdout, cron.stderr) == (0, "", "")  # nobody is told anything
+    exported = [str(folder / ".venv/bin/bulkdelete"), "export", str(folder / "var/lib/bulkdelete/1234.db")]
+    assert _installed(folder, exported).stdout.count(",deleted,") == 1
 
     words = shlex.split(
         the("systemd-run").text.replace("$PWD", str(folder)).replace("$(command -v bulkdelete)", "bulkdelete")
@@ -185,13 +172,6 @@ def _check_timers(folder: Path, url: str) -> None:
     assert "LoadCredential=bulkdelete-api-key:" + str(folder / "alephee.key") in words[:begin]
     assert isinstance(program, click.Group)
     program.commands[words[begin + 1]].make_context("run", words[begin + 2 :])
-
-
-def _inside(text: str, folder: Path) -> str:
-    """Paths outside a user's home, below the scratch folder."""
-    for path in ("/etc/bulkdelete", "/var/lib/bulkdelete", "/exports"):
-        text = re.sub(rf"(?<![\w.]){path}", f"{folder}{path}", text)
-    return text.replace("/opt/bulkdelete/bin", str(folder / ".venv/bin"))
 
 
 def _installed(folder: Path, command: list[str], **more: str) -> subprocess.CompletedProcess[str]:

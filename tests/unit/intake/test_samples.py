@@ -17,7 +17,7 @@ from tests.support import ROOT
 
 SAMPLES = ROOT / "samples"
 EXPECT = ".expect.json"
-NAMES = sorted(path.name for path in SAMPLES.iterdir() if not path.name.endswith(EXPECT))
+NAMES = sorted(path.name for path in SAMPLES.iterdir() if path.is_file() and not path.name.endswith(EXPECT))
 BYTES_MAX = 20_000
 
 
