@@ -51,7 +51,8 @@ class Scene:
         by_order: dict[Place, list[Exchange]] = defaultdict(list)
         for line in self.lines:
             for exchange in line.exchanges:
-                by_order[exchange.place].append(exchange)
+                if not exchange.reads:
+                    by_order[exchange.place].append(exchange)
         return by_order
 
 
@@ -86,12 +87,16 @@ def ends(scene: Scene) -> None:
 
 
 def requests(scene: Scene) -> None:
-    """33: every request is one DELETE of an order of the input, each parameter once; nothing else is on the wire."""
+    """33: every request is one DELETE of an order of the input, each parameter once, or asks for the page of such an order alone;
+    nothing else is on the wire."""
     for line in scene.lines:
         rest = bytes(line.received)[sum(len(exchange.request) for exchange in line.exchanges) :]
         if rest:
             raise Broken(33, f"bytes that are no request: {rest[:40]!r}")
         for exchange in line.exchanges:
+            if exchange.reads:
+                _check_page(scene, exchange)
+                continue
             query = dict(exchange.query)
             key, stock = query.pop("API_KEY", []), query.pop("revertStock", [])
             account, order = query.pop("accountId", []), query.pop("orderId", [])
@@ -100,6 +105,25 @@ def requests(scene: Scene) -> None:
                 raise Broken(33, f"a request that is none of ours: {sorted(exchange.query)}")
             if len(account) != 1 or len(order) != 1 or exchange.place not in scene.orders:
                 raise Broken(33, f"accountId {account}, orderId {order}")
+
+
+def _check_page(scene: Scene, exchange: Exchange) -> None:
+    """The probe of a lane that doubts have closed: one order of the input, as it may be shown."""
+    query = {name: values[0] for name, values in exchange.query.items() if len(values) == 1}
+    expected = {
+        "API_KEY": scene.key,
+        "accountId": query.get("accountId", ""),
+        "idFrom": query.get("idFrom", ""),
+        "idTo": query.get("idFrom", ""),
+        "limit": "1",
+        "includePendingPayments": "true",
+        "Integrated": "false",
+    }
+    place = (expected["accountId"], expected["idFrom"])
+    if not exchange.request.startswith(b"GET /v2/orders?") or query != expected or len(exchange.query) != len(query):
+        raise Broken(33, f"a page that nobody should ask for: {sorted(exchange.query)}")
+    if place not in {(str(account), str(order)) for account, order in scene.orders}:
+        raise Broken(33, f"a page of account {place[0]} from order {place[1]}")
 
 
 def once(scene: Scene) -> None:

@@ -40,6 +40,11 @@ class Exchange:
         return self.request.split(b" ", 2)[1].decode("latin-1")
 
     @property
+    def reads(self) -> bool:
+        """Whether it asks for a page of orders, as the probe of a lane does that doubts have closed. It deletes nothing."""
+        return self.request.startswith(b"GET ")
+
+    @property
     def query(self) -> dict[str, list[str]]:
         return parse_qs(self.target.partition("?")[2], keep_blank_values=True)
 

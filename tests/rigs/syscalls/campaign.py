@@ -84,18 +84,17 @@ class Rig:
                 checks.check_export(files, self.exported, ended)
                 return
             await asyncio.sleep(0.05)  # what left before the end arrives
-            before = [*self.stage.asked[scene], *simulator.journal]
-            n = len(simulator.journal)
+            earlier, now = self.stage.asked[scene], tuple(simulator.journal)
             checks.check_words(ended)
             left = checks.look(files)
             if strike.fault != "SIGKILL":
-                checks.check_sent(ended, simulator.journal)
-            checks.check_ending(strike, files, ended, left, before)
+                checks.check_sent(ended, now)
+            checks.check_ending(strike, files, ended, left, earlier, now)
             try:
                 summary = await self.stage.go_on(files)
             except BulkDeleteError as error:
                 raise Broken(7, f"the next run cannot begin: {error}") from None
-            checks.check_next(before, left, simulator.journal[n:], summary)
+            checks.check_next([*earlier, *now], left, simulator.journal[len(now) :], summary)
             checks.check_key(files, ended)
 
 

@@ -76,8 +76,12 @@ def check_key(files: Files, ended: Ended) -> None:
             raise Broken(29, f"the key is in {name}: {', '.join(forms)}")
 
 
-def check_ending(strike: Strike, files: Files, ended: Ended, left: Books, journal: Sequence[Entry]) -> None:
-    """A run that was struck: what the server saw is in the ledger, what the ledger claims is so, and the exit code is true."""
+def check_ending(
+    strike: Strike, files: Files, ended: Ended, left: Books, earlier: Sequence[Entry], now: Sequence[Entry]
+) -> None:
+    """A run that was struck: what the server saw, `earlier` and `now`, is in the ledger, what the ledger claims is so, and the exit code
+    is true."""
+    journal = (*earlier, *now)
     known = left.intents.keys() | {attempt.place for attempt in left.attempts}
     if unknown := set(map(place_of, journal)) - known:
         raise Broken(1, f"{sorted(unknown)} were sent and the ledger does not know it")
@@ -93,7 +97,7 @@ def check_ending(strike: Strike, files: Files, ended: Ended, left: Books, journa
         0: len(gone) == len(IDS) and not left.intents and left.finished,
         1: len(settled) == len(IDS) > len(gone) and not left.intents and left.finished,
         2: not any(call.injected and _STOPS.search(call.path) for call in ended.calls),
-        3: not journal,
+        3: not now,
         6: True,
     }
     if not honest.get(ended.code, False):
