@@ -232,17 +232,21 @@ class Proposal:
             raise NothingSent(why)
         self._current().check_room(settings.free_disk_bytes + settings.bytes_per_order * self.plan.to_send)
 
-    async def confirm(self, expect: int) -> Job:
+    async def confirm(self, expect: int | str) -> Job:
         """Confirm the selection, durably: from here on its open orders may be sent, now or by a later run.
 
         `expect`: the number of orders that the caller expects, including those that are already settled (`plan.orders`), so that the
-        same call works when it is repeated. Raises NothingSent if the number differs, and whatever `check` raises.
+        same call works when it is repeated; or the digest of their list that somebody approved (`plan.digest`; an earlier selection has
+        none). Raises NothingSent if it differs, and whatever `check` raises.
         """
         self.check()
         staging = self._current()
-        if expect != self.plan.orders:
+        if expect != self.plan.orders and (not self.plan.digest or expect != self.plan.digest):
             named = "the input names" if self._has_input else "the ledger's selection has"
-            raise NothingSent(f"{named} {counted(self.plan.orders, 'order')}, not {expect:,}. Nothing was sent")
+            found = (
+                self.plan.digest if isinstance(expect, str) and self.plan.digest else counted(self.plan.orders, "order")
+            )
+            raise NothingSent(f"{named} {found}, not {expect}. Nothing was sent")
         if self._has_input:
             await staging.confirm()
         if self._retry is not None:

@@ -144,6 +144,26 @@ def test_nothing_is_opened_outside_a_session(tmp_path: Path) -> None:
     virtual(main)
 
 
+def test_confirming_names_the_digest(tmp_path: Path) -> None:
+    """Of the list that somebody approved. An earlier selection has none, and no text confirms it."""
+    settings = settings_of(tmp_path / "l.db")
+
+    async def main() -> None:
+        async with Session(settings) as session:
+            proposal = await session.propose(Rows(IDS))
+            for another in ("", "sha256:" + "0" * 64):
+                with pytest.raises(
+                    NothingSent, match=f"the input names {proposal.plan.digest}, not {another}. Nothing"
+                ):
+                    await proposal.confirm(expect=another)
+            await proposal.confirm(expect=proposal.plan.digest)
+        async with Session(settings) as session:
+            with pytest.raises(NothingSent, match="the ledger's selection has 12 orders, not "):
+                await (await session.resume()).confirm(expect="")
+
+    virtual(main)
+
+
 def test_confirming_names_the_number(tmp_path: Path) -> None:
     """Another number arms nothing. So does a proposal that a second one has replaced."""
     settings = settings_of(tmp_path / "l.db")
