@@ -29,7 +29,7 @@ from bulkdelete.errors import NothingSent, UsageError
 from bulkdelete.events import Event
 from bulkdelete.ledger import Caller, Draft, InputReport, Plan, Retry, Ruling, Staging
 from bulkdelete.ledger.open import open_ledger
-from bulkdelete.model import Order, Reject, Stop, StopReason
+from bulkdelete.model import Counts, Order, Reject, Stop, StopReason
 from bulkdelete.run.backup import back_up
 from bulkdelete.run.execute import execute
 from bulkdelete.run.noted import Noted
@@ -308,6 +308,13 @@ class Job:
             caller(self._session.note),
             self._noted,
         )
+
+    async def counts(self) -> Counts:
+        """The selection's orders by account and state, as the ledger has them now, also while `delete` is in progress; those in flight
+        count as in doubt. Raises LedgerBroken, and UsageError once the session has ended."""
+        if (staging := self._session._staging) is None:
+            raise UsageError("the session of this job has ended, and with it its view of the ledger")
+        return await staging.counts(selected=True)
 
     def stop(self) -> None:
         """Send nothing more, and wait for the requests in flight, at most `Settings.grace_s`. Call it in the event loop's thread."""

@@ -66,6 +66,7 @@ ONLY_HERE = {
     "aiolimiter": {"run"},
     "click": {"cli"},
     "jinja2": {"report"},
+    "prometheus_client": {"report"},
     "rich": {"cli"},
     "structlog": {"cli"},
     "xlsxwriter": {"report"},
@@ -290,7 +291,7 @@ def test_help_loads_little(arguments: list[str]) -> None:
     loaded = set(done.stderr.split())
     assert "click" in loaded
     assert "bulkdelete" in done.stdout
-    assert not loaded & {"aiohttp", "jinja2", "structlog", "rich"}
+    assert not loaded & {"aiohttp", "jinja2", "prometheus_client", "structlog", "rich"}
 
 
 def test_the_command_line_passes_values_with_names() -> None:
@@ -322,7 +323,12 @@ def test_what_lies_below_the_command_line_speaks_of_settings(module: str) -> Non
     for text in texts_of(MODULES[module]):
         assert not flags & set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)), text
         for named in SETTING.findall(text):
-            assert option_of(named.partition("=")[0]).part or named in ("api_key_file", "retry", "rejects"), text
+            assert option_of(named.partition("=")[0]).part or named in (
+                "api_key_file",
+                "metrics_file",
+                "retry",
+                "rejects",
+            ), text
             assert flagged(f"`settings.{named}`").startswith("--")
 
 

@@ -14,10 +14,11 @@ from typing import NoReturn
 
 import click
 
+from bulkdelete.cli.codes import exit_code_of, is_of_stdout
 from bulkdelete.cli.signals import Interrupted
 from bulkdelete.cli.streams import give_back_stderr, prepare, say, write_json
-from bulkdelete.core.run_summary import EXIT_OF_ERROR, EXIT_OF_REASON, EXIT_UNFORESEEN
-from bulkdelete.errors import BulkDeleteError, UsageError
+from bulkdelete.core.run_summary import EXIT_OF_REASON
+from bulkdelete.errors import BulkDeleteError
 from bulkdelete.model import StopReason
 from bulkdelete.words import escaped_lines
 
@@ -45,29 +46,23 @@ def _run(program: click.Command) -> tuple[int, str | None]:
     """Run a command, and return its exit code and the message of the error that ended it."""
     try:
         return program.main(prog_name="bulkdelete", standalone_mode=False) or 0, None
-    except Interrupted as error:
-        return error.code, str(error)
-    except BulkDeleteError as error:
-        return EXIT_OF_ERROR[type(error)], str(error)
-    except click.ClickException as error:
-        return 2, error.format_message() + _hint(error)
-    except (click.Abort, KeyboardInterrupt):
-        return EXIT_OF_REASON[StopReason.INTERRUPTED], "interrupted"
-    except (BrokenPipeError, SystemExit):  # click makes the first one the second, with exit code 1
-        return 0, None
-    # Every other error, even a panic of a library in Rust, must not end with an exit code that means something else.
     except BaseException as error:
-        if isinstance(error, OSError) and _is_of_stdout(error):
-            return EXIT_OF_ERROR[
-                UsageError
-            ], f"stdout cannot be written ({error.strerror}), so the output is incomplete"
-        return EXIT_UNFORESEEN, _unforeseen(error)
+        return exit_code_of(error), _message(error)
 
 
-def _is_of_stdout(error: OSError) -> bool:
-    """Whether click was writing to stdout: our stderr raises nothing."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return last.name == "echo" and "click" in Path(last.filename).parts
+def _message(error: BaseException) -> str | None:
+    match error:
+        case Interrupted() | BulkDeleteError():
+            return str(error)
+        case click.ClickException():
+            return error.format_message() + _hint(error)
+        case click.Abort() | KeyboardInterrupt():
+            return "interrupted"
+        case BrokenPipeError() | SystemExit():
+            return None
+        case OSError() if is_of_stdout(error):
+            return f"stdout cannot be written ({error.strerror}), so the output is incomplete"
+    return _unforeseen(error)
 
 
 def _unforeseen(error: BaseException) -> str:

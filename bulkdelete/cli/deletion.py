@@ -20,6 +20,7 @@ from bulkdelete.cli.given import Output, RunOptions
 from bulkdelete.cli.inputs import NOTHING, blaming_the_ledger, fetched, rejects_to
 from bulkdelete.cli.key import asked_key, given_key
 from bulkdelete.cli.log import Log
+from bulkdelete.cli.metrics import MetricsFile, measured
 from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.spelling import command, resuming, spelling
@@ -45,7 +46,12 @@ __all__ = ["delete_files", "delete_selection"]
 def delete_files(options: RunOptions) -> int:
     """The command `run`. Returns its exit code."""
     settings, given = options.settings, options.input
-    outputs = {"--rejects": given.rejects, "--log-file": options.output.log_file, "--backup": options.backup}
+    outputs = {
+        "--rejects": given.rejects,
+        "--log-file": options.output.log_file,
+        "--metrics-file": options.output.metrics_file,
+        "--backup": options.backup,
+    }
     check_inputs(given.files, options.api_key_file)
     check_outputs(
         outputs,
@@ -55,13 +61,14 @@ def delete_files(options: RunOptions) -> int:
         api_key_file=options.api_key_file,
         ca_file=settings.ca_file,
     )
-    named = sources(given.files, given.reading, settings.allow_empty)
-    if not named:
-        return _nothing(options)
-    return _run(options, lambda session: session.propose(*fetched(named)))
+    with measured(options.output.metrics_file, settings.ledger) as metrics:
+        named = sources(given.files, given.reading, settings.allow_empty)
+        if not named:
+            return _nothing(options, metrics)
+        return _run(options, metrics, lambda session: session.propose(*fetched(named)))
 
 
-def _nothing(options: RunOptions) -> int:
+def _nothing(options: RunOptions, metrics: MetricsFile) -> int:
     """No file matches, and that is allowed: no file is opened, no key is needed, and the run is complete."""
     _check_expected("the input names", NOTHING, options.expect)
     if options.output.quiet < 2:
@@ -69,6 +76,7 @@ def _nothing(options: RunOptions) -> int:
     summary = Summary(
         counts=Counts(), stops=(), unproven=(), left_alone=0, rejected=0, requests=0, limited=0, seconds=0.0
     )
+    metrics.end(summary)
     _report(summary, options)
     return summary.exit_code
 
@@ -92,22 +100,25 @@ def delete_selection(options: RunOptions) -> int:
     if isinstance(options.expect, str):
         raise UsageError("--expect: a digest is that of an input, and `resume` reads none. Give the number of orders")
     check_outputs(
-        {"--log-file": options.output.log_file},
+        {"--log-file": options.output.log_file, "--metrics-file": options.output.metrics_file},
         (),
         settings.ledger,
         api_key_file=options.api_key_file,
         ca_file=settings.ca_file,
     )
     retry = _retry(options.retry)
-    return _run(options, lambda session: session.resume(retry))
+    with measured(options.output.metrics_file, settings.ledger) as metrics:
+        return _run(options, metrics, lambda session: session.resume(retry))
 
 
-def _run(options: RunOptions, propose: Callable[[Session], Coroutine[None, None, Proposal]]) -> int:
+def _run(
+    options: RunOptions, metrics: MetricsFile, propose: Callable[[Session], Coroutine[None, None, Proposal]]
+) -> int:
     signals, log = Signals(), _log(options.output)
     try:
         key = given_key(options.api_key_file)
         with asyncio.Runner() as runner:
-            deletion = _Deletion(runner, signals, options, log)
+            deletion = _Deletion(runner, signals, options, log, metrics)
             with blaming_the_ledger(options.settings.ledger):
                 proposal = signals.run(runner, propose(deletion.session))
             try:
@@ -121,6 +132,7 @@ def _run(options: RunOptions, propose: Callable[[Session], Coroutine[None, None,
                 raise
             finally:
                 deletion.close()
+            metrics.end(summary)
             deletion.report(summary)
             if not isinstance(armed, Proposal):
                 # A name look-up that hangs in a thread must not delay the exit.
@@ -140,6 +152,7 @@ class _Deletion:
     signals: Signals
     options: RunOptions
     log: Log
+    metrics: MetricsFile
     exits: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)  # closed by `close`: the session
     session: Session = field(init=False)
     display: Display | None = field(init=False, default=None)
@@ -216,7 +229,8 @@ class _Deletion:
         )
         display.start()
         try:
-            summary = await armed.delete(key)
+            with self.metrics.repeated(armed.counts):
+                summary = await armed.delete(key)
         finally:
             display.stop()
         log(
@@ -239,6 +253,7 @@ class _Deletion:
         leave(exit_code(Counts(), switch.stops, ()) if switch.stops else self.signals.code or 0)
 
     def _on_event(self, event: Event) -> None:
+        self.metrics.on_event(event)
         if self.display is not None:
             self.display.on_event(event)
         elif self.backup is not None:

@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import combinations
 from pathlib import Path
 from typing import TextIO
@@ -22,11 +22,13 @@ from bulkdelete.disk import sync_folder
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import STDIN, matches
 from bulkdelete.ledger.open import files_of, is_of_a_ledger
+from bulkdelete.report.metrics import BEGINNING
 from bulkdelete.words import escaped
 
 __all__ = ["appended", "check_inputs", "check_outputs", "replaced"]
 
 _APPENDED = ("--log-file", "--journal", "--backup")  # the other outputs are new files
+_METRICS = "--metrics-file"  # replaced again and again, if it is one of ours
 _SYSTEMS_FOLDERS = (
     "/dev",
     "/dev/fd",
@@ -60,7 +62,9 @@ def check_outputs(
                 raise UsageError(f"{option} {_shown(output)} is {what}: name another file")
         if is_of_a_ledger(output):
             raise UsageError(f"{option} {_shown(output)} is a ledger or a file of one: name another file")
-        if option not in _APPENDED and not overwrite:
+        if option == _METRICS:
+            _check_metrics(output)
+        elif option not in _APPENDED and not overwrite:
             _check_free(option, output)
 
 
@@ -121,6 +125,16 @@ def _check_free(option: str, path: Path) -> None:
         raise UsageError(f"{option} {_shown(path)} exists already. Name a new file, or replace it with --overwrite")
 
 
+def _check_metrics(path: Path) -> None:
+    if os.path.lexists(path):
+        _check_plain(path)
+        with suppress(OSError), path.open("rb") as file:  # it is replaced, not written to
+            if not file.read(len(BEGINNING)) == BEGINNING:
+                raise UsageError(
+                    f"{_METRICS} {_shown(path)} exists and holds no metrics of bulkdelete: name another file"
+                )
+
+
 def _check_plain(path: Path) -> None:
     if path.is_symlink() or (os.path.lexists(path) and not path.is_file()):
         raise UsageError(f"{_shown(path)} is not a regular file: name another one")
@@ -131,7 +145,7 @@ def _shown(path: Path) -> str:
 
 
 @contextmanager
-def replaced(path: Path, overwrite: bool = True) -> Iterator[TextIO]:
+def replaced(path: Path, overwrite: bool = True, mode: int = 0o600) -> Iterator[TextIO]:
     """A text file that gets its name only when all of it is on the disk. Raises OSError, UsageError.
 
     The draft beside it has a random name: a file that another process left there blocks nothing.
@@ -142,6 +156,7 @@ def replaced(path: Path, overwrite: bool = True) -> Iterator[TextIO]:
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(fd, "w", encoding="utf-8", errors=ESCAPING, newline="") as file:
+            os.fchmod(fd, mode)
             yield file
             file.flush()
             os.fsync(file.fileno())

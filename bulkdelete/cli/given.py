@@ -54,6 +54,7 @@ class Output:
     color: str
     quiet: int
     verbose: int
+    metrics_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from bulkdelete.cli.parameters import (
     FAILURES,
     FILE,
     FLAG,
+    METRICS,
     NOTE,
     NUMBER,
     OFF,
@@ -220,6 +221,11 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             help="The format of the log on stderr. `auto` is `console` on a terminal and `json` elsewhere.",
         ),
         Option("--log-file", FILE, _SENDING, "Append the whole log to this file, as JSON lines."),
+        Option(
+            "--metrics-file", METRICS, _SENDING,
+            help="Replace this file with metrics in the text format of Prometheus, every 15 seconds and at the end, for example"
+            " /run/bulkdelete/1234.prom. It needs the extra `metrics`.",
+        ),
         Option("--progress/--no-progress", FLAG, _SENDING, "Show a progress bar if stderr is a terminal.  [default: show it]"),
         Option(
             "--color", Choice(["auto", "always", "never"]), _SENDING, default="auto",

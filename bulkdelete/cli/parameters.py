@@ -24,6 +24,7 @@ __all__ = [
     "FAILURES",
     "FILE",
     "FLAG",
+    "METRICS",
     "NOTE",
     "NUMBER",
     "OFF",
@@ -272,6 +273,16 @@ class _File(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _Metrics(_File):
+    """The path of a file of metrics: node_exporter reads no other names."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        if Path(path).suffix != ".prom":
+            self.fail(f"{str(value)!r} does not end in .prom, so node_exporter would not read it", param, ctx)
+        return path
+
+
 class _Certificates(_File):
     """A file of certificates. It is read here once, since a wrong file must be detected before the selection is confirmed."""
 
@@ -290,4 +301,5 @@ class _Certificates(_File):
 FLAG, COUNT = click.BOOL, click.IntRange(min=0)
 EXPECTED, NOTE = _Expected(), _Note()
 FILE, CERTIFICATES = _File(path_type=Path, readable=False), _Certificates(path_type=Path)
+METRICS = _Metrics(path_type=Path, readable=False)
 OUTPUT = click.Path(path_type=Path, allow_dash=True)

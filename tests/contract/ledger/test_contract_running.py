@@ -20,7 +20,7 @@ from bulkdelete.model import (
     Verdict,
 )
 from tests.contract.ledger.conftest import Opens
-from tests.contract.ledger.scene import arm, attempt, pending
+from tests.contract.ledger.scene import arm, attempt, facts, pending
 from tests.support.ledger import ENDS, ids, order, orders
 
 DOUBTS = PendingFilter(in_doubt=True, attempts_max=3)
@@ -54,6 +54,17 @@ async def test_an_open_intent_is_a_doubt(opens: Opens) -> None:
         await run.flush()
         assert (await run.counts(selected=True)).by_account == {7: {State.PENDING: 2}}
         assert ids(await pending(run)) == [1, 2]
+
+
+async def test_a_proposal_sees_its_run(opens: Opens) -> None:
+    """Whoever confirmed a selection may ask for its counts while a run of it is in progress."""
+    ledger = opens()
+    async with ledger.stage() as staging:
+        await facts(staging, orders(1, 2))
+        await staging.confirm()
+        async with ledger.run("") as run:
+            await attempt(run, {1: State.DELETED})
+            assert (await staging.counts(selected=True)).by_account == {7: {State.DELETED: 1, State.PENDING: 1}}
 
 
 @pytest.mark.parametrize("end", list(ENDS))
