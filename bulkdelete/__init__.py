@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bulkdelete.api.keys import ApiKey, Credential
     from bulkdelete.core.backup import BackupResult
     from bulkdelete.core.preview import Preview
+    from bulkdelete.core.progress import KeyProgress, Progress, Wait, WaitReason
     from bulkdelete.core.run_summary import Summary
     from bulkdelete.core.verification import Verification
     from bulkdelete.errors import (
@@ -77,6 +78,7 @@ _HOMES = {
     "api.keys": ("ApiKey", "Credential"),
     "core.backup": ("BackupResult",),
     "core.preview": ("Preview",),
+    "core.progress": ("KeyProgress", "Progress", "Wait", "WaitReason"),
     "core.run_summary": ("Summary",),
     "errors": (
         *("BulkDeleteError", "InputRefused", "LedgerBroken", "LedgerBusy", "LedgerLocked", "LedgerRefused"),
@@ -137,6 +139,7 @@ __all__ = [
     "InputRefused",
     "InputReport",
     "Job",
+    "KeyProgress",
     "KeyRefused",
     "LedgerBroken",
     "LedgerBusy",
@@ -157,6 +160,7 @@ __all__ = [
     "PageRead",
     "Plan",
     "Preview",
+    "Progress",
     "Proposal",
     "Quota",
     "ReadOptions",
@@ -182,6 +186,8 @@ __all__ = [
     "UsageError",
     "Verdict",
     "Verification",
+    "Wait",
+    "WaitReason",
     "__version__",
     "plan",
     "settle",

@@ -24,6 +24,7 @@ from typing import Protocol, Self, runtime_checkable
 from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.core.backup import BackupResult
 from bulkdelete.core.preview import Preview
+from bulkdelete.core.progress import Progress
 from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import NothingSent, UsageError
 from bulkdelete.events import Event
@@ -32,6 +33,7 @@ from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import Counts, Order, Reject, Stop, StopReason
 from bulkdelete.run.backup import back_up
 from bulkdelete.run.execute import execute
+from bulkdelete.run.gauge import Gauge
 from bulkdelete.run.noted import Noted
 from bulkdelete.run.preview import preview_of
 from bulkdelete.run.reading import Reading
@@ -284,6 +286,11 @@ class Job:
         self._session = session
         self._staging: Staging | None = staging  # None: it was run
         self._noted = noted
+        self._gauge = Gauge()
+
+    def progress(self) -> Progress:
+        """How far the deletion is: what each key waits for, and how long the rest takes. Call it in the event loop's thread."""
+        return self._gauge.read()
 
     async def delete(self, keys: ApiKey | Sequence[Credential], jitter: Callable[[], float] = random.random) -> Summary:
         """Send the open orders, each key's orders at that key's pace, and return how the run ended. `keys`: one key for all accounts, or
@@ -307,6 +314,7 @@ class Job:
             jitter,
             caller(self._session.note),
             self._noted,
+            self._gauge,
         )
 
     async def counts(self) -> Counts:

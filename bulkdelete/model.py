@@ -331,9 +331,8 @@ class Counts:
     def open(self) -> int:
         return sum(self[state] for state in OPEN)
 
-    def open_of(self, accounts: Set[int] | None) -> int:
-        """The open orders of these accounts; None: of all accounts."""
-        chosen = Counts(
+    def of(self, accounts: Set[int] | None) -> Counts:
+        """The orders of these accounts; None: of all accounts."""
+        return Counts(
             {account: states for account, states in self.by_account.items() if accounts is None or account in accounts}
         )
-        return chosen.open

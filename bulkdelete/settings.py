@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from bulkdelete.errors import UsageError
 from bulkdelete.model import Doubts
 from bulkdelete.words import number, span
 
-__all__ = ["API_URL", "Settings", "url_of"]
+__all__ = ["API_URL", "Settings", "recorded", "recorded_value", "url_of"]
 
 API_URL = "https://api.alephcrm.com"
 _USUAL_PORT = re.compile(r"^(https://[^/]*):443(?=/|$)|^(http://[^/]*):80(?=/|$)")
@@ -123,6 +123,18 @@ class Settings:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{parts.scheme}://{name}:{port}{parts.path.rstrip('/')}"
+
+
+def recorded(settings: Settings) -> str:
+    """The settings of a run, as the ledger records them. They contain no key."""
+    text = ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value is not None)
+    return text.encode("utf-8", "backslashreplace").decode()  # a path may be no UTF-8
+
+
+def recorded_value(text: str, name: str) -> str | None:
+    """The value of a setting in such a text; None if it was not set. What names a file comes before all others that are asked for."""
+    found = re.findall(rf"(?:^|, ){name}=([^,]*)(?=, |$)", text)
+    return found[-1] if found else None
 
 
 def url_of(host: str) -> str:

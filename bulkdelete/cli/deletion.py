@@ -21,6 +21,7 @@ from bulkdelete.cli.inputs import NOTHING, blaming_the_ledger, fetched, rejects_
 from bulkdelete.cli.key import asked_key, given_key
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.metrics import MetricsFile, measured
+from bulkdelete.cli.planning import pace_for
 from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.spelling import command, resuming, spelling
@@ -185,7 +186,7 @@ class _Deletion:
             if not ((facts := proposal.plan).to_send or facts.to_look_up):
                 return proposal
         if asks and facts.to_send:
-            ask(question(facts, options.settings), facts.to_send)
+            ask(question(facts, options.settings, pace_for(options.settings)), facts.to_send)
         key = asked_key() if key is None else key
         self.session.note = hidden(self.options.note or "")  # by now the key is known
         return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), key

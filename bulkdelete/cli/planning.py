@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
 from bulkdelete.cli.files import check_inputs, check_outputs
@@ -16,13 +16,11 @@ from bulkdelete.job import obstacle, plan
 from bulkdelete.ledger import Plan
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import Order
-from bulkdelete.report.proposal import Forecast, Pace, forecast_json, forecast_text
-from bulkdelete.report.status import read_status
+from bulkdelete.report.pace import KnownPace, known_pace
+from bulkdelete.report.proposal import Forecast, forecast_json, forecast_text
+from bulkdelete.settings import Settings
 
-__all__ = ["exit_of", "forecast_of", "plan_files"]
-
-_LONG_ENOUGH_S = 50.0  # a shorter measurement may consist of a burst alone
-_SHOWN_RATES = (30.0, 60.0, 300.0)  # requests per minute, where none is known
+__all__ = ["exit_of", "forecast_of", "pace_for", "plan_files"]
 
 
 def plan_files(options: PlanOptions) -> int:
@@ -57,25 +55,18 @@ def forecast_of(
     )
     named = sources(given.files, given.reading, settings.allow_empty)
     if not named:
-        return Forecast(NOTHING, settings, Pace(_SHOWN_RATES, None, "no file matches"), obstacle(NOTHING, settings))
-    given_per_min = None if settings.rate_max_per_s is None else round(60 * settings.rate_max_per_s, 9)
+        return Forecast(NOTHING, settings, pace_for(settings), obstacle(NOTHING, settings))
     with rejects_to(given.rejects, given.overwrite) as on_reject:
         found = fetched(named)
         with blaming_the_ledger(settings.ledger):
             facts = run(plan(*found, settings=settings, on_reject=on_reject, on_orders=on_orders))
-            return Forecast(facts, settings, _pace(given_per_min, settings.ledger), obstacle(facts, settings))
+            return Forecast(facts, settings, pace_for(settings), obstacle(facts, settings))
 
 
-def _pace(given: float | None, ledger: Path) -> Pace:
-    """The pace of a run: the limit that this ledger learned, or --rate if that is lower; without a learned limit --rate, else a guess."""
-    seen = read_status(ledger) if open_ledger(ledger).exists() else None
-    if seen is not None and seen.learned is not None:
-        per_min = float(f"{60 * seen.learned.rate_per_s:.4g}")
-        if given is None or given >= per_min:
-            return Pace((per_min,), seen.learned.burst, "as this ledger learned")
-        return Pace((given,), 1.0, "as given, less than the limit")
-    if given is not None:
-        return Pace((given,), None, "as given")
-    if seen is not None and seen.measured_s >= _LONG_ENOUGH_S and seen.per_min >= 1:
-        return Pace((seen.per_min,), 0.0, "as this ledger last saw")
-    return Pace(_SHOWN_RATES, None, "the limit is not known yet; give one with --rate")
+def pace_for(settings: Settings) -> KnownPace:
+    """The pace that a run with these settings may expect."""
+    now_ms, ledger = time.time_ns() // 1_000_000, open_ledger(settings.ledger)
+    if not ledger.exists():
+        return known_pace(None, settings, now_ms)
+    with ledger.read() as reader:
+        return known_pace(reader, settings, now_ms)

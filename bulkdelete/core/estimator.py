@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from bulkdelete.core.bucket import Offer, Permit, RoundTrip, narrow
 from bulkdelete.model import Learned
 
-__all__ = ["Estimator", "Phase", "estimator_of"]
+__all__ = ["Estimator", "Phase", "estimator_of", "level"]
 
 START_PER_S = 5.0
 # A row of 429s must not bring the rate down to nothing.
@@ -269,13 +269,13 @@ def estimator_of(
     estimator = replace(
         estimator, rate_per_s=rate, top_per_s=rate, hold_s=HOLD_STORED_S, opening=(learned.burst, 0.0), marks=2
     )
-    stock = STORED_LEVEL_SHARE * _level(rate, learned.burst, spent_s) - 2.0 - share * learned.burst
+    stock = STORED_LEVEL_SHARE * level(rate, learned.burst, spent_s) - 2.0 - share * learned.burst
     if stock <= 0:
         return replace(estimator, phase=Phase.HOLD)
     return replace(estimator, rate_per_s=max(START_PER_S, rate), target_per_s=rate, stock=stock)
 
 
-def _level(rate_per_s: float, burst: float, spent_s: Iterable[float]) -> float:
+def level(rate_per_s: float, burst: float, spent_s: Iterable[float]) -> float:
     """The level of a bucket that was once full and gave a token at each of these times, in seconds ago."""
     level, before_s = burst, 0.0
     for ago_s in sorted(spent_s, reverse=True):

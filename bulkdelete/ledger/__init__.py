@@ -260,6 +260,9 @@ class LedgerReader(Protocol):
 
     def traffic(self, window_ms: int) -> Traffic: ...
 
+    def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
+        """As in `RunLedger`."""
+
     def last_run(self) -> RunRow | None: ...
 
     def runs(self, after: int, n: int) -> list[RunRow]:

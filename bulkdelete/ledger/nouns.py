@@ -53,7 +53,8 @@ class Plan:
     """What a proposal would do; nothing of it is armed yet. Counts of distinct orders unless a name says otherwise.
 
     orders = new + waiting + doubtful + settled; to_send = new + waiting + those in doubt that may be resent + those that are
-    retried; `returning` of these return their stock, and `first` and `last` hold three of them at either end, by account and id.
+    retried; `to_resend` of these are in doubt, `returning` return their stock, and `first` and `last` hold three of them at either end,
+    by account and id.
     `digest`: `sha256:` of the lines `ACCOUNT,ID,true|false` of all orders that the inputs name, settled or not, each with a line feed,
     sorted bytewise; "" for an earlier selection, which names none. `kept_back`: orders that a confirmation leaves out of the selection
     (`Staging.keep_back`); they count in the state that they have, and not in `to_send`.
@@ -80,6 +81,7 @@ class Plan:
     duplicates: tuple[tuple[Origin, int], ...] = ()
     digest: str = ""
     kept_back: int = 0
+    to_resend: int = 0
     to_look_up: int = 0
 
 

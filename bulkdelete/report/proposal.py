@@ -10,14 +10,14 @@ from typing import Any
 
 from bulkdelete.ledger import InputReport, Plan
 from bulkdelete.model import Doubts, Order, Origin, Reject
+from bulkdelete.report.pace import KnownPace, time_json, time_text
 from bulkdelete.report.spreadsheet import safe_cell
 from bulkdelete.settings import Settings
-from bulkdelete.words import counted, duration, escaped_lines
+from bulkdelete.words import counted, escaped_lines
 
 __all__ = [
     "REJECT_COLUMNS",
     "Forecast",
-    "Pace",
     "forecast_json",
     "forecast_text",
     "proposal_text",
@@ -32,26 +32,12 @@ _ACCOUNTS_ASKED = 5  # accounts that a question names
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """The rates to estimate with, in requests per minute. `burst`: requests that pass at once; None: as many as in one minute, as in GCRA.
-    `source`: where the rates come from, in words."""
-
-    rates: tuple[float, ...]
-    burst: float | None
-    source: str
-
-    def seconds(self, orders: int, rate: float) -> float:
-        """How long `orders` requests take."""
-        return max(0.0, orders - (rate if self.burst is None else self.burst)) * 60 / rate
-
-
-@dataclass(frozen=True, slots=True)
 class Forecast:
     """What the command `plan` shows: a plan, how long it would take, and why a run would refuse it (None: it would accept it)."""
 
     plan: Plan
     settings: Settings
-    pace: Pace
+    pace: KnownPace
     obstacle: str | None
 
 
@@ -80,8 +66,8 @@ def proposal_text(plan: Plan, settings: Settings) -> str:
     return escaped_lines(lines)  # a file's name may hold anything
 
 
-def question(plan: Plan, settings: Settings) -> str:
-    """What a person confirms by typing the number."""
+def question(plan: Plan, settings: Settings, pace: KnownPace) -> str:
+    """What a person confirms by typing the number, and how long it takes."""
     more = ", ..." if len(plan.accounts) > _ACCOUNTS_ASKED else ""
     accounts = ", ".join(map(str, plan.accounts[:_ACCOUNTS_ASKED])) + more
     columns = ", ".join(sorted({report.column for report in plan.inputs if report.column}))
@@ -98,13 +84,13 @@ def question(plan: Plan, settings: Settings) -> str:
     )
     return (
         f"{orders} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}\n{lacking}"
-        f"This cannot be undone. Type {plan.to_send} to continue"
+        f"{time_text(plan, settings, pace)}\nThis cannot be undone. Type {plan.to_send} to continue"
     )
 
 
 def forecast_text(forecast: Forecast) -> str:
     """The proposal, the first and last orders, and how long the run would take."""
-    plan, pace = forecast.plan, forecast.pace
+    plan = forecast.plan
     sent = f"{counted(plan.to_send, 'order')} would be sent"
     last = tuple(order for order in plan.last if order not in plan.first)
     if plan.first:
@@ -113,9 +99,8 @@ def forecast_text(forecast: Forecast) -> str:
     lines = [proposal_text(plan, forecast.settings), sent]
     if plan.digest:
         lines.append(f"digest of {counted(plan.orders, 'order')}: {plan.digest}")
-    if plan.to_send:
-        times = ", ".join(f"{duration(pace.seconds(plan.to_send, rate))} at {rate:g} per minute" for rate in pace.rates)
-        lines.append(f"about {times} ({pace.source})")
+    if plan.to_send or plan.to_look_up:
+        lines.append(time_text(plan, forecast.settings, forecast.pace))
     if forecast.obstacle is not None:
         lines.append(f"`run` would refuse this: {forecast.obstacle}")
     return "\n".join(lines)
@@ -123,7 +108,7 @@ def forecast_text(forecast: Forecast) -> str:
 
 def forecast_json(forecast: Forecast) -> dict[str, Any]:
     """The same facts for programs."""
-    plan, pace = forecast.plan, forecast.pace
+    plan = forecast.plan
     return {
         "ledger": str(forecast.settings.ledger),
         "host": forecast.settings.host,
@@ -144,8 +129,7 @@ def forecast_json(forecast: Forecast) -> dict[str, Any]:
         "accounts": list(plan.accounts),
         "first": [[order.account_id, order.order_id] for order in plan.first],
         "last": [[order.account_id, order.order_id] for order in plan.last],
-        "seconds": {f"{rate:g}": round(pace.seconds(plan.to_send, rate)) for rate in pace.rates},
-        "rate": pace.source,
+        **time_json(plan, forecast.settings, forecast.pace),
         "obstacle": forecast.obstacle,
     }
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
+from bulkdelete.core.bucket import PacingOptions
+from bulkdelete.core.estimate import Work, pace_of, seconds_left, settling_s
+from bulkdelete.core.policy import resends
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import LedgerReader, ResultRow, RulingRow, RunRow, Traffic
 from bulkdelete.ledger.open import open_ledger
-from bulkdelete.model import Counts, Learned, State
+from bulkdelete.model import Counts, Doubts, Learned, State
 from bulkdelete.report.messages import ServerMessage, message_lines, server_messages
+from bulkdelete.report.pace import PACE_WINDOW_MS, measured, pace_in_ledger, spent_s
 from bulkdelete.report.results import harmless, seen_text, utc_second
+from bulkdelete.settings import Settings, recorded_value
 from bulkdelete.words import counted, duration, escaped_lines
 
 __all__ = ["Status", "read_status", "status_json", "status_of", "status_text"]
@@ -20,7 +28,6 @@ _DOUBTS_SHOWN = 10
 _RUNS_READ = _SAID_READ = 100
 _RUNS_SHOWN = _SAID_SHOWN = 5
 _CUT_OFF = "in flight when the last run was killed"
-_PACE_WINDOW_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +74,23 @@ class Status:
     warning: str | None
 
 
-def read_status(address: str | PathLike[str]) -> Status:
-    """The status of the ledger at `address`. Raises LedgerLocked; LedgerRefused if there is no ledger or it cannot be read."""
+def read_status(address: str | PathLike[str], now_ms: int | None = None) -> Status:
+    """The status of the ledger at `address`, at this moment (None: now). Raises LedgerLocked; LedgerRefused if there is no ledger or it
+    cannot be read."""
     with open_ledger(address).read() as reader:
-        return status_of(reader, str(address))
+        return status_of(reader, str(address), time.time_ns() // 1_000_000 if now_ms is None else now_ms)
 
 
-def status_of(reader: LedgerReader, address: str) -> Status:
-    """The status that this reader sees; `address` is the ledger's name for people."""
+def status_of(reader: LedgerReader, address: str, now_ms: int) -> Status:
+    """The status that this reader sees at this moment; `address` is the ledger's name for people."""
     running = reader.running()
     counts, selected = reader.counts(selected=False), reader.counts(selected=True)
     in_flight = reader.in_flight() if running else 0
     doubts = reader.results((0, 0), _DOUBTS_SHOWN + in_flight, {State.IN_DOUBT})
     if len(doubts) != min(_DOUBTS_SHOWN + in_flight, counts[State.IN_DOUBT]):
         raise LedgerBroken("the kept counts disagree with the orders")
-    traffic = reader.traffic(_PACE_WINDOW_MS)
-    per_min, measured_s = _pace(traffic)
-    left = selected[State.PENDING] + selected[State.FAILED]
+    traffic = reader.traffic(PACE_WINDOW_MS)
+    per_min, measured_s = pace_in_ledger(traffic)
     runs = _runs(reader)
     return Status(
         ledger=address,
@@ -97,7 +104,7 @@ def status_of(reader: LedgerReader, address: str) -> Status:
         per_min=round(per_min, 1),
         measured_s=round(measured_s, 1),
         learned=reader.learned(),
-        eta_s=round(60 * left / per_min) if running and left and per_min else None,
+        eta_s=_seconds_left(reader, selected, doubts, traffic, now_ms) if running else None,
         last_run=runs[0] if runs else None,
         runs=runs,
         said=tuple(map(_said, reader.said_by_people(_SAID_READ))),
@@ -108,13 +115,42 @@ def status_of(reader: LedgerReader, address: str) -> Status:
     )
 
 
-def _pace(traffic: Traffic) -> tuple[float, float]:
-    """Orders settled per minute, and over how many seconds that was measured."""
-    n, first_ms, last_ms = traffic.settled, traffic.first_ms, traffic.last_ms
-    if first_ms is None or last_ms is None or n < 2:
-        return float(n), 0.0
-    took_s = (last_ms - first_ms) / 1000
-    return (60 * (n - 1) / took_s if took_s else float(n)), took_s
+def _seconds_left(
+    reader: LedgerReader, selected: Counts, doubts: Sequence[ResultRow], traffic: Traffic, now_ms: int
+) -> int | None:
+    """How long the run in progress still takes, by the limit that it learned and its own settings; None if nothing of it is known.
+    `doubts`: the first of them, which stand for all. Several accounts may have several keys, so their pace is measured."""
+    run, accounts = reader.last_run(), selected.by_account
+    if run is None or not selected.open:
+        return None
+    rate, reserve = (recorded_value(run.options, name) for name in ("rate_max_per_s", "reserve"))
+    settings = Settings(Path(), rate_max_per_s=float(rate) if rate else None, reserve=float(reserve or 0.0))
+    options = PacingOptions(settings.rate_max_per_s, settings.reserve)
+    pace = measured(traffic) if sum(Counts({each: accounts[each]}).open > 0 for each in accounts) > 1 else None
+    pace = pace or pace_of(reader.learned(), options, spent_s(reader, settings, now_ms)) or measured(traffic)
+    rule = recorded_value(run.options, "doubts")
+    left = _work_left(selected, doubts, Doubts(rule) if rule else None, settings, now_ms)
+    return None if pace is None else round(seconds_left(left, pace))
+
+
+def _work_left(
+    selected: Counts, doubts: Sequence[ResultRow], rule: Doubts | None, settings: Settings, now_ms: int
+) -> Work:
+    """What a run in progress has left. Requests in flight have their tokens, and will soon be settled."""
+    ended = [row for row in doubts if not row.in_flight]
+    taken_up = [row for row in ended if rule is Doubts.VERIFY or resends(row.revert_stock, rule)]
+    share = len(taken_up) / len(ended) if ended else 0.0
+    waiting = selected[State.PENDING] + selected[State.FAILED]
+    in_doubt = share * (selected[State.IN_DOUBT] - (len(doubts) - len(ended)))
+    usual_s = settling_s(settings.settling_delay_s, settings.backoff_s)
+    last_ms = max((row.changed_ms for row in taken_up), default=0)
+    return Work(
+        orders=waiting,
+        doubts=in_doubt,
+        settles_s=max(0.0, usual_s - (now_ms - last_ms) / 1000),
+        doubt_share=in_doubt / max(1, selected.total - waiting),
+        settling_s=usual_s,
+    )
 
 
 def _doubt(reader: LedgerReader, row: ResultRow) -> Doubt:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 from bulkdelete.api.keys import ApiKey, Credential, credentials_of
@@ -23,15 +23,16 @@ from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, UsageError
 from bulkdelete.events import Event, LedgerGrows, LedgerWaits
 from bulkdelete.ledger import Caller, Hooks, Ledger, Plan, RunLedger, Staging
-from bulkdelete.model import OPEN, Counts, Endpoint, Finding, Scope, Stop, StopReason
+from bulkdelete.model import OPEN, Counts, Endpoint, Finding, Scope, State, Stop, StopReason
 from bulkdelete.run.doubts import DoubtLookup, Reader
+from bulkdelete.run.gauge import Gauge
 from bulkdelete.run.guard_state import GuardState
 from bulkdelete.run.noted import Noted
-from bulkdelete.run.pipeline import Lane, LaneConfig, Run, Totals, run
+from bulkdelete.run.pipeline import Lane, LaneConfig, Run, run
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.run.throttle import Throttle
 from bulkdelete.run.time_limit import time_limit
-from bulkdelete.settings import Settings
+from bulkdelete.settings import Settings, recorded
 
 __all__ = ["execute"]
 
@@ -47,34 +48,42 @@ async def execute(
     jitter: Callable[[], float],
     caller: Caller,
     noted: Noted,
+    gauge: Gauge,
 ) -> Summary:
     """Send the open orders of the selection, each key's orders at that key's pace, and return how the run ended.
 
-    Reasons to stop arrive through `switch`. `noted`: what was looked up before the confirmation; the run begins with recording it. What a
-    server does never raises. Raises UsageError if an account has no key, or two.
+    Reasons to stop arrive through `switch`. `noted`: what was looked up before the confirmation; the run begins with recording it.
+    `gauge` can be read meanwhile. What a server does never raises. Raises UsageError if an account has no key, or two.
     """
     from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB
 
     selected = await staging.counts(selected=True)
     credentials = _needed(credentials_of(keys), selected, settings)
     ever = await staging.counts(selected=False)
-    shared = Run(settings, GuardState(_limits(settings, plan.to_send), ever), switch, on_event, jitter, Totals())
-    lanes: list[Lane] = []
+    shared = Run(settings, GuardState(_limits(settings, plan.to_send), ever), switch, on_event, jitter, gauge.totals)
+    lanes = gauge.lanes
     async with AsyncExitStack() as exits:
         with time_limit(settings.max_time_s, switch):
             hooks = _hooks(settings, switch, on_event)
-            begun = await exits.enter_async_context(ledger.run(_options(settings), hooks, caller))
+            begun = await exits.enter_async_context(ledger.run(recorded(settings), hooks, caller))
             await _record(noted, begun, settings.page)
             async with AsyncExitStack() as clients:
                 for credential in credentials:
                     client = await clients.enter_async_context(Client(credential.key, settings))
                     throttle = await _throttle(credential, begun, settings, on_event)
                     slots = min(settings.slots, settings.slots_in_all // len(credentials))
-                    config = LaneConfig(selected.open_of(credential.accounts), slots, credential.accounts)
+                    config = _lane_config(selected.of(credential.accounts), plan, slots, credential.accounts)
                     reader = Reader(client, partial(_reading_throttle, credential, begun, settings))
                     lanes.append(Lane(client, throttle, begun, shared, config, reader))
                 await run(lanes)
         return await _summary(begun, plan, shared, lanes)
+
+
+def _lane_config(counts: Counts, plan: Plan, slots: int, accounts: frozenset[int] | None) -> LaneConfig:
+    """A lane with the open orders of its accounts, less those in doubt that no pass takes up."""
+    in_doubt = counts[State.IN_DOUBT]
+    doubts = min(in_doubt, plan.to_resend + plan.to_look_up)
+    return LaneConfig(counts.open - in_doubt + doubts, slots, accounts, doubts)
 
 
 async def _record(noted: Noted, ledger: RunLedger, page: int) -> None:
@@ -223,9 +232,3 @@ _REASON_OF: dict[type[LedgerBroken] | type[None], StopReason] = {
     LedgerBusy: StopReason.LEDGER_LOCKED,
 }
 """Why the ledger can no longer be written, where its disk is not the reason."""
-
-
-def _options(settings: Settings) -> str:
-    """The settings of a run, as the ledger records them. They contain no key."""
-    text = ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value is not None)
-    return text.encode("utf-8", "backslashreplace").decode()  # a path may be no UTF-8

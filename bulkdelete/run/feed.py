@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from bulkdelete.core.estimate import Work, settling_s
 from bulkdelete.core.policy import resend_delay_s, retried
 from bulkdelete.events import DoubtWait, Event
 from bulkdelete.ledger import PendingFilter, RunLedger
@@ -51,8 +52,9 @@ class Feed:
         on_event: Callable[[Event], None],
         jitter: Callable[[], float],
         judge: Judge | None = None,
+        doubts: int = 0,
     ) -> None:
-        """`judge`: what looks the orders in doubt up, where the settings say so."""
+        """`judge`: what looks the orders in doubt up, where the settings say so. `doubts`: so many of the `orders` are in doubt."""
         self.left = orders
         self._ledger = ledger
         self._slots = slots
@@ -62,7 +64,7 @@ class Feed:
         self._retries: deque[Task] = deque()  # at most one per slot, since each was in flight
         # By identity. Each received 429 three times in a row, so there are few.
         self._postponed: dict[tuple[int, int], Task] = {}
-        self._doubts = _DoubtDelay(settings, on_event, jitter)
+        self._doubts = _DoubtDelay(settings, on_event, jitter, doubts)
         self._lookups = _Lookups(judge) if judge is not None and settings.doubts is Doubts.VERIFY else None
 
     async def next(self) -> Task | None:
@@ -84,10 +86,15 @@ class Feed:
         """Its request did not leave: the order is unchanged and comes next."""
         self._retries.appendleft(task)
 
+    def work(self, now_s: float) -> Work:
+        """What is left, those in flight included."""
+        return self._doubts.work(self.left, now_s)
+
     def settled(self, task: Task, result: Result, verdict: Verdict, now_s: float) -> None:
         """Requeue the order as its verdict says."""
+        self._doubts.ended += verdict.requeue not in (Requeue.SOON, Requeue.LAST)
         if verdict.state is State.IN_DOUBT:
-            self._doubts.arose(result, now_s)
+            self._doubts.arose(result, now_s, taken_up=verdict.requeue is Requeue.LATER)
             if self._lookups is not None:
                 self._lookups.arose(task)
         match verdict.requeue:
@@ -205,19 +212,41 @@ class _Lookups:
 
 
 class _DoubtDelay:
-    """The wait before orders in doubt are sent again or looked up: their request may still be on its way."""
+    """The wait before orders in doubt are sent again or looked up: their request may still be on its way. `ended`: attempts of this run
+    that were an attempt at all, unlike a 429."""
 
-    def __init__(self, settings: Settings, on_event: Callable[[Event], None], jitter: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, on_event: Callable[[Event], None], jitter: Callable[[], float], doubts: int
+    ) -> None:
+        """`doubts`: orders of an earlier run that come last."""
+        self.ended = 0
+        self._arisen = 0  # in this run, and taken up again
+        self._later = doubts  # those that the next pass over the doubts takes up
         self._settings = settings
         self._on_event = on_event
         self._jitter = jitter
-        self._clock = asyncio.get_running_loop().time
-        self._last_doubt_s = self._clock()  # the doubts of an earlier run may have arisen just before this run
+        # The doubts of an earlier run may have arisen just before this run.
+        self._last_doubt_s = asyncio.get_running_loop().time()
+        self._until_s: float | None = None  # the end of the wait in progress
         self._retry_after_s = 0.0  # the longest Retry-After of the responses that left a doubt since the last wait
         self._passes = 0
 
-    def arose(self, result: Result, now_s: float) -> None:
-        """One more order is in doubt."""
+    def work(self, left: int, now_s: float) -> Work:
+        settings = self._settings
+        usual_s = settling_s(settings.settling_delay_s, settings.backoff_s)
+        ends_s = self._last_doubt_s + max(usual_s, self._retry_after_s) if self._until_s is None else self._until_s
+        return Work(
+            orders=max(0, left - self._later),
+            doubts=self._later,
+            settles_s=max(0.0, ends_s - now_s),
+            doubt_share=self._arisen / self.ended if self.ended else 0.0,
+            settling_s=usual_s,
+        )
+
+    def arose(self, result: Result, now_s: float, taken_up: bool) -> None:
+        """One more order is in doubt. `taken_up`: a later pass sends it again, or looks it up."""
+        self._arisen += taken_up
+        self._later += taken_up
         self._last_doubt_s = now_s
         if isinstance(result, Response):
             self._retry_after_s = max(self._retry_after_s, result.quota.retry_after_s or 0.0)
@@ -234,9 +263,13 @@ class _DoubtDelay:
             backoff_s=settings.backoff_s,
             longest_s=settings.backoff_max_s,
         )
-        wait_s = max(0.0, self._last_doubt_s + delay_s - self._clock())
+        now_s = asyncio.get_running_loop().time()
+        wait_s = max(0.0, self._last_doubt_s + delay_s - now_s)
+        self._until_s = now_s + wait_s
         self._on_event(DoubtWait(wait_s, looked_up=settings.doubts is Doubts.VERIFY))
         await asyncio.sleep(wait_s)
+        self._until_s = None
+        self._later = 0
         self._retry_after_s = 0.0
 
 

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from bulkdelete.core.pace import Permit
 from bulkdelete.core.policy import decide, doubts_of, resends
+from bulkdelete.core.progress import KeyProgress, key_progress
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.events import AttemptEnded, Event
 from bulkdelete.ledger import RunLedger
@@ -116,11 +117,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class LaneConfig:
-    """A lane's part of a run: how many orders it has, how many requests it may have in flight, and the accounts of its key (None: all)."""
+    """A lane's part of a run: how many orders it has, how many requests it may have in flight, and the accounts of its key (None: all).
+    `doubts`: those of its orders that are in doubt and come last."""
 
     orders: int
     slots: int
     accounts: frozenset[int] | None = None
+    doubts: int = 0
 
 
 class Lane:
@@ -148,10 +151,18 @@ class Lane:
         self.throttle.may_look = self.doubts is not None
         judge = None if self.doubts is None else self.doubts.judge
         self.feed = Feed(
-            ledger, self.slots, run.settings, config.orders, config.accounts, run.on_event, run.jitter, judge
+            ledger,
+            self.slots,
+            run.settings,
+            config.orders,
+            config.accounts,
+            run.on_event,
+            run.jitter,
+            judge,
+            doubts=config.doubts,
         )
         self.finished = False  # each of its orders was sent, as often as this run allows
-        self._accounts = config.accounts
+        self._config = config
 
     async def drive(self) -> None:
         """Send until no order is left or the lane stops; then wait for the requests in flight."""
@@ -164,6 +175,11 @@ class Lane:
                     self.doubts.keep_learned()
         if self.switch.crash is not None:
             raise self.switch.crash
+
+    def progress(self, now_s: float) -> KeyProgress:
+        """How far this key is, at this time of the loop's clock."""
+        work = self.feed.work(now_s)
+        return key_progress(self._config.accounts, work, self.throttle.pace, self._config.slots, now_s)
 
     async def _send(self) -> None:
         try:
@@ -249,7 +265,7 @@ class Lane:
 
     def _stop(self, stop: Stop) -> None:
         if stop.scope is Scope.LANE:
-            self.switch.drain(replace(stop, detail=_of_key(self._accounts, stop.detail)))
+            self.switch.drain(replace(stop, detail=_of_key(self._config.accounts, stop.detail)))
         else:
             self.run.switch.drain(stop)
 

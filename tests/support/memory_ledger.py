@@ -168,12 +168,7 @@ class MemoryRun:
         self._store.learned[endpoint, fingerprint] = learned
 
     async def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
-        attempts = (each for kept in self._store.orders.values() for each in kept.attempts)
-        sent = [(a.account_id, a.intended_ms) for a in attempts if a.sent is not False and a.status != 429]
-        sent += [(key[0], intent.intended_ms) for key, (_, intent) in self._store.intents.items()]
-        return sorted(
-            (ms for account, ms in sent if ms >= since_ms and (accounts is None or account in accounts)), reverse=True
-        )[:n]
+        return self._store.recent(accounts, since_ms, n)
 
     async def flush(self) -> None:
         self._check()
@@ -283,6 +278,9 @@ class MemoryReader:
         ]
         requests, limited = sum(each.sent is not False for each in every), sum(each.status == 429 for each in every)
         return Traffic(requests, limited, len(window), min(window, default=None), last_ms)
+
+    def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
+        return self._store.recent(accounts, since_ms, n)
 
     def last_run(self) -> RunRow | None:
         return self._store.runs[-1] if self._store.runs else None

@@ -92,6 +92,14 @@ class Store:
                 states[self.state_of(key)] = states.get(self.state_of(key), 0) + 1
         return Counts(found)
 
+    def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
+        attempts = (each for kept in self.orders.values() for each in kept.attempts)
+        sent = [(a.account_id, a.intended_ms) for a in attempts if a.sent is not False and a.status != 429]
+        sent += [(key[0], intent.intended_ms) for key, (_, intent) in self.intents.items()]
+        return sorted(
+            (ms for account, ms in sent if ms >= since_ms and (accounts is None or account in accounts)), reverse=True
+        )[:n]
+
     def rule(self, ruling: Ruling, run_id: int | None) -> None:
         """An order's state changes without an attempt."""
         kept, now_ms = self.orders[ruling.account_id, ruling.order_id], self.tick()
@@ -172,8 +180,15 @@ def _plan(store: Store, found: Found, doubts: Doubts | None, again: Collection[K
         accounts=tuple(sorted({order.account_id for order, _ in listed})),
         first=tuple(sent[:3]),
         last=tuple(sent[-3:]),
+        to_resend=_resent(store, sent),
         to_look_up=len(_only_looked_up(listed, doubts)),
     )
+
+
+def _resent(store: Store, sent: Iterable[Order]) -> int:
+    """How many of these orders are in doubt."""
+    keys = {(order.account_id, order.order_id) for order in sent} & store.orders.keys()
+    return sum(store.state_of(key) is State.IN_DOUBT for key in keys)
 
 
 def _only_looked_up(found: Found, doubts: Doubts | None) -> set[Key]:
@@ -279,6 +294,7 @@ class MemoryDraft:
             returning=returning,
             first=tuple(sent[:3]),
             last=tuple(sent[-3:]),
+            to_resend=_resent(self._store, sent),
             to_look_up=len(self._only_looked_up - self._kept_back),
             kept_back=kept_back,
         )

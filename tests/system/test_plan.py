@@ -35,7 +35,7 @@ def test_a_plan_says_what_would_be_sent_and_how_long_it_takes(tmp_path: Path) ->
         "1,000 rows",
         "+1,000 new",
         "1:1, 1:2, 1:3 ... 1:998, 1:999, 1:1000",
-        "about 32 min 20 s at 30 per minute",
+        "about 33 min 18 s at 30 per minute",
     ):
         assert words in run.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["o.csv"]
@@ -315,3 +315,9 @@ def test_a_simulation_of_rows_that_a_run_would_reject(tmp_path: Path) -> None:
     done = call(*PROGRAM, "simulate", "--port", "0", "--orders", str(file), "--account-id", "7")
     assert done.returncode == 2
     assert f"{file}:3" in done.stderr
+
+
+def test_a_plan_knows_that_a_rate_has_no_burst(tmp_path: Path) -> None:
+    """Ten orders at 30 a minute take 18 seconds: the first leaves at once, and nine wait two seconds each."""
+    planned = plan(write(tmp_path / "o.csv", list(range(1, 11))), "--rate", "30/min", "--json")
+    assert json.loads(planned.stdout)["seconds"] == {"30": 18}

@@ -87,11 +87,11 @@ class Sent:
 def plan_of(db: sqlite3.Connection, sent: Sent) -> Plan:
     """The numbers and the ends of these rows."""
     waiting, doubtful, goes = rules.in_states(rules.WAITING), rules.in_states([State.IN_DOUBT]), sent.goes
-    total, new, n_waiting, n_doubtful, to_send, returning, to_look_up = map(
+    total, new, n_waiting, n_doubtful, to_send, returning, to_resend, to_look_up = map(
         int,
         db.execute(
             f"""SELECT count(*), total(o.state IS NULL), total({waiting}), total({doubtful}), total({goes}),
-                  total({goes} AND o.revert_stock), total({sent.only_looked_up}) FROM {sent.rows}""",
+                  total({goes} AND o.revert_stock), total({goes} AND {doubtful}), total({sent.only_looked_up}) FROM {sent.rows}""",
             sent.values,
         ).fetchone(),
     )
@@ -108,6 +108,7 @@ def plan_of(db: sqlite3.Connection, sent: Sent) -> Plan:
         accounts=(),
         first=first,
         last=last[::-1],
+        to_resend=to_resend,
         to_look_up=to_look_up,
     )
 

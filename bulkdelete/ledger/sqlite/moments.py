@@ -177,6 +177,10 @@ class SqliteReader:
         return Traffic(int(requests), int(limited), settled, first_ms, last_ms)
 
     @_reads
+    def recent(self, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:
+        return [rows.moment(ms) for ms in runs.recent(self._db, accounts, since_ms, n)]
+
+    @_reads
     def last_run(self) -> RunRow | None:
         row = self._last_run()
         return None if row is None else self._run(row)

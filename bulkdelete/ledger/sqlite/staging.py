@@ -231,6 +231,7 @@ class Scratch:
             returning=now.returning,
             first=now.first,
             last=now.last,
+            to_resend=now.to_resend,
             to_look_up=now.to_look_up,
             kept_back=kept_back,
         )

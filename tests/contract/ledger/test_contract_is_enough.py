@@ -44,7 +44,7 @@ def test_a_whole_run(store: Store, tmp_path: Path) -> None:
     assert outcome.states() == {"deleted": len(exist), "not_found": len(missing), "refused": len(native)}
     assert outcome.summary.exit_code == 1
     with MemoryLedger(store).read() as reader:
-        status = status_of(reader, "memory")
+        status = status_of(reader, "memory", 1_700_000_000_000)
     assert status.outcomes == outcome.states()
     assert (status.requests, status.running) == (len(outcome.journal), False)
     assert "the server's messages" in status_text(status)

@@ -261,6 +261,8 @@ async def test_invariant_20_recent_requests(opens: Opens) -> None:
         flown = await run.intend(next(task for task in await pending(run) if task.order.order_id == 4))
         with opens().read() as reader:
             sent = {each.order_id: each.intended_ms for each in reader.attempts((0, 0, 0), 9)}
+            assert reader.recent(None, 0, 9) == [flown.intended_ms, sent[5], sent[1]]
+            assert reader.recent({7}, sent[1] + 1, 9) == [flown.intended_ms]
         assert await run.recent(None, 0, 9) == [flown.intended_ms, sent[5], sent[1]]
         assert await run.recent({7}, 0, 9) == [flown.intended_ms, sent[1]]
         assert await run.recent(None, 0, 1) == [flown.intended_ms]

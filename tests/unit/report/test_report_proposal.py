@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from bulkdelete.core.estimate import Bucket, Pace
 from bulkdelete.ledger import InputReport, Plan
 from bulkdelete.model import Doubts, Order, Origin, Reject
+from bulkdelete.report.pace import KnownPace
 from bulkdelete.report.proposal import (
     REJECT_COLUMNS,
     Forecast,
-    Pace,
     forecast_json,
     forecast_text,
     proposal_text,
@@ -30,7 +31,8 @@ PLAN = Plan(
     first=tuple(ENDS[:3]), last=tuple(ENDS[3:]), inputs=(InputReport("=a.csv", "5e", "orderId", 1202, 1200, 1, 1),),
     new=1197, rejected=4, rejects=(REJECT,), duplicated=1, duplicates=((Origin("=a.csv", 9), 5),),
 )  # fmt: skip
-PACE = Pace((30.0, 600.0), None, "a guess")
+PACE = KnownPace(tuple(Pace((Bucket(rate / 60, rate, rate),)) for rate in (30.0, 600.0)), "a guess")
+TIME = "about 39 min at 30 per minute, 1 min at 600 per minute (a guess)"
 
 
 def test_text_and_json_say_the_same() -> None:
@@ -69,9 +71,9 @@ def test_invariant_30_a_reject_in_a_csv_is_text() -> None:
 def test_the_question(returning: int, said: str) -> None:
     """How many, where, of which accounts, what becomes of the stock, and that it cannot be undone."""
     plan = dataclasses.replace(PLAN, returning=returning, accounts=tuple(range(1, 7)))
-    assert question(plan, SETTINGS) == (
+    assert question(plan, SETTINGS, PACE) == (
         f"1,200 orders would be DELETED at {SETTINGS.host}, account 1, 2, 3, 4, 5, ..., ids from column orderId, {said}: 1, 2, 3, ...\n"
-        "This cannot be undone. Type 1200 to continue"
+        f"{TIME}\nThis cannot be undone. Type 1200 to continue"
     )
 
 
@@ -80,11 +82,11 @@ def test_orders_that_are_looked_up_first() -> None:
     settings = dataclasses.replace(SETTINGS, doubts=Doubts.VERIFY)
     plan = dataclasses.replace(PLAN, to_look_up=1)
     assert proposal_text(plan, settings).split("\n")[-1] == "3 orders in doubt would be looked up, after all others"
-    assert "stock is kept, 2 of them only if they are found present: 1, 2" in question(plan, settings)
+    assert "stock is kept, 2 of them only if they are found present: 1, 2" in question(plan, settings, PACE)
     assert forecast_json(Forecast(plan, settings, PACE, None))["to_look_up"] == 1
     for other in (SETTINGS, dataclasses.replace(SETTINGS, doubts=Doubts.RESEND)):
         assert "looked up" not in proposal_text(PLAN, other)
-        assert "found present" not in question(PLAN, other)
+        assert "found present" not in question(PLAN, other, PACE)
 
 
 def test_a_proposal_prints_no_control_characters() -> None:

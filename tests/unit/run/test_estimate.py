@@ -1,0 +1,104 @@
+"""The estimate of the time that is left, against runs on the virtual clock: servers that tell their limit, and have no outages."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulkdelete.api.keys import ApiKey
+from bulkdelete.core.estimate import seconds_left
+from bulkdelete.job import Session
+from bulkdelete.report.pace import known_pace, work_of
+from bulkdelete.report.status import read_status
+from bulkdelete.simulator import Fault, FaultKind, Latency, Simulator
+from tests.support.rig import KEY, PORT, Rows, settings_of, shuffled, simulation_of, virtual
+from tests.support.virtual import current_loop
+
+LATENCY = Latency(median_s=0.15, sigma=0.5, min_s=0.05, max_s=0.4)
+STEP_S = 10.0
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A run: its length, the time that a plan says, and what was left at each moment, as the run itself and `status` estimate it."""
+
+    seconds: float
+    planned_s: float
+    left: list[tuple[float, float | None, float | None]]
+
+    def errors(self) -> list[tuple[float, float]]:
+        """From the second minute on: how much was really left, and how wrong each of the two was."""
+        return [
+            (self.seconds - at_s, 1e9 if estimate_s is None else estimate_s - (self.seconds - at_s))
+            for at_s, *estimates in self.left
+            if at_s >= MINUTE_S
+            for estimate_s in estimates
+        ]
+
+
+def watched(folder: Path, n: int, settings: dict[str, Any] | None = None, **simulation: Any) -> Seen:
+    """Delete `n` orders, and ask for the estimate every ten seconds."""
+    ids = shuffled(n)
+
+    async def main() -> Seen:
+        simulator = Simulator(simulation_of(ids, **({"latency": LATENCY} | simulation)))
+        await simulator.start(port=PORT)
+        clock, left = current_loop().time, []
+        given = settings_of(folder / "l.db", **(settings or {}))
+        async with Session(given) as session:
+            proposal = await session.propose(Rows(ids))
+            (pace, *_) = known_pace(None, given, 0).paces
+            planned_s = seconds_left(work_of(proposal.plan, given), pace)
+            job = await proposal.confirm(expect=n)
+            begin_s = clock()
+
+            async def look() -> None:
+                while True:
+                    await asyncio.sleep(STEP_S)
+                    status = read_status(given.ledger)
+                    left.append((clock() - begin_s, job.progress().seconds_left, status.eta_s))
+
+            looking = asyncio.ensure_future(look())
+            summary = await job.delete(ApiKey(KEY), jitter=lambda: 0.5)
+            looking.cancel()
+            seconds = clock() - begin_s
+        await simulator.close()
+        assert not summary.stops
+        return Seen(seconds, planned_s, left)
+
+    seen: Seen = virtual(main)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("limit", "n", "settings"),
+    [
+        (30, 120, {}),
+        (240, 900, {}),
+        (60, 100, {"rate_max_per_s": 0.5}),
+        (60, 200, {"rate_max_per_s": 2.0}),
+        (60, 200, {"reserve": 0.5}),
+        (240, 700, {"rate_max_per_s": 5.0}),
+    ],
+)
+def test_the_estimate_of_a_run(tmp_path: Path, limit: int, n: int, settings: dict[str, Any]) -> None:
+    """Within 10 % of what is really left, or three seconds, from the second minute on: several limits, bursts and bounds of the user."""
+    seen = watched(tmp_path, n, settings, limit=limit)
+    assert seen.seconds > 2 * MINUTE_S
+    if settings.get("rate_max_per_s") in (0.5, 5.0):  # it is the user's rate that decides, and a plan knows it
+        assert seen.planned_s == pytest.approx(seen.seconds, rel=0.1)
+    errors = seen.errors()
+    assert len(errors) > 10
+    assert [each for each in errors if abs(each[1]) > max(0.1 * each[0], 3.0)] == []
+
+
+@pytest.mark.parametrize(("share", "seed"), [(0.02, 1), (0.1, 2)])
+def test_the_estimate_of_a_run_with_doubts(tmp_path: Path, share: float, seed: int) -> None:
+    """When the last doubt arises is chance, and its settling delay follows: within 10 % of the whole run."""
+    seen = watched(tmp_path, 1000, limit=60, seed=seed, faults=(Fault(FaultKind.DROP_AFTER, probability=share),))
+    assert [each for each in seen.errors() if abs(each[1]) > 0.1 * seen.seconds] == []
