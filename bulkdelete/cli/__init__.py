@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -67,6 +66,8 @@ def _message(error: BaseException) -> str | None:
 
 def _unforeseen(error: BaseException) -> str:
     """What went wrong and where, without the error's own message: it may quote a URL, and with it the key."""
+    import traceback
+
     notes = "".join(f". {note}" for note in getattr(error, "__notes__", ()))
     while isinstance(error, BaseExceptionGroup):  # the error of one of several tasks
         error = error.exceptions[0]

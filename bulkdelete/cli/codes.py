@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 
 import click
@@ -35,5 +34,7 @@ def exit_code_of(error: BaseException) -> int:
 
 def is_of_stdout(error: OSError) -> bool:
     """Whether click was writing to stdout: our stderr raises nothing."""
+    import traceback
+
     last = traceback.extract_tb(error.__traceback__)[-1]
     return last.name == "echo" and "click" in Path(last.filename).parts

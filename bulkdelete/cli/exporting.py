@@ -11,7 +11,8 @@ from typing import IO, Any, TypeVar
 from bulkdelete.cli.files import check_inputs, check_outputs, replaced
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.given import Given, filled, reading_of
-from bulkdelete.cli.inputs import fetched, given_ledger
+from bulkdelete.cli.inputs import fetched
+from bulkdelete.cli.ledgers import given_ledger
 from bulkdelete.cli.options import option_of
 from bulkdelete.cli.streams import say
 from bulkdelete.errors import UsageError

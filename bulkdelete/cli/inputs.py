@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import shlex
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +13,9 @@ from typing import Any
 from bulkdelete.cli.files import replaced
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.secrecy import hidden
-from bulkdelete.cli.spelling import program
 from bulkdelete.errors import LedgerRefused, UsageError
 from bulkdelete.intake import STDIN, Source, matches
 from bulkdelete.ledger import Plan
-from bulkdelete.ledger.open import is_ledger
 from bulkdelete.model import Reject
 from bulkdelete.report.proposal import REJECT_COLUMNS, reject_cells
 from bulkdelete.words import escaped
@@ -29,7 +25,6 @@ __all__ = [
     "blaming_the_ledger",
     "csv_to",
     "fetched",
-    "given_ledger",
     "ledger_of",
     "nothing_matches",
     "rejects_to",
@@ -67,24 +62,6 @@ def ledger_of(files: tuple[str, ...], given: Path | None) -> Path:
     if not file.name:
         raise UsageError(f"{files[0] or 'an empty name'} is not a file: name a CSV file")
     return file.with_name(file.name + ".ledger.db")
-
-
-def given_ledger(path: Path) -> Path:
-    """The LEDGER of a command. An input in its place is refused, with the command that was probably meant. Raises LedgerRefused."""
-    beside = path.with_name(path.name + ".ledger.db") if path.name else path
-    if is_ledger(path):
-        return path
-    if is_ledger(beside):
-        meant = [str(beside.absolute()) if word == str(path) else word for word in sys.argv[1:]]
-        raise LedgerRefused(
-            f"{path} is not a ledger. The ledger of its orders is beside it: {shlex.join([*program(), *meant])}"
-        )
-    if os.path.isfile(path):  # noqa: PTH113  # False even for a name that the system rejects
-        raise LedgerRefused(
-            f"{path} is not a ledger, and there is none beside it. If it is an input, start with:"
-            f" {shlex.join([*program(), 'run', str(path.absolute())])}"
-        )
-    return path
 
 
 @contextmanager

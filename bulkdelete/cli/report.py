@@ -30,7 +30,7 @@ _ANNOUNCED_S = 5.0  # whoever waits longer is told for how long
 def report(ledger: Path, output: Path | None, overwrite: bool) -> None:
     """Write a page about LEDGER: outcomes, orders in doubt, refusals, throughput, runs and inputs, in one HTML file that loads nothing."""
     from bulkdelete.cli.files import check_outputs, replaced
-    from bulkdelete.cli.inputs import given_ledger
+    from bulkdelete.cli.ledgers import given_ledger
     from bulkdelete.report.page import page_of, size_of
 
     ledger = given_ledger(ledger)

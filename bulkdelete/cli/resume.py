@@ -31,6 +31,6 @@ _EXAMPLES = (
 def resume(ledger: Path, **given: object) -> int:
     """Continue with the last confirmed selection of LEDGER. No other orders are sent."""
     from bulkdelete.cli.deletion import delete_selection
-    from bulkdelete.cli.inputs import given_ledger
+    from bulkdelete.cli.ledgers import given_ledger
 
     return delete_selection(run_options(given, given_ledger(ledger)))

@@ -32,7 +32,7 @@ def settle(ledger: Path, orders: tuple[str, ...], word: str, note: str, as_json:
 
     Orders that are gone become presumed_deleted, orders that are kept become pending. All of them are settled, or none if one is not
     in doubt. `status` and `export` show who said so, and why."""
-    from bulkdelete.cli.inputs import given_ledger
+    from bulkdelete.cli.ledgers import given_ledger
     from bulkdelete.cli.settling import settle_orders
 
     return settle_orders(given_ledger(ledger), orders, word, note, as_json)

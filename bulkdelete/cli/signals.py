@@ -6,7 +6,6 @@ of the second signal has its own thread, since nothing else is sure to run at th
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import signal
@@ -14,10 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import IO, Any, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from bulkdelete.core.run_summary import EXIT_OF_REASON
 from bulkdelete.model import Scope, Stop, StopReason
+
+if TYPE_CHECKING:  # `--help` needs none of it
+    import asyncio
 
 __all__ = ["Interrupted", "Signals", "leave", "wait_for_input"]
 
@@ -83,6 +85,7 @@ class Signals:
 
     def run(self, runner: asyncio.Runner, main: Coroutine[Any, Any, T]) -> T:
         """`runner.run(main)`. A first signal cancels it and raises KeyboardInterrupt, unless `on_first` was replaced."""
+        import asyncio
 
         async def noted() -> T:
             self._task = asyncio.current_task()

@@ -24,7 +24,7 @@ _EXAMPLES = (
 @command("status", argument("ledger", type=FILE), examples=_EXAMPLES)
 def status(ledger: Path, as_json: bool, watch: bool) -> None:
     """Show what LEDGER says now: counts, pace, orders in doubt. It works while a run is in progress."""
-    from bulkdelete.cli.inputs import given_ledger
+    from bulkdelete.cli.ledgers import given_ledger
     from bulkdelete.report.status import read_status, status_json, status_text
 
     ledger = given_ledger(ledger)

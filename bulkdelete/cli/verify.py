@@ -37,7 +37,7 @@ def verify(ledger: Path, files: tuple[str, ...], **given: object) -> int:
         check_offline(given, "api_url", "rate_max_per_s")
     elif "-" in files and given["api_key_file"] == "-":
         raise UsageError("stdin cannot be both an input and the API key: put the key or the input into a file")
-    from bulkdelete.cli.inputs import given_ledger
+    from bulkdelete.cli.ledgers import given_ledger
     from bulkdelete.cli.verifying import verify_ledger
 
     return verify_ledger(verify_options(given, given_ledger(ledger), files))

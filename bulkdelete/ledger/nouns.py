@@ -298,8 +298,8 @@ class InputRow:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """All requests so far and those answered 429. `last_ms`: when the newest response came.
-    `settled`: how many attempts in the `window_ms` before it changed their order; `first_ms`: the first of these. None: there is none."""
+    """All requests so far and those answered 429. `last_ms`: when the newest response came. `settled`: how many attempts in the `window_ms`
+    before it changed their order, of the 10,000 newest; `first_ms`: the first of these. None: there is none."""
 
     requests: int
     limited: int

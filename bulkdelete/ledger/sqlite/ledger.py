@@ -7,18 +7,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import NOBODY, Caller, Draft, Hooks, LedgerReader, RunLedger, Staging
 from bulkdelete.ledger.sqlite import place
-from bulkdelete.ledger.sqlite.commits import Commits
 from bulkdelete.ledger.sqlite.connection import refusal
-from bulkdelete.ledger.sqlite.drafts import SqliteStaging
 from bulkdelete.ledger.sqlite.moments import SqliteReader
-from bulkdelete.ledger.sqlite.opened import OpenFile
-from bulkdelete.ledger.sqlite.planned import planned
 from bulkdelete.ledger.sqlite.reading import connect_read_only
-from bulkdelete.ledger.sqlite.run_use import SqliteRun
+
+if TYPE_CHECKING:  # a reader needs no event loop, and `status` no 40 ms to import one; so likewise below
+    from bulkdelete.ledger.sqlite.commits import Commits
 
 __all__ = ["SqliteLedger"]
 
@@ -40,10 +39,14 @@ class SqliteLedger:
         return place.check_file(self._path)
 
     def plan(self) -> AbstractAsyncContextManager[Draft]:
+        from bulkdelete.ledger.sqlite.planned import planned
+
         return planned(self._path, self._host)
 
     @asynccontextmanager
     async def stage(self) -> AsyncIterator[Staging]:
+        from bulkdelete.ledger.sqlite.drafts import SqliteStaging
+
         async with self._opened() as commits:
             staging = SqliteStaging(commits)
             self._staged = commits
@@ -55,6 +58,8 @@ class SqliteLedger:
 
     @asynccontextmanager
     async def run(self, options: str, hooks: Hooks | None = None, caller: Caller = NOBODY) -> AsyncIterator[RunLedger]:
+        from bulkdelete.ledger.sqlite.run_use import SqliteRun
+
         async with self._opened() if self._staged is None else nullcontext(self._staged) as commits:
             yield await SqliteRun.begin(commits, options, hooks, caller)
 
@@ -72,6 +77,9 @@ class SqliteLedger:
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Commits]:
+        from bulkdelete.ledger.sqlite.commits import Commits
+        from bulkdelete.ledger.sqlite.opened import OpenFile
+
         commits = await Commits.open(OpenFile(place.real(self._path), self._host, self._now_ms))
         try:
             yield commits
