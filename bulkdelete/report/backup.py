@@ -32,8 +32,15 @@ def backup_text(result: BackupResult) -> str:
     if result.lacking:
         lacking = counted(result.lacking, "order", ("is", "are"))
         they = plural(result.lacking, "it is not sent and stays as it is", "they are not sent and stay as they are")
-        absent = f"; {result.absent:,} of them {plural(result.absent, 'does', 'do')} not exist" if result.absent else ""
-        lines.append(f"{lacking} not backed up, so {they}{absent}")
+        lines.append(f"{lacking} not backed up, so {they}{_absent(result.absent)}")
     if result.problem:
         lines.append(f"note: not everything could be read ({result.problem}). The same command continues the backup")
     return escaped_lines(lines)
+
+
+def _absent(orders: int) -> str:
+    """What to do about orders that do not exist: with a backup they would be left out by every run."""
+    if not orders:
+        return ""
+    do, them = plural(orders, "does", "do"), plural(orders, "it", "them")
+    return f"; {orders:,} of them {do} not exist, and a run without a backup settles {them}"

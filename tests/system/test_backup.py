@@ -146,7 +146,8 @@ def test_an_order_that_is_not_there_is_not_sent(starts: Starts, tmp_path: Path) 
     told = json.loads(done.stdout)
     assert (told["outcomes"]["deleted"], told["not_backed_up"], told["go_on"]) == (len(IDS), 2, None)
     assert (
-        "2 orders are not backed up, so they are not sent and stay as they are; 2 of them do not exist" in done.stderr
+        "2 orders are not backed up, so they are not sent and stay as they are; 2 of them do not exist, and a run without a"
+        " backup settles them" in done.stderr
     )
     assert states(tmp_path) == {("deleted", 1): len(IDS), ("pending", 0): 2}
     ledger = str(tmp_path / "o.csv.ledger.db")
