@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from bulkdelete.errors import KeyRefused, LooksWrong
 from bulkdelete.model import MAX_ID, SeenOrder
-from bulkdelete.words import counted, escaped, plural, shortened
+from bulkdelete.words import KEY_HIDDEN, counted, escaped, plural, shortened
 
 __all__ = ["AccountPreview", "Clash", "Looked", "Preview", "agrees", "id_named_by", "numbers_of"]
 
@@ -142,12 +142,16 @@ class Preview:
                 raise LooksWrong(f"{why}, so nothing was sent. {advice}")
 
 
-def numbers_of(raw: str) -> tuple[str, ...]:
-    """The other numbers of an order, from its JSON as received; none if it has no external one. They are compared, and never shown."""
+def numbers_of(raw: str, external_id: str) -> tuple[str, ...]:
+    """The other numbers of an order, from its JSON as received; none if it has no external one. They are compared, and never shown.
+
+    A text that repeats the key may be withheld, or be no JSON without it. Then `external_id` is left, as it is shown.
+    """
     try:
         order = json.loads(raw)
-    except (ValueError, RecursionError):  # the key was taken out of it
-        return ()
+    except (ValueError, RecursionError):
+        is_whole = KEY_HIDDEN not in external_id and any(map(str.isdigit, external_id))
+        return (external_id,) if is_whole else ()
     external, *others = (_number(order.get(name)) for name in _NUMBERS)
     return (external, *filter(None, others)) if external else ()
 

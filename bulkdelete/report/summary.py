@@ -174,7 +174,9 @@ def _count_lines(ending: Ending) -> list[str]:
     if summary.rejected:
         lines.append(f"{counted(summary.rejected, 'row')} of the input rejected and left out")
     if summary.kept_back:
-        lines.append(f"{counted(summary.kept_back, 'order')} not backed up and left out; the same command tries again")
+        lines.append(
+            f"{counted(summary.kept_back, 'order')} not backed up and left out; the same command looks for them again"
+        )
     if summary.left_alone:
         lines.append(f"{counted(summary.left_alone, 'open order')} of earlier inputs left out")
     requests = f"{counted(summary.requests, 'request')} in {duration(summary.seconds)}"

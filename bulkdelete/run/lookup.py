@@ -191,6 +191,8 @@ class Lookup:
                 case PageStep.AGAIN:
                     stall = judge_stall(self._throttle.stall(), _limits(self._settings))
                     self.stop = stall and with_cause(stall, found.result)
+                case Stop(reason=StopReason.NOT_UNDERSTOOD) if odd < _ODD_MAX - 1:
+                    odd += 1  # a router or a firewall may say it once
                 case Stop() as stop:
                     self.stop = stop
                 case _:

@@ -187,4 +187,4 @@ async def _cells(sources: Sequence[object], orders: Sequence[Order]) -> dict[int
 def _looked(order_id: int, found: Found | None, cells: _Cells) -> Looked:
     if found is None or found.seen is None:
         return Looked(order_id, None, known=found is not None)
-    return Looked(order_id, found.seen, numbers=numbers_of(found.raw) if found.raw else (), cells=cells)
+    return Looked(order_id, found.seen, numbers=numbers_of(found.raw, found.seen.external_id), cells=cells)

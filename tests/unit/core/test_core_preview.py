@@ -173,7 +173,15 @@ def test_any_of_the_numbers_may_be_meant() -> None:
 )
 def test_the_numbers_of_an_order(fields: dict[str, object], numbers: tuple[str, ...]) -> None:
     """Any field may be missing or of another kind. Without an external number there is nothing to contradict."""
-    assert numbers_of(json.dumps({"Id": 1, **fields})) == numbers
+    assert numbers_of(json.dumps({"Id": 1, **fields}), "B-2") == numbers
+
+
+@pytest.mark.parametrize("raw", ["", '{"Id": 1, "ExternalOrderId": [API key]}'])
+def test_the_numbers_of_a_text_without_the_key(raw: str) -> None:
+    """It is withheld, or no JSON any more: the number that is shown is left, if it is whole."""
+    assert numbers_of(raw, "A-1") == ("A-1",)
+    for damaged in ("A-[API key]", "(message withheld: it contained the API key)", ""):
+        assert numbers_of(raw, damaged) == ()
 
 
 @pytest.mark.parametrize(

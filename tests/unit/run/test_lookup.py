@@ -436,14 +436,24 @@ def test_a_server_that_asks_for_hours() -> None:
     ],
 )
 def test_a_refusal_ends_the_lookup(result: Response | NoResponse, reason: StopReason) -> None:
-    """Asking again is of no use: one request, the reason, and what was decided before it is kept."""
-    api = Api(range(1, 400), fault=lambda _query, n: PageResult(result) if n == 2 else None)
+    """Asking again is of no use: one request, or three where the response is not the API's own; the reason, and what was decided before
+    it is kept."""
+    api = Api(range(1, 400), fault=lambda _query, n: PageResult(result) if n >= 2 else None)
     found, lookup, _ = look_up(api, range(1, 400))
     assert online(found) == dict.fromkeys(range(1, 201), True)
-    assert len(api.queries) == 3
+    assert len(api.queries) == 2 + (3 if reason is StopReason.NOT_UNDERSTOOD else 1)
     assert lookup.stop is not None
     assert lookup.stop.reason is reason
     assert result.message in lookup.failure
+
+
+@pytest.mark.parametrize("status", [301, 400, 403, 404])
+def test_a_strange_response_alone_ends_nothing(status: int) -> None:
+    """A router or a firewall that says it once, or twice: every order is decided all the same."""
+    api = Api(range(1, 400), fault=lambda _query, n: PageResult(Response(status, "no")) if n in (1, 4, 5) else None)
+    found, lookup, _ = look_up(api, range(1, 400))
+    assert online(found) == dict.fromkeys(range(1, 400), True)
+    assert lookup.stop is None
 
 
 def test_after_it_gave_up_nothing_is_asked() -> None:
