@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
-from bulkdelete.api.keys import ApiKey, Credential
+from bulkdelete.api.keys import ApiKey, Credential, check_accounts, credentials_of
 from bulkdelete.core.backup import BackupResult
 from bulkdelete.core.preview import Preview
 from bulkdelete.core.progress import Progress
@@ -203,6 +203,13 @@ class Proposal:
         """Call `on_reject` with every rejected row, not only with the first few that the plan contains."""
         if self._has_input:
             await self._current().each_reject(self.plan.inputs, on_reject)
+
+    async def check_keys(self, keys: ApiKey | Sequence[Credential]) -> None:
+        """Raise UsageError unless each account whose orders would be sent has one key: before a person is asked."""
+        credentials = credentials_of(keys)
+        served = [account for credential in credentials for account in credential.accounts or ()]
+        without = await self._current().samples(1, without=served)
+        check_accounts((each.accounts for each in credentials), (sample.account_id for sample in without))
 
     async def preview(self, keys: ApiKey | Sequence[Credential]) -> Preview:
         """Look at a few orders of each account of which nothing was ever deleted, as the API knows them, for at most

@@ -1,6 +1,6 @@
-"""Read an API key and keep it from being seen. A key is never a command-line argument and never printed.
+"""Read API keys and keep them from being seen. A key is never a command-line argument and never printed.
 
-This module never logs, and it reads only the sources that `read_key` names.
+This module never logs, and it reads only the sources that its functions name.
 """
 
 from __future__ import annotations
@@ -11,21 +11,40 @@ import hashlib
 import json
 import os
 import re
+import select
 import shlex
 import stat
+import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 from urllib.parse import quote, quote_plus
 
 from bulkdelete.errors import UsageError
 
-__all__ = ["ApiKey", "Credential", "credentials_of", "has_source", "read_key", "seal_process"]
+__all__ = [
+    "ApiKey",
+    "Credential",
+    "check_accounts",
+    "credentials_of",
+    "key_from_command",
+    "key_from_file",
+    "key_from_variable",
+    "path_shown",
+    "read_key",
+    "seal_process",
+    "source_in",
+    "variable_shown",
+]
 
 _LONGEST = 4096  # characters; a longer "key" is a wrong file
 _LONGEST_BYTES = 4 * (_LONGEST + 2)  # read from a file: that many characters in UTF-8, and some more
 _CREDENTIAL = "bulkdelete-api-key"  # its name under systemd's $CREDENTIALS_DIRECTORY
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")  # a name that is hardly a key
+_COMMAND_S = 30.0  # for a command that prints a key: a person may have to unlock a password manager
 _CREDENTIALS_MODE = stat.S_IRGRP  # systemd 254 and later creates them with mode 0440 and an ACL for the user
 
 _QUOTES = "\"'`“”‘’«»"
@@ -156,6 +175,15 @@ def credentials_of(keys: ApiKey | Sequence[Credential]) -> tuple[Credential, ...
     return credentials
 
 
+def check_accounts(served: Iterable[Collection[int] | None], accounts: Iterable[int]) -> None:
+    """Raises UsageError if one of these accounts has no key. `served`: the accounts of each key; None: all."""
+    of_keys = list(served)
+    if None not in of_keys and (without := set(accounts).difference(*filter(None, of_keys))):
+        raise UsageError(
+            f"account {min(without)} has orders and no API key. Nothing was sent. Add it to the accounts of a key"
+        )
+
+
 def read_key(
     file: str | None, environ: Mapping[str, str], stdin: Callable[[], str], prompt: Callable[[], str] | None
 ) -> ApiKey:
@@ -188,11 +216,70 @@ def read_key(
     )
 
 
-def has_source(environ: Mapping[str, str]) -> bool:
-    """Whether the environment names a key, so that no prompt is needed."""
-    named = any(environ.get(name) for name in ("BULKDELETE_API_KEY_FILE", "BULKDELETE_API_KEY"))
+def source_in(environ: Mapping[str, str]) -> str:
+    """What names a key in the environment, so that no prompt is needed; "" if nothing does."""
+    for name in ("BULKDELETE_API_KEY_FILE", "BULKDELETE_API_KEY"):
+        if environ.get(name):
+            return name
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    return named or bool(folder and os.path.lexists(Path(folder) / _CREDENTIAL))
+    return f"$CREDENTIALS_DIRECTORY/{_CREDENTIAL}" if folder and os.path.lexists(Path(folder) / _CREDENTIAL) else ""
+
+
+def key_from_file(path: Path, base: Path, source: str, environ: Mapping[str, str]) -> ApiKey:
+    """The key in a file that only its user can read; below $CREDENTIALS_DIRECTORY, as systemd shows it. `base`: where a relative path
+    begins; `source`: what named the file, for messages. Raises UsageError."""
+    return _from_file(path, source, environ.get("CREDENTIALS_DIRECTORY") or None, base)
+
+
+def key_from_variable(name: str, source: str, environ: Mapping[str, str]) -> ApiKey:
+    """The key in a variable of the environment. Raises UsageError."""
+    shown = variable_shown(name)
+    if (value := environ.get(name)) is None:
+        raise UsageError(
+            f"{source}: {shown} is not set in the environment. Set it to the key, or name another variable"
+        )
+    return _parse_key(value, f"{source} {shown}")
+
+
+def key_from_command(words: Sequence[str], source: str) -> ApiKey:
+    """The key that is the first line of a command's output. No shell runs it, its stdin is empty, and it has 30 seconds. Raises
+    UsageError; its messages name the program and none of its arguments."""
+    try:
+        raw, code = _output_of(words)
+    except TimeoutError:  # an OSError, too
+        raise UsageError(
+            f"{source}: {words[0]} has not ended in {_COMMAND_S:g} s. Run it by hand to see what it waits for"
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"{source}: {words[0]} cannot be run ({error.strerror}). Write the command as a list of words"
+        ) from None
+    if code:
+        raise UsageError(f"{source}: {words[0]} ended with exit code {code}. Run it by hand to see why")
+    try:
+        text = raw.splitlines()[0].decode() if raw else ""
+    except UnicodeDecodeError:
+        raise UsageError(f"{source}: the output of {words[0]} is not UTF-8 text") from None
+    return _parse_key(text, f"{source} {words[0]}")
+
+
+def _output_of(words: Sequence[str]) -> tuple[bytes, int]:
+    """The first bytes of a command's output, and its exit code. Raises OSError, TimeoutError. A process that it left behind is not waited
+    for: the output is read only until the deadline."""
+    ends_s = time.monotonic() + _COMMAND_S
+    raw = b""
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:  # noqa: S603  # the user's own
+        try:
+            out = cast(IO[bytes], process.stdout)  # a pipe
+            while select.select([out], [], [], max(0.0, ends_s - time.monotonic()))[0]:
+                if not (more := os.read(out.fileno(), 65536)):
+                    return raw, process.wait(max(0.0, ends_s - time.monotonic()))
+                raw = (raw + more)[:_LONGEST_BYTES]
+            raise TimeoutError
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        finally:
+            process.kill()
 
 
 def _parse_key(text: str, source: str) -> ApiKey:
@@ -206,9 +293,9 @@ def _refuse(rules: _Rules, text: str, source: str) -> None:
         raise UsageError(f"the API key from {source} {why}")
 
 
-def _from_file(path: Path, source: str, credentials: str | None) -> ApiKey:
+def _from_file(path: Path, source: str, credentials: str | None, base: Path = Path()) -> ApiKey:
     """The key in a file, without a byte order mark and the line end."""
-    shown = f"{source}: {path}" if _is_path(path) else f"{source}: the file (not shown: this may be the key itself)"
+    shown, path = f"{source}: {path_shown(path, base)}", base / path
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -235,10 +322,20 @@ def _from_file(path: Path, source: str, credentials: str | None) -> ApiKey:
     return _parse_key(text, f"{source} {path}")
 
 
-def _is_path(path: Path) -> bool:
+def variable_shown(name: str) -> str:
+    """The name of a variable, for people, unless it may be the key itself."""
+    return name if _VARIABLE.fullmatch(name) else "a variable (not shown: this may be the key itself)"
+
+
+def path_shown(path: Path, base: Path = Path()) -> str:
+    """The name of a file, for people, unless it may be the key itself. `base`: where a relative path begins."""
+    return str(base / path) if _is_path(path, base) else "the file (not shown: this may be the key itself)"
+
+
+def _is_path(path: Path, base: Path) -> bool:
     """Whether this is really a path: it exists, or it names a folder that exists. Otherwise it may be a key in the wrong variable."""
     folder = path.parent
-    return os.path.lexists(path) or (len(folder.parts) > 1 and folder.is_dir())
+    return os.path.lexists(base / path) or (len(folder.parts) > 1 and (base / folder).is_dir())
 
 
 def _is_inside(path: Path, folder: str) -> bool:

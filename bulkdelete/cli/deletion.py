@@ -12,13 +12,12 @@ from pathlib import Path
 
 import click
 
-from bulkdelete.api.keys import ApiKey
 from bulkdelete.cli.confirming import ask, check_terminal, show_preview
 from bulkdelete.cli.display import BackupDisplay, Display
 from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.given import Output, RunOptions
 from bulkdelete.cli.inputs import NOTHING, blaming_the_ledger, fetched, rejects_to
-from bulkdelete.cli.key import asked_key, given_key
+from bulkdelete.cli.key import Keys, asked_key, given_keys, sources_of
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.metrics import MetricsFile, measured
 from bulkdelete.cli.planning import pace_for
@@ -53,13 +52,13 @@ def delete_files(options: RunOptions) -> int:
         "--metrics-file": options.output.metrics_file,
         "--backup": options.backup,
     }
-    check_inputs(given.files, options.api_key_file)
+    check_inputs(given.files, options.access)
     check_outputs(
         outputs,
         given.files,
         settings.ledger,
         overwrite=given.overwrite,
-        api_key_file=options.api_key_file,
+        access=options.access,
         ca_file=settings.ca_file,
     )
     with measured(options.output.metrics_file, settings.ledger) as metrics:
@@ -104,7 +103,7 @@ def delete_selection(options: RunOptions) -> int:
         {"--log-file": options.output.log_file, "--metrics-file": options.output.metrics_file},
         (),
         settings.ledger,
-        api_key_file=options.api_key_file,
+        access=options.access,
         ca_file=settings.ca_file,
     )
     retry = _retry(options.retry)
@@ -117,13 +116,13 @@ def _run(
 ) -> int:
     signals, log = Signals(), _log(options.output)
     try:
-        key = given_key(options.api_key_file)
+        keys = given_keys(options.access)
         with asyncio.Runner() as runner:
             deletion = _Deletion(runner, signals, options, log, metrics)
             with blaming_the_ledger(options.settings.ledger):
                 proposal = signals.run(runner, propose(deletion.session))
             try:
-                armed = deletion.confirmed(proposal, key)
+                armed = deletion.confirmed(proposal, keys)
                 ending = armed.conclude() if isinstance(armed, Proposal) else deletion.deleted(*armed)
                 summary = signals.run(runner, ending)
             except Exception as error:
@@ -163,8 +162,8 @@ class _Deletion:
         session = Session(self.options.settings, self._on_event)
         self.session = self.signals.run(self.runner, self.exits.enter_async_context(session))
 
-    def confirmed(self, proposal: Proposal, key: ApiKey | None) -> tuple[Job, ApiKey] | Proposal:
-        """The job that a person or an option confirmed, and its key; the proposal if there is nothing to send. Raises NothingSent."""
+    def confirmed(self, proposal: Proposal, keys: Keys | None) -> tuple[Job, Keys] | Proposal:
+        """The job that a person or an option confirmed, and its keys; the proposal if there is nothing to send. Raises NothingSent."""
         facts, options, given = proposal.plan, self.options, self.options.input
         for warning in proposal.warnings:
             say(f"warning: {warning}")
@@ -177,29 +176,31 @@ class _Deletion:
         _check_expected("the input names" if facts.inputs else "the ledger's selection has", facts, options.expect)
         if not (facts.to_send or facts.to_look_up):
             return proposal
+        if keys is not None:
+            self.signals.run(self.runner, proposal.check_keys(keys))
         asks = not options.yes and options.expect is None and bool(facts.to_send)
         if asks:
             check_terminal()
         if options.backup is not None or (options.previews and facts.to_send):
-            key = asked_key() if key is None else key
-            proposal = self._looked_at(proposal, key)
+            keys = asked_key() if keys is None else keys
+            proposal = self._looked_at(proposal, keys)
             if not ((facts := proposal.plan).to_send or facts.to_look_up):
                 return proposal
         if asks and facts.to_send:
             ask(question(facts, options.settings, pace_for(options.settings)), facts.to_send)
-        key = asked_key() if key is None else key
-        self.session.note = hidden(self.options.note or "")  # by now the key is known
-        return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), key
+        keys = asked_key() if keys is None else keys
+        self.session.note = hidden(self.options.note or "")  # by now the keys are known
+        return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), keys
 
-    def _looked_at(self, proposal: Proposal, key: ApiKey) -> Proposal:
+    def _looked_at(self, proposal: Proposal, keys: Keys) -> Proposal:
         """The proposal after a look at the orders, as far as options ask for it. Raises LooksWrong, KeyRefused and what a backup raises."""
         options, quiet = self.options, self.options.output.quiet >= 2
         if options.previews and proposal.plan.to_send:
-            show_preview(self.signals.run(self.runner, proposal.preview(key)), self.log, quiet)
+            show_preview(self.signals.run(self.runner, proposal.preview(keys)), self.log, quiet)
         if options.backup is not None:
             self.backup = backup = BackupDisplay(self.log, options.backup, self._bar, options.output.quiet)
             try:
-                proposal, result = self.signals.run(self.runner, proposal.back_up(options.backup, key))
+                proposal, result = self.signals.run(self.runner, proposal.back_up(options.backup, keys))
             finally:
                 self.backup = None
                 backup.stop()
@@ -212,7 +213,7 @@ class _Deletion:
         """Whether progress is shown as a bar."""
         return sys.stderr.isatty() and self.options.output.quiet == 0 and self.options.output.progress is not False
 
-    async def deleted(self, armed: Job, key: ApiKey) -> Summary:
+    async def deleted(self, armed: Job, keys: Keys) -> Summary:
         """Delete the orders and return how the run ended. A first signal stops it in order, a second one ends the process."""
         settings, log = self.options.settings, self.log
         loop, switch, to_send = asyncio.get_running_loop(), armed.switch, armed.plan.to_send + armed.plan.to_look_up
@@ -226,12 +227,12 @@ class _Deletion:
             ledger=escaped(str(settings.ledger)),
             host=settings.host,
             orders=armed.plan.to_send,
-            key_from=key.source,
+            key_from=sources_of(keys),
         )
         display.start()
         try:
             with self.metrics.repeated(armed.counts):
-                summary = await armed.delete(key)
+                summary = await armed.delete(keys)
         finally:
             display.stop()
         log(
@@ -247,7 +248,7 @@ class _Deletion:
     def _cut_short(self, switch: StopSwitch) -> None:
         """After a second signal something hangs, such as the ledger's disk: end the process without a summary. The ledger's open
         intents are the record."""
-        command = resuming(self.options.settings, self.options.api_key_file)
+        command = resuming(self.options.settings, self.options.access)
         say(f"stopped at once, while the ledger was still busy. Continue with: {command}")
         drain_stderr(_STDERR_DRAIN_S)
         # The event loop may have hung before it received the signal.
@@ -288,7 +289,7 @@ def _report(summary: Summary, options: RunOptions) -> None:
     if summary.explained_by_server:
         with suppress(BulkDeleteError):  # another run may have begun and may hold the ledger
             messages = read_messages(settings.ledger)
-    ending = Ending(summary, settings, spelling(settings, options.api_key_file), messages, dropped_lines())
+    ending = Ending(summary, settings, spelling(settings, options.access), messages, dropped_lines())
     if options.output.as_json:
         write_json(summary_json(ending))
     else:

@@ -17,6 +17,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TextIO
 
+from bulkdelete.cli.access import Access
 from bulkdelete.cli.streams import ESCAPING
 from bulkdelete.disk import sync_folder
 from bulkdelete.errors import UsageError
@@ -27,6 +28,7 @@ from bulkdelete.words import escaped
 
 __all__ = ["appended", "check_inputs", "check_outputs", "replaced"]
 
+_NO_KEY = Access()
 _APPENDED = ("--log-file", "--journal", "--backup")  # the other outputs are new files
 _METRICS = "--metrics-file"  # replaced again and again, if it is one of ours
 _SYSTEMS_FOLDERS = (
@@ -45,7 +47,7 @@ def check_outputs(
     ledger: Path | None,
     *,
     overwrite: bool = False,
-    api_key_file: str | None = None,
+    access: Access = _NO_KEY,
     ca_file: Path | None = None,
 ) -> None:
     """Refuse an output, by its option, that is an input (a name or a pattern), a key, certificates, a ledger or another output,
@@ -55,7 +57,7 @@ def check_outputs(
     for (option, one), (other_option, other) in combinations(given.items(), 2):
         if _same(one, other):
             raise UsageError(f"{option} and {other_option} name the same file, {_shown(one)}: name two different files")
-    taken = [*_inputs(inputs), *_of_keys(api_key_file), *_of_the_run(ledger, ca_file)]
+    taken = [*_inputs(inputs), *_of_keys(access), *_of_the_run(ledger, ca_file)]
     for option, output in given.items():
         for what, path in taken:
             if _same(output, path):
@@ -68,11 +70,11 @@ def check_outputs(
             _check_free(option, output)
 
 
-def check_inputs(inputs: Iterable[str], api_key_file: str | None = None) -> None:
+def check_inputs(inputs: Iterable[str], access: Access = _NO_KEY) -> None:
     """Refuse an input (a name, one of a pattern's files, or what stdin is) that contains a key, under any name: messages quote what
     they read. It opens no file. Raises UsageError.
     """
-    keys = list(_of_keys(api_key_file))
+    keys = list(_of_keys(access))
     for pattern in inputs:
         for name in matches(pattern):
             for what, path in keys:
@@ -100,9 +102,11 @@ def _of_the_run(ledger: Path | None, ca_file: Path | None) -> Iterator[tuple[str
             yield "the ledger or a file of its", path
 
 
-def _of_keys(api_key_file: str | None) -> Iterator[tuple[str, Path | os.stat_result]]:
-    """The files of keys that options and environment name, each with its description."""
-    for key in (api_key_file, os.environ.get("BULKDELETE_API_KEY_FILE")):
+def _of_keys(access: Access) -> Iterator[tuple[str, Path | os.stat_result]]:
+    """The files of keys that options, a profile and the environment name, and the configuration file, each with its description."""
+    if access.profile is not None:
+        yield "the configuration file", access.profile.config
+    for key in (*access.key_files, os.environ.get("BULKDELETE_API_KEY_FILE")):
         if key:
             yield "the file of the API key", os.fstat(0) if key == STDIN else Path(key)
     if folder := os.environ.get("CREDENTIALS_DIRECTORY"):

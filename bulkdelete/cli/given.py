@@ -5,10 +5,11 @@ keeps the default of Settings or ReadOptions. This module opens no file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bulkdelete.cli.access import Access, Profile
 from bulkdelete.cli.options import rows
 from bulkdelete.cli.parameters import OFF, Pattern
 from bulkdelete.errors import UsageError
@@ -64,7 +65,7 @@ class PlanOptions:
     settings: Settings
     input: Input
     as_json: bool
-    api_key_file: str | None = None
+    access: Access = field(default_factory=Access)
     online: bool = False
     output: Path | None = None
 
@@ -75,7 +76,7 @@ class RunOptions:
 
     settings: Settings
     output: Output
-    api_key_file: str | None
+    access: Access
     yes: bool
     expect: int | str | None
     note: str | None
@@ -96,7 +97,7 @@ class VerifyOptions:
 
     settings: Settings
     input: Input
-    api_key_file: str | None
+    access: Access
     online: bool
     as_json: bool
 
@@ -110,25 +111,38 @@ _ONLINE_ONLY = ("api_key_file", "ca_file", "answer_timeout_s", "patience_s", "re
 T = TypeVar("T")
 
 
-def run_options(given: Given, ledger: Path, files: tuple[str, ...] = ()) -> RunOptions:
+def run_options(given: Given, ledger: Path, files: tuple[str, ...] = (), profile: Profile | None = None) -> RunOptions:
     """The options of `run`, or of `resume`, which has no files. Raises UsageError."""
     return filled(
         RunOptions,
         given,
-        settings=_settings(given, ledger),
+        settings=_settings(given, ledger, profile),
+        access=_access(given, profile),
         output=filled(Output, given),
         input=_input(given, files),
     )
 
 
-def plan_options(given: Given, ledger: Path, files: tuple[str, ...]) -> PlanOptions:
+def plan_options(given: Given, ledger: Path, files: tuple[str, ...], profile: Profile | None = None) -> PlanOptions:
     """The options of `plan`, also made from those of `run`. Raises UsageError."""
-    return filled(PlanOptions, given, settings=_settings(given, ledger), input=_input(given, files))
+    return filled(
+        PlanOptions,
+        given,
+        settings=_settings(given, ledger, profile),
+        access=_access(given, profile),
+        input=_input(given, files),
+    )
 
 
-def verify_options(given: Given, ledger: Path, files: tuple[str, ...]) -> VerifyOptions:
+def verify_options(given: Given, ledger: Path, files: tuple[str, ...], profile: Profile | None = None) -> VerifyOptions:
     """The options of `verify`. Raises UsageError."""
-    return filled(VerifyOptions, given, settings=_settings(given, ledger), input=_input(given, files))
+    return filled(
+        VerifyOptions,
+        given,
+        settings=_settings(given, ledger, profile),
+        access=_access(given, profile),
+        input=_input(given, files),
+    )
 
 
 def check_offline(given: Given, *more: str) -> None:
@@ -152,8 +166,16 @@ def _input(given: Given, files: tuple[str, ...]) -> Input:
     return filled(Input, given, files=files, reading=reading_of(given))
 
 
-def _settings(given: Given, ledger: Path) -> Settings:
-    return Settings(**{**dict(_given(given, "settings")), "ledger": ledger})
+def _settings(given: Given, ledger: Path, profile: Profile | None) -> Settings:
+    """An option of the command line counts more than the profile, and the profile more than the default."""
+    named = {} if profile is None else dict(profile.given)
+    chosen = named | {name: value for name, value in given.items() if value is not None}
+    return Settings(**{**dict(_given(chosen, "settings")), "ledger": ledger})
+
+
+def _access(given: Given, profile: Profile | None) -> Access:
+    file = given.get("api_key_file")
+    return Access(file if isinstance(file, str) else None, profile)
 
 
 def _given(given: Given, part: str) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bulkdelete.cli.access import Profile
 from bulkdelete.cli.files import replaced
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.secrecy import hidden
@@ -51,10 +52,12 @@ def nothing_matches(files: tuple[str, ...]) -> bool:
     return not any(map(matches, files))
 
 
-def ledger_of(files: tuple[str, ...], given: Path | None) -> Path:
-    """The named ledger, else the one beside a single plain file. If no file matches, the name is not used."""
+def ledger_of(files: tuple[str, ...], given: Path | None, profile: Profile | None = None) -> Path:
+    """The named ledger, else that of the profile, else the one beside a single plain file. If no file matches, the name is not used."""
     if given is not None:
         return given
+    if profile is not None and profile.ledger is not None:
+        return profile.ledger
     plain = len(files) == 1 and files[0] != STDIN and (os.path.lexists(files[0]) or not _WILD & set(files[0]))
     if not plain and not nothing_matches(files):
         raise UsageError("the ledger has a default only for a single plain file. Name a ledger with --ledger")

@@ -14,11 +14,10 @@ from typing import NoReturn
 
 import click
 
-from bulkdelete.api.keys import ApiKey
 from bulkdelete.cli.display import LookupDisplay
 from bulkdelete.cli.given import PlanOptions
 from bulkdelete.cli.inputs import csv_to
-from bulkdelete.cli.key import asked_key, given_key
+from bulkdelete.cli.key import Keys, asked_key, given_keys
 from bulkdelete.cli.planning import exit_of, forecast_of
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.streams import drain_stderr, say, write_json, write_result
@@ -51,12 +50,12 @@ def look_up_files(options: PlanOptions) -> NoReturn:
     signals.on_first = on_first
     try:
         with OrderIds() as ids, asyncio.Runner() as runner:
-            key = given_key(options.api_key_file)
+            keys = given_keys(options.access)
             forecast = forecast_of(options, partial(signals.run, runner), ids.add)
             result = None
             if forecast.obstacle is None:
                 with _rows_to(options.output, options.input.overwrite) as tell:
-                    result = _looked_up(options, ids, key, tell, signals, runner)
+                    result = _looked_up(options, ids, keys, tell, signals, runner)
             code = _report(options, forecast, result)
             drain_stderr()
             leave(code)
@@ -67,7 +66,7 @@ def look_up_files(options: PlanOptions) -> NoReturn:
 def _looked_up(
     options: PlanOptions,
     ids: OrderIds,
-    key: ApiKey | None,
+    keys: Keys | None,
     tell: Callable[[OnlineRow], None],
     signals: Signals,
     runner: asyncio.Runner,
@@ -75,12 +74,12 @@ def _looked_up(
     """None: there is nothing to look up."""
     if not len(ids):
         return None
-    key = asked_key() if key is None else key
+    keys = asked_key() if keys is None else keys
     say(online_begins(len(ids), options.settings.host))
     display = LookupDisplay(len(ids), sys.stderr.isatty())
     as_of = datetime.now(UTC).date()
     try:
-        return signals.run(runner, look_up(ids, options.settings, key, as_of, tell, display.on_event))
+        return signals.run(runner, look_up(ids, options.settings, keys, as_of, tell, display.on_event))
     finally:
         display.stop()
 

@@ -28,6 +28,7 @@ class Option:
     default is `default`.
     `share_field`: the setting that takes the value if it is a share, such as 5%.
     `required`: the command needs it.
+    `in_profile`: whether a profile of the configuration file may give it. An option that a person has to mean is on the command line only.
     `in_resume`: whether the command that resumes a run repeats this option. An option that lifts a stop is never repeated.
     """
 
@@ -40,6 +41,7 @@ class Option:
     default: object = None
     many: bool = False
     in_resume: bool = False
+    in_profile: bool = False
     share_field: str = ""
     required: bool = False
 

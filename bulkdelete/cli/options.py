@@ -7,10 +7,10 @@ To add an option, add a row, and a field of `Settings` if the library has the op
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
+from bulkdelete.cli.access import Access
 from bulkdelete.cli.option import DEFAULTS, Option
 from bulkdelete.cli.parameters import (
     CERTIFICATES,
@@ -98,7 +98,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("--overwrite", FLAG, "run", "Allow --rejects to replace a file that already exists."),
         Option("--overwrite", FLAG, "plan", "Allow --rejects and --output to replace files that already exist."),
         Option(
-            "--ledger", FILE, _READ, part=_SETTINGS,
+            "--ledger", FILE, _READ, part=_SETTINGS, in_profile=True,
             help="The ledger file, which records what happened to every order.  [default: FILE.ledger.db]",
         ),
         Option(
@@ -113,7 +113,16 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             help="The file that contains the API key. Only you may be able to read it. `-` reads the key from the first line of stdin.",
         ),
         Option(
-            "--api-url", Text("URL"), "run resume plan verify", part=_SETTINGS, in_resume=True,
+            "--profile", Text("NAME"), _ASKING, in_resume=True,
+            help="The profile of the configuration file that gives keys and settings. An option of the command line counts more than it.",
+        ),
+        Option(
+            "--config", FILE, f"{_ASKING} profile", in_resume=True,
+            help="The configuration file that contains the profiles.  [default: bulkdelete/config.toml in your configuration folder,"
+            " such as ~/.config]",
+        ),
+        Option(
+            "--api-url", Text("URL"), "run resume plan verify", part=_SETTINGS, in_resume=True, in_profile=True,
             help=f"The base URL of the server. It must use https, or http on this machine.  [default: {API_URL}]",
         ),
         Option(
@@ -153,12 +162,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "Pacing": (
         Option(
-            "--rate", RATE, "run resume plan verify", field="rate_max_per_s", part=_SETTINGS, in_resume=True,
+            "--rate", RATE, "run resume plan verify", field="rate_max_per_s", part=_SETTINGS, in_resume=True, in_profile=True,
             help="Never send more requests than this, even if the rate limit allows more, for example 60/min, 1/s or 1800/h."
             " Without it, the rate limit alone decides.",
         ),
         Option(
-            "--reserve", PERCENT, _ASKING, part=_SETTINGS, in_resume=True,
+            "--reserve", PERCENT, _ASKING, part=_SETTINGS, in_resume=True, in_profile=True,
             help="The share of the quota to leave to other users of the key, for example 20%. If no header states the quota,"
             " it is a share of the learned rate.",
         ),
@@ -282,7 +291,11 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             help="Make a share of the requests fail in this way, for example drop_after=0.05. Kinds that begin with page_ affect"
             " the reading of orders, all others deletions. The share is above 0 and at most 1, which is the default. May be repeated.",
         ),
-        Option("--key", Text("KEY"), "simulate", "The only API key to accept. Do not use a real one.  [default: any]"),
+        Option(
+            "--key", Text("KEY[=IDS[:LIMIT]]"), "simulate", field="keys", many=True,
+            help="An API key to accept, its accounts, and its own rate limit, for example north=71,72:60. Without accounts it has all of"
+            " them. May be repeated. Do not use a real key.  [default: any]",
+        ),
         Option("--journal", FILE, "simulate", "Append every request to this file, as JSON lines."),
         Option("--port", between(0, 65535), "simulate", "The TCP port to listen on. 0 takes any free port.", default=8765),
         Option("--seed", NUMBER, "simulate", "The seed of the faults: the same seed makes the same faults.", default=0),
@@ -311,17 +324,17 @@ def option_of(field: str) -> Option:
     return _OF_FIELD[field]
 
 
-def resume_options(settings: Settings, api_key_file: str | None) -> dict[str, list[str]]:
-    """The options that the command that resumes a run must repeat, by field, with absolute paths. The command names the file of the key,
-    never the key."""
-    values = {name: getattr(settings, name) for name in DEFAULTS}
-    key = None if api_key_file in (None, "-") else Path(str(api_key_file))
+def resume_options(settings: Settings, access: Access) -> dict[str, list[str]]:
+    """The options that the command that resumes a run must repeat, by name, with absolute paths: those that differ from the profile, which
+    it names, and from the defaults."""
+    values: dict[str, object] = {name: getattr(settings, name) for name in DEFAULTS} | access.resumed
+    usual = {**DEFAULTS, **(access.profile.settings if access.profile is not None else {})}
     return {
         option.name: option.words(value)
         for option in rows()
         if option.in_resume
-        for value in [key if option.name == "api_key_file" else values[option.name]]
-        if value is not None and value != DEFAULTS.get(option.name)
+        for value in [values[option.name]]
+        if value is not None and value != usual.get(option.name)
     }
 
 

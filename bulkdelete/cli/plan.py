@@ -31,13 +31,15 @@ def plan(files: tuple[str, ...], ledger: Path | None, **given: object) -> int:
     """Show what `run` would send, what it would leave out and why, and how long it would take.
 
     It sends nothing and leaves no file behind. It works offline, unless --online looks up the orders."""
+    from bulkdelete.cli.configuration import chosen_profile
     from bulkdelete.cli.inputs import ledger_of
 
     if not given["online"]:
         check_offline(given, "output")
     elif "-" in files and given["api_key_file"] == "-":
         raise UsageError("stdin cannot be both the input and the API key: put the key or the input into a file")
-    options = plan_options(given, ledger_of(files, ledger), files)
+    profile = chosen_profile(given)
+    options = plan_options(given, ledger_of(files, ledger, profile), files, profile)
     if options.online:
         from bulkdelete.cli.looking import look_up_files
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from bulkdelete.api.keys import check_accounts
 from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.given import PlanOptions
 from bulkdelete.cli.inputs import NOTHING, blaming_the_ledger, fetched, rejects_to
@@ -44,23 +45,40 @@ def forecast_of(
 ) -> Forecast:
     """What a run would do. `run` runs a coroutine in an event loop; `on_orders` receives the orders that would be sent."""
     settings, given = options.settings, options.input
-    check_inputs(given.files, options.api_key_file)
+    check_inputs(given.files, options.access)
     check_outputs(
         {"--rejects": given.rejects, "--output": options.output},
         given.files,
         settings.ledger,
         overwrite=given.overwrite,
-        api_key_file=options.api_key_file,
+        access=options.access,
         ca_file=settings.ca_file,
     )
     named = sources(given.files, given.reading, settings.allow_empty)
     if not named:
         return Forecast(NOTHING, settings, pace_for(settings), obstacle(NOTHING, settings))
+    accounts: set[int] = set()
+    served = [] if options.access.profile is None else [entry.accounts for entry in options.access.profile.keys]
+    tell = _noting(accounts, on_orders) if served else on_orders
     with rejects_to(given.rejects, given.overwrite) as on_reject:
         found = fetched(named)
         with blaming_the_ledger(settings.ledger):
-            facts = run(plan(*found, settings=settings, on_reject=on_reject, on_orders=on_orders))
+            facts = run(plan(*found, settings=settings, on_reject=on_reject, on_orders=tell))
+            check_accounts(served, accounts)
             return Forecast(facts, settings, pace_for(settings), obstacle(facts, settings))
+
+
+def _noting(
+    accounts: set[int], on_orders: Callable[[Sequence[Order]], None] | None
+) -> Callable[[Sequence[Order]], None]:
+    """`on_orders`, which notes the accounts of the orders, too."""
+
+    def noted(orders: Sequence[Order]) -> None:
+        accounts.update(order.account_id for order in orders)
+        if on_orders is not None:
+            on_orders(orders)
+
+    return noted
 
 
 def pace_for(settings: Settings) -> KnownPace:

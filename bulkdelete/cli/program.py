@@ -8,6 +8,7 @@ from bulkdelete.cli.demo import demo
 from bulkdelete.cli.export import export
 from bulkdelete.cli.helping import Example, Group, argument, command, version_option
 from bulkdelete.cli.plan import plan
+from bulkdelete.cli.profile import profile
 from bulkdelete.cli.report import report
 from bulkdelete.cli.resume import resume
 from bulkdelete.cli.run import run
@@ -45,6 +46,6 @@ program = Group(
     help="Delete AlephCRM orders listed in CSV files: paced to the rate limit, resumable after any crash, every order accounted for.\n\n"
     "A deletion cannot be undone. Nothing is sent before you confirm.",
     params=[version_option(__version__)],
-    commands=[plan, run, resume, status, export, report, verify, settle, simulate, demo, help_],
+    commands=[plan, run, resume, status, export, report, verify, settle, profile, simulate, demo, help_],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -30,7 +30,8 @@ _EXAMPLES = (
 @command("resume", argument("ledger", type=FILE), examples=_EXAMPLES)
 def resume(ledger: Path, **given: object) -> int:
     """Continue with the last confirmed selection of LEDGER. No other orders are sent."""
+    from bulkdelete.cli.configuration import chosen_profile
     from bulkdelete.cli.deletion import delete_selection
     from bulkdelete.cli.ledgers import given_ledger
 
-    return delete_selection(run_options(given, given_ledger(ledger)))
+    return delete_selection(run_options(given, given_ledger(ledger), profile=chosen_profile(given)))

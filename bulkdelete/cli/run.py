@@ -36,15 +36,17 @@ def run(files: tuple[str, ...], ledger: Path | None, dry_run: bool, **given: obj
 
     It sends only the orders of these files that are not settled yet, and no others.
     """
+    from bulkdelete.cli.configuration import chosen_profile
     from bulkdelete.cli.inputs import ledger_of
 
     if "-" in files and given["api_key_file"] == "-":
         raise UsageError("stdin cannot be both the input and the API key: put the key or the input into a file")
-    ledger = ledger_of(files, ledger)
+    profile = chosen_profile(given)
+    ledger = ledger_of(files, ledger, profile)
     if dry_run:
         from bulkdelete.cli.planning import plan_files
 
-        return plan_files(plan_options(given, ledger, files))
+        return plan_files(plan_options(given, ledger, files, profile))
     from bulkdelete.cli.deletion import delete_files
 
-    return delete_files(run_options(given, ledger, files))
+    return delete_files(run_options(given, ledger, files, profile))

@@ -57,10 +57,19 @@ class Server:
     headers: str
     latency: float
     faults: tuple[str, ...]
-    key: str | None
+    keys: tuple[str, ...]
     journal: Path | None
     port: int
     seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedKey:
+    """A key that is accepted. `accounts` None: all; `limit` None: that of --limit."""
+
+    value: str
+    accounts: frozenset[int] | None
+    limit: int | None
 
 
 @dataclass(slots=True)
@@ -77,6 +86,9 @@ def serve(given: Given) -> None:
     if server.latency > _LATENCY_MAX_S:
         raise UsageError(f"--latency is {server.latency:g} s: give a time from 0 to {_LATENCY_MAX_S:g} s")
     faults = [_fault(text) for text in server.faults]
+    keys = [_key(text) for text in server.keys]
+    if len({key.value for key in keys}) < len(keys):
+        raise UsageError("--key: one key is given twice. Give it once, with all of its accounts")
     check_inputs(shop.orders)
     check_outputs({"--journal": server.journal}, shop.orders, None)
     if server.journal is not None:
@@ -87,7 +99,8 @@ def serve(given: Given) -> None:
         limit=server.limit,
         read_limit=server.read_limit,
         headers=HeaderMode(server.headers),
-        keys={server.key: None} if server.key else None,
+        keys={key.value: key.accounts for key in keys} or None,
+        key_limits={key.value: key.limit for key in keys if key.limit is not None},
         orders=[(account, order_id, quantity) for (account, order_id), quantity in exist.orders.items()],
         facts=exist.facts,
         native=[order_id for _, order_id in exist.orders] if shop.all_native else shop.native,
@@ -97,7 +110,7 @@ def serve(given: Given) -> None:
         page_faults=tuple(fault for fault in faults if isinstance(fault, PageFault)),
         journal_path=server.journal,
     )
-    asyncio.run(_serve(simulation, server.port, len(exist.orders)))
+    asyncio.run(_serve(simulation, server.port, len(exist.orders), _limits(server, keys)))
 
 
 def _existing(shop: Shop, reading: ReadOptions) -> Existing:
@@ -143,16 +156,40 @@ def _check_journal(path: Path) -> None:
         raise UsageError(f"--journal: {escaped(str(path))} cannot be written ({error.strerror})") from None
 
 
-async def _serve(simulation: Simulation, port: int, orders: int) -> None:
+def _limits(server: Server, keys: list[SimulatedKey]) -> str:
+    """What the rate limits are, for people. It names accounts and no key."""
+    if not any(key.limit for key in keys):
+        return f"{counted(server.limit, 'request')} per minute"
+    each = (
+        f"{key.limit or server.limit:,} for account {', '.join(map(str, sorted(key.accounts)))}"
+        if key.accounts
+        else f"{key.limit or server.limit:,} for all accounts"
+        for key in keys
+    )
+    return f"requests per minute: {'; '.join(each)}"
+
+
+_KEY = re.compile(r"(?P<value>.+?)(?:=(?P<accounts>\d{1,19}(?:,\d{1,19})*)(?::(?P<limit>\d{1,7}))?)?", re.ASCII)
+_LIMIT_MAX = 10**6  # as --limit
+
+
+def _key(text: str) -> SimulatedKey:
+    found = _KEY.fullmatch(text)
+    limit = int(found["limit"]) if found is not None and found["limit"] else None
+    if found is None or (limit is not None and not 1 <= limit <= _LIMIT_MAX):
+        raise UsageError(f"--key: the limit is a number from 1 to {_LIMIT_MAX}, as in north=71,72:60")
+    accounts = frozenset(map(int, found["accounts"].split(","))) if found["accounts"] else None
+    return SimulatedKey(found["value"], accounts, limit)
+
+
+async def _serve(simulation: Simulation, port: int, orders: int, limits: str) -> None:
     simulator = Simulator(simulation)
     try:
         bound = await simulator.start(port=port)
     except (OSError, OverflowError) as error:
         raise UsageError(f"port {port} cannot be used ({error}); name another with --port") from None
     try:
-        write_result(
-            f"{counted(orders, 'order', ('exists', 'exist'))}, {counted(simulation.limit, 'request')} per minute. Add to bulkdelete run:"
-        )
+        write_result(f"{counted(orders, 'order', ('exists', 'exist'))}, {limits}. Add to bulkdelete run:")
         write_result(f"  --api-url http://127.0.0.1:{bound}")
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -6,6 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
+from bulkdelete.cli.access import Access
 from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.signals import Interrupted, Signals
 from bulkdelete.cli.spelling import resuming
@@ -67,4 +68,4 @@ def _next_lines(ledger: Path, state: State) -> list[str]:
         return []
     with open_ledger(ledger).read() as reader:
         settings = Settings(ledger, api_url=url_of(reader.host()))
-    return [f"To send what is pending: {resuming(settings, None)}"]
+    return [f"To send what is pending: {resuming(settings, Access())}"]

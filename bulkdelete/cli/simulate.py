@@ -16,6 +16,10 @@ _EXAMPLES = (
         "bulkdelete simulate --orders gone.csv --limit 10 --fault drop_after=0.1",
     ),
     Example(
+        "two keys with accounts and rate limits of their own",
+        "bulkdelete simulate --orders gone.csv --account-id 71 --key north=71,72:60 --key south=73:240",
+    ),
+    Example(
         "no order can be deleted, and no header states the limit",
         "bulkdelete simulate --all-native --headers none --port 0",
     ),

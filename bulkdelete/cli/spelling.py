@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from bulkdelete.cli.access import Access
 from bulkdelete.cli.options import option_of, resume_options
 from bulkdelete.report.summary import Spelling
 from bulkdelete.settings import Settings
@@ -17,9 +18,9 @@ __all__ = ["command", "flag", "program", "resuming", "spelling"]
 _NO_CHANGES: Mapping[str, str] = {}
 
 
-def resuming(settings: Settings, api_key_file: str | None, changes: Mapping[str, str] = _NO_CHANGES) -> str:
+def resuming(settings: Settings, access: Access, changes: Mapping[str, str] = _NO_CHANGES) -> str:
     """The command that resumes this ledger, from any folder, with the options that it must repeat and with changed settings."""
-    options = resume_options(settings, api_key_file) | {name: [flag(name), value] for name, value in changes.items()}
+    options = resume_options(settings, access) | {name: [flag(name), value] for name, value in changes.items()}
     words = [word for option in options.values() for word in option]
     return shlex.join([*program(), "resume", str(settings.ledger.absolute()), *words])
 
@@ -39,6 +40,6 @@ def flag(setting: str) -> str:
     return option_of(setting).long
 
 
-def spelling(settings: Settings, api_key_file: str | None) -> Spelling:
+def spelling(settings: Settings, access: Access) -> Spelling:
     """How the summary of a run with these settings spells settings and commands."""
-    return Spelling(flag, lambda changes: resuming(settings, api_key_file, changes))
+    return Spelling(flag, lambda changes: resuming(settings, access, changes))

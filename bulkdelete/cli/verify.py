@@ -34,10 +34,11 @@ def verify(ledger: Path, files: tuple[str, ...], **given: object) -> int:
     It changes nothing, and deletes nothing. Orders of FILES are compared by their ids, so that neither an account nor a stock rule has to
     be given. With --online, deleted and not found orders must be absent, and refused and pending orders present."""
     if not given["online"]:
-        check_offline(given, "api_url", "rate_max_per_s")
+        check_offline(given, "api_url", "rate_max_per_s", "profile", "config")
     elif "-" in files and given["api_key_file"] == "-":
         raise UsageError("stdin cannot be both an input and the API key: put the key or the input into a file")
+    from bulkdelete.cli.configuration import chosen_profile
     from bulkdelete.cli.ledgers import given_ledger
     from bulkdelete.cli.verifying import verify_ledger
 
-    return verify_ledger(verify_options(given, given_ledger(ledger), files))
+    return verify_ledger(verify_options(given, given_ledger(ledger), files, chosen_profile(given)))

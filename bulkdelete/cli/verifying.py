@@ -11,7 +11,7 @@ from bulkdelete.cli.advance import Advance
 from bulkdelete.cli.files import check_inputs
 from bulkdelete.cli.given import VerifyOptions
 from bulkdelete.cli.inputs import fetched
-from bulkdelete.cli.key import asked_key, given_key
+from bulkdelete.cli.key import asked_key, given_keys
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.streams import drain_stderr, write_json, write_result
@@ -41,15 +41,15 @@ def verify_ledger(options: VerifyOptions) -> int:
     signals.on_first = on_first
     try:
         named = _named(options)
-        key = (given_key(options.api_key_file) or asked_key()) if options.online else None
+        keys = (given_keys(options.access) or asked_key()) if options.online else None
         with asyncio.Runner() as runner:
             with Advance() as advance:
                 work = verify(
-                    *fetched(named), settings=options.settings, key=key, tell=advance, on_event=partial(_log, log)
+                    *fetched(named), settings=options.settings, keys=keys, tell=advance, on_event=partial(_log, log)
                 )
                 found = signals.run(runner, work)
             code = _report(found, options)
-            if key is not None:  # a name look-up that hangs in a thread must not delay the exit
+            if keys is not None:  # a name look-up that hangs in a thread must not delay the exit
                 drain_stderr()
                 leave(code)
             return code
@@ -75,7 +75,7 @@ def _log(log: Log, event: Event) -> None:
 def _named(options: VerifyOptions) -> list[Source]:
     """The files to compare with. Raises UsageError, InputRefused."""
     files = options.input.files
-    check_inputs(files, options.api_key_file)
+    check_inputs(files, options.access)
     for pattern in files:
         if not matches(pattern):
             raise InputRefused(f"no file matches {escaped(pattern)}. Check the pattern and the folder")

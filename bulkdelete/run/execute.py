@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 
-from bulkdelete.api.keys import ApiKey, Credential, credentials_of
+from bulkdelete.api.keys import ApiKey, Credential, check_accounts, credentials_of
 from bulkdelete.core.doubts import DoubtReport
 from bulkdelete.core.guard import Limits
 from bulkdelete.core.pace import PacingOptions
@@ -100,8 +100,7 @@ def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Set
     waiting = {account for account, states in selected.by_account.items() if any(states.get(state) for state in OPEN)}
     if all(credential.accounts is None for credential in credentials):
         return credentials
-    if without := waiting.difference(*(credential.accounts or () for credential in credentials)):
-        raise UsageError(f"account {min(without)} has orders to delete and no API key. Nothing was sent")
+    check_accounts((each.accounts for each in credentials), waiting)
     needed = tuple(credential for credential in credentials if waiting & (credential.accounts or set()))
     if len(needed) > settings.slots_in_all:
         raise UsageError(f"{len(needed)} API keys in one run; at most {settings.slots_in_all} can be used at once")

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, Self
 
-from bulkdelete.api.keys import ApiKey, Credential, credentials_of
+from bulkdelete.api.keys import ApiKey, Credential, check_accounts, credentials_of
 from bulkdelete.core.accounts import AccountsResult
 from bulkdelete.core.pace import PacingOptions
-from bulkdelete.errors import UsageError
 from bulkdelete.events import Event
 from bulkdelete.ledger import Staging
 from bulkdelete.model import Endpoint, Learned
@@ -76,12 +75,25 @@ class Reading:
 
     async def of(self, account_id: int) -> KeyReading:
         """What reads the orders of this account. Raises UsageError if it has no key."""
-        for at, credential in enumerate(self._credentials):
-            if credential.accounts is None or account_id in credential.accounts:
-                if at not in self._open:
-                    self._open[at] = await self._opened(credential)
-                return self._open[at]
-        raise UsageError(f"account {account_id} has orders and no API key. Nothing was sent")
+        check_accounts((each.accounts for each in self._credentials), [account_id])
+        at, credential = next(
+            (at, each)
+            for at, each in enumerate(self._credentials)
+            if each.accounts is None or account_id in each.accounts
+        )
+        if at not in self._open:
+            self._open[at] = await self._opened(credential)
+        return self._open[at]
+
+    @property
+    def lookups(self) -> list[Lookup]:
+        """Those of the keys that have read something."""
+        return [each.lookup for each in self._open.values()]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every key was given up."""
+        return len(self._open) == len(self._credentials) and all(lookup.stop is not None for lookup in self.lookups)
 
     async def _opened(self, credential: Credential) -> KeyReading:
         from bulkdelete.api.client import Client  # a plan needs no aiohttp: a third of a second and 25 MB

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
-from bulkdelete.api.keys import ApiKey
-from bulkdelete.core.pace import PacingOptions
+from bulkdelete.api.keys import ApiKey, Credential, check_accounts, credentials_of
 from bulkdelete.core.run_summary import conserved
 from bulkdelete.core.verification import (
     KEPT,
@@ -34,8 +33,7 @@ from bulkdelete.events import Event
 from bulkdelete.ledger import Disagreements, InputRow, Ledger, LedgerReader, ResultRow
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import MAX_ID, Counts, Origin, Reject, State
-from bulkdelete.run.lookup import Lookup
-from bulkdelete.run.throttle import Throttle
+from bulkdelete.run.reading import Reading
 from bulkdelete.settings import Settings
 from bulkdelete.words import counted
 
@@ -83,21 +81,22 @@ class _Moment:
 async def verify(
     *files: NamesIds,
     settings: Settings,
-    key: ApiKey | None = None,
+    keys: ApiKey | Sequence[Credential] | None = None,
     tell: Tell = lambda _what, _done, _of: None,
     on_event: Callable[[Event], None] = lambda _: None,
 ) -> Verification:
-    """Compare the ledger of `settings` with itself, with `files` (by order id), and, if there is a `key`, with the server.
+    """Compare the ledger of `settings` with itself, with `files` (by order id), and, if there are `keys`, with the server.
 
     With `settings.skip_rejected`, rows of the files that name no order are counted, and are no difference. Raises LedgerRefused for
-    damage, and for another server than the ledger's if there is a key; LedgerLocked beside a run; InputRefused.
+    damage, and for another server than the ledger's if there are keys; LedgerLocked beside a run; InputRefused; UsageError if an account
+    has no key.
     """
-    ledger = open_ledger(settings.ledger, "" if key is None else settings.host)
+    ledger = open_ledger(settings.ledger, "" if keys is None else settings.host)
     findings, aside = Findings(), _Aside()
     try:
         offline = _Offline(ledger, settings, findings, tell, aside)
         moment, accounts = await aside.do(partial(offline.compared, files))
-        server = None if key is None else await _online(moment, settings, key, findings, tell, aside, on_event)
+        server = None if keys is None else await _online(moment, settings, keys, findings, tell, aside, on_event)
     finally:
         aside.give_up()
     return Verification(
@@ -212,19 +211,15 @@ class _Offline:
 async def _online(
     moment: _Moment,
     settings: Settings,
-    key: ApiKey,
+    keys: ApiKey | Sequence[Credential],
     findings: Findings,
     tell: Tell,
     aside: _Aside,
     on_event: Callable[[Event], None],
 ) -> ServerAccount:
-    from bulkdelete.api.client import Client  # offline needs no aiohttp: a third of a second and 25 MB
-
-    bounds = PacingOptions(rate_max_per_s=settings.rate_max_per_s, reserve=settings.reserve)
-    throttle = Throttle(bounds, on_event=on_event)
-    async with Client(key, settings) as client:
-        lookup = Lookup(client, throttle, settings, on_event=on_event)
-        return await _Server(moment, lookup, findings, tell, aside).compared()
+    check_accounts((each.accounts for each in credentials_of(keys)), moment.counts.by_account)
+    async with Reading(None, settings, keys, on_event=on_event, raw=False) as reading:
+        return await _Server(moment, reading, findings, tell, aside).compared()
 
 
 @dataclass(slots=True)
@@ -232,7 +227,7 @@ class _Server:
     """Holds every order of the ledger against the server, page by page."""
 
     moment: _Moment
-    lookup: Lookup
+    reading: Reading
     findings: Findings
     tell: Tell
     aside: _Aside
@@ -243,7 +238,7 @@ class _Server:
 
     async def compared(self) -> ServerAccount:
         after, orders = (0, 0), self.moment.counts.total
-        while self.lookup.stop is None:
+        while not self.reading.is_over:
             page = await self.aside.do(partial(self.moment.page, partial(_results, after)))
             if not page:
                 break
@@ -257,15 +252,16 @@ class _Server:
             self.present,
             self.absent,
             unread=orders - self._looked,
-            stop=self.lookup.stop,
-            never_shown=tuple(sorted(self.accounts - self.lookup.shown)),
+            stop=next((lookup.stop for lookup in self.reading.lookups if lookup.stop is not None), None),
+            never_shown=self._never_shown,
             doubts=tuple(self.doubts),
         )
 
     async def _compare(self, account: int, rows: list[ResultRow], more: bool) -> None:
         """Look up some orders of an account, and judge each that was decided."""
         states = {row.order_id: row.state for row in rows}
-        for found in await self.lookup.orders(account, list(states), more):
+        lookup = (await self.reading.of(account)).lookup
+        for found in await lookup.orders(account, list(states), more):
             state, seen = states[found.order_id], found.seen
             self.accounts.add(account)
             (self.absent if seen is None else self.present)[state] += 1
@@ -276,9 +272,14 @@ class _Server:
 
     async def _look_for_any(self) -> None:
         """Of accounts whose orders are all absent, see whether any other order is shown: four requests at most for each."""
-        for account in sorted(self.accounts - self.lookup.shown):
-            if self.lookup.stop is None:
-                await self.lookup.orders(account, [1, MAX_ID])
+        for account in self._never_shown:
+            await (await self.reading.of(account)).lookup.orders(
+                account, [1, MAX_ID]
+            )  # nothing if its key was given up
+
+    @property
+    def _never_shown(self) -> tuple[int, ...]:
+        return tuple(sorted(self.accounts.difference(*(lookup.shown for lookup in self.reading.lookups))))
 
     @property
     def _looked(self) -> int:

@@ -15,7 +15,8 @@ Endpoint = Literal["delete", "read", "accounts"]
 
 
 class Quotas:
-    """Only DELETE's limit follows the schedule, and only it is shared with another client."""
+    """Only DELETE's limit follows the schedule, and only it is shared with another client. A key may have a limit of its own, which is that
+    of reading, too, unless the configuration has one for reading."""
 
     def __init__(self, config: Simulation) -> None:
         self._config = config
@@ -25,6 +26,16 @@ class Quotas:
             "delete": (config.limit, config.per_minute),
             "read": read,
             "accounts": (config.accounts_limit, None) if config.accounts_limit else read,
+        }
+
+        own = {n: config.key_limits[key] for n, key in enumerate(config.keys or ()) if key in config.key_limits}
+        configured = {
+            "delete": False,
+            "read": config.read_limit,
+            "accounts": config.accounts_limit or config.read_limit,
+        }
+        self._own = {
+            (endpoint, n): limit for endpoint in self._limits if not configured[endpoint] for n, limit in own.items()
         }
 
     @property
@@ -38,7 +49,9 @@ class Quotas:
         if bucket is None:
             config = self._config
             more = (config.schedule, config.other_client) if endpoint == "delete" else ()
-            bucket = KeyQuota(start_s, *self._limits[endpoint], config.rounding, *more)
+            own = self._own.get((endpoint, key_index))
+            limit = self._limits[endpoint] if own is None else (own, None)
+            bucket = KeyQuota(start_s, *limit, config.rounding, *more)
             self._buckets[endpoint, key_index] = bucket
         return bucket
 
@@ -49,6 +62,7 @@ class Quotas:
     def set_limit(self, endpoint: Endpoint, limit: int, per_minute: float | None) -> None:
         """Change the rate limit of every key from now on."""
         self._limits[endpoint] = (limit, per_minute)
+        self._own = {place: own for place, own in self._own.items() if place[0] != endpoint}
         for (of, _), bucket in self._buckets.items():
             if of == endpoint:
                 bucket.set_limit(limit, per_minute)

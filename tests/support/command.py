@@ -16,7 +16,7 @@ from typing import Any
 from tests.support.process import PATIENCE_S, PROGRAM, environment
 from tests.support.warm import WarmProcess, is_warm
 
-__all__ = ["IDS", "MORE", "SLOW", "Server", "arguments", "call", "serving", "started", "write"]
+__all__ = ["IDS", "MORE", "SLOW", "Server", "arguments", "at_once", "call", "serving", "started", "write"]
 
 IDS = list(range(500_001, 500_061))
 MORE = list(range(650_001, 650_301))  # the server has them, too: a run of minutes
@@ -81,6 +81,23 @@ def call(*words: str, cwd: Path | None = None, env: dict[str, str] | None = None
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(words, code, out.read(), err.read())
+
+
+_AT_ONCE = """
+from bulkdelete.cli import main
+from bulkdelete.run import feed
+async def wait(self): pass
+feed._DoubtDelay.wait = wait
+main()
+"""
+
+
+def at_once(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """The command, without the wait before orders in doubt are looked up."""
+    return subprocess.run(
+        [sys.executable, "-c", _AT_ONCE, *words],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env or environment(), timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
 
 
 def started(command: list[str], **options: Any) -> subprocess.Popen[str]:

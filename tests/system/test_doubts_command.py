@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.command import IDS, Server, arguments, call, write
-from tests.support.process import PATIENCE_S, environment
+from tests.support.command import IDS, Server, arguments, at_once, call, write
 
-AT_ONCE = """
-from bulkdelete.cli import main
-from bulkdelete.run import feed
-async def wait(self): pass
-feed._DoubtDelay.wait = wait
-main()
-"""
 LOST = ("--limit", "3000", "--latency", "0", "--fault", "drop_after=1")
 IGNORED = ("--limit", "3000", "--latency", "0", "--fault", "drop_before=1")
-
-
-def at_once(*words: str) -> subprocess.CompletedProcess[str]:
-    """The command, without the wait before orders in doubt are looked up."""
-    return subprocess.run(
-        [sys.executable, "-c", AT_ONCE, *words],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment(), timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
 
 
 def resumed(server: Server, ledger: Path, *more: str) -> tuple[int, dict[str, Any], str]:

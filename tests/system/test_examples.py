@@ -87,7 +87,8 @@ def test_an_example_does_what_it_says(server: Server, tmp_path: Path, name: str,
     (tmp_path / "exports").mkdir()
     for file in (tmp_path / "gone.csv", tmp_path / "exports" / "a.csv"):
         write(file, IDS[:4])
-    env = environment(PYTHONPATH=os.getcwd())
+    _profiles(tmp_path)
+    env = environment(PYTHONPATH=os.getcwd(), XDG_CONFIG_HOME=str(tmp_path / "config"))
     words = words_of(command)
     contacts = name in ("run", "resume", "plan") or "--online" in words
     url = ["--api-url", server.url] if contacts else []
@@ -112,6 +113,15 @@ def test_an_example_does_what_it_says(server: Server, tmp_path: Path, name: str,
     asks = name in ("run", "resume") and not {"-y", "--expect", "-n"} & set(words)
     done = call(*PROGRAM, *words, *url, *(["--yes"] if asks else []), cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _profiles(folder: Path) -> None:
+    """The user's configuration file, and another one."""
+    users = folder / "config" / "bulkdelete" / "config.toml"
+    users.parent.mkdir(parents=True)
+    for file in (users, folder / "migration.toml"):
+        file.write_text('[profiles.shops]\nrate = "60/min"\n')
+        file.chmod(0o600)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

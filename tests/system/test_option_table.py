@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulkdelete.cli.access import Access
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.given import run_options
 from bulkdelete.cli.log import Log
@@ -122,7 +123,7 @@ KEPT = st.fixed_dictionaries(
 def test_the_command_that_resumes_has_the_same_settings(values: dict[str, object]) -> None:
     """Those that are kept are the same, whatever they were; those that lift or set a stop are not handed on."""
     settings = Settings(ledger=LEDGER, **values)  # type: ignore[arg-type]
-    words = shlex.split(resuming(settings, None))
+    words = shlex.split(resuming(settings, Access()))
     found = settings_of("resume", *words[words.index("resume") + 2 :])
     for name in values.keys() - {"guard", "max_time_s"}:
         assert getattr(found, name) == getattr(settings, name), words
@@ -131,10 +132,10 @@ def test_the_command_that_resumes_has_the_same_settings(values: dict[str, object
 
 def test_the_key_is_named_by_its_file() -> None:
     """From any folder; stdin is not named."""
-    assert resume_options(Settings(LEDGER), "a key") == {
+    assert resume_options(Settings(LEDGER), Access("a key")) == {
         "api_key_file": ["--api-key-file", str(Path("a key").absolute())]
     }
-    assert resume_options(Settings(LEDGER), "-") == resume_options(Settings(LEDGER), None) == {}
+    assert resume_options(Settings(LEDGER), Access("-")) == resume_options(Settings(LEDGER), Access()) == {}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from bulkdelete.simulator import FaultKind, PageFaultKind
-from tests.support.command import call, serving
+from tests.support.command import call, serving, started
 from tests.support.process import PROGRAM
 
 TABLES = {
@@ -46,6 +46,40 @@ def test_orders_of_several_files(tmp_path: Path) -> None:
     assert json.loads(run.stdout)["outcomes"]["deleted"] == 3
 
 
+async def test_keys_have_accounts_and_limits(tmp_path: Path) -> None:
+    """Each key is admitted to its accounts alone, at its own limit; the first line says the limits and no key."""
+    words = ["--key", "north=7,8:60", "--key", "south=9", "--key", "=odd=7:", "--limit", "5", "--latency", "0"]
+    seen = {}
+    with serving(*words) as url:
+        async with aiohttp.ClientSession(base_url=url) as client:
+            for key, account in (("north", 8), ("north", 9), ("south", 9), ("=odd=7:", 7), ("other", 7)):
+                asked = {"API_KEY": key, "accountId": str(account), "orderId": "1", "revertStock": "false"}
+                async with client.delete("/v2/orders", params=asked) as response:
+                    seen[key, account] = (response.status, response.headers.get("x-ratelimit-limit"))
+    assert seen == {
+        ("north", 8): (404, "60"),
+        ("north", 9): (403, "60"),
+        ("south", 9): (404, "5"),
+        ("=odd=7:", 7): (404, "5"),
+        ("other", 7): (401, "5"),
+    }
+    with started([*PROGRAM, "simulate", "--port", "0", *words]) as process:
+        assert process.stdout is not None
+        told = process.stdout.readline()
+        process.terminate()
+    assert told.endswith(
+        "requests per minute: 60 for account 7, 8; 5 for account 9; 5 for all accounts. Add to bulkdelete run:\n"
+    )
+
+
+def test_a_key_is_given_once() -> None:
+    """Its accounts and its limit would contradict each other."""
+    done = call(*PROGRAM, "simulate", "--port", "0", "--key", "north=7", "--key", "north=8:60")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--key: one key is given twice" in done.stderr
+    assert "north" not in done.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -56,7 +90,7 @@ def test_orders_of_several_files(tmp_path: Path) -> None:
         ("--fault", "drop_after=1.5"), ("--fault", "drop_after=-0.1"), ("--fault", "drop_after=nan"), ("--fault", "drop_after=inf"),
         ("--fault", "drop_after=0"), ("--fault", "drop_after="), ("--fault", "drop_after=1_0"), ("--fault", "drop_after=0,5"),
         ("--fault", "drop_after=٠.٥"), ("--fault", "drop_after= 0.5"), ("--fault", "drop_after=1e-2"), ("--fault", "no_such=0.1"),
-        ("--fault", "page_cut=2"),
+        ("--fault", "page_cut=2"), ("--key", "a=1:0"), ("--key", "a=1:1000001"),
         ("--fault", "=0.1"), ("--headers", "some"), ("--journal", "/none/x"), ("--journal", "/"),
     ],
     ids=" ".join,

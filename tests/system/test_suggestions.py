@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bulkdelete.cli.access import Access
 from bulkdelete.cli.spelling import spelling
 from bulkdelete.core.run_summary import LIFTED_BY, Summary
 from bulkdelete.model import Counts, State, Stop, StopReason
@@ -101,7 +102,7 @@ def test_invariant_46_no_other_suggestion_lifts_a_stop(tmp_path: Path, why: Stop
     """Even if this run was told to lift both."""
     settings = Settings(tmp_path / "l.db", guard=None, max_consecutive_failures=None, slots=3)
     summary = Summary(Counts({1: {left: 5}}), (Stop(why),), (), 0, 0, 5, 0, 1.0)
-    spelled = spelling(settings, None)
+    spelled = spelling(settings, Access())
     found = {step.action: spelled.command(step.changes) for step in next_steps(summary, settings.doubts)}
     for action in (Action.CONTINUE, Action.VERIFY, Action.RESEND, Action.OVERRIDE):
         named = [option for option in LIFTING if option in shlex.split(found.get(action, ""))]

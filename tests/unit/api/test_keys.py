@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bulkdelete.api.keys import ApiKey, Credential, credentials_of, has_source, read_key, seal_process
+from bulkdelete.api.keys import ApiKey, Credential, credentials_of, read_key, seal_process, source_in
 from bulkdelete.errors import UsageError
 
 KEY = "k+/=&%é-SENTINEL"
@@ -444,12 +444,12 @@ def test_a_credential_does_not_print_its_key() -> None:
 
 def test_whether_the_environment_names_a_key(tmp_path: Path) -> None:
     """Either variable, or a service's credential that is there; an empty one is none."""
-    assert not has_source({})
-    assert not has_source({"BULKDELETE_API_KEY": "", "CREDENTIALS_DIRECTORY": str(tmp_path)})
-    assert has_source({"BULKDELETE_API_KEY": "k"})
-    assert has_source({"BULKDELETE_API_KEY_FILE": "f"})
+    assert source_in({}) == ""
+    assert source_in({"BULKDELETE_API_KEY": "", "CREDENTIALS_DIRECTORY": str(tmp_path)}) == ""
+    assert source_in({"BULKDELETE_API_KEY": "k"}) == "BULKDELETE_API_KEY"
+    assert source_in({"BULKDELETE_API_KEY_FILE": "f"}) == "BULKDELETE_API_KEY_FILE"
     (tmp_path / "bulkdelete-api-key").touch()
-    assert has_source({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert source_in({"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "$CREDENTIALS_DIRECTORY/bulkdelete-api-key"
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])

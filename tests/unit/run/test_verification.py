@@ -75,7 +75,7 @@ def verified(
         simulator = Simulator(server)
         await simulator.start(port=PORT)
         try:
-            return await verify(*files, settings=settings, key=ApiKey(key), tell=lambda *_: meanwhile())
+            return await verify(*files, settings=settings, keys=ApiKey(key), tell=lambda *_: meanwhile())
         finally:
             await simulator.close()
 

@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from bulkdelete.simulator import HeaderMode, Latency, OtherClient, Rounding, Simulation, Simulator
+from bulkdelete.simulator.quotas import Quotas
 
 KEY = "s3cret+/=&%é"
 KEY_SENT = "s3cret%2B%2F%3D%26%25%C3%A9"
@@ -235,3 +236,16 @@ async def test_same_seed_same_latency() -> None:
 
     assert drawn(1) == drawn(1) != drawn(2)
     assert all(0 < before_s + after_s <= 2.0 for before_s, after_s in drawn(1))
+
+
+async def test_keys_have_limits_of_their_own() -> None:
+    """Also for reading, unless that has a limit of its own; a key without one has the limit of all; a later change is for every key."""
+    keys: dict[str, Set[int] | None] = {"a": {1}, "b": {2}, "c": None}
+    for read_limit, reading in ((None, 7), (20, 20)):
+        quotas = Quotas(Simulation(keys=keys, limit=30, key_limits={"b": 7}, read_limit=read_limit))
+        limits = [quotas.of("delete", n, 0.0).throttle(0.0, 0).limit for n in range(3)]
+        assert limits == [30, 7, 30]
+        assert quotas.of("read", 1, 0.0).throttle(0.0, 0).limit == reading
+        quotas.set_limit("delete", 9, None)
+        assert quotas.of("delete", 1, 0.0).throttle(0.0, 0).limit == 9
+    assert "s3cret" not in repr(Simulation(key_limits={"s3cret": 7}))
