@@ -179,8 +179,9 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             help="Stop when this many orders are refused or in doubt: a number such as 50, or a share of the orders such as 5%.",
         ),
         Option(
-            "--max-time", SECONDS, _SENDING, field="max_time_s", part=_SETTINGS,
-            help="Stop after this long, for example 90min or 8h. The run can be resumed.",
+            "--max-time", SECONDS, "run resume plan", field="max_time_s", part=_SETTINGS,
+            help="Stop after this long, for example 90min or 8h. The run can be resumed; `plan` and the confirmation say how many"
+            " such runs the orders need.",
         ),
         Option(
             "--guard", COUNT_OR_OFF, _SENDING, part=_SETTINGS,

@@ -20,6 +20,10 @@ _EXAMPLES = (
         "bulkdelete plan gone.csv --account-id 1234 --keep-stock --rate 10/min --json",
     ),
     Example(
+        "how many nights of eight hours it takes at 30 requests per minute",
+        "bulkdelete plan gone.csv --account-id 1234 --keep-stock --rate 30/min --max-time 8h",
+    ),
+    Example(
         "look up every order, and write what the API shows of it to a file",
         "bulkdelete plan gone.csv --account-id 1234 --keep-stock --online --api-key-file alephee.key -o seen.csv",
     ),

@@ -96,3 +96,9 @@ def test_a_proposal_prints_no_control_characters() -> None:
         PLAN, inputs=(InputReport(bad, "", bad, 1, 1, 0, 0),), rejects=(Reject(Origin(bad, 1), bad, bad, bad),)
     )
     assert all(line.isprintable() for line in proposal_text(plan, Settings(Path(f"l{bad}.db"))).split("\n"))
+
+
+def test_the_question_says_how_many_runs_are_needed() -> None:
+    """With a limit of time, for each pace that may be: 30 at once and one in two seconds are 930 orders in half an hour."""
+    settings = dataclasses.replace(SETTINGS, max_time_s=1800.0)
+    assert f"\n{TIME}: 2 runs or 1 run of at most 30min each\n" in question(PLAN, settings, PACE)
