@@ -270,7 +270,9 @@ class Proposal:
         counts = await (staging.added() if self._has_input else staging.counts(selected=True))
         ever = await staging.counts(selected=False)
         unproven = unproven_accounts(counts, ever)
-        return Summary(counts, (), unproven, found.left_alone, found.rejected, 0, 0, 0.0, kept_back=found.kept_back)
+        return Summary(
+            counts, (), unproven, found.left_alone, found.rejected, 0, 0, 0.0, found.kept_back, found.over_limit
+        )
 
     @property
     def _has_input(self) -> bool:
@@ -353,7 +355,8 @@ async def _read(draft: Draft, sources: Sequence[Readable], settings: Settings) -
     for index, source in enumerate(sources):
         await draft.add(index, source.read(settings.account_id, settings.revert_stock))
         reports.append(_report(source))
-    return await draft.facts(tuple(reports), settings.doubts)
+    found = await draft.facts(tuple(reports), settings.doubts)
+    return found if settings.limit is None else await draft.limit(settings.limit)
 
 
 def _report(source: Readable) -> InputReport:

@@ -73,6 +73,7 @@ class Settings:
         50  # responses in a row that deleted nothing, by account and over the run; None: no limit
     )
     max_orders: int | None = None
+    limit: int | None = None  # confirm only the first so many open orders of the input, by account and id; None: all
     max_failures: int | None = None
     max_failures_percent: float | None = None
     max_time_s: float | None = None
@@ -161,6 +162,7 @@ _BOUNDS: dict[str, tuple[Callable[[float], str], float, float, float]] = {
     "guard": (number, 1, 1, 10**9),
     "max_consecutive_failures": (number, 1, 1, 10**9),
     "max_orders": (number, 1, 0, 2**63 - 1),
+    "limit": (number, 1, 1, 2**63 - 1),
     "max_failures": (number, 1, 1, 2**63 - 1),
     "max_failures_percent": (_percent, 1, 0.001, 100),
     "max_time_s": (span, 1, 1, 365 * 86400),

@@ -202,6 +202,11 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     "Confirming": (
         Option("-y --yes", FLAG, _SENDING, "Do not ask for confirmation."),
         Option(
+            "--limit", NUMBER, _READ, part=_SETTINGS,
+            help="Confirm and send only the first N open orders, by account and id, for example 10 to try a file out. The same command"
+            " continues with the next N, and `resume` sends no more than these.",
+        ),
+        Option(
             "--expect", EXPECTED, _SENDING,
             help="Do not ask for confirmation, but send nothing unless there are exactly N orders or, with `run`, unless the list of"
             " orders has the digest that `plan` printed.",

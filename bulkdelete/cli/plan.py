@@ -16,12 +16,8 @@ _EXAMPLES = (
         "every rejected row, in a file", "bulkdelete plan gone.csv --account-id 1234 --keep-stock --rejects rejects.csv"
     ),
     Example(
-        "for programs, with the time that it takes at ten requests per minute",
-        "bulkdelete plan gone.csv --account-id 1234 --keep-stock --rate 10/min --json",
-    ),
-    Example(
-        "how many nights of eight hours it takes at 30 requests per minute",
-        "bulkdelete plan gone.csv --account-id 1234 --keep-stock --rate 30/min --max-time 8h",
+        "how many nights of eight hours it takes at ten requests per minute, for programs",
+        "bulkdelete plan gone.csv --account-id 1234 --keep-stock --rate 10/min --max-time 8h --json",
     ),
     Example(
         "look up every order, and write what the API shows of it to a file",

@@ -10,6 +10,7 @@ from bulkdelete.core.doubts import NONE_LOOKED_UP, DoubtReport
 from bulkdelete.model import Counts, State, Stop, StopReason
 
 __all__ = [
+    "EXIT_AGAIN",
     "EXIT_OF_ERROR",
     "EXIT_OF_REASON",
     "EXIT_UNFORESEEN",
@@ -56,6 +57,9 @@ EXIT_OF_ERROR: dict[type[errors.BulkDeleteError], int] = {
 EXIT_UNFORESEEN = 70
 """A bug in this program, or a system error without an exit code of its own."""
 
+EXIT_AGAIN = 75
+"""The same command continues: open orders of the input remain."""
+
 _PRECEDENCE = (2, EXIT_UNFORESEEN, 3, 6, 4, 5, 130, 143, 75, 1, 0)
 
 LIFTED_BY: dict[StopReason, str] = {
@@ -70,7 +74,8 @@ _OVER_ORDERS = frozenset({*LIFTED_BY, StopReason.FAILURES})  # stops because of 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """How a run ended. `counts`: the selection, by account and state; `left_alone`: open orders of the ledger outside it;
-    `rejected`: rows of the input that name no order; `kept_back`: its orders that are in no backup, and so outside the selection.
+    `rejected`: rows of the input that name no order; `kept_back`: its orders that are in no backup, and so outside the selection;
+    `over_limit`: its open orders behind those that a limit admitted.
 
     `requests`: requests that may have been sent; `limited`: responses 429; `seconds`: from the first admission to the last response;
     `a_lane_finished`: at least one key got through all of its orders; `saved`: the copy to continue with, if the ledger was replaced;
@@ -85,14 +90,15 @@ class Summary:
     requests: int
     limited: int
     seconds: float
+    kept_back: int = 0
+    over_limit: int = 0
     a_lane_finished: bool = False
     saved: str | None = None
-    kept_back: int = 0
     looked_up: DoubtReport = NONE_LOOKED_UP
 
     @property
     def exit_code(self) -> int:
-        return exit_code(self.counts, self.stops, self.unproven, self.a_lane_finished, self.kept_back)
+        return exit_code(self.counts, self.stops, self.unproven, self.a_lane_finished, self.kept_back, self.over_limit)
 
     @property
     def to_retry(self) -> State | None:
@@ -110,7 +116,12 @@ class Summary:
 
 
 def exit_code(
-    counts: Counts, stops: Iterable[Stop], unproven: Iterable[int], a_lane_finished: bool = False, kept_back: int = 0
+    counts: Counts,
+    stops: Iterable[Stop],
+    unproven: Iterable[int],
+    a_lane_finished: bool = False,
+    kept_back: int = 0,
+    over_limit: int = 0,
 ) -> int:
     """The exit code of a run: the first in order of precedence that applies.
 
@@ -120,6 +131,7 @@ def exit_code(
         EXIT_OF_REASON[stop.reason] for stop in stops if not (a_lane_finished and stop.reason is StopReason.CREDENTIALS)
     }
     unfinished = sum(counts[state] for state in (State.PENDING, State.FAILED, State.IN_DOUBT, State.REFUSED))
+    codes |= {EXIT_AGAIN} if over_limit else set()
     codes.add(1 if unfinished or kept_back or tuple(unproven) or mostly_missing(counts) else 0)
     return next(code for code in _PRECEDENCE if code in codes)
 

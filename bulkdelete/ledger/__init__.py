@@ -92,6 +92,11 @@ class Draft(Protocol):
         """What a run of all that was added would do: once, when all is added. `inputs` bring the readers' numbers; orders,
         duplicates and rejects are counted here. NothingSent if a row is not accounted for."""
 
+    async def limit(self, n: int) -> Plan:
+        """Leave the open orders behind the first `n` that would be sent or looked up, by account and id, out of the selection that a
+        confirmation makes: they stay what they are, and a new one becomes pending. Returns what a run would do then. After `facts`,
+        once."""
+
     async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
         """Tell every reject, in the order of files and lines. After `facts`."""
 

@@ -58,6 +58,7 @@ class Plan:
     `digest`: `sha256:` of the lines `ACCOUNT,ID,true|false` of all orders that the inputs name, settled or not, each with a line feed,
     sorted bytewise; "" for an earlier selection, which names none. `kept_back`: orders that a confirmation leaves out of the selection
     (`Staging.keep_back`); they count in the state that they have, and not in `to_send`.
+    `over_limit`: open orders behind the first ones that a limit admits (`Draft.limit`), left out in the same way.
     `to_look_up`: orders in doubt that would be looked up, and never sent. `left_alone`: open orders of the ledger that these inputs do not
     name. `rejects` and `duplicates` hold the first few.
     """
@@ -81,6 +82,7 @@ class Plan:
     duplicates: tuple[tuple[Origin, int], ...] = ()
     digest: str = ""
     kept_back: int = 0
+    over_limit: int = 0
     to_resend: int = 0
     to_look_up: int = 0
 

@@ -78,7 +78,7 @@ def question(plan: Plan, settings: Settings, pace: KnownPace) -> str:
     if settings.doubts is Doubts.VERIFY and (verified := plan.doubtful - plan.to_look_up):
         stock += f", {verified:,} of them only if they are found present"
     ids = ", ".join(str(order.order_id) for order in plan.first) + ", ..." * (plan.to_send > len(plan.first))
-    orders = counted(plan.to_send, "order")
+    orders = _to_send(plan)
     lacking = (
         f"{counted(plan.kept_back, 'order', ('is', 'are'))} not backed up and left out. " if plan.kept_back else ""
     )
@@ -91,7 +91,7 @@ def question(plan: Plan, settings: Settings, pace: KnownPace) -> str:
 def forecast_text(forecast: Forecast) -> str:
     """The proposal, the first and last orders, and how long the run would take."""
     plan = forecast.plan
-    sent = f"{counted(plan.to_send, 'order')} would be sent"
+    sent = f"{_to_send(plan)} would be sent"
     last = tuple(order for order in plan.last if order not in plan.first)
     if plan.first:
         gap = " ... " if plan.to_send > len(plan.first) + len(last) else ", " if last else ""
@@ -121,6 +121,7 @@ def forecast_json(forecast: Forecast) -> dict[str, Any]:
         "settled": plan.settled,
         "to_send": plan.to_send,
         "to_look_up": plan.to_look_up,
+        "over_limit": plan.over_limit,
         "left_alone": plan.left_alone,
         "rejected": plan.rejected,
         "rejects": [dict(zip(REJECT_COLUMNS, _reject_values(reject), strict=True)) for reject in plan.rejects],
@@ -132,6 +133,13 @@ def forecast_json(forecast: Forecast) -> dict[str, Any]:
         **time_json(plan, forecast.settings, forecast.pace),
         "obstacle": forecast.obstacle,
     }
+
+
+def _to_send(plan: Plan) -> str:
+    """`10 orders`; `10 of 400 open orders` where a limit leaves the others out."""
+    if not plan.over_limit:
+        return counted(plan.to_send, "order")
+    return f"{plan.to_send:,} of {counted(plan.to_send + plan.over_limit, 'open order')}"
 
 
 def reject_cells(reject: Reject) -> list[str | int]:

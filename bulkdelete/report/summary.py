@@ -149,6 +149,7 @@ def summary_json(ending: Ending) -> dict[str, Any]:
         "left_alone": summary.left_alone,
         "rejected": summary.rejected,
         "not_backed_up": summary.kept_back,
+        "over_limit": summary.over_limit,
         "accounts_without_deletion": list(summary.unproven),
         "requests": summary.requests,
         "answered_429": summary.limited,
@@ -176,6 +177,11 @@ def _count_lines(ending: Ending) -> list[str]:
     if summary.kept_back:
         lines.append(
             f"{counted(summary.kept_back, 'order')} not backed up and left out; the same command looks for them again"
+        )
+    if summary.over_limit:
+        more = counted(summary.over_limit, "open order")
+        lines.append(
+            f"{more} of the input not sent yet ({ending.spelling.setting('limit')}); the same command continues"
         )
     if summary.left_alone:
         lines.append(f"{counted(summary.left_alone, 'open order')} of earlier inputs left out")

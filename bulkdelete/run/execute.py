@@ -206,6 +206,7 @@ async def _summary(ledger: RunLedger, plan: Plan, shared: Run, lanes: list[Lane]
         left_alone=plan.left_alone,
         rejected=plan.rejected,
         kept_back=plan.kept_back,
+        over_limit=plan.over_limit,
         requests=shared.totals.requests,
         limited=shared.totals.limited,
         seconds=shared.totals.seconds,

@@ -216,6 +216,7 @@ class MemoryDraft:
         self._sent: list[Order] = []
         self._plan: Plan | None = None
         self._kept_back: set[Key] = set()
+        self._over_limit: set[Key] = set()
         self._only_looked_up: set[Key] = set()
 
     async def add(self, input_index: int, rows: Iterable[Order | Reject]) -> None:
@@ -281,23 +282,38 @@ class MemoryDraft:
         )
         return self._plan
 
-    async def keep_back(self, unless: Callable[[int, int], bool]) -> Plan:
+    async def limit(self, n: int) -> Plan:
         assert self._plan is not None
-        gone = {key for key, kept in self._store.orders.items() if kept.state in GONE}
-        self._kept_back = {key for key in self._staged if key not in gone and not unless(*key)}
-        self._sent = sent = [order for order in self._sent if (order.account_id, order.order_id) not in self._kept_back]
-        returning = sum(order.revert_stock for order in sent)
-        kept_back = len(self._kept_back)
+        taken = sorted({(order.account_id, order.order_id) for order in self._sent} | self._only_looked_up)
+        if len(taken) >= n:
+            known = self._store.orders.keys()
+            is_open = {key for key in self._staged if key not in known or self._store.state_of(key) in OPEN}
+            self._over_limit = {key for key in is_open if key > taken[n - 1]}
+        self._plan = self._without(self._over_limit)
+        return self._plan
+
+    def _without(self, keys: set[Key]) -> Plan:
+        assert self._plan is not None
+        self._only_looked_up -= keys
+        self._sent = sent = [order for order in self._sent if (order.account_id, order.order_id) not in keys]
         return replace(
             self._plan,
             to_send=len(sent),
-            returning=returning,
+            returning=sum(order.revert_stock for order in sent),
             first=tuple(sent[:3]),
             last=tuple(sent[-3:]),
             to_resend=_resent(self._store, sent),
-            to_look_up=len(self._only_looked_up - self._kept_back),
-            kept_back=kept_back,
+            to_look_up=len(self._only_looked_up),
+            kept_back=len(self._kept_back),
+            over_limit=len(self._over_limit),
         )
+
+    async def keep_back(self, unless: Callable[[int, int], bool]) -> Plan:
+        assert self._plan is not None
+        gone = {key for key, kept in self._store.orders.items() if kept.state in GONE}
+        among = self._staged.keys() - gone - self._over_limit
+        self._kept_back = {key for key in among if not unless(*key)}
+        return self._without(self._kept_back)
 
     async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
         for _, reject in self._rejects:
@@ -349,11 +365,11 @@ class MemoryDraft:
     async def confirm(self) -> None:
         store, now_ms = self._store, self._store.tick()
         for key, kept in store.orders.items():
-            kept.selected = key in self._staged.keys() - self._kept_back
+            kept.selected = key in self._staged.keys() - self._kept_back - self._over_limit
         for key, order in self._staged.items():
             kept = store.orders.setdefault(key, Kept(order, now_ms, changed_ms=now_ms))
             kept.order = replace(kept.order, revert_stock=order.revert_stock)
-            kept.selected = key not in self._kept_back
+            kept.selected = key not in self._kept_back | self._over_limit
         store.inputs += self._inputs or 1
         store.confirmed += [
             InputRow(

@@ -86,6 +86,12 @@ class SqliteDraft:
         self._sent = self._scratch.sent(inputs, doubts)
         return found
 
+    async def limit(self, n: int) -> Plan:
+        sent = self._sent
+        if sent is None:
+            raise NothingSent("nothing was added that could be limited")
+        return await self._steps.do(lambda db: self._scratch.limit(db, sent, n))
+
     async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
         await self._steps.do(lambda db: self._scratch.each_reject(db, inputs, tell))
 

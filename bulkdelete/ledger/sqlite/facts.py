@@ -63,6 +63,15 @@ class Sent:
             )
         ]
 
+    def nth_taken(self, db: sqlite3.Connection, n: int) -> tuple[int, int] | None:
+        """Account and id of the n-th of those that would be sent or looked up, from 1; None: there are fewer."""
+        found = db.execute(
+            f"""SELECT o.account_id, o.order_id FROM {self.rows} AND ({self.goes} OR {self.only_looked_up})
+                ORDER BY o.account_id, o.order_id LIMIT 1 OFFSET :n""",
+            {**self.values, "n": n - 1},
+        ).fetchone()
+        return None if found is None else (found[0], found[1])
+
     def samples(self, db: sqlite3.Connection, n: int, without: Collection[int]) -> list[AccountSample]:
         """The first `n` accounts but for these, with the first, the middle and the last of their orders."""
         others = f"o.account_id NOT IN ({', '.join(map(str, without))})"

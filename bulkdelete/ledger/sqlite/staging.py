@@ -85,11 +85,20 @@ SELECT count(*) FROM orders o WHERE {rules.IS_OPEN} AND NOT EXISTS (
   SELECT 1 FROM scratch.staged s WHERE s.account_id = o.account_id AND s.order_id = o.order_id)
 """
 
+# Why an order is kept back; 0: it is not.
+_NOT_BACKED_UP, _OVER_LIMIT = 1, 2
+
 _KEEP_BACK = f"""
-UPDATE scratch.staged SET kept_back = 1
-  WHERE why IS NULL AND NOT is_released(account_id, order_id) AND NOT EXISTS (
+UPDATE scratch.staged SET kept_back = {_NOT_BACKED_UP}
+  WHERE why IS NULL AND kept_back = 0 AND NOT is_released(account_id, order_id) AND NOT EXISTS (
     SELECT 1 FROM orders o WHERE o.account_id = staged.account_id AND o.order_id = staged.order_id
       AND {rules.in_states([State.DELETED, State.PRESUMED_DELETED])})
+"""
+
+_LIMIT = f"""
+UPDATE scratch.staged SET kept_back = {_OVER_LIMIT}
+  WHERE why IS NULL AND (account_id, order_id) > (:account, :order) AND NOT EXISTS (
+    SELECT 1 FROM orders o WHERE o.account_id = staged.account_id AND o.order_id = staged.order_id AND NOT {rules.IS_OPEN})
 """
 
 # SQLite sorts text bytewise.
@@ -100,7 +109,7 @@ SELECT account_id || ',' || order_id || CASE revert_stock WHEN 0 THEN ',false' E
 
 _NEW = values(
     ORDER_COLUMNS,
-    state=str(State.PENDING.value), selected="1 - kept_back", doubtful="0", attempts="0", input_id=":input + input",
+    state=str(State.PENDING.value), selected="kept_back = 0", doubtful="0", attempts="0", input_id=":input + input",
     first_ms=":now", changed_ms=":now",
 )  # fmt: skip
 _ARM = f"""
@@ -223,10 +232,27 @@ class Scratch:
             db.execute(_KEEP_BACK)
         finally:
             db.create_function("is_released", 2, None)
-        kept_back = db.execute("SELECT count(*) FROM scratch.staged WHERE kept_back = 1").fetchone()[0]
+        return self._without_kept_back(db, sent, self._plan)
+
+    def limit(self, db: sqlite3.Connection, sent: Sent, n: int) -> Plan:
+        """Mark the open rows behind the first `n` that would be sent or looked up. After `facts`."""
+        if self._plan is None:
+            raise NothingSent("nothing was added that could be limited")
+        if (last := sent.nth_taken(db, n)) is not None:
+            db.execute(_LIMIT, {"account": last[0], "order": last[1]})
+        self._plan = self._without_kept_back(db, sent, self._plan)
+        return self._plan
+
+    def _without_kept_back(self, db: sqlite3.Connection, sent: Sent, plan: Plan) -> Plan:
+        kept_back, over_limit = map(
+            int,
+            db.execute(
+                f"SELECT total(kept_back = {_NOT_BACKED_UP}), total(kept_back = {_OVER_LIMIT}) FROM scratch.staged"
+            ).fetchone(),
+        )
         now = plan_of(db, sent)
         return replace(
-            self._plan,
+            plan,
             to_send=now.to_send,
             returning=now.returning,
             first=now.first,
@@ -234,6 +260,7 @@ class Scratch:
             to_resend=now.to_resend,
             to_look_up=now.to_look_up,
             kept_back=kept_back,
+            over_limit=over_limit,
         )
 
     def added(self, db: sqlite3.Connection) -> Counts:

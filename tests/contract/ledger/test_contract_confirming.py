@@ -314,6 +314,39 @@ async def test_what_is_kept_back_is_not_armed(opens: Opens) -> None:
         assert ids(await pending(run)) == [5, 6, 60, 61]
 
 
+async def test_a_limit_arms_the_first_open_orders(opens: Opens) -> None:
+    """Those that would be sent, by account and id; what is settled stays selected, and an order behind them stays what it is."""
+    await arm(opens(), orders(1, 2, 3))
+    async with opens().run("") as run:
+        await attempt(run, {1: State.DELETED, 3: State.FAILED})
+        await run.end(())
+    async with opens().stage() as staging:
+        await facts(staging, orders(6, 5, 4, 3, 2, 1))
+        plan = await staging.limit(3)
+        assert (plan.orders, plan.to_send, plan.over_limit, plan.kept_back) == (6, 3, 2, 0)
+        assert [order.order_id for order in plan.first] == [2, 3, 4]
+        assert [order.order_id for order in await staging.each_order((0, 0), 9)] == [2, 3, 4]
+        left = await staging.keep_back(lambda _account, order_id: order_id != 4)
+        assert (left.to_send, left.over_limit, left.kept_back) == (2, 2, 1)
+        await staging.confirm()
+    with opens().read() as reader:
+        rows = reader.results((0, 0), 9)
+        assert [row.order_id for row in rows if row.selected] == [1, 2, 3]
+        assert {row.order_id for row in rows if row.state is State.PENDING} == {2, 4, 5, 6}
+
+
+async def test_a_limit_that_admits_all(opens: Opens) -> None:
+    """It changes nothing, nor does it before anything was confirmed."""
+    async with opens().stage() as staging:
+        before = await facts(staging, orders(1, 2, 3))
+        assert await staging.limit(3) == before
+        await staging.confirm()
+    async with opens().plan() as draft:
+        await facts(draft, orders(1, 2, 3))
+        plan = await draft.limit(1)
+        assert (plan.to_send, plan.over_limit) == (1, 2)
+
+
 @pytest.mark.parametrize(("released", "to_look_up"), [((8, 8), 1), ((7, 6), 0)])
 async def test_doubts_that_are_kept_back_are_not_looked_up(
     opens: Opens, released: tuple[int, int], to_look_up: int

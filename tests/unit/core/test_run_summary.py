@@ -164,3 +164,17 @@ def test_a_refused_key_is_its_own_matter_where_another_key_finished() -> None:
     assert exit_code(left, (refused,), (), a_lane_finished=True) == 1
     assert exit_code(left, (refused, Stop(StopReason.OUTAGE, Scope.LANE)), (), a_lane_finished=True) == 75
     assert exit_code(left, (refused, Stop(StopReason.INTERRUPTED)), (), a_lane_finished=False) == 4
+
+
+@pytest.mark.parametrize(
+    ("states", "stops", "code"),
+    [
+        ({State.DELETED: 10}, (), 75),
+        ({State.REFUSED: 1, State.DELETED: 9}, (), 75),
+        ({State.REFUSED: 10}, (Stop(StopReason.REFUSALS),), 5),
+        ({State.PENDING: 10}, (Stop(StopReason.INTERRUPTED),), 130),
+    ],
+)
+def test_open_orders_behind_a_limit(states: dict[State, int], stops: tuple[Stop, ...], code: int) -> None:
+    """The same command continues with them, unless something graver happened."""
+    assert exit_code(Counts({7: states}), stops, (), over_limit=390) == code

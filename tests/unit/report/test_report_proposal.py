@@ -102,3 +102,10 @@ def test_the_question_says_how_many_runs_are_needed() -> None:
     """With a limit of time, for each pace that may be: 30 at once and one in two seconds are 930 orders in half an hour."""
     settings = dataclasses.replace(SETTINGS, max_time_s=1800.0)
     assert f"\n{TIME}: 2 runs or 1 run of at most 30min each\n" in question(PLAN, settings, PACE)
+
+
+def test_the_question_of_a_trial() -> None:
+    """N of M, and the number to type is N."""
+    asked = question(dataclasses.replace(PLAN, to_send=10, over_limit=1190), SETTINGS, PACE)
+    assert asked.startswith("10 of 1,200 open orders would be DELETED at ")
+    assert asked.endswith("Type 10 to continue")
