@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import platform
 import pwd
@@ -33,13 +34,16 @@ def example() -> str:
 
 
 async def test_readmes_example_does_what_it_says(tmp_path: Path) -> None:
-    """Pasted into a file and run against a simulator that holds its orders: all of them are deleted, and each event is printed."""
-    simulator = Simulator(Simulation(orders=[(1, order, 1) for order in IDS], keys={"rehearsal": {1}}))
+    """Pasted into a file and run against a simulator that holds its orders: all of them are deleted, each with the key of its account, and
+    each attempt is recorded."""
+    orders = [(71 + order % 3, order, 1) for order in IDS]
+    simulator = Simulator(Simulation(orders=orders, keys={"north-rehearsal": {71, 72}, "south-rehearsal": {73}}))
     port = await simulator.start()
     try:
         program = example().replace("127.0.0.1:8765", f"127.0.0.1:{port}")
         assert program != example()
-        (tmp_path / "orders.csv").write_text("orderId\n" + "".join(f"{order}\n" for order in IDS), encoding="utf-8")
+        rows = "".join(f"{account},{order}\n" for account, order, _ in orders)
+        (tmp_path / "orders.csv").write_text(f"accountId,orderId\n{rows}", encoding="utf-8")
         (tmp_path / "example.py").write_text(program, encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -56,7 +60,14 @@ async def test_readmes_example_does_what_it_says(tmp_path: Path) -> None:
     lines = out.decode().splitlines()
     assert lines[0] == "12 orders, 12 to send"
     assert lines[-1] == "exit code 0: 12 deleted"
-    assert sum(line.startswith("AttemptEnded(") for line in lines) == 12
+    recorded = [json.loads(line) for line in lines[1:-1]]
+    assert sorted((each["account"], each["order"]) for each in recorded) == sorted(order[:2] for order in orders)
+    assert {entry.key_index for entry in simulator.journal if entry.account_id == 73} == {1}
+
+
+def test_readmes_example_is_checked_as_the_program_is() -> None:
+    """It is a file that mypy and ruff read with all others, word for word."""
+    assert example() == (ROOT / "tests" / "support" / "library_example.py").read_text(encoding="utf-8")
 
 
 def test_readmes_example_is_short() -> None:
