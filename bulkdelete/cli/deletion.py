@@ -37,6 +37,7 @@ from bulkdelete.report.messages import ServerMessage, read_messages
 from bulkdelete.report.progress import log_line
 from bulkdelete.report.proposal import proposal_text, question
 from bulkdelete.report.summary import Ending, summary_json, summary_text
+from bulkdelete.run.backup_file import check_usable
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.words import counted, escaped
 
@@ -61,6 +62,8 @@ def delete_files(options: RunOptions) -> int:
         access=options.access,
         ca_file=settings.ca_file,
     )
+    if options.backup is not None:
+        check_usable(options.backup)  # before a person types a key, and before anything is read from the server
     with measured(options.output.metrics_file, settings.ledger) as metrics:
         named = sources(given.files, given.reading, settings.allow_empty)
         if not named:

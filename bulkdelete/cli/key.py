@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -24,7 +25,7 @@ from bulkdelete.cli.secrecy import know
 from bulkdelete.cli.streams import drain_stderr
 from bulkdelete.errors import UsageError
 
-__all__ = ["Keys", "asked_key", "check_one_source", "given_keys", "is_terminal", "sources_of"]
+__all__ = ["Keys", "asked_key", "check_one_source", "given_keys", "hide_key", "is_terminal", "sources_of"]
 
 Keys = ApiKey | tuple[Credential, ...]
 """One key for all accounts, or several with the accounts of each."""
@@ -52,6 +53,12 @@ def asked_key() -> ApiKey:
     """The key that a person types. Raises UsageError, click.Abort."""
     drain_stderr()  # the prompt is written to the terminal itself, and what was said before it is read first
     return _known(read_key(None, {}, str, lambda: str(click.prompt("API key", hide_input=True, err=True))))
+
+
+def hide_key() -> None:
+    """Hide the key that the environment names, in a command that needs none: what a person writes may contain it."""
+    with suppress(UsageError):  # there is none, or nobody can use it
+        _known(read_key(None, os.environ, str, None))
 
 
 def check_one_source(access: Access) -> None:

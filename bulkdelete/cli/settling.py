@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from bulkdelete.cli.access import Access
+from bulkdelete.cli.key import hide_key
 from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.signals import Interrupted, Signals
 from bulkdelete.cli.spelling import resuming
@@ -28,6 +29,7 @@ _STATE_OF = {"gone": State.PRESUMED_DELETED, "kept": State.PENDING}
 
 def settle_orders(ledger: Path, orders: tuple[str, ...], word: str, note: str, as_json: bool) -> int:
     """The command `settle`. Returns its exit code."""
+    hide_key()
     who, state, kept_note = caller().who, _STATE_OF[word], hidden(note)
     named = dict.fromkeys(map(_order, orders))
     rulings = [Ruling(*order, state, RulingSource.PERSON, who, kept_note) for order in named]

@@ -26,7 +26,7 @@ from bulkdelete.disk import sync_folder
 from bulkdelete.errors import LedgerLocked, NothingSent, UsageError
 from bulkdelete.words import escaped
 
-__all__ = ["BackupFile", "as_line", "order_in"]
+__all__ = ["BackupFile", "as_line", "check_usable", "order_in"]
 
 _LINE_BYTES = 16 * 1024 * 1024 + 1  # a page of orders has no more, and so has none of its orders
 _BEGINNING = re.compile(rb'\{\s*(?:"|\Z)')  # of the JSON of an order
@@ -177,6 +177,12 @@ class BackupFile:
             raise UsageError(
                 f"the backup {self._shown} cannot be locked ({error.strerror}). Name a file on a local disk"
             ) from None
+
+
+def check_usable(path: Path) -> None:
+    """Raise what `BackupFile` would raise for this path, without creating a file."""
+    if os.path.lexists(path) or not path.absolute().parent.is_dir():
+        BackupFile(path).close()
 
 
 def _is_among(order_id: int, ids: array[int] | None) -> bool:

@@ -28,14 +28,14 @@ from bulkdelete.core.verification import (
     Verification,
     judged,
 )
-from bulkdelete.errors import LedgerLocked
+from bulkdelete.errors import InputRefused, LedgerLocked
 from bulkdelete.events import Event
 from bulkdelete.ledger import Disagreements, InputRow, Ledger, LedgerReader, ResultRow
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import MAX_ID, Counts, Origin, Reject, State
 from bulkdelete.run.reading import Reading
 from bulkdelete.settings import Settings
-from bulkdelete.words import counted
+from bulkdelete.words import counted, escaped
 
 __all__ = ["NamesIds", "verify"]
 
@@ -202,6 +202,10 @@ class _Offline:
                     self.findings.add(Difference(Kind.UNKNOWN, order_id=order_id, origin=origin))
             ids, rejected = ids + len(named), rejected + len(page) - len(named)
             self.tell(f"rows of {file.path} compared", ids + rejected, 0)
+        if not ids and (not rejected or self.settings.skip_rejected) and not self.aside.given_up:
+            raise InputRefused(
+                f"{escaped(file.path)}: it names no order, so it proves nothing. Check it, or leave it out to verify the ledger alone"
+            )
         return FileAccount(file.path, file.data_rows, ids, rejected, file.skipped, unknown, states)
 
 

@@ -17,7 +17,7 @@ import pytest
 from bulkdelete.ledger.sqlite import locks
 from tests.support.agreement import outcomes
 from tests.support.command import IDS, Server, arguments, call, write
-from tests.support.process import KEY, PROGRAM
+from tests.support.process import KEY, PROGRAM, environment
 
 LOSING = ("--limit", "3000", "--latency", "0.01", "--fault", "drop_after=1")
 WHO = f"{pwd.getpwuid(os.getuid()).pw_name}@{os.uname().nodename}"
@@ -176,6 +176,22 @@ def test_invariant_29_a_note_with_the_key(ledger: Path) -> None:
     """It is kept and shown without the key."""
     done = settle(ledger, *named(DOUBTS[:1]), "--as", "gone", "--note", f"asked with {KEY}")
     assert "gone, says" in done.stdout
+    assert "asked with [API key]" in done.stdout
+    assert KEY.encode() not in ledger.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["file", "credential"])
+def test_invariant_29_a_note_with_a_key_that_is_not_needed(ledger: Path, tmp_path: Path, place: str) -> None:
+    """It is hidden wherever the environment says that it is."""
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    file = folder / "bulkdelete-api-key"
+    file.touch(0o600)
+    file.write_text(KEY)
+    env = {"BULKDELETE_API_KEY_FILE": str(file)} if place == "file" else {"CREDENTIALS_DIRECTORY": str(folder)}
+    words = [*PROGRAM, "settle", str(ledger), *named(DOUBTS[:1]), "--as", "gone", "--note", f"asked with {KEY}"]
+    done = call(*words, env=environment(key=None, **env))
+    assert done.returncode == 0, done.stderr
     assert "asked with [API key]" in done.stdout
     assert KEY.encode() not in ledger.read_bytes()
 

@@ -102,6 +102,16 @@ def test_a_row_that_names_no_order(ledger: Path, more: tuple[str, ...]) -> None:
     assert (f"{file}:3 orderId '1.5E5': " in done.stdout) == (not more)
 
 
+@pytest.mark.parametrize("content", ["", "\n\n", "orderId\n", "orderId\n1.5E5\n"])
+def test_a_file_that_names_no_order(ledger: Path, content: str) -> None:
+    """What a failed export leaves behind proves nothing."""
+    file = ledger.with_name("empty.csv")
+    file.write_text(content)
+    done = verify(str(ledger), str(file), "--skip-rejected")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "empty.csv: it names no order, so it proves nothing" in done.stderr
+
+
 @pytest.mark.parametrize("wanted", ["x-*.csv", "none.csv", "."])
 def test_a_file_that_is_not_there(ledger: Path, wanted: str) -> None:
     """Exit 3, and what it suggests is of this command."""
