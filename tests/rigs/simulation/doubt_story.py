@@ -121,7 +121,8 @@ def _changes(draw: Draw, named: list[Row], others: list[Row]) -> tuple[Change, .
         return ()
     newest = max(order for _, order, _ in named)
     late = [(account, order) for account, order, _ in others if order > newest]
-    taken = [*draw.sample(named, 3), *draw.sample([row for row in others if row[1] < newest] or named, 2)]
+    older = [row for row in others if row[1] < newest] or named
+    taken = [*draw.sample(named, 3), *draw.sample(older, min(2, len(older)))]
     return (
         *(Change(ChangeKind.DELETED, account, order, after_pages=draw.randint(1, 12)) for account, order, _ in taken),
         *(Change(ChangeKind.APPEARS, account, order, after_pages=draw.randint(1, 12)) for account, order in late),
