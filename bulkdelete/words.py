@@ -8,6 +8,7 @@ from collections.abc import Iterable
 __all__ = [
     "KEY_HIDDEN",
     "KEY_PREFIX_CHARS",
+    "clock_time",
     "counted",
     "duration",
     "escaped",
@@ -46,6 +47,12 @@ def duration(seconds: float) -> str:
         if n:
             parts.append(f"{n} {unit}")
     return " ".join(parts[:2]) or "0 s"
+
+
+def clock_time(seconds: float) -> str:
+    """As a clock shows it: 0:00:07, 26:05:00."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def number(value: float) -> str:

@@ -5,13 +5,13 @@ Any thread may call it. It never waits for a stream, and what it shows is gone w
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
 from typing import Self
 
 from bulkdelete.cli.display import Bar
 from bulkdelete.cli.streams import say
+from bulkdelete.cli.terminal import draws, is_colored
 
 __all__ = ["Advance"]
 
@@ -23,7 +23,7 @@ class Advance:
     """`with Advance() as advance: advance("orders looked up", 300, 4000)`. The total may be 0: not known."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = draws()
         self._bar: Bar | None = None
         self._what = ""
         self._told_s = self._began_s = time.monotonic()
@@ -47,9 +47,9 @@ class Advance:
             return
         if self._bar is None or what != self._what:
             self._end()
-            self._bar, self._what = Bar(what, of or None, transient=True), what
+            self._bar, self._what = Bar(what, of or None, is_colored(), transient=True), what
             self._bar.start()
-        self._bar.show(done, "")
+        self._bar.show(done, "", None)
 
     def _end(self) -> None:
         if self._bar is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
@@ -25,6 +24,7 @@ from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.spelling import command, resuming, spelling
 from bulkdelete.cli.streams import drain_stderr, dropped_lines, say, write_json, write_result
+from bulkdelete.cli.terminal import draws, is_colored
 from bulkdelete.core.run_summary import EXIT_OF_REASON, Summary, exit_code
 from bulkdelete.errors import BulkDeleteError, NothingSent, UsageError
 from bulkdelete.events import Event
@@ -201,7 +201,9 @@ class _Deletion:
         if options.previews and proposal.plan.to_send:
             show_preview(self.signals.run(self.runner, proposal.preview(keys)), self.log, quiet)
         if options.backup is not None:
-            self.backup = backup = BackupDisplay(self.log, options.backup, self._bar, options.output.quiet)
+            self.backup = backup = BackupDisplay(
+                self.log, options.backup, self._bar, options.output.quiet, is_colored(options.output.color)
+            )
             try:
                 proposal, result = self.signals.run(self.runner, proposal.back_up(options.backup, keys))
             finally:
@@ -214,13 +216,13 @@ class _Deletion:
     @property
     def _bar(self) -> bool:
         """Whether progress is shown as a bar."""
-        return sys.stderr.isatty() and self.options.output.quiet == 0 and self.options.output.progress is not False
+        return draws() and self.options.output.quiet == 0 and self.options.output.progress is not False
 
     async def deleted(self, armed: Job, keys: Keys) -> Summary:
         """Delete the orders and return how the run ended. A first signal stops it in order, a second one ends the process."""
         settings, log = self.options.settings, self.log
-        loop, switch, to_send = asyncio.get_running_loop(), armed.switch, armed.plan.to_send + armed.plan.to_look_up
-        self.display = display = Display(log, to_send, self._bar, switch.in_flight, settings.grace_s)
+        loop, switch = asyncio.get_running_loop(), armed.switch
+        self.display = display = Display(log, armed, self._bar, is_colored(self.options.output.color), settings.grace_s)
         self.signals.on_first = lambda stop: _call_soon(loop, switch.drain, stop)
         self.signals.on_second = lambda stop: _call_soon(loop, switch.now, stop)
         self.signals.on_deadline = lambda: self._cut_short(switch)

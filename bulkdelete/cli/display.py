@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.streams import say
@@ -24,60 +25,84 @@ from bulkdelete.events import (
 from bulkdelete.model import Response, State, Stop, Verdict
 from bulkdelete.report.backup import backup_begins_text
 from bulkdelete.report.online import online_detail, online_progress
-from bulkdelete.report.progress import heartbeat, log_line, stopping
-from bulkdelete.words import duration
+from bulkdelete.report.progress import Headway, heartbeat, log_line, progress_text, stopping
+from bulkdelete.words import clock_time, duration
+
+if TYPE_CHECKING:  # an export shows a bar, too, and needs no run
+    from bulkdelete.job import Job
 
 __all__ = ["BackupDisplay", "Bar", "Display", "LookupDisplay"]
 
-_HEARTBEAT_S = 60.0
+_HEARTBEAT_S = _MINUTE_S = 60.0
+_REDRAW_S = 0.5
+_BAR_WIDTH = 20  # columns
+_UNKNOWN = (
+    "-:--:--"  # a time, as wide as one that is known: an empty last cell would make the line shorter than the terminal
+)
 _PAUSE_SHOWN_S = 5.0  # a pause of the server's that is worth telling
 
 
 class Display:
     """Shows the events of a run that it receives through `on_event`. It never stops or delays a run.
 
-    `in_flight` returns how many requests are in flight; `grace_s`: how long the run waits for them when it stops.
+    `job` is asked how far it is; `grace_s`: how long the run waits for the requests in flight when it stops.
     """
 
-    def __init__(self, log: Log, to_send: int, bar: bool, in_flight: Callable[[], int], grace_s: float) -> None:
+    def __init__(self, log: Log, job: Job, bar: bool, color: bool, grace_s: float) -> None:
         self._log = log
-        self._to_send = to_send
-        self._in_flight = in_flight
+        self._job = job
+        self._to_send = job.plan.to_send + job.plan.to_look_up
         self._grace_s = grace_s
         self._stopping = False
         self._settled: Counter[State] = Counter()
-        self._started_s = 0.0
+        self._sent: deque[tuple[float, int]] = deque()  # the time and the number of requests, over the last minute
         self._heart: asyncio.Task[None] | None = None
-        self._bar = Bar("deleting", to_send) if bar else None
+        self._bar = Bar("deleting", self._to_send, color) if bar else None
 
     def start(self) -> None:
         """Start the display, in the running event loop."""
-        self._started_s = asyncio.get_running_loop().time()
+        self._headway()
         if self._bar is not None:
             self._bar.start()
-        else:
-            self._heart = asyncio.get_running_loop().create_task(self._beat())
+        beat = self._beat() if self._bar is None else self._redraw(self._bar)
+        self._heart = asyncio.get_running_loop().create_task(beat)
 
     def stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
         if self._heart is not None:
             self._heart.cancel()
+        if self._bar is not None:
+            self._show(self._bar)
+            self._bar.stop()
+
+    def _headway(self) -> Headway:
+        now_s, progress = asyncio.get_running_loop().time(), self._job.progress()
+        self._sent.append((now_s, progress.requests))
+        while now_s - self._sent[0][0] > _MINUTE_S:
+            self._sent.popleft()
+        return Headway(self._settled, self._to_send, progress, progress.requests - self._sent[0][1])
+
+    async def _redraw(self, bar: Bar) -> None:
+        while True:
+            self._show(bar)
+            await asyncio.sleep(_REDRAW_S)
+
+    def _show(self, bar: Bar) -> None:
+        headway = self._headway()
+        bar.show(headway.done, progress_text(headway), None if self._stopping else headway.progress.seconds_left)
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(_HEARTBEAT_S)
             if self._stopping:
-                self._log("info", "run.stopping", in_flight=self._in_flight())
+                self._log("info", "run.stopping", in_flight=self._job.switch.in_flight())
             else:
-                seconds = asyncio.get_running_loop().time() - self._started_s
-                self._log("info", "run.heartbeat", **heartbeat(self._settled, self._to_send, seconds))
+                self._log("info", "run.heartbeat", **heartbeat(self._headway()))
 
     def on_event(self, event: Event) -> None:
         line = log_line(event)
         match event:
             case Stopped(stop=stop):
-                in_flight = self._in_flight()
+                in_flight = self._job.switch.in_flight()
                 self._log(line.level, line.event, **line.fields, in_flight=in_flight, grace_s=self._grace_s)
                 if not self._stopping:
                     self._announce_stop(stop, in_flight)
@@ -87,28 +112,27 @@ class Display:
             ):
                 self._log(line.level, line.event, **line.fields)
                 self._settled[state] += 1
-                if self._bar is not None:
-                    outcomes = "  ".join(f"{n:,} {state.label}" for state, n in sorted(self._settled.items()))
-                    self._bar.show(self._settled.total(), outcomes)
             case _:
                 self._log(line.level, line.event, **line.fields)
 
     def _announce_stop(self, stop: Stop, in_flight: int) -> None:
         self._stopping = True
         if self._bar is not None:
-            self._bar.show_stopping()
+            self._bar.rename("stopping")
         say(stopping(stop, in_flight, self._grace_s))
 
 
 class LookupDisplay:
     """Shows how far a look-up is: a bar on a terminal, a line per minute elsewhere."""
 
-    def __init__(self, orders: int, bar: bool) -> None:
+    def __init__(self, orders: int, bar: bool, color: bool = True, tell: Callable[[str], None] = say) -> None:
+        """`tell` receives the line per minute."""
+        self._tell = tell
         self._grown = LookupGrows(0, orders, 0, 0)
         self._requests = 0
         self._problem = ""
         self._told_s: float | None = None
-        self._bar = Bar("looking up", orders) if bar else None
+        self._bar = Bar("looking up", orders, color) if bar else None
         if self._bar is not None:
             self._bar.start()
 
@@ -130,19 +154,19 @@ class LookupDisplay:
 
     def _show(self, now_s: float) -> None:
         if self._bar is not None:
-            self._bar.show(self._grown.done, online_detail(self._grown, self._requests, self._problem))
+            self._bar.show(self._grown.done, online_detail(self._grown, self._requests, self._problem), None)
             return
         self._told_s = now_s if self._told_s is None else self._told_s
         if now_s - self._told_s >= _HEARTBEAT_S:
             self._told_s = now_s
-            say(online_progress(self._grown, self._requests, self._problem))
+            self._tell(online_progress(self._grown, self._requests, self._problem))
 
 
 class BackupDisplay:
     """Shows a backup, as `quiet` allows: how long it may take, and how far it is. Its events are in the log. `path`: its file."""
 
-    def __init__(self, log: Log, path: Path, bar: bool, quiet: int) -> None:
-        self._log, self._path, self._bar, self._quiet = log, path, bar, quiet
+    def __init__(self, log: Log, path: Path, bar: bool, quiet: int, color: bool = True) -> None:
+        self._log, self._path, self._bar, self._quiet, self._color = log, path, bar, quiet, color
         self._lookup: LookupDisplay | None = None
 
     def on_event(self, event: Event) -> None:
@@ -152,7 +176,7 @@ class BackupDisplay:
             if self._quiet < 2:
                 say(backup_begins_text(event, self._path))
             if self._quiet == 0:
-                self._lookup = LookupDisplay(event.missing, self._bar)
+                self._lookup = LookupDisplay(event.missing, self._bar, self._color, self._heartbeat)
         elif self._lookup is not None:
             self._lookup.on_event(event)
 
@@ -160,33 +184,51 @@ class BackupDisplay:
         if self._lookup is not None:
             self._lookup.stop()
 
+    def _heartbeat(self, line: str) -> None:
+        self._log("info", "backup.heartbeat", detail=line)
+
 
 class Bar:
-    """The progress bar on a terminal. Only this class loads rich."""
+    """The progress bar on a terminal: one line, which is never wider than that. Only this class loads rich."""
 
-    def __init__(self, doing: str, total: int | None, transient: bool = False) -> None:
+    def __init__(self, doing: str, total: int | None, color: bool = True, transient: bool = False) -> None:
         """`total` None: not known. `transient`: it disappears at its end."""
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.table import Column
 
+        # A BackgroundWriter, so that no redraw waits for the terminal.
+        self._console = Console(file=sys.stderr, no_color=not color, highlight=False)
+        self._width = self._console.width  # of the last redraw
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}"),
-            TimeRemainingColumn(),
-            console=Console(file=sys.stderr),  # a BackgroundWriter, so that no redraw waits for the terminal
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=_BAR_WIDTH),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[detail]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+            TextColumn("{task.fields[left]}", justify="right", table_column=Column(no_wrap=True)),
+            console=self._console,
             refresh_per_second=2,  # each redraw is a tenth of a percent of a core
             redirect_stdout=False,
             transient=transient,
+            expand=True,
         )
-        self._row = self._progress.add_task(doing, total=total, detail="")
+        self._row = self._progress.add_task(doing, total=total, detail="", left=_UNKNOWN)
         self.start, self.stop = self._progress.start, self._progress.stop
 
-    def show(self, done: int, detail: str) -> None:
-        self._progress.update(self._row, completed=done, detail=detail)
+    def show(self, done: int, detail: str, left_s: float | None) -> None:
+        """`left_s`: the seconds that are left; None: not known."""
+        self._erase_wrapped()
+        left = _UNKNOWN if left_s is None else clock_time(left_s)
+        self._progress.update(self._row, completed=done, detail=detail, left=left)
 
-    def show_stopping(self) -> None:
-        """Remove the remaining time, which was that of all orders, and show that the run stops."""
-        self._progress.columns = self._progress.columns[:-1]
-        self._progress.update(self._row, description="stopping", refresh=True)
+    def rename(self, doing: str) -> None:
+        self._progress.update(self._row, description=doing, left=_UNKNOWN, refresh=True)
+
+    def _erase_wrapped(self) -> None:
+        """A terminal that became narrower has wrapped the line, and the next redraw erases but its last row: erase the others."""
+        from rich.control import Control
+        from rich.segment import ControlType
+
+        width, self._width = self._width, self._console.width
+        for _ in range(-(-width // self._console.width) - 1):
+            self._console.control(Control((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)))

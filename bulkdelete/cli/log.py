@@ -12,6 +12,7 @@ import structlog
 from bulkdelete.cli.files import appended
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.streams import say
+from bulkdelete.cli.terminal import is_colored
 from bulkdelete.cli.writer import BackgroundWriter
 from bulkdelete.errors import UsageError
 from bulkdelete.report.progress import Level
@@ -37,12 +38,14 @@ class Log:
 
     def __init__(self, form: str, color: str, verbosity: int, file: Path | None) -> None:
         people = form == "console" or (form == "auto" and sys.stderr.isatty())
-        colors = color == "always" or (color == "auto" and sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
         console = structlog.dev.ConsoleRenderer(
-            colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=18, sort_keys=False
+            colors=is_colored(color),
+            exception_formatter=structlog.dev.plain_traceback,
+            pad_event_to=18,
+            sort_keys=False,
         )
         self._least = 20 - 10 * min(max(verbosity, -2), 1)
-        self._stderr = _logger(console if people else _json(), _Stream())
+        self._stderr = _logger(console if people else _json(), _Stream(), _CLOCK if people else _UTC)
         self._path = file
         self._to_file: BackgroundWriter | None = None
         self._file = None
@@ -53,7 +56,7 @@ class Log:
             except OSError as error:
                 raise UsageError(f"--log-file: {file} cannot be written ({error.strerror})") from None
             self._to_file = BackgroundWriter(fd, gap=_gap)
-            self._file = _logger(_json(), self._to_file)
+            self._file = _logger(_json(), self._to_file, _UTC)
 
     def __call__(self, level: Level, event: str, **fields: Any) -> None:
         if _RANK[level] >= self._least:
@@ -81,12 +84,16 @@ def _json() -> structlog.processors.JSONRenderer:
     return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
 
 
-def _logger(renderer: Any, stream: Any) -> Any:
+_UTC = structlog.processors.TimeStamper(fmt="iso", utc=True)
+_CLOCK = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)  # for people, in the time of their clock
+
+
+def _logger(renderer: Any, stream: Any, stamp: Any) -> Any:
     return structlog.wrap_logger(
         structlog.WriteLogger(stream),
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            stamp,
             structlog.processors.format_exc_info,
             renderer,
             lambda _logger, _name, line: flagged(str(line)),

@@ -4,7 +4,6 @@ ledger is closed before the first request."""
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from bulkdelete.cli.key import Keys, asked_key, given_keys
 from bulkdelete.cli.planning import exit_of, forecast_of
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.streams import drain_stderr, say, write_json, write_result
+from bulkdelete.cli.terminal import draws, is_colored
 from bulkdelete.core.online import OnlineResult, OnlineRow
 from bulkdelete.core.run_summary import EXIT_OF_REASON
 from bulkdelete.model import Stop, StopReason
@@ -76,7 +76,7 @@ def _looked_up(
         return None
     keys = asked_key() if keys is None else keys
     say(online_begins(len(ids), options.settings.host))
-    display = LookupDisplay(len(ids), sys.stderr.isatty())
+    display = LookupDisplay(len(ids), draws(), is_colored())
     as_of = datetime.now(UTC).date()
     try:
         return signals.run(runner, look_up(ids, options.settings, keys, as_of, tell, display.on_event))

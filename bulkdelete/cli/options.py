@@ -244,7 +244,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("--progress/--no-progress", FLAG, _SENDING, "Show a progress bar if stderr is a terminal.  [default: show it]"),
         Option(
             "--color", Choice(["auto", "always", "never"]), _SENDING, default="auto",
-            help="Whether the log on stderr is colored. `auto` colors it on a terminal.",
+            help="Whether the log and the progress bar on stderr are colored. `auto` colors them on a terminal,"
+            " unless NO_COLOR is set or TERM is dumb.",
         ),
         Option(
             "-q --quiet", COUNT, _SENDING,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, assert_never
 
+from bulkdelete.core.progress import Progress, Wait, WaitReason
 from bulkdelete.events import (
     AttemptEnded,
     BackupBegins,
@@ -22,7 +25,7 @@ from bulkdelete.events import (
 from bulkdelete.model import NoResponse, Requeue, Response, Result, State, Stop, StopReason
 from bulkdelete.words import counted, duration, plural
 
-__all__ = ["Level", "LogLine", "heartbeat", "log_line", "stopping"]
+__all__ = ["Headway", "Level", "LogLine", "heartbeat", "log_line", "progress_text", "stopping", "wait_text"]
 
 Level = Literal["debug", "info", "warning"]
 
@@ -79,18 +82,62 @@ def log_line(event: Event) -> LogLine:
     assert_never(event)
 
 
-def heartbeat(settled: Mapping[State, int], to_send: int, seconds: float) -> dict[str, Any]:
-    """How far a run is after this many seconds: how many orders it settled, of how many, and how long the rest takes at this pace."""
-    done = sum(settled.values())
-    per_s = done / max(1e-9, seconds)
-    left = max(0, to_send - done)
-    return {
-        "settled": done,
-        "of": to_send,
-        **{state.label: n for state, n in settled.items()},
-        "per_min": _per_min(per_s),
-        "to_go": duration(left / per_s) if per_s else "unknown",
+@dataclass(frozen=True, slots=True)
+class Headway:
+    """How far a run is: the orders that it settled by outcome, of how many, its progress, and its requests of the last minute."""
+
+    settled: Mapping[State, int]
+    to_send: int
+    progress: Progress
+    per_min: int
+
+    @property
+    def done(self) -> int:
+        return sum(self.settled.values())
+
+    @property
+    def limit_per_min(self) -> int | None:
+        """The limits that the server states, of all keys together; None if it does not state that of each."""
+        limits = [key.limit_per_min for key in self.progress.keys]
+        known = [limit for limit in limits if limit is not None]
+        return sum(known) if known and len(known) == len(limits) else None
+
+
+def heartbeat(headway: Headway) -> dict[str, Any]:
+    """How far a run is, as the fields of a log line."""
+    left_s = headway.progress.seconds_left
+    fields = {
+        "settled": headway.done,
+        "of": headway.to_send,
+        **{state.label: n for state, n in sorted(headway.settled.items())},
+        "per_min": headway.per_min,
+        "limit": headway.limit_per_min,
+        "answered_429": headway.progress.limited,
+        "to_go": "unknown" if left_s is None else duration(left_s),
     }
+    return fields | ({} if headway.progress.wait is None else {"waits_for": wait_text(headway.progress.wait)})
+
+
+def progress_text(headway: Headway) -> str:
+    """The same beside a bar, the outcomes first: what does not fit on the line is cut off at its end."""
+    outcomes = [f"{n:,} {state.label}" for state, n in sorted(headway.settled.items())]
+    limit = "" if headway.limit_per_min is None else f" of {headway.limit_per_min:,}"
+    limited = f"{headway.progress.limited:,} x 429" if headway.progress.limited else ""
+    waits = "" if headway.progress.wait is None else wait_text(headway.progress.wait)
+    return "  ".join(filter(None, [*outcomes, waits, f"{headway.per_min:,}{limit}/min", limited]))
+
+
+def wait_text(wait: Wait) -> str:
+    """What a run waits for, with the seconds that are left."""
+    seconds = duration(math.ceil(wait.seconds))
+    match wait.reason:
+        case WaitReason.RATE_LIMIT:
+            return f"rate limit: {seconds}"
+        case WaitReason.FAILING:
+            return f"server failing: probe in {seconds}"
+        case WaitReason.SETTLING:
+            return f"{wait.orders:,} in doubt: settling {seconds}"
+    assert_never(wait.reason)
 
 
 def stopping(stop: Stop, in_flight: int, grace_s: float) -> str:

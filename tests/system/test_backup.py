@@ -344,7 +344,7 @@ def test_progress_without_a_terminal(
     """How long it takes is said first, then a line per minute says how far it is and what keeps it; `-q` and `-qq` hide them."""
 
     async def main() -> None:
-        display = BackupDisplay(Log("json", "never", -2, None), tmp_path / "b.jsonl", bar=False, quiet=quiet)
+        display = BackupDisplay(Log("json", "never", -quiet, None), tmp_path / "b.jsonl", bar=False, quiet=quiet)
         display.on_event(BackupBegins(300, 200, 0.5))
         for minutes in range(1, 4):
             display.on_event(PageRead(ACCOUNT, (), "", Response(503, "busy")))

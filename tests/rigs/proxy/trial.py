@@ -168,8 +168,8 @@ async def _in_process(plan: Plan, ran: Counter[str]) -> Scene:
                 proposal = await (session.resume() if told else session.propose(Rows(there.ids)))
                 if not proposal.plan.to_send:
                     break
-                heard.display = Display(log, proposal.plan.to_send, bar=False, in_flight=lambda: 0, grace_s=0.0)
                 job = await proposal.confirm(expect=proposal.plan.orders)
+                heard.display = Display(log, job, bar=False, color=False, grace_s=0.0)
                 told.append(_said(await job.delete(ApiKey(SENTINEL)), settings))
                 journals += _journal(there.ledger)
             there.proxy.listen()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bulkdelete.core.progress import KeyProgress, Progress, Wait, WaitReason
 from bulkdelete.events import (
     AttemptEnded,
     DoubtJudged,
@@ -33,7 +34,7 @@ from bulkdelete.model import (
     StopReason,
     Verdict,
 )
-from bulkdelete.report.progress import heartbeat, log_line
+from bulkdelete.report.progress import Headway, heartbeat, log_line, progress_text
 
 ORDER = Order(7, 12, False, Origin("a.csv", 2))
 LIMITED = Response(429, "slow down", latency_s=0.25)
@@ -117,10 +118,34 @@ def test_an_attempt_in_the_log(result: Result, verdict: Verdict, level: str, fie
     assert (line.level, line.event, line.fields) == (level, "order.settled", {"account": 7, "order": 12} | fields)
 
 
+def key(limit: int | None, wait: Wait | None = None, left: int = 9, seconds_left: float | None = 80.0) -> KeyProgress:
+    return KeyProgress(None, left, 0.5, limit, wait, seconds_left)
+
+
 def test_how_far_a_run_is() -> None:
-    """Settled orders of those to send, and how long the rest takes at this pace; with none settled, nobody knows."""
-    assert heartbeat({State.DELETED: 29, State.REFUSED: 1}, 90, 60.0) == {
-        "settled": 30, "of": 90, "deleted": 29, "refused": 1, "per_min": 30.0, "to_go": "2 min",
+    """Settled orders of those to send, by outcome, the rate and its limit, 429s, and how long the rest takes, if that is known."""
+    headway = Headway({State.REFUSED: 1, State.DELETED: 29}, 90, Progress(33, 3, (key(30), key(60))), 30)
+    assert heartbeat(headway) == {
+        "settled": 30, "of": 90, "deleted": 29, "refused": 1, "per_min": 30, "limit": 90, "answered_429": 3, "to_go": "1 min 20 s",
     }  # fmt: skip
-    assert heartbeat({}, 90, 60.0)["to_go"] == "unknown"
-    assert heartbeat({State.DELETED: 91}, 90, 60.0)["to_go"] == "0 s"
+    assert progress_text(headway) == "29 deleted  1 refused  30 of 90/min  3 x 429"
+    unknown = Headway({}, 90, Progress(0, 0, (key(None, seconds_left=None),)), 0)
+    assert heartbeat(unknown)["to_go"] == "unknown"
+    assert progress_text(unknown) == "0/min"
+
+
+@pytest.mark.parametrize(
+    ("wait", "text"),
+    [
+        (Wait(WaitReason.RATE_LIMIT, 11.2), "rate limit: 12 s"),
+        (Wait(WaitReason.FAILING, 7.5), "server failing: probe in 8 s"),
+        (Wait(WaitReason.SETTLING, 41.0, 3), "3 in doubt: settling 41 s"),
+    ],
+)
+def test_what_a_run_waits_for(wait: Wait, text: str) -> None:
+    """In the bar and in the heartbeat, as long as no key sends."""
+    waiting = Headway({State.DELETED: 5}, 90, Progress(5, 0, (key(30, wait), key(30, left=0))), 30)
+    assert heartbeat(waiting)["waits_for"] == text
+    assert progress_text(waiting) == f"5 deleted  {text}  30 of 60/min"
+    sending = Headway({State.DELETED: 5}, 90, Progress(5, 0, (key(30, wait), key(30))), 30)
+    assert "waits_for" not in heartbeat(sending)
