@@ -74,7 +74,7 @@ def delete_files(options: RunOptions) -> int:
 def _nothing(options: RunOptions, metrics: MetricsFile) -> int:
     """No file matches, and that is allowed: no file is opened, no key is needed, and the run is complete."""
     _check_expected("the input names", NOTHING, options.expect)
-    if options.output.quiet < 2:
+    if not options.output.quiet:
         say("no file matches, so there is nothing to send")
     summary = Summary(
         counts=Counts(), stops=(), unproven=(), left_alone=0, rejected=0, requests=0, limited=0, seconds=0.0
@@ -173,7 +173,7 @@ class _Deletion:
         with rejects_to(given.rejects, given.overwrite) as on_reject:
             if on_reject is not None:
                 self.signals.run(self.runner, proposal.each_reject(on_reject))
-        if options.output.quiet < 2 or facts.rejected:
+        if self._explains or facts.rejected:
             say(proposal_text(facts, options.settings))
         proposal.check()
         _check_expected("the input names" if facts.inputs else "the ledger's selection has", facts, options.expect)
@@ -181,7 +181,7 @@ class _Deletion:
             return proposal
         if keys is not None:
             self.signals.run(self.runner, proposal.check_keys(keys))
-        asks = not options.yes and options.expect is None and bool(facts.to_send)
+        asks = self._asks and bool(facts.to_send)
         if asks:
             check_terminal()
         if options.backup is not None or (options.previews and facts.to_send):
@@ -197,7 +197,7 @@ class _Deletion:
 
     def _looked_at(self, proposal: Proposal, keys: Keys) -> Proposal:
         """The proposal after a look at the orders, as far as options ask for it. Raises LooksWrong, KeyRefused and what a backup raises."""
-        options, quiet = self.options, self.options.output.quiet >= 2
+        options, quiet = self.options, not self._explains
         if options.previews and proposal.plan.to_send:
             show_preview(self.signals.run(self.runner, proposal.preview(keys)), self.log, quiet)
         if options.backup is not None:
@@ -212,6 +212,16 @@ class _Deletion:
             if not quiet or result.lacking:
                 say(backup_text(result))
         return proposal
+
+    @property
+    def _asks(self) -> bool:
+        """Whether a person confirms, and no option."""
+        return not self.options.yes and self.options.expect is None
+
+    @property
+    def _explains(self) -> bool:
+        """Whether it is shown what would be sent: with -q only to a person who is asked."""
+        return self.options.output.quiet < (2 if self._asks else 1)
 
     @property
     def _bar(self) -> bool:

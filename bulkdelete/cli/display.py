@@ -173,9 +173,8 @@ class BackupDisplay:
         line = log_line(event)
         self._log(line.level, line.event, **line.fields)
         if isinstance(event, BackupBegins):
-            if self._quiet < 2:
+            if not self._quiet:
                 say(backup_begins_text(event, self._path))
-            if self._quiet == 0:
                 self._lookup = LookupDisplay(event.missing, self._bar, self._color, self._heartbeat)
         elif self._lookup is not None:
             self._lookup.on_event(event)

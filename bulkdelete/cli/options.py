@@ -249,7 +249,8 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option(
             "-q --quiet", COUNT, _SENDING,
-            help="Show no progress bar and log only warnings. `-qq` also hides the warnings in the log, and the proposal.",
+            help="Show no progress bar, log only warnings, and show the proposal only to a person who is asked. `-qq` also hides the"
+            " warnings in the log, and the proposal.",
         ),
         Option("-v --verbose", COUNT, _SENDING, "Log every attempt on stderr."),
         Option("--watch", FLAG, "status", "Show the status again every two seconds until you press Ctrl-C."),

@@ -68,8 +68,6 @@ LIFTED_BY: dict[StopReason, str] = {
 }
 """Stops that occur again with the same command, each with the setting that lifts it. A person must decide that: no other text names it."""
 
-_OVER_ORDERS = frozenset({*LIFTED_BY, StopReason.FAILURES})  # stops because of the server's responses to the orders
-
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -110,9 +108,8 @@ class Summary:
 
     @property
     def explained_by_server(self) -> bool:
-        """Whether the server's messages explain how the run ended."""
-        over_orders = not self.stops or any(stop.reason in _OVER_ORDERS for stop in self.stops)
-        return over_orders and self.to_retry is not None
+        """Whether the server's messages belong to what is shown of the end: what was refused, and what makes the list look wrong."""
+        return self.to_retry is not None
 
 
 def exit_code(

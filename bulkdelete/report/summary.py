@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bulkdelete.core.run_summary import LIFTED_BY, Summary, mostly_missing
-from bulkdelete.model import Doubts, Finding, State, StopReason
+from bulkdelete.model import Counts, Doubts, Finding, State, StopReason
 from bulkdelete.report.messages import ServerMessage, message_lines
 from bulkdelete.settings import Settings
 from bulkdelete.words import counted, duration, escaped_lines, plural
@@ -62,6 +62,7 @@ _UNREADABLE: dict[StopReason, str] = {
 }
 """What is said where orders cannot be looked up, apart from the server's words."""
 
+_ACCOUNTS_SHOWN = 5  # columns of accounts
 _SETTING = re.compile(r"\{(\w+)\}")
 
 
@@ -170,8 +171,7 @@ def _count_lines(ending: Ending) -> list[str]:
     """The outcomes of the orders, and what was not sent."""
     summary, counts = ending.summary, ending.summary.counts
     lines = [f"{counted(counts.total, 'order')} selected:"] if counts.total else ["no orders selected"]
-    width = max(len(f"{counts[state]:,}") for state in State)
-    lines += [f"  {counts[state]:>{width},} {state.label}" for state in State if counts[state]]
+    lines += _outcome_lines(counts)
     if summary.rejected:
         lines.append(f"{counted(summary.rejected, 'row')} of the input rejected and left out")
     if summary.kept_back:
@@ -190,6 +190,26 @@ def _count_lines(ending: Ending) -> list[str]:
     if ending.lines_not_shown:
         lines.append(f"{counted(ending.lines_not_shown, 'line')} of the log could not be written")
     return lines
+
+
+def _outcome_lines(counts: Counts) -> list[str]:
+    """A line per outcome; with several accounts a table, with a column for each of the first few accounts."""
+    states = [state for state in State if counts[state]]
+    if len(counts.by_account) < 2:
+        width = max((len(f"{counts[state]:,}") for state in states), default=1)
+        return [f"  {counts[state]:>{width},} {state.label}" for state in states]
+    accounts = sorted(counts.by_account)
+    shown = accounts if len(accounts) <= _ACCOUNTS_SHOWN else accounts[: _ACCOUNTS_SHOWN - 1]
+    columns = [("total", counts), *((f"account {account}", counts.of({account})) for account in shown)]
+    if rest := frozenset(accounts[len(shown) :]):
+        columns.append((f"{len(rest):,} others", counts.of(rest)))
+    cells = [["", *(name for name, _ in columns)]]
+    cells += [[state.label, *(f"{column[state]:,}" for _, column in columns)] for state in states]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(["", f"{label:<{widths[0]}}", *(f"{n:>{w}}" for n, w in zip(row, widths[1:], strict=True))])
+        for label, *row in cells
+    ]
 
 
 def _reason_lines(ending: Ending) -> list[str]:

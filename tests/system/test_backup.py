@@ -337,11 +337,11 @@ def test_a_signal_ends_a_backup_at_once(starts: Starts, tmp_path: Path, number: 
     assert backed_up(tmp_path) == IDS
 
 
-@pytest.mark.parametrize(("quiet", "says"), [(0, (True, True)), (1, (True, False)), (2, (False, False))])
+@pytest.mark.parametrize(("quiet", "says"), [(0, (True, True)), (1, (False, False)), (2, (False, False))])
 def test_progress_without_a_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], quiet: int, says: tuple[bool, bool]
 ) -> None:
-    """How long it takes is said first, then a line per minute says how far it is and what keeps it; `-q` and `-qq` hide them."""
+    """How long it takes is said first, then a line per minute says how far it is and what keeps it; `-q` hides both."""
 
     async def main() -> None:
         display = BackupDisplay(Log("json", "never", -quiet, None), tmp_path / "b.jsonl", bar=False, quiet=quiet)

@@ -108,3 +108,12 @@ def test_no_such_color(server: Server, tmp_path: Path) -> None:
     """Exit 2, naming the choices; nothing is sent."""
     run = call(*arguments(server, write(tmp_path / "o.csv", IDS), "--yes", "--color", "red"))
     assert (run.returncode, "always" in run.stderr, server.journal()) == (2, True, [])
+
+
+def test_a_quiet_run_prints_its_result_and_nothing_else(server: Server, tmp_path: Path) -> None:
+    """`-q`, with a backup, too: stderr stays empty."""
+    for name, more in (("a", ()), ("b", ("--backup", str(tmp_path / "b.jsonl")))):
+        file = write(tmp_path / f"{name}.csv", IDS[:20] if name == "a" else IDS[20:])
+        run = call(*arguments(server, file, "--yes", "-q", *more))
+        assert (run.returncode, run.stderr) == (0, "")
+        assert "deleted\n" in run.stdout

@@ -156,3 +156,20 @@ def test_an_end_prints_no_control_characters() -> None:
     lines = summary_text(ending).split("\n")
     assert all(line.isprintable() for line in lines)
     assert len(lines) == 6
+
+
+def test_several_accounts_are_a_table() -> None:
+    """A row by outcome, a column by account; what the columns do not show is in the last one."""
+    few = Counts({71: {State.DELETED: 1_203, State.REFUSED: 10}, 72: {State.DELETED: 5}})
+    summary = Summary(few, (), (), 0, 0, 9, 1, 61.0)
+    assert summary_text(shown(summary)).split("\n")[:4] == [
+        "1,218 orders selected:",
+        "           total  account 71  account 72",
+        "  deleted  1,208       1,203           5",
+        "  refused     10          10           0",
+    ]
+    many = Summary(Counts({n: {State.DELETED: n} for n in range(1, 9)}), (), (), 0, 0, 9, 1, 61.0)
+    assert summary_text(shown(many)).split("\n")[1:3] == [
+        "           total  account 1  account 2  account 3  account 4  4 others",
+        "  deleted     36          1          2          3          4        26",
+    ]
