@@ -233,6 +233,7 @@ class NoResponseReason(enum.StrEnum):
 
     CONNECT = "connect"
     CERTIFICATE = "certificate"
+    PROXY = "proxy"  # it refuses its user and password
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     GARBAGE = "garbage"
@@ -282,6 +283,7 @@ class StopReason(enum.StrEnum):
     CREDENTIALS = "credentials"
     NOT_UNDERSTOOD = "not_understood"
     CERTIFICATE = "certificate"
+    PROXY = "proxy"
     NOTHING_DELETED = "nothing_deleted"
     REFUSALS = "refusals"
     FAILURES = "failures"

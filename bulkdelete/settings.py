@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from bulkdelete.errors import UsageError
 from bulkdelete.model import Doubts
 from bulkdelete.words import number, span
 
-__all__ = ["API_URL", "Settings", "recorded", "recorded_value", "url_of"]
+__all__ = ["API_URL", "Settings", "recorded", "recorded_value", "url_of", "without_credentials"]
 
 API_URL = "https://api.alephcrm.com"
 _USUAL_PORT = re.compile(r"^(https://[^/]*):443(?=/|$)|^(http://[^/]*):80(?=/|$)")
@@ -31,6 +31,9 @@ class Settings:
     ledger: Path
     api_url: str = API_URL
     ca_file: Path | None = None
+    proxy: str | None = field(
+        default=None, repr=False
+    )  # an HTTP proxy; its URL may contain a password, so it has no repr
 
     # For rows that do not state it. None: each row must state it.
     account_id: int | None = None
@@ -109,6 +112,8 @@ class Settings:
                 f"`settings.api_url` ends in {ended.group(1)}, which is added to it for each request. Write `settings.api_url`"
                 f" {self.api_url[: ended.start()]}"
             )
+        if self.proxy is not None:
+            _check_proxy(self.proxy, self.api_url)
         if {".", ".."} & set(urlsplit(self.api_url).path.split("/")):
             raise UsageError(
                 "`settings.api_url` has . or .. in its path, so two URLs could mean one server. Write the path without them"
@@ -127,8 +132,11 @@ class Settings:
 
 
 def recorded(settings: Settings) -> str:
-    """The settings of a run, as the ledger records them. They contain no key."""
-    text = ", ".join(f"{name}={value}" for name, value in asdict(settings).items() if value is not None)
+    """The settings of a run, as the ledger records them. They contain no key and no password."""
+    values = asdict(settings)
+    if settings.proxy is not None:
+        values["proxy"] = without_credentials(settings.proxy)
+    text = ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)
     return text.encode("utf-8", "backslashreplace").decode()  # a path may be no UTF-8
 
 
@@ -136,6 +144,12 @@ def recorded_value(text: str, name: str) -> str | None:
     """The value of a setting in such a text; None if it was not set. What names a file comes before all others that are asked for."""
     found = re.findall(rf"(?:^|, ){name}=([^,]*)(?=, |$)", text)
     return found[-1] if found else None
+
+
+def without_credentials(url: str) -> str:
+    """The URL of a proxy, for people and for commands: `[credentials]` in place of its user and password, which is refused where a URL is
+    read."""
+    return _USER.sub(rf"\1{_HIDDEN}@", url)
 
 
 def url_of(host: str) -> str:
@@ -180,6 +194,25 @@ def _plain_host(url: str) -> str | None:
     except ValueError:  # brackets without an address, or an invalid port
         return None
     return parts.hostname if known and not any(c in "@?#\\" or c.isspace() for c in url) else None
+
+
+_HIDDEN = "[credentials]"
+_USER = re.compile(r"^([^/]*//)[^/]*@")
+
+
+def _check_proxy(proxy: str, api_url: str) -> None:
+    """Raises UsageError. The message does not repeat the URL, which may contain a password."""
+    bare = _USER.sub(r"\1", proxy)
+    if _HIDDEN in proxy:
+        raise UsageError(
+            f"`settings.proxy` has {_HIDDEN} in place of the user and the password. Write them there, as USER:PASSWORD"
+        )
+    if _plain_host(bare) is None or urlsplit(bare).scheme != "http" or urlsplit(bare).path not in ("", "/"):
+        raise UsageError(
+            "`settings.proxy` must be like http://proxy.example:3128, with USER:PASSWORD@ before the host if it needs them"
+        )
+    if urlsplit(api_url).scheme == "http":
+        raise UsageError("`settings.proxy` is for a server with https: over plain http the proxy would see the API key")
 
 
 def _is_loopback(host: str) -> bool:

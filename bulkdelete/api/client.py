@@ -155,6 +155,7 @@ class Client:
                 self._session.request(
                     method,
                     url,
+                    proxy=self._settings.proxy,
                     allow_redirects=False,
                     middlewares=(_with_hooks(may_leave, on_send, on_rest), _without_retry),
                 ) as response,
@@ -220,6 +221,14 @@ async def _without_retry(request: aiohttp.ClientRequest, handler: aiohttp.Client
     """Turn every failure into one that aiohttp does not retry, with its reason."""
     try:
         return await handler(request)
+    except aiohttp.ClientHttpProxyError as error:  # its own text has the URL of the request, and with it the key
+        if error.status == 407:
+            raise _Failed(
+                NoResponseReason.PROXY, "the proxy does not accept its user and password (HTTP 407)"
+            ) from None
+        raise _Failed(
+            NoResponseReason.CONNECT, f"the proxy did not connect to the server (HTTP {error.status})"
+        ) from None
     except ClientConnectorCertificateError as error:
         raise _Failed(NoResponseReason.CERTIFICATE, _reason(error)) from None
     except (
@@ -227,7 +236,9 @@ async def _without_retry(request: aiohttp.ClientRequest, handler: aiohttp.Client
     ) as error:  # an alert or a cut handshake: a load balancer that is busy or restarting does that too
         raise _Failed(NoResponseReason.CONNECT, _tls_reason(error)) from None
     except aiohttp.ClientConnectorError as error:
-        raise _Failed(NoResponseReason.CONNECT, _reason(error)) from None
+        # With a proxy, only its own name is resolved here, and only it is connected to.
+        which = "the proxy: " if request.proxy is not None else ""
+        raise _Failed(NoResponseReason.CONNECT, which + _reason(error)) from None
     except aiohttp.ServerTimeoutError:
         raise _Failed(NoResponseReason.TIMEOUT, "no response in time") from None
     except UnusableConnection as error:

@@ -105,7 +105,7 @@ class VerifyOptions:
 Given = Mapping[str, object]
 """The values of a command's options, by their names; None if an option was not given."""
 
-_ONLINE_ONLY = ("api_key_file", "ca_file", "answer_timeout_s", "patience_s", "reserve")
+_ONLINE_ONLY = ("api_key_file", "ca_file", "answer_timeout_s", "patience_s", "reserve", "proxy")
 """The names of options of `run` that a command which only reads needs with `--online` alone."""
 
 T = TypeVar("T")

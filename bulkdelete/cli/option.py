@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bulkdelete.cli.parameters import COUNT, FLAG, CheckedOption, Choice, Pattern
+from bulkdelete.cli.parameters import COUNT, FLAG, CheckedOption, Choice, Pattern, ProxyUrl
 from bulkdelete.settings import Settings
 
 __all__ = ["DEFAULTS", "Option"]
@@ -83,4 +83,4 @@ class Option:
         """The option with this value, as the words of a command."""
         if isinstance(value, Path):
             return [self.long, str(value.absolute())]
-        return [self.long, self.type.written(value) if isinstance(self.type, Pattern) else str(value)]
+        return [self.long, self.type.written(value) if isinstance(self.type, Pattern | ProxyUrl) else str(value)]

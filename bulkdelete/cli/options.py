@@ -29,6 +29,7 @@ from bulkdelete.cli.parameters import (
     RATE,
     SECONDS,
     Choice,
+    ProxyUrl,
     Text,
     between,
 )
@@ -124,6 +125,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(
             "--api-url", Text("URL"), "run resume plan verify", part=_SETTINGS, in_resume=True, in_profile=True,
             help=f"The base URL of the server. It must use https, or http on this machine.  [default: {API_URL}]",
+        ),
+        Option(
+            "--proxy", ProxyUrl("URL"), _ASKING, part=_SETTINGS, in_resume=True, in_profile=True,
+            help="The HTTP proxy through which the server is reached, for example http://proxy.example:3128. It does not see the API key,"
+            " which passes it inside TLS. A password in the URL belongs into a profile: other users may see the command line."
+            "  [default: none; those of the environment are ignored]",
         ),
         Option(
             "--ca-file", CERTIFICATES, _ASKING, part=_SETTINGS, in_resume=True,

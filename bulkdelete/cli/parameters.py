@@ -14,6 +14,7 @@ from typing import Any, cast
 import click
 from click.core import ParameterSource
 
+from bulkdelete.settings import without_credentials
 from bulkdelete.words import number, span
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "CheckedOption",
     "Choice",
     "Pattern",
+    "ProxyUrl",
     "Text",
     "between",
 ]
@@ -113,6 +115,13 @@ class Text(click.ParamType[str]):
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return self.name
+
+
+class ProxyUrl(Text):
+    """The URL of a proxy, which may contain a password: `written` leaves it out."""
+
+    def written(self, setting: object) -> str:
+        return without_credentials(str(setting))
 
 
 class Pattern(click.ParamType[Any]):

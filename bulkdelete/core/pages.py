@@ -158,6 +158,8 @@ def step_of(found: PageResult, query: PageQuery) -> PageStep | Stop:
     match found.result:
         case NoResponse(reason=NoResponseReason.CERTIFICATE):
             return Stop(StopReason.CERTIFICATE, Scope.RUN, describe(found.result))
+        case NoResponse(reason=NoResponseReason.PROXY):
+            return Stop(StopReason.PROXY, Scope.RUN, describe(found.result))
         case NoResponse():
             return PageStep.AGAIN
         case Response(status=200):

@@ -67,6 +67,7 @@ class Case(enum.StrEnum):
     UNKNOWN = "any other status"
     NOT_SENT = "no connection, nothing was sent"
     CERTIFICATE = "a certificate that fails verification"
+    PROXY = "407 of a proxy, nothing was sent"
     LOST = "no response after sending"
 
 
@@ -90,6 +91,7 @@ VERDICTS: dict[Case, Verdict] = {
     Case.UNKNOWN: Verdict(stop=_NOT_UNDERSTOOD),
     Case.NOT_SENT: Verdict(requeue=Requeue.SOON, signal=Signal.BREAKER),
     Case.CERTIFICATE: Verdict(stop=Stop(StopReason.CERTIFICATE)),
+    Case.PROXY: Verdict(stop=Stop(StopReason.PROXY)),
     Case.LOST: Verdict(State.IN_DOUBT, Requeue.LATER, Signal.BREAKER),
 }
 """The table. `decide` adds the cause of a stop, removes `requeue` from an order that is held or has used up its attempts, requeues an
@@ -113,6 +115,8 @@ def case_of(result: Result, past: OrderHistory) -> Case:
     match result:
         case NoResponse(reason=NoResponseReason.CERTIFICATE):
             return Case.CERTIFICATE
+        case NoResponse(sent=False, reason=NoResponseReason.PROXY):
+            return Case.PROXY
         case NoResponse(sent=sent):
             return Case.LOST if sent else Case.NOT_SENT
         case Response(status=404, cut=True):

@@ -30,6 +30,7 @@ EXIT_OF_REASON: dict[StopReason, int] = {
     StopReason.CREDENTIALS: 4,
     StopReason.NOT_UNDERSTOOD: 5,
     StopReason.CERTIFICATE: 5,
+    StopReason.PROXY: 2,
     StopReason.NOTHING_DELETED: 5,
     StopReason.REFUSALS: 5,
     StopReason.FAILURES: 5,

@@ -109,7 +109,7 @@ def test_readmes_profile_is_one(tmp_path: Path) -> None:
 
 def test_what_a_profile_may_give_is_in_the_table_of_options() -> None:
     """Nothing that a person has to mean is among it."""
-    assert IN_PROFILE.keys() == {"api_url", "ledger", "rate", "reserve"}
+    assert IN_PROFILE.keys() == {"api_url", "ledger", "proxy", "rate", "reserve"}
     assert set(IN_PROFILE.values()) == {option for option in rows() if option.in_profile}
 
 
@@ -223,6 +223,7 @@ def test_config_without_a_profile_is_refused() -> None:
 SHOWN = """profile shops of {path}
   ledger   {folder}/ledgers/shops.db  profile
   api_url  https://api.test/staging{pad}  profile
+  proxy    none{proxy}  default
   rate     60/min{rate}  profile
   reserve  20%{reserve}  profile
   key of accounts 71, 72: api_key_file {folder}/north.key
@@ -238,13 +239,14 @@ def test_profile_shows_what_applies_and_reads_no_key(shops: Path, monkeypatch: p
     done = CliRunner().invoke(program, ["profile", "shops", "--config", str(shops)], standalone_mode=False)
     assert done.exception is None
     width = len(f"{shops.parent}/ledgers/shops.db")
-    pads = {"pad": 24, "rate": 6, "reserve": 3}
+    pads = {"pad": 24, "proxy": 4, "rate": 6, "reserve": 3}
     named = {name: " " * (width - length) for name, length in pads.items()}
     assert done.output == SHOWN.format(path=shops, folder=shops.parent, python=sys.executable, **named)
     done = CliRunner().invoke(program, ["profile", "slow", "--config", str(shops)], standalone_mode=False)
     assert [line.split() for line in done.output.splitlines()[1:]] == [
         ["ledger", "beside", "the", "input", "default"],
         ["api_url", "https://api.alephcrm.com", "default"],
+        ["proxy", "none", "default"],
         ["rate", "10/min", "profile"],
         ["reserve", "0%", "default"],
         ["key:", "--api-key-file,", "or", "asked", "for"],

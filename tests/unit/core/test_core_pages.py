@@ -369,6 +369,7 @@ def test_what_stock_movements_say(movements: Any, text: str) -> None:
         (NoResponse(True, NoResponseReason.TIMEOUT), 100, PageStep.AGAIN),
         (NoResponse(False, NoResponseReason.CONNECT), 100, PageStep.AGAIN),
         (NoResponse(False, NoResponseReason.CERTIFICATE), 100, StopReason.CERTIFICATE),
+        (NoResponse(False, NoResponseReason.PROXY), 100, StopReason.PROXY),
         (Response(401), 100, StopReason.CREDENTIALS),
         (Response(403, json_status=403), 100, StopReason.CREDENTIALS),
         (Response(403), 100, StopReason.NOT_UNDERSTOOD),

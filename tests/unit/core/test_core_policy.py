@@ -171,6 +171,11 @@ def test_a_status_outside_http_is_not_understood(status: int) -> None:
             FRESH,
             (None, None, Signal.NOBODY, StopReason.CERTIFICATE, Scope.RUN),
         ),
+        (
+            NoResponse(False, NoResponseReason.PROXY),
+            FRESH,
+            (None, None, Signal.NOBODY, StopReason.PROXY, Scope.RUN),
+        ),
         (NoResponse(True, NoResponseReason.TIMEOUT), FRESH, FAILING),
         (NoResponse(True, NoResponseReason.DISCONNECTED), FRESH, FAILING),
         (NoResponse(True, NoResponseReason.GARBAGE), FRESH, FAILING),

@@ -26,6 +26,7 @@ CODE = {
     "credentials": 4,
     "not_understood": 5,
     "certificate": 5,
+    "proxy": 2,
     "nothing_deleted": 5,
     "refusals": 5,
     "failures": 5,
