@@ -111,7 +111,7 @@ def test_invariant_04_killed_in_mid_run(server: Server, tmp_path: Path) -> None:
     ids = [*IDS, 900_000_001, *range(600_000, 600_200)]
     file, ledger = write(tmp_path / "o.csv", ids), tmp_path / "o.csv.ledger.db"
     unlimited = ("--guard", "off", "--max-consecutive-failures", "off")
-    run = started(arguments(server, file, "--yes", "--max-consecutive-failures", "off", *unlimited))
+    run = started(arguments(server, file, "--yes", "--preview", "off", *unlimited))
     until(lambda: len(server.journal()) > 30)
     run.kill()
     run.communicate()
@@ -370,7 +370,7 @@ def test_invariant_15_two_signals_at_once_are_one(server: Server, tmp_path: Path
     """`timeout` signals a process and then its group: what is in flight may land all the same."""
     file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_900)])
     unlimited = ("--guard", "off", "--max-consecutive-failures", "off")
-    run = started(arguments(server, file, "--yes", "--max-consecutive-failures", "off", *unlimited))
+    run = started(arguments(server, file, "--yes", "--preview", "off", *unlimited))
     until(lambda: len(server.journal()) > 30)
     run.send_signal(signal.SIGTERM)
     time.sleep(0.05)

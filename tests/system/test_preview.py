@@ -293,12 +293,9 @@ def test_reading_that_is_refused(starts: Starts, tmp_path: Path, fault: PageFaul
     assert KEY not in done.stderr
 
 
-@pytest.mark.parametrize(
-    "kind", [PageFaultKind.TEXT_500, PageFaultKind.HANG, PageFaultKind.TOO_MANY_429, PageFaultKind.DROP]
-)
-def test_reading_that_fails_for_long(starts: Starts, tmp_path: Path, kind: PageFaultKind) -> None:
-    """After a bounded time the run continues without it."""
-    server = starts(simulation(page_faults=(PageFault(kind, probability=1.0),)))
+def test_reading_that_fails_for_long(starts: Starts, tmp_path: Path) -> None:
+    """After a bounded time the run continues without it. tests/unit/run has other failures, on a virtual clock."""
+    server = starts(simulation(page_faults=(PageFault(PageFaultKind.HANG, probability=1.0),)))
     done = run(server, write(tmp_path / "o.csv", IDS), "--timeout", "5")
     assert done.returncode == 0, done.stderr
     assert "so the run continues without it" in done.stderr

@@ -17,6 +17,7 @@ from bulkdelete.report.progress import stopping
 from tests.support.command import IDS, Server, arguments, started, write
 from tests.support.process import environment, until
 
+UNSEEN = ("--yes", "--preview", "off")  # the slow server would hold up the preview, too
 WAITING = "waiting up to 20 s for"
 
 
@@ -57,7 +58,7 @@ def test_stopping_in_words(stop: Stop, in_flight: int, said: str) -> None:
 def test_a_run_that_stops_says_so(server: Server, tmp_path: Path, number: signal.Signals) -> None:
     """Once, with the requests that are in flight; nothing after it suggests that the run is still deleting."""
     file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_300)])
-    run = started(arguments(server, file, "--yes", "--max-consecutive-failures", "off", "--grace", "5s"))
+    run = started(arguments(server, file, *UNSEEN, "--max-consecutive-failures", "off", "--grace", "5s"))
     until(lambda: len(server.journal()) > 5)
     run.send_signal(number)
     _, err = run.communicate(timeout=30)
@@ -76,7 +77,7 @@ def test_a_progress_bar_of_a_run_that_stops(server: Server, tmp_path: Path) -> N
     """It says that the run is stopping, and no longer how long all orders would take."""
     file = write(tmp_path / "o.csv", [*IDS, *range(600_000, 600_300)])
     master, slave = pty.openpty()
-    command = arguments(server, file, "--yes", "--grace", "5s")
+    command = arguments(server, file, *UNSEEN, "--grace", "5s")
     run = subprocess.Popen(
         command, stdin=slave, stdout=slave, stderr=slave, env=environment(TERM="xterm", COLUMNS="120")
     )

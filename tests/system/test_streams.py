@@ -25,6 +25,11 @@ from tests.support.process import PROGRAM, environment, until
 GONE = dict.fromkeys(IDS, "deleted")
 MORE = list(range(600_000, 600_400))
 SLOW = [("--limit", "240", "--latency", "0.3")]
+UNSEEN = (
+    "--yes",
+    "--preview",
+    "off",
+)  # a server that responds slowly would hold up the preview before the first request
 PROMPTLY_S = 3.0  # a second, and what a busy machine adds
 
 
@@ -73,7 +78,7 @@ def test_invariant_36_a_signal_while_nobody_reads(
 ) -> None:
     """The first one drains, no result becomes a doubt, and the summary is there."""
     file = write(tmp_path / "o.csv", [*IDS, *MORE])
-    run = begun(arguments(server, file, "--yes", "-v", "--json", "--max-consecutive-failures", "off"), stderr=full)
+    run = begun(arguments(server, file, *UNSEEN, "-v", "--json", "--max-consecutive-failures", "off"), stderr=full)
     until(lambda: len(server.journal()) > 30)
     run.send_signal(number)
     out, _ = run.communicate(timeout=20)
@@ -81,7 +86,7 @@ def test_invariant_36_a_signal_while_nobody_reads(
     assert json.loads(out)["outcomes"]["in_doubt"] == 0
 
 
-@pytest.mark.parametrize("server", [("--limit", "600", "--latency", "30")], indirect=True)
+@pytest.mark.parametrize("server", [("--limit", "600", "--latency", "10")], indirect=True)
 @pytest.mark.parametrize("blocked", ["stdout", "stderr", "both"])
 def test_invariant_36_the_second_signal_whatever_blocks(
     server: Server, tmp_path: Path, full: int, blocked: str
@@ -89,7 +94,7 @@ def test_invariant_36_the_second_signal_whatever_blocks(
     """Within a second, with requests in flight and streams that take nothing: 143, and what was in flight is in doubt."""
     file, ledger = write(tmp_path / "o.csv", [*IDS, *MORE]), tmp_path / "o.csv.ledger.db"
     streams = {name: full for name in ("stdout", "stderr") if blocked in (name, "both")}
-    run = begun(arguments(server, file, "--yes", "-v"), **streams)
+    run = begun(arguments(server, file, *UNSEEN, "-v"), **streams)
     until(lambda: len(server.journal()) > 0)
     run.send_signal(signal.SIGTERM)
     time.sleep(0.7)
@@ -235,7 +240,7 @@ def test_invariant_36_a_terminal_that_is_closed(server: Server, tmp_path: Path, 
     """SIGHUP comes with it: 143 and no doubt, whatever fails to be written."""
     file, ledger = write(tmp_path / "o.csv", [*IDS, *MORE]), tmp_path / "o.csv.ledger.db"
     out = tmp_path / "out" if to_file else None
-    command = arguments(server, file, "--yes", "-v", "--max-consecutive-failures", "off")
+    command = arguments(server, file, *UNSEEN, "-v", "--max-consecutive-failures", "off")
     assert closed_terminal(command, False, out, lambda: len(server.journal()) > 30) == 143
     assert set(outcomes(ledger).values()) == {"deleted", "pending"} or "not_found" in outcomes(ledger).values()
     assert "in_doubt" not in outcomes(ledger).values()
@@ -265,12 +270,12 @@ def test_invariant_36_a_stdout_without_the_characters(server: Server, tmp_path: 
     assert json.loads(told.stdout)["outcomes"]["deleted"] == 60
 
 
-@pytest.mark.parametrize("server", [("--limit", "600", "--latency", "30")], indirect=True)
+@pytest.mark.parametrize("server", [("--limit", "600", "--latency", "10")], indirect=True)
 def test_invariant_36_a_terminal_that_nobody_reads(server: Server, tmp_path: Path) -> None:
     """With a progress bar on it: the first signal is heard, the second ends the process within a second."""
     file = write(tmp_path / "o.csv", [*IDS, *MORE])
     master, slave = pty.openpty()
-    run = begun([*arguments(server, file, "--yes", "-v", "-v")], stdin=slave, stdout=slave, stderr=slave)
+    run = begun([*arguments(server, file, *UNSEEN, "-v", "-v")], stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     until(lambda: len(server.journal()) > 0)
     os.set_blocking(master, True)

@@ -13,6 +13,7 @@ import pytest
 
 from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.core.preview import Preview
+from bulkdelete.core.run_summary import Summary
 from bulkdelete.errors import KeyRefused, UsageError
 from bulkdelete.events import BackupBegins, Event, LookupGrows
 from bulkdelete.job import Proposal, Session
@@ -112,6 +113,29 @@ def test_a_preview_takes_a_bounded_time(tmp_path: Path) -> None:
     assert [looked.known for looked in account.looked] == [False, False, False]
     assert account.problem == "no response in time"
     found.check()
+
+
+@pytest.mark.parametrize(
+    "kind", [PageFaultKind.TEXT_500, PageFaultKind.HANG, PageFaultKind.TOO_MANY_429, PageFaultKind.DROP]
+)
+def test_reading_that_fails_for_long(tmp_path: Path, kind: PageFaultKind) -> None:
+    """After a bounded time nothing is known, which says nothing; and the run continues without it."""
+
+    async def then(proposal: Proposal, simulator: Simulator) -> tuple[Preview, float, Summary]:
+        begun_s = asyncio.get_running_loop().time()
+        found = await proposal.preview(ApiKey(KEY))
+        took_s = asyncio.get_running_loop().time() - begun_s
+        job = await proposal.confirm(expect=len(IDS))
+        return found, took_s, await job.delete(ApiKey(KEY))
+
+    settings = settings_of(tmp_path / "l.db", answer_timeout_s=5.0)
+    failing = PageFault(kind, probability=1.0)
+    found, took_s, summary = proposed(tmp_path, then, settings=settings, page_faults=(failing,), limit=600)
+    assert took_s < settings.preview_s + 1
+    assert all(each.problem for each in found.accounts)
+    assert not any(looked.seen for each in found.accounts for looked in each.looked)
+    found.check()
+    assert (summary.exit_code, summary.counts[State.DELETED]) == (0, len(IDS))
 
 
 def test_a_limit_of_ones_own_gives_a_preview_more_time(tmp_path: Path) -> None:
