@@ -74,7 +74,7 @@ NEAR = {
 }
 # For what all those let pass: pacing over long runs, the whole command, random faults.
 WIDE = (
-    "tests/unit/run/test_pacing.py",
+    "tests/bench/pacing/test_real_runs.py",
     "tests/unit/run/test_shared_key.py",
     "tests/system/test_plan.py",
     "tests/system/test_commands.py",
