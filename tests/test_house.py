@@ -16,6 +16,7 @@ import pytest
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.options import OPTIONS, option_of
 from bulkdelete.settings import _BOUNDS
+from tests.rigs.planted import PLANTED
 from tests.support import ROOT
 
 PRODUCT = ROOT / "bulkdelete"
@@ -337,3 +338,14 @@ def test_the_marks_of_settings_are_seen() -> None:
     found = {named for module in BELOW for text in texts_of(MODULES[module]) for named in SETTING.findall(text)}
     assert {"column", "ledger", "max_orders", "revert_stock", "api_key_file"} <= found
     assert {name for name in _BOUNDS if not option_of(name)} == set()
+
+
+def test_each_planted_bug_has_its_place() -> None:
+    """A change of the product must not take the text away that a planted bug changes: its rig would prove nothing."""
+    lost = [
+        f"{planted.name}: {edit.path}"
+        for planted in PLANTED
+        for edit in planted.edits
+        if edit.old not in (PRODUCT / edit.path).read_text("utf-8")
+    ]
+    assert lost == []

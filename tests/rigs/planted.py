@@ -57,7 +57,7 @@ PLANTED = (
     ),
     _planted(
         "doubts repeated at once", "simulation", {6}, 20,
-        Edit("run/feed.py", "self._last_doubt_s + delay_s - self._clock()", "0.0"),
+        Edit("run/feed.py", "max(0.0, self._last_doubt_s + delay_s - now_s)", "0.0"),
     ),
     _planted(
         "a refused key goes on", "simulation", {17}, 100,
@@ -163,7 +163,7 @@ PLANTED = (
     _planted(
         "first of several columns without a header", "reader", {45}, 20,
         Edit("intake/header.py", "if asked is None and len(found :=", "if asked == '' and len(found :="),
-        Edit("intake/row_parser.py", "elif columns.headless and columns.width > 1 and not columns.asked:", "elif columns.width < 0:"),
+        Edit("intake/row_parser.py", "elif self.columns.headless and self.columns.width > 1 and not self.columns.asked:", "elif self.columns.width < 0:"),
         Edit("intake/row_parser.py", "not self.columns.asked and self.counting:", "not self.columns.asked and self.orders < 0:"),
     ),
     _planted(
