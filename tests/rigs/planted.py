@@ -163,7 +163,8 @@ PLANTED = (
     _planted(
         "first of several columns without a header", "reader", {45}, 20,
         Edit("intake/header.py", "if asked is None and len(found :=", "if asked == '' and len(found :="),
-        Edit("intake/row_parser.py", "elif self.columns.headless and self.columns.width > 1 and not self.columns.asked:", "elif self.columns.width < 0:"),
+        Edit("intake/row_parser.py", "elif self.columns.headless and self.columns.width > 1 and not self.columns.asked:",
+             "elif self.columns.width < 0:"),
         Edit("intake/row_parser.py", "not self.columns.asked and self.counting:", "not self.columns.asked and self.orders < 0:"),
     ),
     _planted(
