@@ -18,7 +18,13 @@ PATIENCE_S = 60.0  # a machine may be busy; what takes so long hangs
 
 def environment(key: str | None = KEY, **more: str) -> dict[str, str]:
     """This process's, with nothing that the command reads but a key."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("BULKDELETE", "CREDENTIALS"))}
+    read = (
+        "BULKDELETE",
+        "CREDENTIALS",
+        "COLUMNS",
+        "LINES",
+    )  # the last two are set by pytest-xdist, and win over a terminal's size
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(read)}
     given = {} if key is None else {"BULKDELETE_API_KEY": key}
     return ours | {"NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"} | given | more
 
