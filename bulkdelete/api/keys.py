@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import errno
 import hashlib
 import json
 import os
@@ -45,6 +46,8 @@ _LONGEST_BYTES = 4 * (_LONGEST + 2)  # read from a file: that many characters in
 _CREDENTIAL = "bulkdelete-api-key"  # its name under systemd's $CREDENTIALS_DIRECTORY
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")  # a name that is hardly a key
 _COMMAND_S = 30.0  # for a command that prints a key: a person may have to unlock a password manager
+_NO_COMMAND = "Write the command as a list of words: first a program on PATH, or the path of a file that can be run"
+_LOOK_S = 0.05  # between two looks whether it has ended
 _CREDENTIALS_MODE = stat.S_IRGRP  # systemd 254 and later creates them with mode 0440 and an ACL for the user
 
 _QUOTES = "\"'`“”‘’«»"
@@ -251,9 +254,8 @@ def key_from_command(words: Sequence[str], source: str) -> ApiKey:
             f"{source}: {words[0]} has not ended in {_COMMAND_S:g} s. Run it by hand to see what it waits for"
         ) from None
     except OSError as error:
-        raise UsageError(
-            f"{source}: {words[0]} cannot be run ({error.strerror}). Write the command as a list of words"
-        ) from None
+        remedy = "Begin it with a line such as #!/bin/sh" if error.errno == errno.ENOEXEC else _NO_COMMAND
+        raise UsageError(f"{source}: {words[0]} cannot be run ({error.strerror}). {remedy}") from None
     if code:
         raise UsageError(f"{source}: {words[0]} ended with exit code {code}. Run it by hand to see why")
     try:
@@ -264,17 +266,24 @@ def key_from_command(words: Sequence[str], source: str) -> ApiKey:
 
 
 def _output_of(words: Sequence[str]) -> tuple[bytes, int]:
-    """The first bytes of a command's output, and its exit code. Raises OSError, TimeoutError. A process that it left behind is not waited
-    for: the output is read only until the deadline."""
+    """The first bytes of a command's output, and its exit code. Raises OSError, TimeoutError.
+
+    The command has ended when its process has: an agent that it started and left behind may hold the output open for hours.
+    """
     ends_s = time.monotonic() + _COMMAND_S
     raw = b""
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:  # noqa: S603  # the user's own
         try:
             out = cast(IO[bytes], process.stdout)  # a pipe
-            while select.select([out], [], [], max(0.0, ends_s - time.monotonic()))[0]:
-                if not (more := os.read(out.fileno(), 65536)):
-                    return raw, process.wait(max(0.0, ends_s - time.monotonic()))
-                raw = (raw + more)[:_LONGEST_BYTES]
+            while (left_s := ends_s - time.monotonic()) > 0:
+                has_ended = process.poll() is not None  # looked at first: then all that it wrote can be read now
+                if select.select([out], [], [], 0.0 if has_ended else min(left_s, _LOOK_S))[0]:
+                    more = os.read(out.fileno(), 65536)
+                    raw = (raw + more)[:_LONGEST_BYTES]
+                    if not more:
+                        return raw, process.wait(max(0.0, ends_s - time.monotonic()))
+                elif has_ended:
+                    return raw, process.returncode
             raise TimeoutError
         except subprocess.TimeoutExpired:
             raise TimeoutError from None

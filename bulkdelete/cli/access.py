@@ -23,7 +23,8 @@ class KeyPlace(enum.StrEnum):
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
     """One key of a profile: the accounts that it serves, and its place. `words`: a path, which begins at `base` if it is relative, the
-    name of a variable, or a command. `where`: the entry in the configuration file, for messages."""
+    name of a variable, or a command, whose program is a name on PATH or a whole path. `where`: the entry in the configuration file, for
+    messages."""
 
     accounts: frozenset[int]
     place: KeyPlace
@@ -33,8 +34,8 @@ class KeyEntry:
 
     @property
     def path(self) -> Path:
-        """That of a file, as it was written."""
-        return Path(self.words[0]).expanduser()
+        """That of a file; `~` is expanded."""
+        return Path(self.words[0])
 
 
 @dataclass(frozen=True, slots=True)

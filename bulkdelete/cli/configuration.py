@@ -66,7 +66,20 @@ def read_profile(name: str, config: Path | None = None) -> Profile:
 def _users_file() -> Path:
     """In the user's configuration folder, as the platform has it. A relative $XDG_CONFIG_HOME is ignored, as its specification says."""
     folder = Path(click.get_app_dir("bulkdelete"))
-    return (folder if folder.is_absolute() else Path.home() / ".config" / "bulkdelete") / "config.toml"
+    try:
+        return (folder if folder.is_absolute() else Path.home() / ".config" / "bulkdelete") / "config.toml"
+    except RuntimeError:  # a container may have neither HOME nor a name for its user
+        raise UsageError(
+            "it is not known where your configuration folder is, since HOME is not set. Name the file with --config FILE"
+        ) from None
+
+
+def _expanded(path: Path, place: str) -> Path:
+    """A path with the home folder in place of its `~`. Raises UsageError, without the path: it may be a key in the wrong place."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # as above, or there is no such user
+        raise UsageError(f"{place}: it is not known which home folder its ~ means. Write the whole path") from None
 
 
 def _parsed(path: Path) -> _Table:
@@ -146,7 +159,7 @@ def _converted(option: Option, value: object, folder: Path, place: str) -> objec
         converted: object = option.type.convert(value, None, None)
     except click.BadParameter as error:
         raise UsageError(f"{place}: {error.message.replace(repr(value), 'its value')}") from None
-    return folder / converted.expanduser() if isinstance(converted, Path) else converted
+    return folder / _expanded(converted, place) if isinstance(converted, Path) else converted
 
 
 def _keys(found: object, path: Path, place: str) -> tuple[KeyEntry, ...]:
@@ -178,7 +191,13 @@ def _key(found: object, path: Path, where: str) -> KeyEntry:
             'a list of texts, such as ["pass", "show", "alephee"]' if place is KeyPlace.COMMAND else "a text in quotes"
         )
         raise UsageError(f"{where}.{place}: write {form}")
-    return KeyEntry(frozenset(accounts), place, tuple(words), where, path.absolute().parent)
+    folder = path.absolute().parent
+    first = words[0]
+    if place is KeyPlace.FILE:
+        first = str(_expanded(Path(first), f"{where}.{place}"))
+    elif place is KeyPlace.COMMAND and os.sep in first:  # without one it is looked for on PATH
+        first = str(folder / _expanded(Path(first), f"{where}.{place}"))
+    return KeyEntry(frozenset(accounts), place, (first, *words[1:]), where, folder)
 
 
 def _is_account(value: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -265,7 +266,10 @@ COMMANDS = {
     "that prints no text": (["printf", "\\377"], "is not UTF-8 text"),
     "that prints too much": (["head", "-c", "100000", "/dev/zero"], "the API key from"),
     "that hangs": (["sleep", "60"], "sleep has not ended in 0.2 s"),
-    "that leaves one behind": (["sh", "-c", "echo x; sleep 60 & exit 0"], "sh has not ended"),
+    "that begins with no program": (
+        ["./no-shebang"],
+        "cannot be run \\(Exec format error\\). Begin it with a line such as #!/bin/sh",
+    ),
     "of a shell": (["echo $HOME"], "cannot be run"),
 }
 
@@ -278,8 +282,63 @@ def test_a_command_that_gives_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyP
     words, why = COMMANDS[case]
     listed = ", ".join(f"'{word}'" for word in words)
     path = written(tmp_path, f"{ONE}accounts = [1]\napi_key_command = [{listed}]\n")
+    (tmp_path / "no-shebang").write_text("echo a-key")
+    (tmp_path / "no-shebang").chmod(0o700)
     with pytest.raises(UsageError, match=why):
         given_keys(Access(profile=read_profile("shops", path)))
+
+
+def test_a_command_that_leaves_an_agent_behind(tmp_path: Path) -> None:
+    """A password manager may start one, which holds the output open: the key is there when the command has ended."""
+    path = written(tmp_path, f"{ONE}accounts = [1]\napi_key_command = ['sh', '-c', 'sleep 60 & echo a-key']\n")
+    begun_s = time.monotonic()
+    keys = given_keys(Access(profile=read_profile("shops", path)))
+    assert isinstance(keys, tuple)
+    assert keys[0].key.reveal() == "a-key"
+    assert time.monotonic() - begun_s < 20
+
+
+@pytest.mark.parametrize("word", ["./north.sh", "sub/../north.sh", "~/north.sh"])
+def test_a_command_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    """A relative path begins at the folder of the file, wherever the program is started; ~ is the home folder, as in any path."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "north.sh").write_text("#!/bin/sh\necho a-key\n")
+    (tmp_path / "north.sh").chmod(0o700)
+    keys = given_keys(
+        Access(profile=read_profile("shops", written(tmp_path, f"{ONE}accounts = [1]\napi_key_command = ['{word}']\n")))
+    )
+    assert isinstance(keys, tuple)
+    assert keys[0].key.reveal() == "a-key"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('ledger = "~/l.db"\n', r"profiles\.shops\.ledger"),
+        ('ledger = "~nobody-here/l.db"\n', r"profiles\.shops\.ledger"),
+        ('[[profiles.shops.keys]]\naccounts = [1]\napi_key_file = "~/k"\n', r"keys\[1\]\.api_key_file"),
+        ('[[profiles.shops.keys]]\naccounts = [1]\napi_key_command = ["~/k"]\n', r"keys\[1\]\.api_key_command"),
+        ("", "HOME is not set. Name the file with --config"),
+    ],
+)
+def test_a_home_folder_that_nobody_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, place: str
+) -> None:
+    """A container may have neither HOME nor a name for its user: exit 2, with the place, and with what helps."""
+
+    def nobody(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    with pytest.raises(UsageError, match=place) as caught:
+        read_profile("shops", written(tmp_path, HEAD + text) if text else None)
+    assert text == "" or "Write the whole path" in str(caught.value)
 
 
 @pytest.mark.parametrize(
