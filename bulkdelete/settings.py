@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from bulkdelete.errors import UsageError
 from bulkdelete.model import Doubts
@@ -31,9 +31,8 @@ class Settings:
     ledger: Path
     api_url: str = API_URL
     ca_file: Path | None = None
-    proxy: str | None = field(
-        default=None, repr=False
-    )  # an HTTP proxy; its URL may contain a password, so it has no repr
+    # The URL of an HTTP proxy. It may contain a password, so it has no repr.
+    proxy: str | None = field(default=None, repr=False)
 
     # For rows that do not state it. None: each row must state it.
     account_id: int | None = None
@@ -197,7 +196,8 @@ def _plain_host(url: str) -> str | None:
 
 
 _HIDDEN = "[credentials]"
-_USER = re.compile(r"^([^/]*//)[^/]*@")
+_USER = re.compile(r"^([^/]*//)([^/]*)@")
+_USER_TEXT = re.compile(r"(?:[\w.~!$&'()*+,;=:-]|%[0-9A-F]{2})*", re.ASCII | re.IGNORECASE)  # RFC 3986, 3.2.1
 
 
 def _check_proxy(proxy: str, api_url: str) -> None:
@@ -211,8 +211,25 @@ def _check_proxy(proxy: str, api_url: str) -> None:
         raise UsageError(
             "`settings.proxy` must be like http://proxy.example:3128, with USER:PASSWORD@ before the host if it needs them"
         )
+    if (user := _USER.match(proxy)) is not None:
+        _check_proxy_user(user[2])
     if urlsplit(api_url).scheme == "http":
         raise UsageError("`settings.proxy` is for a server with https: over plain http the proxy would see the API key")
+
+
+def _check_proxy_user(text: str) -> None:
+    """Raises UsageError for what would be read as another host, or cannot be sent as Basic authentication (RFC 7617)."""
+    if _USER_TEXT.fullmatch(text) is None:
+        raise UsageError(
+            "the user or the password of `settings.proxy` has a character that a URL cannot have there. Write it as its percent code,"
+            " such as %40 for @"
+        )
+    user, _, password = map(unquote, text.partition(":"))
+    if ":" in user or any(ord(each) > 0xFF for each in user + password):
+        raise UsageError(
+            "`settings.proxy` has a user with a colon in it, or a character that is not in Latin-1: neither can be sent. Use another"
+            " user or password of the proxy"
+        )
 
 
 def _is_loopback(host: str) -> bool:

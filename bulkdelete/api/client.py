@@ -223,12 +223,9 @@ async def _without_retry(request: aiohttp.ClientRequest, handler: aiohttp.Client
         return await handler(request)
     except aiohttp.ClientHttpProxyError as error:  # its own text has the URL of the request, and with it the key
         if error.status == 407:
-            raise _Failed(
-                NoResponseReason.PROXY, "the proxy does not accept its user and password (HTTP 407)"
-            ) from None
-        raise _Failed(
-            NoResponseReason.CONNECT, f"the proxy did not connect to the server (HTTP {error.status})"
-        ) from None
+            raise _Failed(NoResponseReason.PROXY, "its user and password are missing or wrong (HTTP 407)") from None
+        why = f"the proxy did not connect to the server (HTTP {error.status})"
+        raise _Failed(NoResponseReason.CONNECT, why) from None
     except ClientConnectorCertificateError as error:
         raise _Failed(NoResponseReason.CERTIFICATE, _reason(error)) from None
     except (
@@ -252,7 +249,7 @@ async def _without_retry(request: aiohttp.ClientRequest, handler: aiohttp.Client
 def _reason(error: aiohttp.ClientConnectorError | ClientConnectorCertificateError | ClientConnectorSSLError) -> str:
     cause = error.__cause__
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the name of the server cannot be resolved (DNS: {error.strerror})"
+        return f"the name {error.host} cannot be resolved (DNS: {error.strerror})"
     if isinstance(cause, OSError) and cause.errno == errno.ECONNREFUSED:
         return f"the connection is refused ({cause.strerror})"
     return (cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause or type(error).__name__))[

@@ -14,6 +14,7 @@ import os
 import re
 import select
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -35,6 +36,7 @@ __all__ = [
     "key_from_file",
     "key_from_variable",
     "path_shown",
+    "program_shown",
     "read_key",
     "seal_process",
     "source_in",
@@ -48,6 +50,7 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")  # a name that is hardl
 _COMMAND_S = 30.0  # for a command that prints a key: a person may have to unlock a password manager
 _NO_COMMAND = "Write the command as a list of words: first a program on PATH, or the path of a file that can be run"
 _LOOK_S = 0.05  # between two looks whether it has ended
+_NOT_SHOWN = "(not shown: this may be the key itself)"
 _CREDENTIALS_MODE = stat.S_IRGRP  # systemd 254 and later creates them with mode 0440 and an ACL for the user
 
 _QUOTES = "\"'`“”‘’«»"
@@ -246,23 +249,24 @@ def key_from_variable(name: str, source: str, environ: Mapping[str, str]) -> Api
 
 def key_from_command(words: Sequence[str], source: str) -> ApiKey:
     """The key that is the first line of a command's output. No shell runs it, its stdin is empty, and it has 30 seconds. Raises
-    UsageError; its messages name the program and none of its arguments."""
+    UsageError; its messages name the program, if there is one, and none of its arguments."""
+    shown = program_shown(words[0])
     try:
         raw, code = _output_of(words)
     except TimeoutError:  # an OSError, too
         raise UsageError(
-            f"{source}: {words[0]} has not ended in {_COMMAND_S:g} s. Run it by hand to see what it waits for"
+            f"{source}: {shown} has not ended in {_COMMAND_S:g} s. Run it by hand to see what it waits for"
         ) from None
     except OSError as error:
         remedy = "Begin it with a line such as #!/bin/sh" if error.errno == errno.ENOEXEC else _NO_COMMAND
-        raise UsageError(f"{source}: {words[0]} cannot be run ({error.strerror}). {remedy}") from None
+        raise UsageError(f"{source}: {shown} cannot be run ({error.strerror}). {remedy}") from None
     if code:
-        raise UsageError(f"{source}: {words[0]} ended with exit code {code}. Run it by hand to see why")
+        raise UsageError(f"{source}: {shown} ended with exit code {code}. Run it by hand to see why")
     try:
         text = raw.splitlines()[0].decode() if raw else ""
     except UnicodeDecodeError:
-        raise UsageError(f"{source}: the output of {words[0]} is not UTF-8 text") from None
-    return _parse_key(text, f"{source} {words[0]}")
+        raise UsageError(f"{source}: the output of {shown} is not UTF-8 text") from None
+    return _parse_key(text, f"{source} {shown}")
 
 
 def _output_of(words: Sequence[str]) -> tuple[bytes, int]:
@@ -333,12 +337,18 @@ def _from_file(path: Path, source: str, credentials: str | None, base: Path = Pa
 
 def variable_shown(name: str) -> str:
     """The name of a variable, for people, unless it may be the key itself."""
-    return name if _VARIABLE.fullmatch(name) else "a variable (not shown: this may be the key itself)"
+    return name if _VARIABLE.fullmatch(name) else f"a variable {_NOT_SHOWN}"
+
+
+def program_shown(word: str) -> str:
+    """The program of a command, for people, unless it may be the key itself."""
+    there = os.path.lexists(word) if os.sep in word else shutil.which(word) is not None
+    return word if there else f"the program {_NOT_SHOWN}"
 
 
 def path_shown(path: Path, base: Path = Path()) -> str:
     """The name of a file, for people, unless it may be the key itself. `base`: where a relative path begins."""
-    return str(base / path) if _is_path(path, base) else "the file (not shown: this may be the key itself)"
+    return str(base / path) if _is_path(path, base) else f"the file {_NOT_SHOWN}"
 
 
 def _is_path(path: Path, base: Path) -> bool:

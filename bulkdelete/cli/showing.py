@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 
-from bulkdelete.api.keys import path_shown, source_in, variable_shown
+from bulkdelete.api.keys import path_shown, program_shown, source_in, variable_shown
 from bulkdelete.cli.access import KeyEntry, KeyPlace, Profile
 from bulkdelete.cli.configuration import IN_PROFILE
 from bulkdelete.cli.option import DEFAULTS, Option
@@ -64,4 +63,4 @@ def _place(entry: KeyEntry) -> str:
             return f"{variable_shown(entry.words[0])}, {'set' if entry.words[0] in os.environ else 'not set'}"
         case KeyPlace.COMMAND:
             more = len(entry.words) - 1
-            return escaped(shlex.quote(entry.words[0])) + (f" with {counted(more, 'argument')}" if more else "")
+            return escaped(program_shown(entry.words[0])) + (f" with {counted(more, 'argument')}" if more else "")

@@ -33,7 +33,8 @@ ADVICE: dict[StopReason, str] = {
     " Look at it before you continue. The order is unchanged or in doubt, and later runs send it last.",
     StopReason.CERTIFICATE: "The server's certificate fails verification. Check {api_url} and {ca_file}; do not"
     " continue before you know why.",
-    StopReason.PROXY: "The proxy does not accept its user and password. Correct {proxy}, then run the command below: nothing is lost.",
+    StopReason.PROXY: "Correct them in {proxy}, or in `proxy` of the profile, then run the command below:"
+    " nothing is lost.",
     StopReason.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the server's messages.",
     StopReason.REFUSALS: "Wrong file, or a server that is being changed? Look at the server's messages.",
     StopReason.FAILURES: "The limit of {max_failures} is reached. Look at what failed before you continue.",

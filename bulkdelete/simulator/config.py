@@ -54,9 +54,8 @@ class Simulation:
 
     # Keys and their accounts. keys None: any key that is not empty is valid; a key's accounts None: all of them.
     keys: Mapping[str, Set[int] | None] | None = field(default=None, repr=False)
-    key_limits: Mapping[str, int] = field(
-        default_factory=dict, repr=False
-    )  # of keys with a limit of their own, and burst
+    # Of keys with a limit of their own, which is their burst, too.
+    key_limits: Mapping[str, int] = field(default_factory=dict, repr=False)
     orders: Iterable[tuple[int, int, int]] | None = ()  # (account id, order id, quantity); None: every order exists
     native: Iterable[int] = ()  # order ids that cannot be deleted
     native_status: int = 412  # the real status code is not known

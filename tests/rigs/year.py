@@ -21,7 +21,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -254,8 +253,8 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=365)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    with ExitStack() as exits:
-        year = play(asked.nights, asked.seed, Path(exits.enter_context(tempfile.TemporaryDirectory(dir=MEMORY))))
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+        year = play(asked.nights, asked.seed, Path(name))
         print(text(year))
         judge(year)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -261,7 +262,10 @@ def test_profile_shows_what_applies_and_reads_no_key(shops: Path, monkeypatch: p
 
 COMMANDS = {
     "that fails": (["false"], "`api_key_command` of .*keys\\[1\\]: false ended with exit code 1"),
-    "that is not there": (["no-such-program"], "no-such-program cannot be run \\(No such file"),
+    "that is not there": (
+        ["no-such-program"],
+        r"program \(not shown: this may be the key itself\) cannot be run \(No such file",
+    ),
     "that prints nothing": (["true"], "is empty"),
     "that prints no text": (["printf", "\\377"], "is not UTF-8 text"),
     "that prints too much": (["head", "-c", "100000", "/dev/zero"], "the API key from"),
@@ -347,16 +351,21 @@ def test_a_home_folder_that_nobody_knows(
         ("api_key_env", "ALEPHEE_NOWHERE", "ALEPHEE_NOWHERE is not set in the environment"),
         ("api_key_env", KEY, r"not shown: this may be the key itself\) is not set"),
         ("api_key_file", KEY, r"not shown: this may be the key itself\) cannot be read"),
+        ("api_key_command", [KEY], r"not shown: this may be the key itself\) cannot be run"),
+        ("api_key_command", [f"x/{KEY}"], r"not shown: this may be the key itself\) cannot be run"),
     ],
 )
-def test_a_place_without_a_key(tmp_path: Path, place: str, value: str, why: str) -> None:
-    """What is named and not there; a key in the name's place is not repeated."""
+def test_a_place_without_a_key(tmp_path: Path, place: str, value: str | list[str], why: str) -> None:
+    """What is named and not there; a key in the name's place is not repeated, and `profile` does not show it either."""
     folder = tmp_path / "empty"
     folder.mkdir()
-    path = written(folder, f'{ONE}accounts = [1]\n{place} = "{value}"\n')
+    path = written(folder, f"{ONE}accounts = [1]\n{place} = {json.dumps(value)}\n")
     with pytest.raises(UsageError, match=why) as caught:
         given_keys(Access(profile=read_profile("shops", path)))
     assert KEY[:8] not in str(caught.value)
+    shown = CliRunner().invoke(program, ["profile", "shops", "--config", str(path)], standalone_mode=False).output
+    assert place in shown
+    assert KEY[:8] not in shown
 
 
 def test_one_key_in_two_places_is_refused(shops: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ async def test_a_proxy_that_refuses_its_password_stops_the_run(scene: Scene) -> 
         wrong = await scene.run(*scene.profile(proxy.url.replace("//", "//ana:wrong-password@")))
         assert wrong.returncode == 2, wrong.stderr
         assert [stop["why"] for stop in json.loads(wrong.stdout)["stops"]] == ["proxy"]
-        assert "--proxy" in wrong.stdout
+        assert "Correct them in --proxy, or in `proxy` of the profile" in wrong.stdout
         assert "wrong-password" not in wrong.stdout + wrong.stderr
         assert scene.simulator.journal == []
         words = shlex.split(json.loads(wrong.stdout)["go_on"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -51,12 +53,12 @@ async def behind(proxy_url: str, pem: Path) -> AsyncIterator[tuple[Client, Simul
         await simulator.close()
 
 
-@pytest.mark.parametrize("user", ["", f"ana:{PASSWORD}"])
+@pytest.mark.parametrize("user", ["", f"ana:{PASSWORD}", "ana:p@s/s?#%:"])
 async def test_invariant_29_the_proxy_does_not_see_the_key(pem: Path, user: str) -> None:
     """It is asked for a tunnel to host and port, with its own password if it has one, and what passes is TLS."""
     async with (
         ConnectProxy(user=user) as proxy,
-        behind(proxy.url.replace("//", f"//{user}@" if user else "//"), pem) as (client, simulator),
+        behind(proxy.url.replace("//", f"//{quote(user, safe=':')}@" if user else "//"), pem) as (client, simulator),
     ):
         answer = await client.delete(ORDER)
         assert isinstance(answer, Response)
@@ -124,6 +126,19 @@ async def test_a_proxy_that_is_not_there(pem: Path) -> None:
         assert answer.message.startswith("the proxy: the connection is refused")
 
 
+async def test_a_proxy_whose_name_is_not_known(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has the name that is meant: the server's is resolved by the proxy."""
+
+    async def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async with behind("http://proxy.test:3128", pem) as (client, _):
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+        answer = await client.delete(ORDER)
+        assert isinstance(answer, NoResponse)
+        assert answer.message.startswith("the proxy: the name proxy.test cannot be resolved (DNS: Name or service")
+
+
 @pytest.mark.parametrize(
     ("proxy", "api_url", "why"),
     [
@@ -134,6 +149,13 @@ async def test_a_proxy_that_is_not_there(pem: Path) -> None:
         (f"https://ana:{PASSWORD}@p.test", "https://a.test", "must be like"),
         ("http://p.test:0", "https://a.test", "must be like"),
         ("http://[credentials]@p.test", "https://a.test", "in place of the user and the password"),
+        (f"http://ana:1?{PASSWORD}@p.test", "https://a.test", "a character that a URL cannot have there"),
+        (f"http://ana:1#{PASSWORD}@p.test", "https://a.test", "its percent code, such as %40 for @"),
+        (f"http://ana:@{PASSWORD}@p.test", "https://a.test", "its percent code"),
+        (f"http://ana:%{PASSWORD}@p.test", "https://a.test", "its percent code"),
+        (f"http://ana:\u20ac{PASSWORD}@p.test", "https://a.test", "its percent code"),
+        (f"http://ana:%E2%82%AC{PASSWORD}@p.test", "https://a.test", "not in Latin-1"),
+        (f"http://ana%3Amaria:{PASSWORD}@p.test", "https://a.test", "a user with a colon"),
     ],
 )
 def test_a_proxy_that_cannot_be_one(proxy: str, api_url: str, why: str) -> None:
