@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.streams import say
+from bulkdelete.cli.terminal import drawing_environment
 from bulkdelete.core.policy import describe
 from bulkdelete.events import (
     AttemptEnded,
@@ -196,8 +197,15 @@ class Bar:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.table import Column
 
-        # A BackgroundWriter, so that no redraw waits for the terminal.
-        self._console = Console(file=sys.stderr, no_color=not color, highlight=False)
+        # A BackgroundWriter, so that no redraw waits for the terminal. It was decided that a bar is drawn: rich has rules of its own.
+        self._console = Console(
+            file=sys.stderr,
+            force_terminal=True,
+            force_interactive=True,
+            no_color=not color,
+            highlight=False,
+            _environ=drawing_environment(),
+        )
         self._width = self._console.width  # of the last redraw
         self._progress = Progress(
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),

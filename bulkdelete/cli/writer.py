@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import threading
 import time
 from collections import deque
@@ -93,6 +94,8 @@ class BackgroundWriter:
             self._waiting.append(lines)
 
     def _work(self) -> None:
+        # After `stty tostop`, a terminal stops a process in the background that writes to it, unless the thread blocks the signal.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
         while True:
             with self._changed:
                 self._writing = False

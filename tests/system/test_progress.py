@@ -49,7 +49,7 @@ def on_terminal(
             except OSError:  # the other end is closed
                 return
 
-    read_until(*((1, b"run.started") if env.get("TERM") == "dumb" else (REDRAWS,)))
+    read_until(*((1, b"run.started") if env.get("TERM") in ("dumb", "unknown") else (REDRAWS,)))
     if narrow:
         fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, narrow, 0, 0))
         read_until(shown.count(b" deleted") + REDRAWS)
@@ -91,6 +91,7 @@ def test_a_bar_on_a_terminal(server: Server, tmp_path: Path) -> None:
         (("--color", "never"), {}, False, True),
         ((), {"NO_COLOR": "1"}, False, True),
         ((), {"TERM": "dumb"}, False, False),
+        ((), {"TERM": "unknown"}, False, False),
     ],
 )
 def test_colors_and_bars_obey(
@@ -102,6 +103,20 @@ def test_colors_and_bars_obey(
     assert (bool(COLORED.search(re.sub(r"\x1b\[0m", "", shown))), "deleting" in shown) == (colors, bar)
     started = next(line for line in lines_of(shown) if "run.started" in line)
     assert re.match(r"\d\d:\d\d:\d\d \[info +\] run\.started", started), started
+
+
+@pytest.mark.parametrize("server", SLOW, indirect=True)
+@pytest.mark.parametrize(
+    "env", [{"COLUMNS": "0"}, {"LINES": "0"}, {"TTY_COMPATIBLE": "0"}, {"TTY_INTERACTIVE": "0"}, {"FORCE_COLOR": ""}]
+)
+def test_what_rich_reads_of_the_environment(server: Server, tmp_path: Path, env: dict[str, str]) -> None:
+    """A size that is none, and wishes that are not this program's: the bar is drawn again and again, and the run ends with its result."""
+    file = write(tmp_path / "o.csv", [*IDS, *MORE])
+    shown = on_terminal(arguments(server, file, "--yes", "--preview", "off"), 100, env=env)
+    bars = [line for line in lines_of(shown) if line.startswith("deleting")]
+    assert len(bars) >= REDRAWS, shown
+    assert {len(bar) for bar in bars} <= {99, 100}
+    assert "orders selected:" in shown
 
 
 def test_no_such_color(server: Server, tmp_path: Path) -> None:

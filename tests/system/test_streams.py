@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,9 +19,10 @@ from typing import Any
 
 import pytest
 
+from tests.support import ROOT
 from tests.support.agreement import outcomes
 from tests.support.command import IDS, Server, arguments, call, write
-from tests.support.process import PROGRAM, environment, until
+from tests.support.process import PATIENCE_S, PROGRAM, environment, until
 
 GONE = dict.fromkeys(IDS, "deleted")
 MORE = list(range(600_000, 600_400))
@@ -256,6 +258,27 @@ def test_invariant_36_a_terminal_that_is_closed_under_nohup(server: Server, tmp_
     assert closed_terminal(command, True, out, lambda: len(server.journal()) > 0) == 0
     assert outcomes(tmp_path / "o.csv.ledger.db") == GONE
     assert "60 deleted" in out.read_text()
+
+
+@pytest.mark.parametrize("server", [("--limit", "6000")], indirect=True)
+def test_invariant_36_a_terminal_that_stops_jobs_in_the_background(server: Server, tmp_path: Path) -> None:
+    """After `stty tostop`: neither the log nor the bar stops the run; the shell would report a stopped job with a code above 128."""
+    file, (master, slave) = write(tmp_path / "o.csv", IDS), pty.openpty()
+    modes = termios.tcgetattr(slave)
+    modes[3] |= termios.TOSTOP
+    termios.tcsetattr(slave, termios.TCSANOW, modes)
+    job = ["sh", "-c", 'set -m; "$@" & wait $!', "sh", *arguments(server, file, "--yes")]
+    with (tmp_path / "out").open("wb") as out:
+        shell = subprocess.Popen(
+            job, stdin=slave, stdout=out, stderr=slave, env=environment(), cwd=ROOT, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+    os.close(slave)
+    try:
+        assert shell.wait(PATIENCE_S) == 0
+    finally:
+        os.close(master)
+    assert outcomes(tmp_path / "o.csv.ledger.db") == GONE
 
 
 def test_invariant_36_a_stdout_without_the_characters(server: Server, tmp_path: Path) -> None:

@@ -107,6 +107,23 @@ def _on(
     return start
 
 
+def _in_the_background(folder: Path, words: tuple[str, ...], *, program: tuple[str, ...]) -> Child:
+    """A job that a shell with job control has put into the background of a terminal after `stty tostop`: whatever it writes there may
+    stop it, and then the shell's wait ends with 128 and the signal."""
+    fd, ends = _terminal()
+    modes = termios.tcgetattr(fd)
+    modes[3] |= termios.TOSTOP
+    termios.tcsetattr(fd, termios.TCSANOW, modes)
+    shell = ("sh", "-c", 'set -m; "$@" & wait $!', "sh", *program)
+    child = Streamed(
+        folder, words, program=shell, stdin=fd, stderr=fd, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(fd, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(fd)
+    child.ends = ends
+    return child
+
+
 def _poor(folder: Path, words: tuple[str, ...], *, program: tuple[str, ...]) -> Child:
     """Streams that can hold ASCII and nothing else."""
     return Child(folder, words, program=program, env=environment(PYTHONIOENCODING="ascii"))
@@ -226,6 +243,7 @@ EVENTS = {
     "terminal frozen, SIGINT": _event(_signalled(_INT), 130, _on(_frozen_terminal, _TERMINAL_ERR), "out"),
     "terminal frozen, SIGTERM twice": _event(_signalled_twice(_TERM), 143, _on(_frozen_terminal, _ALL), None),
     "terminal unread": _event(_undisturbed, 0, _on(_terminal, _TERMINAL_ERR), "out"),
+    "terminal that stops jobs in the background": _event(_undisturbed, 0, _in_the_background, "out"),
     "terminal closed": _event(_hung_up, 143, _on(_terminal, _TERMINAL_ERR, controlling=True), "out"),
     "terminal closed, all of it": _event(_hung_up, 143, _on(_terminal, _ALL, controlling=True), None),
     "terminal closed under nohup": _event(
