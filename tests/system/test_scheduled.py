@@ -189,9 +189,19 @@ def test_a_unit_that_ends_well_reports_nothing() -> None:
 def test_both_instances_have_one_user_and_private_folders() -> None:
     """A ledger belongs to one user. The key is not an option, nor in the environment."""
     service = unit("bulkdelete@.service")["Service"]
-    assert (service["DynamicUser"], service["User"], service["StateDirectoryMode"]) == ("yes", "bulkdelete", "0700")
+    assert (service["User"], service["StateDirectoryMode"]) == ("bulkdelete", "0700")
     assert service["LoadCredential"].startswith("bulkdelete-api-key:/")
     assert "--api-key-file" not in service["ExecStart"]
+
+
+def test_another_user_can_read_the_metrics() -> None:
+    """They outlive the run, in a folder that node_exporter may enter. systemd moves the folders of a dynamic user below a private one,
+    except a runtime directory that ends with its unit (`exec_directory_is_private` in its source)."""
+    service, words = unit("bulkdelete@.service")["Service"], started_by_systemd("night")
+    metrics = Path(words[words.index("--metrics-file") + 1])
+    assert metrics.parent == Path("/run", service["RuntimeDirectory"])
+    assert (service["RuntimeDirectoryPreserve"], service["RuntimeDirectoryMode"]) == ("yes", "0755")
+    assert service.get("DynamicUser", "no") == "no"
 
 
 def test_a_slow_day_ends_before_a_fast_night() -> None:
