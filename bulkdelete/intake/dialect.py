@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import Id, could_be_id, is_blank, read_id
-from bulkdelete.intake.header import TOP_ROWS, find_header, names_order
+from bulkdelete.intake.header import TOP_ROWS, find_header, is_lone_number, names_order
 from bulkdelete.intake.layout_advice import why_no_table
 from bulkdelete.intake.read_options import ReadOptions
 
@@ -48,7 +48,8 @@ def find_dialect(head: str, reading: ReadOptions, name: str) -> Dialect:
     top = {mark: _first_rows(lines, mark) for mark in CANDIDATES}
     first = {mark: rows[0] if rows else [] for mark, rows in top.items()}
     used = {mark: len(cells) - 1 for mark, cells in first.items() if len(cells) > 1}
-    if not any(names_order(cells, reading) for cells in first.values()):
+    alone = any(is_lone_number(first[mark]) for mark in used)  # with a delimiter behind it, it is an order and no title
+    if not alone and not any(names_order(cells, reading) for cells in first.values()):
         below = [mark for mark in CANDIDATES if find_header(top[mark], reading) != 0]
         if below and len(top[below[0]][0]) == 1 and all(len(row) == 1 for mark in below for row in top[mark]):
             return Dialect(",")  # a title over one column

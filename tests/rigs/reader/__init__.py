@@ -165,7 +165,8 @@ class Read:
         if any(n % written.width for n in lengths):
             return  # the bytes of the characters are out of step: nothing can be told of lines
         emitted = {order.order_id for order in self.orders}
-        lines = [row.origin.line for row in self.rows]
+        rows = sorted(self.rows, key=lambda row: row.origin.line)  # an ambiguous first order is read last
+        lines = [row.origin.line for row in rows]
         spans = zip(written.rows[written.table.named :], written.ids, written.table.rows, strict=True)
         for span, at, row in spans:
             if not isinstance(row.truth, tuple) or row.truth[1] in emitted:
@@ -174,7 +175,7 @@ class Read:
                 continue
             moved = at + sum(len(one.put) - one.taken for one in case.edits if one.at < span.start)
             before = bisect_right(lines, written.line_of(case.plain, moved)) - 1
-            if before < 0 or isinstance(self.rows[before], Order):
+            if before < 0 or isinstance(rows[before], Order):
                 yield row.truth[1]
 
     def _must(self, holds: bool, what: str) -> None:

@@ -300,6 +300,14 @@ def test_a_number_alone_above_a_header(text: str, tmp_path: Path) -> None:
     assert "a number alone above the header" in refusal(tmp_path, text)
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("before", ["", "\n", "\ufeff"])
+def test_orders_with_a_delimiter_behind_them_above_a_header(mark: str, before: str, tmp_path: Path) -> None:
+    """Whoever sorted the file moved its header to the end: its orders are no title."""
+    text = f"{before}266013{mark}\n\xa0799449{mark}\nId de Orden{mark}\n"
+    assert "a number alone above the header" in refusal(tmp_path, text)
+
+
 @pytest.mark.parametrize(
     "names", ["orderId,orderId.1", "Id,Id_1", "Id_x,Id", "orderId,orderId (2)", "order id,Order ID 2"]
 )
