@@ -23,7 +23,7 @@ _AROUND = _BLANKS + "\"'=“”‘’«»"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _TOTALS = {word.rstrip(":").casefold() for word in TOTALS}
 _TOP = 20
-_A_BIT_OFF = ("Id da Orden", "ID da la Orden")  # one flipped bit away from a name, and a name as well
+_A_BIT_OFF = ("Id da Orden", "ID da la Orden", "ID de da Orden")  # one flipped bit away from a name, and a name as well
 _FLAGS = {word.casefold(): True for word in YES} | {word.casefold(): False for word in NO}
 
 
