@@ -155,7 +155,8 @@ class LookupDisplay:
 
     def _show(self, now_s: float) -> None:
         if self._bar is not None:
-            self._bar.show(self._grown.done, online_detail(self._grown, self._requests, self._problem), None)
+            detail = online_detail(self._grown, self._requests, self._problem)
+            self._bar.show(self._grown.done, detail, None, total=self._grown.orders)
             return
         self._told_s = now_s if self._told_s is None else self._told_s
         if now_s - self._told_s >= _HEARTBEAT_S:
@@ -222,11 +223,11 @@ class Bar:
         self._row = self._progress.add_task(doing, total=total, detail="", left=_UNKNOWN)
         self.start, self.stop = self._progress.start, self._progress.stop
 
-    def show(self, done: int, detail: str, left_s: float | None) -> None:
-        """`left_s`: the seconds that are left; None: not known."""
+    def show(self, done: int, detail: str, left_s: float | None, total: int | None = None) -> None:
+        """`left_s`: the seconds that are left; None: not known. `total`, if it has changed."""
         self._erase_wrapped()
         left = _UNKNOWN if left_s is None else clock_time(left_s)
-        self._progress.update(self._row, completed=done, detail=detail, left=left)
+        self._progress.update(self._row, total=total, completed=done, detail=detail, left=left)
 
     def rename(self, doing: str) -> None:
         self._progress.update(self._row, description=doing, left=_UNKNOWN, refresh=True)

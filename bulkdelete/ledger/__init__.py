@@ -94,8 +94,8 @@ class Draft(Protocol):
 
     async def limit(self, n: int) -> Plan:
         """Leave the open orders behind the first `n` that would be sent or looked up, by account and id, out of the selection that a
-        confirmation makes: they stay what they are, and a new one becomes pending. Returns what a run would do then. After `facts`,
-        once."""
+        confirmation makes: they stay what they are, and a new one becomes pending. Returns what a run would do then. After `facts`
+        and before `keep_back`; another limit takes the place of the one before."""
 
     async def each_reject(self, inputs: tuple[InputReport, ...], tell: Callable[[Reject], None]) -> None:
         """Tell every reject, in the order of files and lines. After `facts`."""

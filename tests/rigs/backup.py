@@ -1,4 +1,5 @@
-"""The command with `--backup` as a process that is killed again and again, while it reads and while it deletes; then it is let to its end.
+"""The command with `--backup` as a process: under a limit first, which orders that are not there must not use up; then it is killed again
+and again, while it reads and while it deletes, and let to its end.
 
 After each kill the file is compared with what the server has deleted. A power failure may take what was not synced: the end of the file is
 torn off, as far as no order in it was deleted; an editor may take the last line end. Run it as
@@ -30,6 +31,7 @@ MOMENTS = ("starting", "reading", "deleting")
 PAGES = 3  # that arrive before a kill while orders are read; it is held, so that no machine is too slow
 READING_S, DELETING_S = 0.1, 0.8  # a kill comes within this time after that page, or after the first DELETE, of a run
 STARTING_S = 0.3
+LIMIT, LIMITED_RUNS = 3, 2  # the first runs of a story
 
 
 def campaign(first: int, trials: int, orders: int = ORDERS, kills: int = KILLS) -> Report:
@@ -47,7 +49,7 @@ def campaign(first: int, trials: int, orders: int = ORDERS, kills: int = KILLS) 
 def _tell(seed: int, orders: int, kills: int, report: Report) -> None:
     rng = random.Random(f"backup/{seed}")
     ids = sorted(rng.sample(range(10_000, 10_000 + 3 * orders), orders))
-    absent = set(rng.sample(ids, orders // 20))
+    absent = {*ids[: LIMIT + 1], *rng.sample(ids, orders // 20)}
     neighbours = {order + 1 for order in ids} - set(ids)
     there = [order for order in ids if order not in absent]
     native = set(rng.sample(there, orders // 20))
@@ -66,6 +68,7 @@ def _tell(seed: int, orders: int, kills: int, report: Report) -> None:
         rows = rng.sample(ids, len(ids))
         (story.folder / "o.csv").write_text("orderId\n" + "".join(f"{order}\n" for order in rows))
         report.ran["orders"] += orders
+        story.limited()
         for moment in ("reading", "deleting", *rng.choices(MOMENTS, k=kills - 2)):
             story.killed(moment)
         story.ended(absent, native)
@@ -85,11 +88,11 @@ class _Story:
     def file(self) -> Path:
         return self.folder / "b.jsonl"
 
-    def start(self) -> Child:
-        more = ("--keep-stock", "--backup", str(self.file), "--max-consecutive-failures", "off")
-        words = run_words(self.folder / "o.csv", self.folder / "o.db", self.server.url, *more)
+    def start(self, *words: str) -> Child:
+        more = ("--keep-stock", "--backup", str(self.file), "--max-consecutive-failures", "off", *words)
+        command = run_words(self.folder / "o.csv", self.folder / "o.db", self.server.url, *more)
         self.report.ran["runs"] += 1
-        return Child(self.folder / "said", words, program=QUICK)
+        return Child(self.folder / "said", command, program=QUICK)
 
     def killed(self, moment: str) -> None:
         """Start, kill, check, and perhaps tear off the end of the file."""
@@ -150,6 +153,19 @@ class _Story:
             raise Broken(49, f"orders are deleted, and not in the backup: {sorted(lost)[:3]}")
         if strange := found.keys() - self.there:
             raise Broken(49, f"the backup has orders that are not of the input: {sorted(map(str, strange))[:3]}")
+
+    def limited(self) -> None:
+        """Runs with a limit below the number of orders that come first and are not there: each sends as many of the others."""
+        for _ in range(LIMITED_RUNS):
+            before = len(self.server.journal)
+            with self.start("--limit", str(LIMIT), "--preview", "off") as child:
+                code = child.wait()
+                said = child.text()
+            self.check()
+            sent = len(self.server.journal) - before
+            self.report.effects["orders sent under a limit"] += sent
+            if (code, sent) != (75, LIMIT):
+                raise Broken(43, f"exit {code}, {sent} orders sent with --limit {LIMIT}: {said}")
 
     def ended(self, absent: set[int], native: set[int]) -> None:
         """A run to the end: all that is there is in the file, and all that can be deleted is; what is not there was never sent."""

@@ -267,6 +267,7 @@ class MemoryDraft:
         store = self._store
         found = [(order, store.state_of(key) if key in store.orders else None) for key, order in self._staged.items()]
         self._sent, self._only_looked_up = _sent(found, doubts, ()), _only_looked_up(found, doubts)
+        self._unlimited = (tuple(self._sent), frozenset(self._only_looked_up))
         lines = sorted(
             f"{order.account_id},{order.order_id},{'true' if order.revert_stock else 'false'}\n".encode()
             for order in self._staged.values()
@@ -284,6 +285,8 @@ class MemoryDraft:
 
     async def limit(self, n: int) -> Plan:
         assert self._plan is not None
+        self._sent, self._only_looked_up = list(self._unlimited[0]), set(self._unlimited[1])
+        self._over_limit = set()
         taken = sorted({(order.account_id, order.order_id) for order in self._sent} | self._only_looked_up)
         if len(taken) >= n:
             known = self._store.orders.keys()

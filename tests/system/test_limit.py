@@ -6,6 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.agreement import outcomes
 from tests.support.command import IDS, Server, arguments, call, write
 from tests.support.process import PROGRAM, environment
@@ -53,6 +55,35 @@ def test_a_limit_and_a_backup(server: Server, tmp_path: Path) -> None:
     assert (run.returncode, sent(server)) == (75, IDS[:5])
     assert sorted(json.loads(line)["Id"] for line in backup.read_text().splitlines()) == IDS[:5]
     assert (told(run)["over_limit"], told(run)["not_backed_up"]) == (55, 0)
+
+
+def test_orders_that_are_not_there_use_up_no_limit(server: Server, tmp_path: Path) -> None:
+    """With a backup they are never sent, so that the same ones would be first in every run, and the same command would send nothing for
+    ever: others take their place. They are looked up in each run, and are not looked up again for each place."""
+    gone = list(range(IDS[0] - 7, IDS[0]))
+    file, backup = write(tmp_path / "o.csv", [*gone, *IDS[:7]]), tmp_path / "b.jsonl"
+    for nth in (1, 2):
+        run = call(
+            *arguments(server, file, "--yes", "--json", "--preview", "off", "--limit", "3", "--backup", str(backup))
+        )
+        assert (run.returncode, sent(server)) == (75, IDS[: 3 * nth]), run.stderr
+        assert (told(run)["over_limit"], told(run)["not_backed_up"]) == (7 - 3 * nth, 7)
+        assert "3 of 10 orders are in it\n7 orders are not backed up" in run.stderr
+        assert sorted(json.loads(line)["Id"] for line in backup.read_text().splitlines()) == IDS[: 3 * nth]
+    last = call(
+        *arguments(server, file, "--yes", "--json", "--preview", "off", "--limit", "3", "--backup", str(backup))
+    )
+    assert (last.returncode, sent(server)) == (1, IDS[:7])
+    assert (told(last)["over_limit"], told(last)["not_backed_up"]) == (0, 7)
+
+
+@pytest.mark.parametrize("server", [("--fault", "page_503")], indirect=True)
+def test_a_limit_does_not_move_while_nothing_can_be_read(server: Server, tmp_path: Path) -> None:
+    """The orders behind it are not asked for in place of those whose pages fail."""
+    file, backup = write(tmp_path / "o.csv", IDS), tmp_path / "b.jsonl"
+    words = ("--yes", "--json", "--preview", "off", "--patience", "2s", "--limit", "3", "--backup", str(backup))
+    run = call(*arguments(server, file, *words))
+    assert (sent(server), told(run)["over_limit"], told(run)["not_backed_up"]) == ([], 57, 3)
 
 
 def test_a_limit_is_a_number_above_zero(server: Server, tmp_path: Path) -> None:

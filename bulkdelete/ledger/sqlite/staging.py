@@ -235,9 +235,10 @@ class Scratch:
         return self._without_kept_back(db, sent, self._plan)
 
     def limit(self, db: sqlite3.Connection, sent: Sent, n: int) -> Plan:
-        """Mark the open rows behind the first `n` that would be sent or looked up. After `facts`."""
+        """Mark the open rows behind the first `n` that would be sent or looked up, and no others. After `facts`."""
         if self._plan is None:
             raise NothingSent("nothing was added that could be limited")
+        db.execute(f"UPDATE scratch.staged SET kept_back = 0 WHERE kept_back = {_OVER_LIMIT}")
         if (last := sent.nth_taken(db, n)) is not None:
             db.execute(_LIMIT, {"account": last[0], "order": last[1]})
         self._plan = self._without_kept_back(db, sent, self._plan)

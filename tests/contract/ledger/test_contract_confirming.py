@@ -322,6 +322,7 @@ async def test_a_limit_arms_the_first_open_orders(opens: Opens) -> None:
         await run.end(())
     async with opens().stage() as staging:
         await facts(staging, orders(6, 5, 4, 3, 2, 1))
+        assert [(await staging.limit(n)).to_send for n in (1, 9, 2)] == [1, 5, 2], "the last one counts"
         plan = await staging.limit(3)
         assert (plan.orders, plan.to_send, plan.over_limit, plan.kept_back) == (6, 3, 2, 0)
         assert [order.order_id for order in plan.first] == [2, 3, 4]
