@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from bulkdelete.cli.confirming import ask, check_terminal, show_preview
+from bulkdelete.cli.descriptors import requests_that_fit
 from bulkdelete.cli.display import BackupDisplay, Display
 from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.given import Output, RunOptions
@@ -39,6 +40,7 @@ from bulkdelete.report.proposal import proposal_text, question
 from bulkdelete.report.summary import Ending, summary_json, summary_text
 from bulkdelete.run.backup_file import check_usable
 from bulkdelete.run.stop import StopSwitch
+from bulkdelete.settings import Settings
 from bulkdelete.words import counted, escaped
 
 __all__ = ["delete_files", "delete_selection"]
@@ -121,7 +123,7 @@ def _run(
     try:
         keys = given_keys(options.access)
         with asyncio.Runner() as runner:
-            deletion = _Deletion(runner, signals, options, log, metrics)
+            deletion = _Deletion(runner, signals, options, log, metrics, _fitting(options, keys))
             with blaming_the_ledger(options.settings.ledger):
                 proposal = signals.run(runner, propose(deletion.session))
             try:
@@ -147,22 +149,37 @@ def _run(
         log.drain()
 
 
+def _fitting(options: RunOptions, keys: Keys | None) -> Settings:
+    """The settings, with no more requests in flight than the descriptors of this process allow."""
+    settings = options.settings
+    wanted = min(settings.slots * (len(keys) if isinstance(keys, tuple) else 1), settings.slots_in_all)
+    fit, descriptors = requests_that_fit(wanted)
+    if fit == wanted:
+        return settings
+    say(
+        f"warning: this process may open only {counted(descriptors, 'file')}, so at most {counted(fit, 'request')} will be in flight at"
+        " once. `ulimit -n` shows and raises that limit"
+    )
+    return replace(settings, slots_in_all=fit)
+
+
 @dataclass
 class _Deletion:
-    """One run from its proposal to its end. Each step sets what a signal does."""
+    """One run from its proposal to its end. Each step sets what a signal does. `settings`: those of its session."""
 
     runner: asyncio.Runner
     signals: Signals
     options: RunOptions
     log: Log
     metrics: MetricsFile
+    settings: Settings
     exits: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)  # closed by `close`: the session
     session: Session = field(init=False)
     display: Display | None = field(init=False, default=None)
     backup: BackupDisplay | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        session = Session(self.options.settings, self._on_event)
+        session = Session(self.settings, self._on_event)
         self.session = self.signals.run(self.runner, self.exits.enter_async_context(session))
 
     def confirmed(self, proposal: Proposal, keys: Keys | None) -> tuple[Job, Keys] | Proposal:
