@@ -56,7 +56,7 @@ class Display:
         self._grace_s = grace_s
         self._stopping = False
         self._settled: Counter[State] = Counter()
-        self._sent: deque[tuple[float, int]] = deque()  # the time and the number of requests, over the last minute
+        self._sent: deque[tuple[float, int]] = deque()  # the time and the number of requests, from a minute ago on
         self._heart: asyncio.Task[None] | None = None
         self._bar = Bar("deleting", self._to_send, color) if bar else None
 
@@ -78,9 +78,12 @@ class Display:
     def _headway(self) -> Headway:
         now_s, progress = asyncio.get_running_loop().time(), self._job.progress()
         self._sent.append((now_s, progress.requests))
-        while now_s - self._sent[0][0] > _MINUTE_S:
+        while len(self._sent) > 1 and now_s - self._sent[1][0] >= _MINUTE_S:
             self._sent.popleft()
-        return Headway(self._settled, self._to_send, progress, progress.requests - self._sent[0][1])
+        since_s, before = self._sent[0]
+        # Heartbeats are a little more than a minute apart.
+        per_min = round((progress.requests - before) * _MINUTE_S / max(_MINUTE_S, now_s - since_s))
+        return Headway(self._settled, self._to_send, progress, per_min)
 
     async def _redraw(self, bar: Bar) -> None:
         while True:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
+import itertools
 import os
 import pty
 import re
@@ -12,12 +14,19 @@ import termios
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from bulkdelete.cli import display
+from bulkdelete.core.progress import Progress
 from tests.support.command import IDS, MORE, Server, arguments, call, write
 from tests.support.process import PATIENCE_S, environment
+
+if TYPE_CHECKING:
+    from bulkdelete.cli.log import Log
+    from bulkdelete.job import Job
 
 SLOW = [("--limit", "240", "--latency", "0.3")]
 COLORED = re.compile(r"\x1b\[[0-9;]*m")
@@ -132,3 +141,28 @@ def test_a_quiet_run_prints_its_result_and_nothing_else(server: Server, tmp_path
         run = call(*arguments(server, file, "--yes", "-q", *more))
         assert (run.returncode, run.stderr) == (0, "")
         assert "deleted\n" in run.stdout
+
+
+def test_a_line_a_minute_counts_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal, where each heartbeat is a little later than a minute after the one before."""
+    monkeypatch.setattr(display, "_HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(display, "_MINUTE_S", 0.05)
+    per_min: list[int] = []
+    enough = asyncio.Event()
+
+    def log(_level: str, _event: str, **fields: Any) -> None:
+        per_min.append(fields["per_min"])
+        if len(per_min) == 3:
+            enough.set()
+
+    async def main() -> None:
+        beats = itertools.count()
+        plan = SimpleNamespace(to_send=9, to_look_up=0)
+        job = SimpleNamespace(plan=plan, progress=lambda: Progress(1000 * next(beats), 0, ()))
+        shown = display.Display(cast("Log", log), cast("Job", job), bar=False, color=False, grace_s=0.0)
+        shown.start()
+        await enough.wait()
+        shown.stop()
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE_S))
+    assert all(0 < each <= 1000 for each in per_min), per_min
