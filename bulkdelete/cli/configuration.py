@@ -6,6 +6,7 @@ What a profile may set are the options of the table that say so (`in_profile`), 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -19,7 +20,6 @@ import click
 from bulkdelete.cli.access import KeyEntry, KeyPlace, Profile
 from bulkdelete.cli.option import Option
 from bulkdelete.cli.options import rows
-from bulkdelete.cli.parameters import Pattern
 from bulkdelete.errors import UsageError
 from bulkdelete.model import MAX_ID
 from bulkdelete.settings import Settings
@@ -29,14 +29,13 @@ __all__ = ["IN_PROFILE", "chosen_profile", "read_profile"]
 _BYTES_MAX = 1024 * 1024
 _KEYS, _PROFILES, _ACCOUNTS = "keys", "profiles", "accounts"
 _SECRET = re.compile(r"(?i)(?:api[-_]?)?(?:key|token|secret|password)\Z")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")  # a name that TOML takes without quotes
 _SETTING = re.compile(r"`settings\.(\w+)`")
 
-IN_PROFILE: dict[str, Option] = {
-    option.long.lstrip("-").replace("-", "_"): option for option in rows() if option.in_profile
-}
+IN_PROFILE: dict[str, Option] = {option.key: option for option in rows() if option.in_profile}
 """The options that a profile may set, by their names there."""
 
-_ON_COMMAND_LINE = {option.long.lstrip("-").replace("-", "_"): option.long for option in rows()}
+_ON_COMMAND_LINE = {option.key: option.long for option in rows()}
 
 _Table = Mapping[str, object]
 
@@ -56,7 +55,7 @@ def read_profile(name: str, config: Path | None = None) -> Profile:
     path = config if config is not None else _users_file()
     table = _parsed(path)
     _check_names(table, [_PROFILES], str(path))
-    profiles = _table(table.get(_PROFILES, {}), f"{path}: {_PROFILES}")
+    profiles = _table(table.get(_PROFILES, {}), f"{path}: {_PROFILES}", f"[{_PROFILES}.NAME]")
     read = {each: _profile(each, path, config is not None, found) for each, found in profiles.items()}
     if name not in read:
         raise UsageError(f"{path} has no profile {name!r}. {_known(name, read, 'It has')}")
@@ -84,7 +83,7 @@ def _expanded(path: Path, place: str) -> Path:
 
 def _parsed(path: Path) -> _Table:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             _check_owner(path, os.fstat(file.fileno()))
             raw = file.read(_BYTES_MAX + 1)
     except OSError as error:
@@ -99,6 +98,11 @@ def _parsed(path: Path) -> _Table:
         raise UsageError(f"{path} is not UTF-8 text. Save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe is refused, too, although nobody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check_owner(path: Path, status: os.stat_result) -> None:
@@ -122,7 +126,8 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
 
 def _profile(name: str, path: Path, named: bool, found: object) -> Profile:
     place = f"{path}: {_PROFILES}.{name}"
-    table = _table(found, place)
+    header = f"{_PROFILES}.{name if _BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False)}"
+    table = _table(found, place, f"[{header}]")
     _check_names(table, [*IN_PROFILE, _KEYS], place)
     given = {
         option.name: _converted(option, table[key], path.absolute().parent, f"{place}.{key}")
@@ -130,18 +135,16 @@ def _profile(name: str, path: Path, named: bool, found: object) -> Profile:
         if key in table
     }
     settings = {
-        option.name: option.type.setting(given[option.name]) if isinstance(option.type, Pattern) else given[option.name]
-        for option in IN_PROFILE.values()
-        if option.name in given
+        option.name: option.setting(given[option.name]) for option in IN_PROFILE.values() if option.name in given
     }
-    keys = _keys(table.get(_KEYS, []), path, place)
+    keys = _keys(table.get(_KEYS, []), path, place, f"[[{header}.{_KEYS}]]")
     if "api_url" in given and not keys:
         raise UsageError(
             f"{place}.api_url: the profile has no keys. A server is named beside the keys that are sent to it: add"
-            f" [[{_PROFILES}.{name}.{_KEYS}]], or give --api-url on the command line"
+            f" [[{header}.{_KEYS}]], or give --api-url on the command line"
         )
     try:
-        Settings(**{"ledger": Path("ledger"), **settings})  # type: ignore[arg-type]  # the values are of the options' types
+        Settings(**{"ledger": Path("ledger"), **settings})
     except UsageError as error:
         raise UsageError(f"{place}: {_SETTING.sub(_in_file, str(error))}") from None
     return Profile(name, path, named, given, settings, keys)
@@ -162,10 +165,12 @@ def _converted(option: Option, value: object, folder: Path, place: str) -> objec
     return folder / _expanded(converted, place) if isinstance(converted, Path) else converted
 
 
-def _keys(found: object, path: Path, place: str) -> tuple[KeyEntry, ...]:
+def _keys(found: object, path: Path, place: str, header: str) -> tuple[KeyEntry, ...]:
     if not isinstance(found, list):
-        raise UsageError(f"{place}.{_KEYS}: write one [[...{_KEYS}]] table for each key")
-    keys = tuple(_key(each, path, f"{place}.{_KEYS}[{n}]") for n, each in enumerate(found, 1))
+        raise UsageError(f"{place}.{_KEYS}: write {header} above the values of each key")
+    keys = tuple(
+        _key(_table(each, where := f"{place}.{_KEYS}[{n}]", header), path, where) for n, each in enumerate(found, 1)
+    )
     entry_of: dict[int, KeyEntry] = {}
     for entry in keys:
         for account in sorted(entry.accounts):
@@ -174,8 +179,7 @@ def _keys(found: object, path: Path, place: str) -> tuple[KeyEntry, ...]:
     return keys
 
 
-def _key(found: object, path: Path, where: str) -> KeyEntry:
-    table = _table(found, where)
+def _key(table: _Table, path: Path, where: str) -> KeyEntry:
     _check_names(table, [_ACCOUNTS, *KeyPlace], where)
     places = [place for place in KeyPlace if place.value in table]
     if len(places) != 1:
@@ -204,9 +208,9 @@ def _is_account(value: object) -> bool:
     return type(value) is int and 0 < value <= MAX_ID
 
 
-def _table(found: object, place: str) -> _Table:
+def _table(found: object, place: str, header: str) -> _Table:
     if not isinstance(found, dict):
-        raise UsageError(f"{place} is no table. Write [{place.partition(': ')[2]}.NAME] above its values")
+        raise UsageError(f"{place} is no table. Write {header} above its values")
     return found
 
 

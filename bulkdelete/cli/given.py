@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bulkdelete.cli.access import Access, Profile
 from bulkdelete.cli.options import rows
-from bulkdelete.cli.parameters import OFF, Pattern
+from bulkdelete.cli.parameters import OFF
 from bulkdelete.errors import UsageError
 from bulkdelete.settings import Settings
 
@@ -113,36 +113,17 @@ T = TypeVar("T")
 
 def run_options(given: Given, ledger: Path, files: tuple[str, ...] = (), profile: Profile | None = None) -> RunOptions:
     """The options of `run`, or of `resume`, which has no files. Raises UsageError."""
-    return filled(
-        RunOptions,
-        given,
-        settings=_settings(given, ledger, profile),
-        access=_access(given, profile),
-        output=filled(Output, given),
-        input=_input(given, files),
-    )
+    return filled(RunOptions, given, output=filled(Output, given), **_shared(given, ledger, files, profile))
 
 
 def plan_options(given: Given, ledger: Path, files: tuple[str, ...], profile: Profile | None = None) -> PlanOptions:
     """The options of `plan`, also made from those of `run`. Raises UsageError."""
-    return filled(
-        PlanOptions,
-        given,
-        settings=_settings(given, ledger, profile),
-        access=_access(given, profile),
-        input=_input(given, files),
-    )
+    return filled(PlanOptions, given, **_shared(given, ledger, files, profile))
 
 
 def verify_options(given: Given, ledger: Path, files: tuple[str, ...], profile: Profile | None = None) -> VerifyOptions:
     """The options of `verify`. Raises UsageError."""
-    return filled(
-        VerifyOptions,
-        given,
-        settings=_settings(given, ledger, profile),
-        access=_access(given, profile),
-        input=_input(given, files),
-    )
+    return filled(VerifyOptions, given, **_shared(given, ledger, files, profile))
 
 
 def check_offline(given: Given, *more: str) -> None:
@@ -162,8 +143,14 @@ def reading_of(given: Given) -> ReadOptions:
     return ReadOptions(**dict(_given(given, "reading")))
 
 
-def _input(given: Given, files: tuple[str, ...]) -> Input:
-    return filled(Input, given, files=files, reading=reading_of(given))
+def _shared(given: Given, ledger: Path, files: tuple[str, ...], profile: Profile | None) -> dict[str, object]:
+    """What each command with settings, files and keys has."""
+    file = given.get("api_key_file")
+    return {
+        "settings": _settings(given, ledger, profile),
+        "access": Access(file if isinstance(file, str) else None, profile),
+        "input": filled(Input, given, files=files, reading=reading_of(given)),
+    }
 
 
 def _settings(given: Given, ledger: Path, profile: Profile | None) -> Settings:
@@ -173,18 +160,13 @@ def _settings(given: Given, ledger: Path, profile: Profile | None) -> Settings:
     return Settings(**{**dict(_given(chosen, "settings")), "ledger": ledger})
 
 
-def _access(given: Given, profile: Profile | None) -> Access:
-    file = given.get("api_key_file")
-    return Access(file if isinstance(file, str) else None, profile)
-
-
 def _given(given: Given, part: str) -> Iterator[tuple[str, Any]]:
     """The given options of a part, with the names and values of its fields."""
     for option in rows():
         value = given.get(option.name)
         if option.part == part and value is not None:
             name = option.share_field if option.share_field and isinstance(value, float) else option.name
-            yield name, option.type.setting(value) if isinstance(option.type, Pattern) else value
+            yield name, option.setting(value)
 
 
 def filled(make: Callable[..., T], given: Given, **more: object) -> T:

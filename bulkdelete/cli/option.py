@@ -47,7 +47,12 @@ class Option:
 
     @property
     def name(self) -> str:
-        return self.field or self.long.lstrip("-").replace("-", "_")
+        return self.field or self.key
+
+    @property
+    def key(self) -> str:
+        """Its name in a configuration file."""
+        return self.long.lstrip("-").replace("-", "_")
 
     @property
     def switches(self) -> list[str]:
@@ -78,6 +83,10 @@ class Option:
         if default is None or not isinstance(self.type, Pattern | Choice):
             return ""
         return f"  [default: {self.type.written(default) if isinstance(self.type, Pattern) else default}]"
+
+    def setting(self, value: Any) -> Any:
+        """A value of the command line as the field of `part` has it."""
+        return self.type.setting(value) if isinstance(self.type, Pattern) else value
 
     def words(self, value: object) -> list[str]:
         """The option with this value, as the words of a command."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -139,7 +140,10 @@ REFUSED = {
     "no such profile": ("[profiles.shop]\n", "has no profile 'shops'. Did you mean `shop`?"),
     "none at all": ("", "has no profile 'shops'. It has: nothing"),
     "not TOML": ("[profiles.shops\n", "is not TOML"),
-    "a value for a table": ("profiles = 3\n", "profiles is no table"),
+    "a value for a table": ("profiles = 3\n", "profiles is no table. Write [profiles.NAME] above"),
+    "a value for a profile": ("[profiles]\nshops = 3\n", "profiles.shops is no table. Write [profiles.shops] above"),
+    "a value for a key": (HEAD + "keys = [3]\n", "keys[1] is no table. Write [[profiles.shops.keys]] above"),
+    "a name with a blank": ('[profiles]\n"north shops" = 3\n', 'no table. Write [profiles."north shops"] above'),
     "a mistyped name": (HEAD + 'reserv = "20%"\n', "profiles.shops: `reserv` has no meaning here. Did you mean `reserve`?"),
     "of the command line": (HEAD + 'guard = "off"\n', "`guard` counts on the command line only. Remove it here, and give --guard"),
     "a number": (HEAD + "rate = 60\n", "profiles.shops.rate: write a text in quotes, in the form that --rate has"),
@@ -151,7 +155,8 @@ REFUSED = {
     "a key": (HEAD + f'api_key = "{KEY}"\n', "`api_key` looks like an API key itself"),
     "a key among keys": (ONE + f'accounts = [1]\nkey = "{KEY}"\n', "keys[1]: `key` looks like an API key itself"),
     "a key at the top": (f'api-key = "{KEY}"\n', "`api-key` looks like an API key itself"),
-    "keys that are no list": (HEAD + "keys = 3\n", "write one [[...keys]] table for each key"),
+    "keys that are no list": (HEAD + "keys = 3\n", "write [[profiles.shops.keys]] above the values of each key"),
+    "one table for all keys": ("[profiles.shops.keys]\naccounts = [1]\n", "write [[profiles.shops.keys]] above"),
     "no place": (ONE + "accounts = [1]\n", "keys[1]: give exactly one of api_key_file, api_key_env, api_key_command"),
     "two places": (ONE + 'accounts = [1]\napi_key_env = "A"\napi_key_file = "b"\n', "keys[1]: give exactly one of"),
     "no accounts": (ONE + 'api_key_env = "A"\n', "keys[1].accounts: write the accounts of this key"),
@@ -206,8 +211,10 @@ def test_no_file_is_no_profile(tmp_path: Path) -> None:
     """A folder, a pipe, a large file, one that is not text."""
     with pytest.raises(UsageError, match="cannot be read"):
         read_profile("x", tmp_path)
-    with pytest.raises(UsageError, match="is not a regular file"):
-        read_profile("x", Path("/dev/null"))
+    os.mkfifo(pipe := tmp_path / "pipe")
+    for special in (pipe, Path("/dev/null")):
+        with pytest.raises(UsageError, match="is not a regular file"):
+            read_profile("x", special)
     path = written(tmp_path, "#" * (1024 * 1024 + 1))
     with pytest.raises(UsageError, match="more than 1,048,576 bytes"):
         read_profile("x", path)
