@@ -233,7 +233,7 @@ class NoResponseReason(enum.StrEnum):
 
     CONNECT = "connect"
     CERTIFICATE = "certificate"
-    PROXY = "proxy"  # it refuses its user and password
+    PROXY = "proxy"  # it refuses its user and password, or the tunnel
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     GARBAGE = "garbage"

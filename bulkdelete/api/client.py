@@ -217,6 +217,9 @@ def _with_hooks(may_leave: Any, on_send: Any, on_rest: Any) -> Any:
     return watch
 
 
+_TUNNEL_REFUSED = (401, 403, 405)  # by the proxy's rules: it says the same to each repeat, unlike a 502 or 503
+
+
 async def _without_retry(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Turn every failure into one that aiohttp does not retry, with its reason."""
     try:
@@ -224,6 +227,10 @@ async def _without_retry(request: aiohttp.ClientRequest, handler: aiohttp.Client
     except aiohttp.ClientHttpProxyError as error:  # its own text has the URL of the request, and with it the key
         if error.status == 407:
             raise _Failed(NoResponseReason.PROXY, "its user and password are missing or wrong (HTTP 407)") from None
+        if error.status in _TUNNEL_REFUSED:
+            raise _Failed(
+                NoResponseReason.PROXY, f"it refuses the tunnel to the server (HTTP {error.status})"
+            ) from None
         why = f"the proxy did not connect to the server (HTTP {error.status})"
         raise _Failed(NoResponseReason.CONNECT, why) from None
     except ClientConnectorCertificateError as error:

@@ -67,7 +67,7 @@ class Case(enum.StrEnum):
     UNKNOWN = "any other status"
     NOT_SENT = "no connection, nothing was sent"
     CERTIFICATE = "a certificate that fails verification"
-    PROXY = "407 of a proxy, nothing was sent"
+    PROXY = "401, 403, 405 or 407 of a proxy, nothing was sent"
     LOST = "no response after sending"
 
 

@@ -33,7 +33,7 @@ ADVICE: dict[StopReason, str] = {
     " Look at it before you continue. The order is unchanged or in doubt, and later runs send it last.",
     StopReason.CERTIFICATE: "The server's certificate fails verification. Check {api_url} and {ca_file}; do not"
     " continue before you know why.",
-    StopReason.PROXY: "Correct them in {proxy}, or in `proxy` of the profile, then run the command below:"
+    StopReason.PROXY: "Correct {proxy}, or `proxy` of the profile, or let the proxy admit the server. Then run the command below:"
     " nothing is lost.",
     StopReason.NOTHING_DELETED: "Wrong account, wrong column, or marketplace orders? Look at the server's messages.",
     StopReason.REFUSALS: "Wrong file, or a server that is being changed? Look at the server's messages.",

@@ -34,6 +34,10 @@ class ConnectProxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def admit(self) -> None:
+        """Make tunnels from now on."""
+        self._answers.clear()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:

@@ -78,7 +78,7 @@ async def test_a_proxy_that_refuses_its_password_stops_the_run(scene: Scene) -> 
         wrong = await scene.run(*scene.profile(proxy.url.replace("//", "//ana:wrong-password@")))
         assert wrong.returncode == 2, wrong.stderr
         assert [stop["why"] for stop in json.loads(wrong.stdout)["stops"]] == ["proxy"]
-        assert "Correct them in --proxy, or in `proxy` of the profile" in wrong.stdout
+        assert "Correct --proxy, or `proxy` of the profile, or let" in wrong.stdout
         assert "wrong-password" not in wrong.stdout + wrong.stderr
         assert scene.simulator.journal == []
         words = shlex.split(json.loads(wrong.stdout)["go_on"])
@@ -86,6 +86,21 @@ async def test_a_proxy_that_refuses_its_password_stops_the_run(scene: Scene) -> 
         scene.profile(proxy.url.replace("//", f"//{USER}@"))
         done = await asyncio.to_thread(call, *PROGRAM, *words[words.index("resume") :], "--yes")
         assert done.returncode == 0, done.stderr
+
+
+async def test_a_proxy_that_refuses_the_tunnel_stops_the_run(scene: Scene) -> None:
+    """By its rules, which are the same a minute later: exit 2 at the first order, not 75 after a while, and the command that continues."""
+    async with ConnectProxy(*[b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"] * 3) as proxy:
+        done = await scene.run("--proxy", proxy.url, "--rate", "30/min")
+        assert done.returncode == 2, done.stderr
+        (stop,) = json.loads(done.stdout)["stops"]
+        assert (stop["why"], "refuses the tunnel to the server (HTTP 403)" in stop["detail"]) == ("proxy", True)
+        assert "let the proxy admit the server" in stop["next"]
+        assert scene.simulator.journal == []
+        proxy.admit()
+        words = shlex.split(json.loads(done.stdout)["go_on"])
+        again = await asyncio.to_thread(call, *PROGRAM, *words[words.index("resume") :], "--yes")
+        assert again.returncode == 0, again.stderr
 
 
 async def test_a_password_on_the_command_line_is_not_printed(scene: Scene) -> None:

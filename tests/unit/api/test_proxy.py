@@ -89,8 +89,9 @@ async def test_invariant_37_the_last_moment_is_inside_the_tunnel(pem: Path) -> N
 
 REFUSALS = {
     "its password": (b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", NoResponseReason.PROXY, "its user and password"),
+    "its rules": (b"HTTP/1.1 403 Forbidden\r\n\r\n", NoResponseReason.PROXY, "it refuses the tunnel to the server (HTTP 403)"),
+    "no proxy for tunnels": (b"HTTP/1.1 405 No\r\n\r\n", NoResponseReason.PROXY, "it refuses the tunnel to the server (HTTP 405)"),
     "a bad gateway": (b"HTTP/1.1 502 No\r\n\r\n", NoResponseReason.CONNECT, "the proxy did not connect to the server (HTTP 502)"),
-    "a policy": (b"HTTP/1.1 403 No\r\n\r\n", NoResponseReason.CONNECT, "(HTTP 403)"),
     "a redirect": (b"HTTP/1.1 302 No\r\nLocation: http://127.0.0.1:1/\r\n\r\n", NoResponseReason.CONNECT, "(HTTP 302)"),
     "nothing": (b"", NoResponseReason.DISCONNECTED, "the connection was lost"),
     "garbage": (b"SSH-2.0-x\r\n\r\n", NoResponseReason.GARBAGE, "no valid HTTP response"),
@@ -100,7 +101,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("case", REFUSALS)
 async def test_a_proxy_that_refuses_has_let_nothing_leave(pem: Path, case: str) -> None:
-    """Not sent, whatever it says. A 407 is for a person to repair; after any other the order is retried."""
+    """Not sent, whatever it says. A refusal is for a person to repair; after any other the order is retried."""
     said, reason, message = REFUSALS[case]
     async with (
         ConnectProxy(said) as proxy,
