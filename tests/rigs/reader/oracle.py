@@ -95,7 +95,7 @@ def _column(header: list[str], table: Table, at: int | None) -> int | None:
 
 def _letters(name: str) -> str:
     letters = unicodedata.normalize("NFKD", name.strip(_AROUND)).casefold()
-    return "".join(c for c in letters if c.isascii() and c.isalnum())
+    return "".join(filter(str.isalnum, letters))
 
 
 def _bare(cell: str) -> str:
