@@ -224,6 +224,10 @@ def _check_names(table: _Table, known: Iterable[str], place: str) -> None:
                 f"{place}: `{name}` looks like an API key itself, and none belongs into this file. Put the key into a file that only you"
                 f' can read, and write {KeyPlace.FILE} = "PATH" in [[profiles.NAME.keys]]; or use {KeyPlace.VARIABLE} or {KeyPlace.COMMAND}'
             )
+        if name in set(KeyPlace) and _KEYS in known:
+            raise UsageError(
+                f"{place}: `{name}` is the place of one key. Write it in [[{_PROFILES}.NAME.{_KEYS}]], beside the `{_ACCOUNTS}` of that key"
+            )
         if name in _ON_COMMAND_LINE and _KEYS in known:
             raise UsageError(
                 f"{place}: `{name}` counts on the command line only. Remove it here, and give {_ON_COMMAND_LINE[name]} there"

@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 from typing import TextIO
@@ -130,13 +130,19 @@ def _check_free(option: str, path: Path) -> None:
 
 
 def _check_metrics(path: Path) -> None:
-    if os.path.lexists(path):
-        _check_plain(path)
-        with suppress(OSError), path.open("rb") as file:  # it is replaced, not written to
-            if not file.read(len(BEGINNING)) == BEGINNING:
-                raise UsageError(
-                    f"{_METRICS} {_shown(path)} exists and holds no metrics of bulkdelete: name another file"
-                )
+    """Refuse a file that exists and is not known to be one of ours. Raises UsageError."""
+    if not os.path.lexists(path):
+        return
+    _check_plain(path)
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(BEGINNING))
+    except OSError as error:
+        raise UsageError(
+            f"{_METRICS} {_shown(path)} exists and cannot be read ({error.strerror}): name another file, or remove it"
+        ) from None
+    if beginning != BEGINNING:
+        raise UsageError(f"{_METRICS} {_shown(path)} exists and holds no metrics of bulkdelete: name another file")
 
 
 def _check_plain(path: Path) -> None:

@@ -288,7 +288,11 @@ class _Metrics(_File):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = super().convert(value, param, ctx)
         if Path(path).suffix != ".prom":
-            self.fail(f"{str(value)!r} does not end in .prom, so node_exporter would not read it", param, ctx)
+            self.fail(
+                f"{str(value)!r} does not end in .prom, so node_exporter would not read it: name a file that does",
+                param,
+                ctx,
+            )
         return path
 
 

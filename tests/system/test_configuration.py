@@ -146,6 +146,7 @@ REFUSED = {
     "a name with a blank": ('[profiles]\n"north shops" = 3\n', 'no table. Write [profiles."north shops"] above'),
     "a mistyped name": (HEAD + 'reserv = "20%"\n', "profiles.shops: `reserv` has no meaning here. Did you mean `reserve`?"),
     "of the command line": (HEAD + 'guard = "off"\n', "`guard` counts on the command line only. Remove it here, and give --guard"),
+    "a key without accounts": (HEAD + 'api_key_file = "k"\n', "Write it in [[profiles.NAME.keys]], beside the `accounts`"),
     "a number": (HEAD + "rate = 60\n", "profiles.shops.rate: write a text in quotes, in the form that --rate has"),
     "an empty value": (HEAD + 'ledger = " "\n', "profiles.shops.ledger: write a text in quotes"),
     "no rate": (HEAD + f'rate = "{KEY}"\n', "profiles.shops.rate: its value is not a rate; write 30/min"),

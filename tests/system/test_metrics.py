@@ -18,8 +18,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from bulkdelete.cli import metrics as module
+from bulkdelete.cli.files import check_outputs
 from bulkdelete.cli.metrics import MetricsFile, measured
-from bulkdelete.errors import InputRefused, LedgerBroken, LedgerLocked
+from bulkdelete.errors import InputRefused, LedgerBroken, LedgerLocked, UsageError
 from bulkdelete.events import AttemptEnded, PaceChanged
 from bulkdelete.model import Counts, NoResponse, NoResponseReason, Order, Origin, Response, State, Verdict
 from bulkdelete.report.metrics import METRICS
@@ -164,6 +165,19 @@ def test_a_file_that_is_something_else_is_kept(tmp_path: Path, name: str, why: s
     assert done.returncode == 2
     assert why in done.stderr
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == kept
+
+
+def test_a_file_that_cannot_be_read_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be another user's, in a folder where it could be replaced."""
+    path = tmp_path / "theirs.prom"
+    path.touch()
+
+    def refusing(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refusing)
+    with pytest.raises(UsageError, match=r"exists and cannot be read \(Permission denied\): name another file"):
+        check_outputs({"--metrics-file": path}, (), None)
 
 
 # Inside the process
