@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -13,10 +14,14 @@ __all__ = ["no_temporary_room", "sync_folder", "temporary_folder"]
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder durable."""
+    """Make a rename in this folder durable, as far as its file system can: some network file systems keep folders on the server alone, and
+    have no call for it (EINVAL, fsync(2)). Raises OSError for a failure."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
     finally:
         os.close(fd)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkdelete.cli.files import replaced
 from bulkdelete.errors import BulkDeleteError, LedgerLocked, NothingSent, UsageError
 from bulkdelete.run import backup_file
 from bulkdelete.run.backup_file import BackupFile, as_line
@@ -33,6 +34,29 @@ def held(path: Path, *ids: int, account_id: int = 7) -> list[int]:
     with BackupFile(path) as file:
         file.read()
         return [order_id for order_id in ids if file.holds(account_id, order_id)]
+
+
+@pytest.mark.parametrize(("code", "is_used"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_folder_that_cannot_be_synced(path: Path, monkeypatch: pytest.MonkeyPatch, code: int, is_used: bool) -> None:
+    """A share may have no call for it, and its server keeps the name: a backup there works. A folder that fails is another matter."""
+    fsync = os.fsync
+
+    def without_folders(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", without_folders)
+    if not is_used:
+        with pytest.raises(UsageError, match="cannot be opened"):
+            BackupFile(path)
+        return
+    with BackupFile(path) as file:
+        file.append([order(1)])
+    assert held(path, 1) == [1]
+    with replaced(path.with_name("x.prom")) as metrics:
+        metrics.write("text")
+    assert path.with_name("x.prom").read_text() == "text"
 
 
 def test_what_was_appended_is_held(path: Path) -> None:
