@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeGuard
 
 import click
 
@@ -156,8 +157,8 @@ def _in_file(found: re.Match[str]) -> str:
 
 def _converted(option: Option, value: object, folder: Path, place: str) -> object:
     """The value of an option, as the command line would have it. A path begins at the folder of the file."""
-    if not isinstance(value, str) or not value.strip():
-        raise UsageError(f"{place}: write a text in quotes, in the form that {option.long} has")
+    if not _is_text(value):
+        raise UsageError(f"{place}: write a text in quotes, without \\u0000, in the form that {option.long} has")
     try:
         converted: object = option.type.convert(value, None, None)
     except click.BadParameter as error:
@@ -190,11 +191,11 @@ def _key(table: _Table, path: Path, where: str) -> KeyEntry:
     (place,) = places
     value = table[place.value]
     words = value if place is KeyPlace.COMMAND else [value]
-    if not isinstance(words, list) or not words or not all(isinstance(word, str) and word.strip() for word in words):
+    if not isinstance(words, list) or not words or not all(map(_is_text, words)):
         form = (
             'a list of texts, such as ["pass", "show", "alephee"]' if place is KeyPlace.COMMAND else "a text in quotes"
         )
-        raise UsageError(f"{where}.{place}: write {form}")
+        raise UsageError(f"{where}.{place}: write {form}, without \\u0000")
     folder = path.absolute().parent
     first = words[0]
     if place is KeyPlace.FILE:
@@ -202,6 +203,11 @@ def _key(table: _Table, path: Path, where: str) -> KeyEntry:
     elif place is KeyPlace.COMMAND and os.sep in first:  # without one it is looked for on PATH
         first = str(folder / _expanded(Path(first), f"{where}.{place}"))
     return KeyEntry(frozenset(accounts), place, (first, *words[1:]), where, folder)
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    r"""Whether a value is a text for a path, a word or an option: TOML has "\u0000", and no system call takes it."""
+    return isinstance(value, str) and "\0" not in value and bool(value.strip())
 
 
 def _is_account(value: object) -> bool:

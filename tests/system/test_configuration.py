@@ -147,7 +147,7 @@ REFUSED = {
     "a mistyped name": (HEAD + 'reserv = "20%"\n', "profiles.shops: `reserv` has no meaning here. Did you mean `reserve`?"),
     "of the command line": (HEAD + 'guard = "off"\n', "`guard` counts on the command line only. Remove it here, and give --guard"),
     "a key without accounts": (HEAD + 'api_key_file = "k"\n', "Write it in [[profiles.NAME.keys]], beside the `accounts`"),
-    "a number": (HEAD + "rate = 60\n", "profiles.shops.rate: write a text in quotes, in the form that --rate has"),
+    "a number": (HEAD + "rate = 60\n", "profiles.shops.rate: write a text in quotes, without \\u0000, in the form that --rate"),
     "an empty value": (HEAD + 'ledger = " "\n', "profiles.shops.ledger: write a text in quotes"),
     "no rate": (HEAD + f'rate = "{KEY}"\n', "profiles.shops.rate: its value is not a rate; write 30/min"),
     "out of bounds": (HEAD + 'reserve = "95%"\n', "profiles.shops: `reserve` is 95%: give a value from 0% to 90%"),
@@ -164,6 +164,9 @@ REFUSED = {
     "empty accounts": (ONE + 'accounts = []\napi_key_env = "A"\n', "keys[1].accounts: write"),
     "an account that is none": (ONE + 'accounts = [true]\napi_key_env = "A"\n', "keys[1].accounts: write"),
     "a text for a command": (ONE + 'accounts = [1]\napi_key_command = "pass x"\n', "api_key_command: write a list of texts"),
+    "a NUL in a path": (HEAD + 'ledger = "a\\u0000b"\n', "profiles.shops.ledger: write a text in quotes, without \\u0000"),
+    "a NUL in a file": (ONE + 'accounts = [1]\napi_key_file = "a\\u0000b"\n', "api_key_file: write a text in quotes, without \\u0000"),
+    "a NUL in a command": (ONE + 'accounts = [1]\napi_key_command = ["x", "\\u0000"]\n', "api_key_command: write a list of texts"),
     "a number for a file": (ONE + "accounts = [1]\napi_key_file = 3\n", "api_key_file: write a text in quotes"),
     "an account with two keys": (
         ONE + 'accounts = [1, 2]\napi_key_env = "A"\n[[profiles.shops.keys]]\naccounts = [2]\napi_key_env = "B"\n',
