@@ -24,6 +24,7 @@ from bulkdelete.intake.workbook.survey import (
     fingerprint,
     no_value,
 )
+from bulkdelete.words import escaped
 
 __all__ = ["Ods"]
 
@@ -54,7 +55,7 @@ class Ods:
         if _is_locked(package):
             raise InputRefused(f"{package.name} has a password. Save it without one, or save the sheet as CSV UTF-8")
         tables = _Tables(package.name)
-        package.parse(_CONTENT, tables.start, tables.end, tables.text, namespaces=True)
+        package.parse(_CONTENT, tables.start, tables.end, tables.text, tables.bound)
         self.titles = tables.titles
         self._surveys = tables.surveys
         for survey in self._surveys:
@@ -104,6 +105,16 @@ class _Tables:
         self._chars = 0
         self._aside = 0  # inside notes and drawings of a cell
         self._repeated = 0
+
+    def bound(self, prefix: str | None, space: str | None) -> None:
+        """The library goes by the prefixes and knows no namespaces: another prefix would hide from it, or from us, what a cell holds and
+        how far it reaches."""
+        usual = _PREFIXES.get(space or "")
+        if f"{prefix}:" != usual and (usual is not None or f"{prefix}:" in _PREFIXES.values()):
+            raise InputRefused(
+                f"{self._name} cannot be read safely: its XML has unusual prefixes (xmlns:{escaped(str(prefix))}). Open it in a spreadsheet"
+                " program, and save it again as xlsx or CSV UTF-8"
+            )
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = _named(tag)

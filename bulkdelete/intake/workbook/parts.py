@@ -77,10 +77,12 @@ class Package:
         start: Start,
         end: Callable[[str], None] | None = None,
         text: Callable[[str], None] | None = None,
-        namespaces: bool = False,
+        bound: Callable[[str | None, str | None], None] | None = None,
     ) -> None:
-        """Call `start`, `end` and `text` for the part's elements. They may end it early by StopIteration."""
-        parser = expat.ParserCreate(namespace_separator=" " if namespaces else None)
+        """Call `start`, `end` and `text` for the part's elements. They may end it early by StopIteration. `bound`: resolve the
+        namespaces of names, and call this for each prefix that is bound to one."""
+        parser = expat.ParserCreate(namespace_separator=None if bound is None else " ")
+        parser.StartNamespaceDeclHandler = bound
         parser.buffer_text = True
         parser.StartElementHandler = start
         parser.EndElementHandler = end

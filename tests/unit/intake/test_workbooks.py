@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 from pathlib import Path
@@ -34,6 +35,9 @@ def ids(tmp_path: Path, content: bytes, **reading: Any) -> list[int]:
     rows = read(tmp_path, content, **reading)
     assert all(isinstance(row, Order) for row in rows), rows
     return [row.order_id for row in rows if isinstance(row, Order)]
+
+
+ODS_PARTS = {"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "META-INF/manifest.xml": "<m/>"}
 
 
 def refusal(tmp_path: Path, content: bytes, **reading: Any) -> str:
@@ -609,17 +613,26 @@ def test_a_hidden_column_of_ids_in_an_ods(tmp_path: Path, column: str) -> None:
     assert ids(tmp_path, Ods(["<table:table-column/>" + column + rows], thin).content()) == [700001]
 
 
-def test_another_prefix_in_an_ods(tmp_path: Path) -> None:
-    """The library knows the usual prefixes only: read or refused, and hidden rows never slip through."""
-    made = Ods([HEADER + ods_row(ods_cell(700001), attributes='table:visibility="collapse"')])
-    parts = {"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "META-INF/manifest.xml": "<m/>"}
-    text = made.document()
+@pytest.mark.parametrize("prefix", ["table", "office", "text", "style"])
+@pytest.mark.parametrize("attributes", ["", 'table:visibility="collapse"'])
+def test_another_prefix_in_an_ods(tmp_path: Path, prefix: str, attributes: str) -> None:
+    """The library knows the usual prefixes only: refused, and hidden rows never slip through."""
+    text = Ods([HEADER + ods_row(ods_cell(700001), attributes=attributes)]).document()
     for before in ("<", "</", " "):
-        text = text.replace(f"{before}table:", f"{before}t:")
-    text = text.replace("xmlns:table=", "xmlns:t=")
-    assert "row 2 is hidden" in refusal(tmp_path, packed(parts | {"content.xml": text}))
-    shown = text.replace('t:visibility="collapse"', "")
-    assert "its sheets are listed in two ways" in refusal(tmp_path, packed(parts | {"content.xml": shown}))
+        text = text.replace(f"{before}{prefix}:", f"{before}t:")
+    text = text.replace(f"xmlns:{prefix}=", "xmlns:t=")
+    assert "its XML has unusual prefixes (xmlns:t)" in refusal(tmp_path, packed(ODS_PARTS | {"content.xml": text}))
+
+
+@pytest.mark.parametrize("prefix", ["table", "office", "text", "style", "calcext"])
+def test_a_usual_prefix_that_means_something_else_in_an_ods(tmp_path: Path, prefix: str) -> None:
+    """The library would read the cells that we do not see, and allocate memory for all between them: 1.7 GB for three of them."""
+    far = '<table:table-row table:number-rows-repeated="899995"><table:table-cell/></table:table-row>'
+    last = ods_row('<table:table-cell table:number-columns-repeated="30"/>' + ods_cell(1))
+    text = Ods([HEADER + ods_row(ods_cell(700001)) + far + last]).document()
+    text = re.sub(f'(xmlns:{prefix}="[^"]*)', r"\1x", text)
+    why = f"its XML has unusual prefixes (xmlns:{prefix})"
+    assert why in refusal(tmp_path, packed(ODS_PARTS | {"content.xml": text}))
 
 
 def test_hidden_sheets_of_an_ods(tmp_path: Path) -> None:
