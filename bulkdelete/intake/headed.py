@@ -85,8 +85,10 @@ def headed(there: OpenInput, asked: Asked, notices: Counter[str]) -> Headed | No
     )
     if sheet is not None:
         _refuse_hidden_columns(f"{file}:{header.line}", columns, undecided, sheet, asked)
-    if not columns.headless and header.odd and parser.header_swallowed(header):
-        raise InputRefused(f"{file}:{header.line}: in the header {there.swallowed_why}")
+    if not columns.headless:
+        for what, row in (*(("a line above the header", title) for title in titles), ("the header", header)):
+            if row.odd and parser.header_swallowed(row):
+                raise InputRefused(f"{file}:{row.line}: in {what} {there.swallowed_why}")
     _refuse_missing(file, asked.account_id is not None or undecided.may_name_accounts, columns, asked.revert_stock)
     return Headed(titles, header, own, columns, parser, chain([header], rows) if columns.headless else rows)
 

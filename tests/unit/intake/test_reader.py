@@ -124,6 +124,8 @@ def test_columns_of_account_and_stock(tmp_path: Path, account: str, stock: str) 
         ("n,700001", "not column names"),
         ('orderId,"n\n1,x\n"', "in the header a quote is open"),
         ('n,orderId,"m\n,",x,700001,y', "in the header a quote is open"),
+        ('"orderId,n\n700001,x\n",\norderId,n\n700002,y\n', "in a line above the header a quote is open"),
+        ('"Ventas\n700001,x"\norderId,n\n700002,y\n', "in a line above the header a quote is open"),
         ('"orderId\n1"', "no column"),
         ("order\x1b[2J", "order\\x1b[2J"),
     ],
