@@ -13,6 +13,7 @@ from bulkdelete.settings import Settings
 from bulkdelete.words import counted, duration, number, span
 
 __all__ = [
+    "LONG_ENOUGH_S",
     "PACE_WINDOW_MS",
     "KnownPace",
     "known_pace",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 PACE_WINDOW_MS = 60_000  # of the attempts that a pace is measured by
-_LONG_ENOUGH_S = 50.0  # a shorter measurement may consist of a burst alone
+LONG_ENOUGH_S = 50.0  # a shorter measurement may consist of a burst alone
 _SHOWN_PER_MIN = (30, 60, 300)  # where nothing is known of the limit
 
 
@@ -68,7 +69,7 @@ def spent_s(reader: LedgerReader, settings: Settings, now_ms: int) -> list[float
 def measured(traffic: Traffic) -> Pace | None:
     """The pace of the last minute of attempts; None if they cover less than that."""
     per_min, seconds = pace_in_ledger(traffic)
-    return Pace((Bucket(per_min / 60, 1.0, 0.0),)) if seconds >= _LONG_ENOUGH_S and per_min >= 1 else None
+    return Pace((Bucket(per_min / 60, 1.0, 0.0),)) if seconds >= LONG_ENOUGH_S and per_min >= 1 else None
 
 
 def pace_in_ledger(traffic: Traffic) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sqlite3
@@ -56,7 +57,9 @@ async def test_status_is_the_summary(tmp_path: Path) -> None:
     text = status_text(status)
     for outcome, n in summary:
         assert f"  {n} {outcome}\n" in text
-    assert "6 requests so far, 1 of them with status code 429" in text
+    assert "6 requests so far, 1 of them with status code 429\n" in text, "a moment is no measure of a minute"
+    longer = dataclasses.replace(status, per_min=29.8, measured_s=59.0)
+    assert "1 of them with status code 429; 29.8 per minute\n" in status_text(longer)
     assert "run 1 began 2023-11-14T22:13:20Z, ended 2023-11-14T22:13:20Z: outage: no answer" in text
     assert "7:2 (a.csv:3) timeout" in text
     assert names(tmp_path) == ["l.db"]
