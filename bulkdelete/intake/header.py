@@ -14,6 +14,7 @@ from bulkdelete.errors import InputRefused
 from bulkdelete.intake.cells import BLANKS, Id, NoValue, bare, could_be_id, is_blank, read_flag, read_id, shown
 from bulkdelete.intake.column_names import Meaning, fold, lookalike, meaning_of, names_external_number
 from bulkdelete.intake.layout_advice import is_indian_number, why_not_cells
+from bulkdelete.intake.own_columns import own_columns, without
 from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 
 __all__ = [
@@ -111,7 +112,8 @@ def find_header(rows: Sequence[Sequence[str]], reading: ReadOptions = NO_OPTIONS
     for below in rows[found[0] + 1 : found[0] + 2]:
         if len(below) < width or not is_blank(below[width:]):
             return None
-    if len(found) > 1 and any(list(map(bare, rows[at])) != header for at in found):
+    own = own_columns(header)  # in a copy with results, a repeated header has a result there
+    if len({tuple(map(bare, without(own, rows[at]))) for at in found}) > 1:
         return None
     names = set(map(fold, filter(None, header)))
     for cells in rows[: found[0]]:  # a damaged header is no title

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
+from bulkdelete.errors import InputRefused
 from bulkdelete.intake import ReadOptions, Source
 from bulkdelete.ledger import Ledger, ResultRow
 from bulkdelete.model import Order, Reject, State
@@ -99,7 +100,7 @@ def judge(path: Path, reading: ReadOptions, account_id: int | None, stock: bool 
     expected = {
         (order.account_id, n, order.revert_stock) for n, order in known.items() if states.get(n) is State.REFUSED
     }
-    found = list(Source(str(again), reading_again).read(account_id, stock))
+    found = _read_again(Source(str(again), reading_again), account_id, stock, chosen)
     _must(not [row for row in found if isinstance(row, Reject)], found, chosen)
     _must({_named(row) for row in found} == expected, found, chosen)
     _must(written.rows == len(found), written, chosen)
@@ -109,11 +110,18 @@ def judge(path: Path, reading: ReadOptions, account_id: int | None, stock: bool 
     every, written = copy_of(results, [path], reading)
     again.write_bytes(every)
     source_again = Source(str(again), reading_again)
-    found = list(source_again.read(account_id, stock))
+    found = _read_again(source_again, account_id, stock, every)
     _must(sorted(map(_named, found)) == sorted(map(_named, rows)), found, every)
     _must((source_again.data_rows, source_again.skipped) == (source.data_rows, source.skipped), source_again, every)
     _must(written.rows == written.data_rows == source.data_rows, written, every)
     return len(expected)
+
+
+def _read_again(source: Source, account_id: int | None, stock: bool | None, content: bytes) -> list[Order | Reject]:
+    try:
+        return list(source.read(account_id, stock))
+    except InputRefused as error:
+        raise AssertionError(f"its copy is refused: {error}; the copy: {content[:2000]!r}") from None
 
 
 def _must(holds: bool, what: object, content: bytes) -> None:

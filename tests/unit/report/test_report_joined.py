@@ -274,3 +274,13 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
             tracemalloc.stop()
         assert results.asked == 2_000
     assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_the_copy_of_a_file_with_its_header_among_the_rows_can_be_read_again(tmp_path: Path) -> None:
+    """In the copy, the two headers differ: the second is a row, and a result stands beside it."""
+    content = 's;ep=;\n"Id de Orden";"ACCOUNT"\n11;7\n"Id de Orden";"ACCOUNT"\n12;7\n'
+    again = tmp_path / "again.csv"
+    again.write_bytes(copied(tmp_path, content))
+    for path in (tmp_path / "a.csv", again):
+        rows = Source(str(path)).read(None, True)
+        assert [row.order_id for row in rows if isinstance(row, Order)] == [11, 12]
