@@ -33,8 +33,10 @@ def show_preview(preview: Preview, log: Log, quiet: bool) -> None:
         log("debug", "preview.order", **fields)
     try:
         preview.check()
-    except (LooksWrong, KeyRefused) as error:
-        raise type(error)(f"{error}. If these are the right orders, use --preview off") from None
+    except LooksWrong as error:
+        raise LooksWrong(f"{error}. If these are the right orders, use --preview off") from None
+    except KeyRefused as error:  # without the account, the key deletes nothing: only a wrong list is a reason to send
+        raise KeyRefused(f"{error}. Only if you know that the list is incomplete, use --preview off") from None
 
 
 def ask(question: str, number: int) -> None:

@@ -134,12 +134,18 @@ class Preview:
         """Raise KeyRefused or LooksWrong if the run must not begin."""
         if self.missing:
             raise KeyRefused(
-                f"account {self.missing[0]} is not an account of this API key, so nothing was sent. Check the account and the key"
+                f"the API lists the accounts of this key, and {_accounts(self.missing)} not among them, so nothing was sent. Correct"
+                " `settings.account_id` or the account column, or give the key of that account"
             )
         for account in self.accounts:
             if account.wrong is not None:
                 why, advice = account.wrong
                 raise LooksWrong(f"{why}, so nothing was sent. {advice}")
+
+
+def _accounts(ids: tuple[int, ...]) -> str:
+    first, more = f"account {ids[0]}", len(ids) - 1
+    return f"{first} and {counted(more, 'other')} are" if more else f"{first} is"
 
 
 def numbers_of(raw: str, external_id: str) -> tuple[str, ...]:

@@ -221,11 +221,18 @@ def test_a_column_that_agrees(starts: Starts, tmp_path: Path) -> None:
 
 
 def test_invariant_50_the_account_of_another_key(starts: Starts, tmp_path: Path) -> None:
-    """Exit 4 and no DELETE: the key's accounts are told, and this one is none of them."""
+    """Exit 4 and no DELETE: the key's accounts are told, and this one is none of them. The advice is to correct one of the two; not to look
+    helps only if the list is wrong."""
     server = starts(simulation())
     done = run(server, write(tmp_path / "o.csv", [1]), account=OTHER)
     assert (done.returncode, server.journal) == (4, [])
-    assert "account 8 is not an account of this API key" in done.stderr
+    assert "account 8 is not among them" in done.stderr
+    correct, last_resort = (
+        "Correct --account-id or the account column, or give the key of that account",
+        "--preview off",
+    )
+    assert done.stderr.index(correct) < done.stderr.index("Only if") < done.stderr.index(last_resort)
+    assert "right orders" not in done.stderr
     assert KEY not in done.stderr
 
 

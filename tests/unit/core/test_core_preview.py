@@ -113,8 +113,10 @@ def test_any_account_stops_the_run() -> None:
 
 def test_an_account_that_the_key_does_not_have() -> None:
     """The key is wrong, or the account: nothing else is looked at."""
-    with pytest.raises(KeyRefused, match="account 9 is not an account of this API key"):
+    with pytest.raises(KeyRefused, match="account 9 is not among them"):
         Preview((account(absent(1)),), missing=(9,)).check()
+    with pytest.raises(KeyRefused, match="account 9 and 2 others are not among them"):
+        Preview(missing=(9, 10, 11)).check()
 
 
 @pytest.mark.parametrize(
