@@ -205,11 +205,9 @@ class Proposal:
             await self._current().each_reject(self.plan.inputs, on_reject)
 
     async def check_keys(self, keys: ApiKey | Sequence[Credential]) -> None:
-        """Raise UsageError unless each account whose orders would be sent has one key: before a person is asked."""
-        credentials = credentials_of(keys)
-        served = [account for credential in credentials for account in credential.accounts or ()]
-        without = await self._current().samples(1, without=served)
-        check_accounts((each.accounts for each in credentials), (sample.account_id for sample in without))
+        """Raise UsageError unless each account whose orders would be sent or looked up has one key: before a person is asked."""
+        self._current()
+        check_accounts((each.accounts for each in credentials_of(keys)), self.plan.by_account)
 
     async def preview(self, keys: ApiKey | Sequence[Credential]) -> Preview:
         """Look at a few orders of each account of which nothing was ever deleted, as the API knows them, for at most

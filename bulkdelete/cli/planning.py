@@ -57,28 +57,14 @@ def forecast_of(
     named = sources(given.files, given.reading, settings.allow_empty)
     if not named:
         return Forecast(NOTHING, settings, pace_for(settings), obstacle(NOTHING, settings))
-    accounts: set[int] = set()
     served = [] if options.access.profile is None else [entry.accounts for entry in options.access.profile.keys]
-    tell = _noting(accounts, on_orders) if served else on_orders
     with rejects_to(given.rejects, given.overwrite) as on_reject:
         found = fetched(named)
         with blaming_the_ledger(settings.ledger):
-            facts = run(plan(*found, settings=settings, on_reject=on_reject, on_orders=tell))
-            check_accounts(served, accounts)
+            facts = run(plan(*found, settings=settings, on_reject=on_reject, on_orders=on_orders))
+            if served:
+                check_accounts(served, facts.by_account)
             return Forecast(facts, settings, pace_for(settings), obstacle(facts, settings))
-
-
-def _noting(
-    accounts: set[int], on_orders: Callable[[Sequence[Order]], None] | None
-) -> Callable[[Sequence[Order]], None]:
-    """`on_orders`, which notes the accounts of the orders, too."""
-
-    def noted(orders: Sequence[Order]) -> None:
-        accounts.update(order.account_id for order in orders)
-        if on_orders is not None:
-            on_orders(orders)
-
-    return noted
 
 
 def pace_for(settings: Settings) -> KnownPace:

@@ -19,6 +19,7 @@ from typing import Protocol
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger.nouns import (
     NOBODY,
+    AccountPlan,
     AccountSample,
     AttemptRow,
     Caller,
@@ -56,6 +57,7 @@ from bulkdelete.model import (
 
 __all__ = [
     "NOBODY",
+    "AccountPlan",
     "AccountSample",
     "AttemptRow",
     "Caller",

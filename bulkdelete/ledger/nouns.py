@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bulkdelete.model import Doubts, Order, Origin, Reject, SeenOrder, State
 
 __all__ = [
     "NOBODY",
+    "AccountPlan",
     "AccountSample",
     "AttemptRow",
     "Caller",
@@ -49,6 +50,19 @@ class InputReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountPlan:
+    """What a proposal would do with the orders of one account, or of several: `to_send` of them, `to_resend` of which are in doubt, and
+    `to_look_up` besides."""
+
+    to_send: int = 0
+    to_resend: int = 0
+    to_look_up: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.to_send or self.to_look_up)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a proposal would do; nothing of it is armed yet. Counts of distinct orders unless a name says otherwise.
 
@@ -60,7 +74,7 @@ class Plan:
     (`Staging.keep_back`); they count in the state that they have, and not in `to_send`.
     `over_limit`: open orders behind the first ones that a limit admits (`Draft.limit`), left out in the same way.
     `to_look_up`: orders in doubt that would be looked up, and never sent. `left_alone`: open orders of the ledger that these inputs do not
-    name. `rejects` and `duplicates` hold the first few.
+    name. `rejects` and `duplicates` hold the first few. `by_account`: what would be done, by account, where there is anything to do.
     """
 
     orders: int
@@ -85,6 +99,18 @@ class Plan:
     over_limit: int = 0
     to_resend: int = 0
     to_look_up: int = 0
+    by_account: Mapping[int, AccountPlan] = field(default_factory=dict)
+
+    def of(self, accounts: Set[int] | None) -> AccountPlan:
+        """What would be done with the orders of these accounts; None: of all."""
+        if accounts is None:
+            return AccountPlan(self.to_send, self.to_resend, self.to_look_up)
+        mine = [each for account, each in self.by_account.items() if account in accounts]
+        return AccountPlan(
+            sum(each.to_send for each in mine),
+            sum(each.to_resend for each in mine),
+            sum(each.to_look_up for each in mine),
+        )
 
 
 @dataclass(frozen=True, slots=True)

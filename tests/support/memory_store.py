@@ -12,6 +12,7 @@ from bulkdelete.core.policy import resends
 from bulkdelete.core.run_summary import conserved
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger import (
+    AccountPlan,
     AccountSample,
     AttemptRow,
     InputReport,
@@ -182,7 +183,21 @@ def _plan(store: Store, found: Found, doubts: Doubts | None, again: Collection[K
         last=tuple(sent[-3:]),
         to_resend=_resent(store, sent),
         to_look_up=len(_only_looked_up(listed, doubts)),
+        by_account=_by_account(store, sent, _only_looked_up(listed, doubts)),
     )
+
+
+def _by_account(store: Store, sent: Iterable[Order], looked_up: Iterable[Key]) -> dict[int, AccountPlan]:
+    """What would be done, by account."""
+    mine: dict[int, list[Order]] = {}
+    for order in sent:
+        mine.setdefault(order.account_id, []).append(order)
+    n = Counter(account for account, _ in looked_up)
+    return {
+        account: AccountPlan(len(orders), _resent(store, orders), n[account])
+        for account in sorted(mine.keys() | n.keys())
+        for orders in [mine.get(account, [])]
+    }
 
 
 def _resent(store: Store, sent: Iterable[Order]) -> int:
@@ -307,6 +322,7 @@ class MemoryDraft:
             last=tuple(sent[-3:]),
             to_resend=_resent(self._store, sent),
             to_look_up=len(self._only_looked_up),
+            by_account=_by_account(self._store, sent, self._only_looked_up),
             kept_back=len(self._kept_back),
             over_limit=len(self._over_limit),
         )

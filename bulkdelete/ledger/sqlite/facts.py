@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from bulkdelete.errors import LedgerBroken
-from bulkdelete.ledger import AccountSample, Plan, Retry
+from bulkdelete.ledger import AccountPlan, AccountSample, Plan, Retry
 from bulkdelete.ledger.sqlite import rules
 from bulkdelete.ledger.sqlite.rows import counts_of
 from bulkdelete.model import Doubts, Order, Origin, State
@@ -96,14 +96,16 @@ class Sent:
 def plan_of(db: sqlite3.Connection, sent: Sent) -> Plan:
     """The numbers and the ends of these rows."""
     waiting, doubtful, goes = rules.in_states(rules.WAITING), rules.in_states([State.IN_DOUBT]), sent.goes
-    total, new, n_waiting, n_doubtful, to_send, returning, to_resend, to_look_up = map(
-        int,
-        db.execute(
-            f"""SELECT count(*), total(o.state IS NULL), total({waiting}), total({doubtful}), total({goes}),
-                  total({goes} AND o.revert_stock), total({goes} AND {doubtful}), total({sent.only_looked_up}) FROM {sent.rows}""",
-            sent.values,
-        ).fetchone(),
-    )
+    numbers, by_account = [0] * 8, {}
+    for account, *counts in db.execute(
+        f"""SELECT o.account_id, count(*), total(o.state IS NULL), total({waiting}), total({doubtful}), total({goes} AND o.revert_stock),
+              total({goes}), total({goes} AND {doubtful}), total({sent.only_looked_up}) FROM {sent.rows} GROUP BY 1""",
+        sent.values,
+    ):
+        numbers = [total + int(n) for total, n in zip(numbers, counts, strict=True)]
+        if to_do := AccountPlan(*map(int, counts[-3:])):
+            by_account[account] = to_do
+    total, new, n_waiting, n_doubtful, returning, to_send, to_resend, to_look_up = numbers
     first, last = (tuple(sent.orders(db, _ENDS_SHOWN, way=way)) for way in ("ASC", "DESC"))
     return Plan(
         orders=total,
@@ -119,6 +121,7 @@ def plan_of(db: sqlite3.Connection, sent: Sent) -> Plan:
         last=last[::-1],
         to_resend=to_resend,
         to_look_up=to_look_up,
+        by_account=by_account,
     )
 
 

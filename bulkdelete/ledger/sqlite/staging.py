@@ -260,6 +260,7 @@ class Scratch:
             last=now.last,
             to_resend=now.to_resend,
             to_look_up=now.to_look_up,
+            by_account=now.by_account,
             kept_back=kept_back,
             over_limit=over_limit,
         )

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from bulkdelete.errors import LedgerLocked, LedgerRefused, NothingSent
-from bulkdelete.ledger import Draft, InputReport, Plan, Retry
+from bulkdelete.ledger import AccountPlan, Draft, InputReport, Plan, Retry
 from bulkdelete.model import Doubts, Order, Origin, Reject, State
 from tests.contract.ledger.conftest import Opens
 from tests.contract.ledger.scene import arm, attempt, facts, pending
@@ -80,6 +80,12 @@ async def test_a_plan_of_every_state(opens: Opens, doubts: Doubts | None, resent
     await worked_with(opens)
     rows = [*orders(1, 2, 3, 4, 5, 6), order(8, 8, revert=True)]
 
+    def by_account(new: int) -> dict[int, AccountPlan]:
+        """Each account with anything to do."""
+        of_7 = AccountPlan(2 + new + (4 in resent), int(4 in resent), 0)
+        of_8 = AccountPlan(int(8 in resent), int(8 in resent), looked_up)
+        return {7: of_7} | ({8: of_8} if of_8 else {})
+
     async def proposed(draft: Draft) -> None:
         plan = await facts(draft, [*rows, order(9)], doubts=doubts)
         assert (plan.orders, plan.new, plan.waiting, plan.doubtful, plan.settled) == (8, 1, 2, 2, 3)
@@ -87,6 +93,7 @@ async def test_a_plan_of_every_state(opens: Opens, doubts: Doubts | None, resent
         assert plan.to_look_up == looked_up
         assert plan.returning == (8 in resent)
         assert plan.accounts == (7, 8)
+        assert dict(plan.by_account) == by_account(new=1)
 
     async with opens().plan() as draft:
         await proposed(draft)
@@ -97,6 +104,9 @@ async def test_a_plan_of_every_state(opens: Opens, doubts: Doubts | None, resent
         assert (again.orders, again.new, again.waiting, again.doubtful, again.settled) == (7, 0, 2, 2, 3)
         sent = sorted({5, 6} | resent)
         assert (again.to_send, again.to_look_up) == (len(sent), looked_up)
+        assert dict(again.by_account) == by_account(new=0)
+        assert again.of({8, 9}) == by_account(new=0).get(8, AccountPlan())
+        assert again.of(None) == again.of({7, 8}) == AccountPlan(again.to_send, again.to_resend, again.to_look_up)
         assert [order.order_id for order in again.first] == sent[:3]
         assert [order.order_id for order in again.last] == sent[-3:]
 
@@ -400,3 +410,16 @@ async def test_a_sample_of_each_account(opens: Opens) -> None:
         assert await staging.samples(9, without=(7, 9, 10)) == []
         await staging.selected(Doubts.HOLD)
         assert [each.orders[0].order_id for each in await staging.samples(9)] == [5]
+
+
+async def test_what_is_left_out_is_not_counted_by_account(opens: Opens) -> None:
+    """Neither what a limit leaves out nor what is kept back; an account of which nothing is left has no entry."""
+    async with opens().stage() as staging:
+        await facts(staging, [*orders(1, 2), order(3, 8), order(4, 8), order(5, 9)])
+        plan = await staging.limit(4)
+        assert dict(plan.by_account) == {7: AccountPlan(2), 8: AccountPlan(2)}
+        plan = await staging.keep_back(lambda account, order_id: account == 7 or order_id == 4)
+        assert dict(plan.by_account) == {7: AccountPlan(2), 8: AccountPlan(1)}
+        await staging.confirm()
+    async with opens().stage() as staging:
+        assert (await staging.selected(None)).by_account == plan.by_account
