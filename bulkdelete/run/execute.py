@@ -72,18 +72,18 @@ async def execute(
                     client = await clients.enter_async_context(Client(credential.key, settings))
                     throttle = await _throttle(credential, begun, settings, on_event)
                     slots = min(settings.slots, settings.slots_in_all // len(credentials))
-                    config = _lane_config(selected.of(credential.accounts), plan, slots, credential.accounts)
+                    config = _lane_config(selected, plan, slots, credential.accounts)
                     reader = Reader(client, partial(_reading_throttle, credential, begun, settings))
                     lanes.append(Lane(client, throttle, begun, shared, config, reader))
                 await run(lanes)
         return await _summary(begun, plan, shared, lanes)
 
 
-def _lane_config(counts: Counts, plan: Plan, slots: int, accounts: frozenset[int] | None) -> LaneConfig:
+def _lane_config(selected: Counts, plan: Plan, slots: int, accounts: frozenset[int] | None) -> LaneConfig:
     """A lane with the open orders of its accounts, less those in doubt that no pass takes up."""
-    in_doubt = counts[State.IN_DOUBT]
-    doubts = min(in_doubt, plan.to_resend + plan.to_look_up)
-    return LaneConfig(counts.open - in_doubt + doubts, slots, accounts, doubts)
+    counts, to_do = selected.of(accounts), plan.of(accounts)
+    doubts = to_do.to_resend + to_do.to_look_up
+    return LaneConfig(counts.open - counts[State.IN_DOUBT] + doubts, slots, accounts, doubts)
 
 
 async def _record(noted: Noted, ledger: RunLedger, page: int) -> None:

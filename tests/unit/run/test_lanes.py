@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from bulkdelete.api.keys import ApiKey, Credential
+from bulkdelete.core.progress import Wait, WaitReason
 from bulkdelete.errors import UsageError
 from bulkdelete.events import Stopped
+from bulkdelete.job import Session
 from bulkdelete.model import Stop, StopReason
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.simulator import Fault, FaultKind, Latency, Simulation, Simulator
@@ -182,6 +184,36 @@ def test_a_signal_drains_every_lane(tmp_path: Path) -> None:
     assert set(run.states()) == {"deleted", "pending"}
     assert max(entry.t_s for entry in run.journal) <= at_s[0] + 0.1
     assert ask(tmp_path / "l.db", "SELECT count(*) FROM intents") == [(0,)]
+
+
+def test_doubts_that_wait_for_a_person_are_not_left_for_their_key(tmp_path: Path) -> None:
+    """Two doubts of each key. One key's orders return stock, so a run leaves them alone; the other key's are sent again. What a key has
+    left is its own: nothing at the end, and meanwhile it waits for no order that it will not send."""
+    orders = [(account, order, account == 1) for account, order in orders_of(a1=5, a3=5)]
+    faults = tuple(Fault(FaultKind.DROP_AFTER, order_id=order) for _, order, _ in (*orders[:2], *orders[-2:]))
+    settings = settings_of(tmp_path / "l.db", attempts=1)
+
+    async def main() -> list[tuple[int, Wait | None]]:
+        simulator = Simulator(
+            Simulation(orders=[(account, order, 1) for account, order, _ in orders], keys=KEYS, faults=faults)
+        )
+        await simulator.start(port=PORT)
+        first = await go(simulator, settings, orders, key=credentials())
+        assert first.states() == {"deleted": 6, "in_doubt": 4}
+        async with Session(settings) as session:
+            job = await (await session.resume()).confirm(expect=10)
+            deleting = asyncio.ensure_future(job.delete(credentials()))
+            await asyncio.sleep(1)
+            seen = [(key.left, key.wait) for key in job.progress().keys]
+            await deleting
+            assert [key.left for key in job.progress().keys] == [0, 0]
+        await simulator.close()
+        return seen
+
+    north, south = virtual(main)
+    assert north == (0, None)
+    assert south[0] == 2
+    assert south[1].reason is WaitReason.SETTLING
 
 
 def test_slots_are_for_each_lane_and_512_in_all(tmp_path: Path) -> None:
