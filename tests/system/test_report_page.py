@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from bulkdelete.model import State
+from bulkdelete.model import Response, State, Verdict
 from tests.support.chromium import CHROMIUM, Browser, browser
 from tests.support.command import call
-from tests.support.ledger import in_memory
-from tests.support.page import HOSTILE, refused, settled
+from tests.support.ledger import arm, in_memory, opened, order, pending
+from tests.support.page import HOSTILE, refused, settle, settled
 from tests.support.process import PROGRAM, environment
 
 needs_chromium = pytest.mark.skipif(
@@ -30,16 +30,28 @@ MESSAGES = ("Order {} cannot be deleted: it is invoiced", "La orden {} pertenece
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Ledgers of 5,000 refusals, `l.db`, of 1,001 doubts, `d.db`, and one whose texts are hostile, `<h>.db`."""
+    """Ledgers of 5,000 refusals, `l.db`, of 1,001 doubts, `d.db`, of a 429, `q.db`, and one whose texts are hostile, `<h>.db`."""
 
     async def made(path: Path) -> None:
         await refused(path / "l.db", *(MESSAGES[n % 3].format(700_000 + n) for n in range(1, 5_001)))
         await settled(path / "d.db", State.IN_DOUBT, 503, *["unavailable"] * 1_001)
+        await limited(path / "q.db")
         await refused(path / "<h>.db", *HOSTILE, file='"><script>alert(1)<|script>.csv')
 
     with in_memory() as path:
         asyncio.run(made(path))
         yield path
+
+
+async def limited(path: Path) -> None:
+    """A ledger of one order, whose first response has status code 429."""
+    async with opened(path) as ledger:
+        await arm(ledger, [order(700_001, line=2)])
+        await ledger.begin("")
+        [task] = await pending(ledger)
+        ledger.settle(await ledger.intend(task), Response(429, "slow down", latency_s=0.1), Verdict())
+        await settle(ledger, State.DELETED, 204, "")
+        await ledger.end(())
 
 
 @pytest.fixture
@@ -196,6 +208,27 @@ async def test_a_page_in_a_browser(folder: Path, tmp_path: Path, shown: Browser)
 
 
 @needs_chromium
+async def test_the_charts_of_a_page(folder: Path, tmp_path: Path, shown: Browser) -> None:
+    """An axis of responses has whole numbers; the legend has values as soon as there is something to tell, and no dashes before."""
+    await shown.open(reported(folder / "q.db", tmp_path / "report.html"))
+    assert await shown.value("uPlot.sync('time').plots.length") == 3
+    assert await shown.value("uPlot.sync('time').plots[1].axes[1]._values") == ["0", "1"]
+    visible = (
+        "[...document.querySelectorAll('#limited .u-series')].map(e => e.checkVisibility() ? e.innerText.trim() : '')"
+    )
+    assert await shown.value(visible) == ["", "responses with status code 429"]
+    x, y = await shown.value(
+        "(() => { const over = document.querySelector('#limited .u-over'); over.scrollIntoView();"
+        " const box = over.getBoundingClientRect(); return [box.left + 0.5 * box.width, box.top + 50]; })()"
+    )
+    await shown.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    begin, said = await shown.value(visible)
+    assert re.fullmatch(r"from\s*\d+ \w{3} \d{4}, [\d:]+", begin)
+    assert re.fullmatch(r"responses with status code 429\s*1", said)
+    assert shown.complaints == []
+
+
+@needs_chromium
 async def test_hostile_text_does_nothing_in_a_browser(folder: Path, tmp_path: Path, shown: Browser) -> None:
     """Nothing runs, nothing is asked for, no element comes of it, and the text is read as it was sent."""
     page = reported(folder / "<h>.db", tmp_path / "report.html")
@@ -273,9 +306,9 @@ async def test_without_javascript(folder: Path, tmp_path: Path, shown: Browser) 
 
 
 @needs_chromium
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 900, 390])
 async def test_nothing_is_cut_off(folder: Path, tmp_path: Path, shown: Browser, width: int) -> None:
-    """On a screen and on a phone, the page is as wide as the window, and the paper as the page."""
+    """On a screen, a tablet and a phone, the page is as wide as the window, and the paper as the page."""
     await shown.look(width=width)
     await shown.open(reported(folder / "l.db", tmp_path / "report.html"))
     assert await shown.value("document.documentElement.scrollWidth") <= width

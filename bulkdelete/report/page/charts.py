@@ -78,11 +78,13 @@ def chart(
     slot_s: int,
     label: Callable[[float], str],
     ticks: Sequence[Tick],
+    least_step: float = 0.0,
 ) -> Chart:
-    """Draw these series over slots of equal width. `ticks`: the labels of the slots, by their numbers."""
+    """Draw these series over slots of equal width. `ticks`: the labels of the slots, by their numbers. `least_step`: as of
+    `nice_ceiling`."""
     listed = list(series)
     highest = max((value for each in listed for value in each.values if value is not None), default=0.0)
-    top, step = nice_ceiling(highest)
+    top, step = nice_ceiling(highest, least_step)
     span = (WIDTH - _LEFT - _RIGHT) / len(begins_s)
     rise = (HEIGHT - _TOP - _BOTTOM) / top
 
@@ -117,11 +119,12 @@ def _line(values: Sequence[float | None], span: float, y: Callable[[float], floa
     return "".join(parts)
 
 
-def nice_ceiling(highest: float) -> tuple[float, float]:
-    """The end of an axis that reaches this value, and the step between its labels: 1, 2 or 5 times a power of ten."""
+def nice_ceiling(highest: float, least_step: float = 0.0) -> tuple[float, float]:
+    """The end of an axis that reaches this value, and the step between its labels: 1, 2 or 5 times a power of ten, or `least_step` where
+    that is more."""
     rough = max(highest, 1e-9) / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    step = max(least_step, next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999))
     return step * max(1, math.ceil(highest / step - 1e-9)), step
 
 

@@ -17,7 +17,7 @@ __all__ = ["Graph", "Graphs", "graphs_of"]
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One panel. `unit`: what its numbers are, for the script: "count" or "ms"."""
+    """One panel. `unit`: what its numbers are, for the script: "rate", "count" or "ms"."""
 
     name: str
     title: str
@@ -86,7 +86,9 @@ def graphs_of(timeline: Timeline, learned: Learned | None, zone: Zone) -> Graphs
         return [None if point is None else value(point) for point in points]
 
     def panel(name: str, title: str, unit: str, *series: Series) -> Graph:
-        return Graph(name, title, unit, series, chart(series, begins_s, slot_s, _LABELS[unit], ticks))
+        return Graph(
+            name, title, unit, series, chart(series, begins_s, slot_s, _LABELS[unit], ticks, _LEAST_STEPS[unit])
+        )
 
     total = timeline.total
     limit: tuple[Series, ...] = ()
@@ -94,7 +96,7 @@ def graphs_of(timeline: Timeline, learned: Learned | None, zone: Zone) -> Graphs
         limit = (Line("rate limit, as learned last", "limit", [60 * learned.rate_per_s] * len(points)),)
     panels = [
         panel(
-            "throughput", "Throughput, per minute", "count",
+            "throughput", "Throughput, per minute", "rate",
             Bars("requests", "requests", each(lambda point: point.requests_per_min)),
             Bars("orders settled", "settled", each(lambda point: point.settled_per_min)),
             *limit,
@@ -128,8 +130,13 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
 
 
-def _count(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"
 
 
-_LABELS: dict[str, Callable[[float], str]] = {"count": _count, "ms": lambda ms: seconds(ms) if ms else "0"}
+_LABELS: dict[str, Callable[[float], str]] = {
+    "rate": _number,
+    "count": _number,
+    "ms": lambda ms: seconds(ms) if ms else "0",
+}
+_LEAST_STEPS = {"rate": 0.0, "count": 1.0, "ms": 0.0}  # of an axis: nothing that is counted has halves

@@ -40,6 +40,13 @@ def test_bars_and_lines() -> None:
     assert min(heights) >= drawn.top
 
 
+def test_an_axis_of_whole_numbers_has_no_halves() -> None:
+    """There is no half of a response."""
+    drawn = chart([Bars("a", "x", [1.0, 0.0])], [0, 10], 10, "{:g}".format, [], least_step=1)
+    assert [tick.label for tick in drawn.across] == ["0", "1"]
+    assert nice_ceiling(90, least_step=1) == nice_ceiling(90)
+
+
 def test_labels_of_an_evening() -> None:
     """Round times, and the day below the first one and where it changes."""
     begins = [MIDNIGHT - 3600 + 60 * n for n in range(120)]

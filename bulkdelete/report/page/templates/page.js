@@ -24,8 +24,11 @@
     return date(at) + " " + at.getUTCFullYear() + ", " + clock(at) + (data.slot < 60 ? ":" + two(at.getUTCSeconds()) : "");
   }
 
+  const number = (n) => n.toLocaleString("en", { maximumFractionDigits: n < 10 ? 2 : 1 });
+
   const units = {
-    count: (n) => n.toLocaleString("en", { maximumFractionDigits: n < 10 ? 2 : 1 }),
+    rate: number,
+    count: number,
     ms: (n) => (n < 1000 ? Math.round(n) + " ms" : (n / 1000).toLocaleString("en", { maximumSignificantDigits: 2 }) + " s"),
   };
 
@@ -35,6 +38,10 @@
   const slots = data.begins;
 
   const LABEL_PX = 56;
+  const WHOLE = [];  // steps of an axis: nothing that is counted has halves
+  for (let power = 1; power < 1e12; power *= 10) {
+    WHOLE.push(power, 2 * power, 5 * power);
+  }
 
   function ticks(plot) {
     const from = plot.scales.x.min;
@@ -109,7 +116,7 @@
           splits: (plot) => ticks(plot).map((tick) => tick[0]),
           values: (plot) => ticks(plot).map((tick) => tick[1] + (tick[2] === "" ? "" : "\n" + tick[2])),
         }),
-        Object.assign({ values: (plot, splits) => splits.map((n) => (n === 0 ? "0" : said(n))), size: 60 }, axis),
+        Object.assign({ values: (plot, splits) => splits.map((n) => (n === 0 ? "0" : said(n))), size: 60, incrs: panel.unit === "count" ? WHOLE : undefined }, axis),
       ],
       scales: {
         x: { time: false, range: (plot, from, to) => (from <= 0.5 && to >= slots.length - 0.5 ? [0, slots.length] : [from, to]) },
