@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 __all__ = [
     "KEY_HIDDEN",
@@ -13,6 +13,7 @@ __all__ = [
     "duration",
     "escaped",
     "escaped_lines",
+    "key_name",
     "number",
     "plural",
     "shortened",
@@ -25,6 +26,9 @@ KEY_HIDDEN = "[API key]"
 
 KEY_PREFIX_CHARS = 4
 """The shortest beginning of an API key that is taken out of a text: a shorter one reveals nothing."""
+
+
+_ACCOUNTS_NAMED = 5
 
 
 def counted(n: int, noun: str, verbs: tuple[str, str] | None = None) -> str:
@@ -47,6 +51,12 @@ def duration(seconds: float) -> str:
         if n:
             parts.append(f"{n} {unit}")
     return " ".join(parts[:2]) or "0 s"
+
+
+def key_name(accounts: Collection[int]) -> str:
+    """An API key, by the first of its accounts, since it has no other name that may be shown: `key of account 71, 72`."""
+    shown = ", ".join(map(str, sorted(accounts)[:_ACCOUNTS_NAMED]))
+    return f"key of account {shown}{', ...' if len(accounts) > _ACCOUNTS_NAMED else ''}"
 
 
 def clock_time(seconds: float) -> str:

@@ -20,7 +20,7 @@ from bulkdelete.cli.inputs import NOTHING, blaming_the_ledger, fetched, rejects_
 from bulkdelete.cli.key import Keys, asked_key, given_keys, sources_of
 from bulkdelete.cli.log import Log
 from bulkdelete.cli.metrics import MetricsFile, measured
-from bulkdelete.cli.planning import pace_for
+from bulkdelete.cli.planning import paced_keys, paces_for
 from bulkdelete.cli.secrecy import hidden
 from bulkdelete.cli.signals import Interrupted, Signals, leave
 from bulkdelete.cli.spelling import command, resuming, spelling
@@ -207,7 +207,8 @@ class _Deletion:
             if not ((facts := proposal.plan).to_send or facts.to_look_up):
                 return proposal
         if asks and facts.to_send:
-            ask(question(facts, options.settings, pace_for(options.settings)), facts.to_send)
+            paces = paces_for(options.settings, paced_keys(keys, options.settings.host))
+            ask(question(facts, options.settings, paces), facts.to_send)
         keys = asked_key() if keys is None else keys
         self.session.note = hidden(self.options.note or "")  # by now the keys are known
         return self.signals.run(self.runner, proposal.confirm(expect=facts.orders)), keys

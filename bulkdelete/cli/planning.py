@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from bulkdelete.api.keys import check_accounts
 from bulkdelete.cli.files import check_inputs, check_outputs
 from bulkdelete.cli.given import PlanOptions
 from bulkdelete.cli.inputs import NOTHING, blaming_the_ledger, fetched, rejects_to
+from bulkdelete.cli.key import Keys
 from bulkdelete.cli.streams import write_json, write_result
 from bulkdelete.intake import sources
 from bulkdelete.job import obstacle, plan
 from bulkdelete.ledger import Plan
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.model import Order
-from bulkdelete.report.pace import KnownPace, known_pace
+from bulkdelete.report.pace import KeyAccounts, KnownPace, known_pace, known_paces
 from bulkdelete.report.proposal import Forecast, forecast_json, forecast_text
 from bulkdelete.settings import Settings
 
-__all__ = ["exit_of", "forecast_of", "pace_for", "plan_files"]
+__all__ = ["exit_of", "forecast_of", "paced_keys", "paces_for", "plan_files"]
 
 
 def plan_files(options: PlanOptions) -> int:
@@ -56,7 +58,7 @@ def forecast_of(
     )
     named = sources(given.files, given.reading, settings.allow_empty)
     if not named:
-        return Forecast(NOTHING, settings, pace_for(settings), obstacle(NOTHING, settings))
+        return Forecast(NOTHING, settings, paces_for(settings), obstacle(NOTHING, settings))
     served = [] if options.access.profile is None else [entry.accounts for entry in options.access.profile.keys]
     with rejects_to(given.rejects, given.overwrite) as on_reject:
         found = fetched(named)
@@ -64,13 +66,20 @@ def forecast_of(
             facts = run(plan(*found, settings=settings, on_reject=on_reject, on_orders=on_orders))
             if served:
                 check_accounts(served, facts.by_account)
-            return Forecast(facts, settings, pace_for(settings), obstacle(facts, settings))
+            keys = [KeyAccounts(accounts) for accounts in served]
+            return Forecast(facts, settings, paces_for(settings, keys), obstacle(facts, settings))
 
 
-def pace_for(settings: Settings) -> KnownPace:
-    """The pace that a run with these settings may expect."""
+def paces_for(settings: Settings, keys: Sequence[KeyAccounts] = ()) -> tuple[KnownPace, ...]:
+    """What each key may expect of a run with these settings; `keys`: where there are several."""
     now_ms, ledger = time.time_ns() // 1_000_000, open_ledger(settings.ledger)
-    if not ledger.exists():
-        return known_pace(None, settings, now_ms)
-    with ledger.read() as reader:
-        return known_pace(reader, settings, now_ms)
+    with ledger.read() if ledger.exists() else nullcontext() as reader:
+        if len(keys) > 1:
+            return known_paces(reader, settings, now_ms, keys)
+        return (known_pace(reader, settings, now_ms),)
+
+
+def paced_keys(keys: Keys | None, host: str) -> list[KeyAccounts]:
+    """Each of several keys, as a ledger knows it. It takes 60 ms of CPU per key."""
+    several = keys if isinstance(keys, tuple) and len(keys) > 1 else ()
+    return [KeyAccounts(each.accounts or frozenset(), each.key.fingerprint(host)) for each in several]

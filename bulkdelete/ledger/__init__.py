@@ -281,6 +281,9 @@ class LedgerReader(Protocol):
     def learned(self, endpoint: Endpoint = Endpoint.DELETE_ORDERS) -> Learned | None:
         """The limit of the key that learned last at this endpoint; None if none did."""
 
+    def limits(self) -> dict[str, Learned]:
+        """The limit that each key learned of deletions, by its fingerprint; that of the key that learned last comes first."""
+
     def stamp(self) -> object:
         """Another one whenever something was confirmed, or a run has worked, since."""
 

@@ -58,8 +58,12 @@ class AccountPlan:
     to_resend: int = 0
     to_look_up: int = 0
 
+    @property
+    def orders(self) -> int:
+        return self.to_send + self.to_look_up
+
     def __bool__(self) -> bool:
-        return bool(self.to_send or self.to_look_up)
+        return self.orders > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ It is rendered as text and as the fields of JSON, and each reject as a row of CS
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +34,11 @@ _ACCOUNTS_ASKED = 5  # accounts that a question names
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What the command `plan` shows: a plan, how long it would take, and why a run would refuse it (None: it would accept it)."""
+    """What the command `plan` shows: a plan, what each key may expect, and why a run would refuse it (None: it would accept it)."""
 
     plan: Plan
     settings: Settings
-    pace: KnownPace
+    keys: Sequence[KnownPace]
     obstacle: str | None
 
 
@@ -66,7 +67,7 @@ def proposal_text(plan: Plan, settings: Settings) -> str:
     return escaped_lines(lines)  # a file's name may hold anything
 
 
-def question(plan: Plan, settings: Settings, pace: KnownPace) -> str:
+def question(plan: Plan, settings: Settings, keys: Sequence[KnownPace]) -> str:
     """What a person confirms by typing the number, and how long it takes."""
     more = ", ..." if len(plan.accounts) > _ACCOUNTS_ASKED else ""
     accounts = ", ".join(map(str, plan.accounts[:_ACCOUNTS_ASKED])) + more
@@ -84,7 +85,7 @@ def question(plan: Plan, settings: Settings, pace: KnownPace) -> str:
     )
     return (
         f"{orders} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}\n{lacking}"
-        f"{time_text(plan, settings, pace)}\nThis cannot be undone. Type {plan.to_send} to continue"
+        f"{time_text(plan, settings, keys)}\nThis cannot be undone. Type {plan.to_send} to continue"
     )
 
 
@@ -100,7 +101,7 @@ def forecast_text(forecast: Forecast) -> str:
     if plan.digest:
         lines.append(f"digest of {counted(plan.orders, 'order')}: {plan.digest}")
     if plan.to_send or plan.to_look_up:
-        lines.append(time_text(plan, forecast.settings, forecast.pace))
+        lines.append(time_text(plan, forecast.settings, forecast.keys))
     if forecast.obstacle is not None:
         lines.append(f"`run` would refuse this: {forecast.obstacle}")
     return "\n".join(lines)
@@ -130,7 +131,7 @@ def forecast_json(forecast: Forecast) -> dict[str, Any]:
         "accounts": list(plan.accounts),
         "first": [[order.account_id, order.order_id] for order in plan.first],
         "last": [[order.account_id, order.order_id] for order in plan.last],
-        **time_json(plan, forecast.settings, forecast.pace),
+        **time_json(plan, forecast.settings, forecast.keys),
         "obstacle": forecast.obstacle,
     }
 

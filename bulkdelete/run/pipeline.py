@@ -40,6 +40,7 @@ from bulkdelete.run.slots import Slots
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.run.throttle import Throttle
 from bulkdelete.settings import Settings
+from bulkdelete.words import key_name
 
 __all__ = ["Lane", "LaneConfig", "Run", "Sender", "Totals", "run"]
 
@@ -278,8 +279,7 @@ class Lane:
 
 
 def _of_key(accounts: frozenset[int] | None, detail: str) -> str:
-    """The detail of a stop, with the accounts of the key that it is about: a key has no other name."""
+    """The detail of a stop, with the key that it is about."""
     if accounts is None:
         return detail
-    key = f"key of account {', '.join(map(str, sorted(accounts)[:5]))}{', ...' if len(accounts) > 5 else ''}"
-    return f"{key}: {detail}" if detail else key
+    return f"{key_name(accounts)}: {detail}" if detail else key_name(accounts)

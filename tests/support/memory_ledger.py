@@ -294,6 +294,10 @@ class MemoryReader:
     def learned(self, endpoint: Endpoint = Endpoint.DELETE_ORDERS) -> Learned | None:
         return next((it for (where, _), it in reversed(self._store.learned.items()) if where is endpoint), None)
 
+    def limits(self) -> dict[str, Learned]:
+        every = reversed(self._store.learned.items())
+        return {key: it for (where, key), it in every if where is Endpoint.DELETE_ORDERS}
+
     def stamp(self) -> object:
         return self.last_run(), self._store.inputs, self._store.counts(True), self._store.counts(False)
 

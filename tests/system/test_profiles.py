@@ -17,6 +17,7 @@ from tests.rigs.kill.server import Server, serving
 from tests.rigs.leaks import leaks
 from tests.support.command import at_once, call
 from tests.support.process import PROGRAM, environment
+from tests.support.shell import Shell
 
 KEYS = {"north-key-of-two": frozenset({71, 72}), "south-key-of-one": frozenset({73})}
 ACCOUNTS = (71, 72, 73)
@@ -169,6 +170,36 @@ def test_an_account_without_a_key_is_neither_resumed_nor_verified(scene: Scene) 
     done = scene("verify", str(scene.ledger), "--online")
     assert done.returncode == 2
     assert "account 72 has orders and no API key" in done.stderr
+
+
+@pytest.mark.parametrize("scene", [{"key_limits": {"north-key-of-two": 600, "south-key-of-one": 1200}}], indirect=True)
+def test_how_long_each_key_takes(scene: Scene) -> None:
+    """`plan` reads no key, so a limit that was learned may be that of either; the confirmation knows which. The slowest key counts."""
+    file, per_min = str(scene.folder / "gone.csv"), ("--rate", "30/min")
+    planned = scene("plan", file, "--keep-stock")
+    assert "that of the slowest key\n  key of account 71, 72: 40 orders, about " in planned.stdout
+    assert planned.stdout.count("at 30 per minute, ") == planned.stdout.count("(the limit is not known yet)") == 2
+    told = json.loads(scene("plan", file, "--keep-stock", "--json", *per_min, "--max-time", "60s").stdout)
+    assert (told["seconds"], told["runs"]) == ({"30": 78}, {"30": 2})
+    assert [(key["accounts"], key["to_send"], key["runs"]) for key in told["keys"]] == [
+        ([71, 72], 40, {"30": 2}),
+        ([73], 20, {"30": 1}),
+    ]
+    scene.write([ORDERS[0], ORDERS[-1]])
+    assert scene.run("--yes", "--preview", "off").returncode == 0
+    scene.write(ORDERS)
+    planned = scene("plan", file, "--keep-stock")
+    assert planned.stdout.count("at 600 per minute") == planned.stdout.count("at 1200 per minute") == 2, planned.stdout
+    words = ("run", file, "--keep-stock", "--preview", "off", *scene.given)
+    with Shell(scene.folder, scene.env) as shell:
+        code, shown = shell.paste(shlex.join([*PROGRAM, *words]), {"to continue": "no\n"})
+    assert code == 3
+    assert "about 0 s, that of the slowest key\n" in shown
+    for line in (
+        "key of account 71, 72: 39 orders, about 0 s at 600 per minute (as this ledger learned)",
+        "key of account 73: 19 orders, about 0 s at 1200 per minute (as this ledger learned)",
+    ):
+        assert f"  {line}\n" in shown
 
 
 def test_a_key_from_elsewhere_besides_is_refused(scene: Scene) -> None:

@@ -207,6 +207,10 @@ class SqliteReader:
         return runs.learned(self._db, self.host(), None, endpoint)
 
     @_reads
+    def limits(self) -> dict[str, Learned]:
+        return runs.limits(self._db, self.host(), Endpoint.DELETE_ORDERS)
+
+    @_reads
     def stamp(self) -> object:
         inputs = self._db.execute("SELECT max(input_id) FROM inputs").fetchone()
         return self._last_run(), inputs, rows.kept_counts(self._db)

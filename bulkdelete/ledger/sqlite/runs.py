@@ -12,7 +12,7 @@ from bulkdelete.ledger.sqlite.rows import since, sound
 from bulkdelete.ledger.sqlite.schema import CALLER_COLUMNS, PACE_COLUMNS, RUN_COLUMNS, crc, crc_of, storable, values
 from bulkdelete.model import Endpoint, Learned
 
-__all__ = ["begin", "caller_of", "end", "learn", "learned", "recent"]
+__all__ = ["begin", "caller_of", "end", "learn", "learned", "limits", "recent"]
 
 
 def begin(db: sqlite3.Connection, version: str, options: str, caller: Caller, now_ms: int) -> int:
@@ -48,17 +48,20 @@ def learn(
 
 def learned(db: sqlite3.Connection, host: str, fingerprint: str | None, endpoint: Endpoint) -> Learned | None:
     """What is known of this key's limit at this endpoint; fingerprint None: of the key that learned last."""
+    known = limits(db, host, endpoint)
+    return next(iter(known.values()), None) if fingerprint is None else known.get(fingerprint)
+
+
+def limits(db: sqlite3.Connection, host: str, endpoint: Endpoint) -> dict[str, Learned]:
+    """What is known of each key's limit at this endpoint, by fingerprint; that of the key that learned last comes first."""
     if not since(db, PACE_SINCE):
-        return None
-    row = db.execute(
-        f"""SELECT {PACE_COLUMNS}, crc FROM pace WHERE host = ?1 AND endpoint = ?2 AND (?3 IS NULL OR fingerprint = ?3)
-            ORDER BY learned_ms DESC, fingerprint LIMIT 1""",
-        (host, endpoint.value, fingerprint),
-    ).fetchone()
-    if row is None:
-        return None
-    columns = sound("pace", row)
-    return Learned(rate_per_s=columns[3], burst=columns[4])
+        return {}
+    rows = db.execute(
+        f"SELECT {PACE_COLUMNS}, crc FROM pace WHERE host = ? AND endpoint = ? ORDER BY learned_ms DESC, fingerprint",
+        (host, endpoint.value),
+    )
+    known = (sound("pace", row) for row in rows)
+    return {fingerprint: Learned(rate_per_s, burst) for _, _, fingerprint, rate_per_s, burst, _ in known}
 
 
 def recent(db: sqlite3.Connection, accounts: Collection[int] | None, since_ms: int, n: int) -> list[int]:

@@ -225,6 +225,7 @@ async def test_what_is_learned(opens: Opens) -> None:
         assert await run.learned("aa", gets) is None
         with opens().read() as reader:
             assert reader.learned(gets) is None
+            assert list(reader.limits().items()) == [("aa", Learned(0.5, 30.0)), ("bb", Learned(2.0, 60.0))]
         run.learn("aa", gets, Learned(4.0, 90.0))
         assert await run.learned("aa", deletes) == Learned(0.5, 30.0)
     async with opens().run("") as run:

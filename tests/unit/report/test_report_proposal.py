@@ -31,7 +31,7 @@ PLAN = Plan(
     first=tuple(ENDS[:3]), last=tuple(ENDS[3:]), inputs=(InputReport("=a.csv", "5e", "orderId", 1202, 1200, 1, 1),),
     new=1197, rejected=4, rejects=(REJECT,), duplicated=1, duplicates=((Origin("=a.csv", 9), 5),),
 )  # fmt: skip
-PACE = KnownPace(tuple(Pace((Bucket(rate / 60, rate, rate),)) for rate in (30.0, 600.0)), "a guess")
+PACE = (KnownPace(tuple(Pace((Bucket(rate / 60, rate, rate),)) for rate in (30.0, 600.0)), "a guess"),)
 TIME = "about 39 min at 30 per minute, 1 min at 600 per minute (a guess)"
 
 

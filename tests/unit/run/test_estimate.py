@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bulkdelete.api.keys import ApiKey
+from bulkdelete.api.keys import ApiKey, Credential
 from bulkdelete.core.estimate import seconds_left
+from bulkdelete.events import AttemptEnded, Event
 from bulkdelete.job import Session
-from bulkdelete.report.pace import known_pace, work_of
+from bulkdelete.ledger.open import open_ledger
+from bulkdelete.report.pace import KeyAccounts, known_pace, known_paces, work_of
 from bulkdelete.report.status import read_status
-from bulkdelete.simulator import Fault, FaultKind, Latency, Simulator
-from tests.support.rig import KEY, PORT, Rows, settings_of, shuffled, simulation_of, virtual
+from bulkdelete.simulator import Fault, FaultKind, Latency, Simulation, Simulator
+from tests.support.rig import KEY, PORT, Rows, go, settings_of, shuffled, simulation_of, virtual
 from tests.support.virtual import current_loop
 
 LATENCY = Latency(median_s=0.15, sigma=0.5, min_s=0.05, max_s=0.4)
@@ -95,6 +99,62 @@ def test_the_estimate_of_a_run(tmp_path: Path, limit: int, n: int, settings: dic
     errors = seen.errors()
     assert len(errors) > 10
     assert [each for each in errors if abs(each[1]) > max(0.1 * each[0], 3.0)] == []
+
+
+def test_the_estimate_of_a_run_of_two_keys(tmp_path: Path) -> None:
+    """60 and 240 a minute, as an earlier run learned: the confirmation shows the time of the slowest key, and each key shows its own."""
+    keys = {"north": (1, 2), "south": (3,)}
+    credentials = [Credential(ApiKey(key), frozenset(accounts)) for key, accounts in keys.items()]
+    orders = [(account, 1000 * account + n) for account, many in ((1, 100), (2, 200), (3, 900)) for n in range(many)]
+    settings = settings_of(tmp_path / "l.db")
+
+    async def main() -> tuple[list[float], list[float], list[tuple[float, float, float]]]:
+        known = {key: set(accounts) for key, accounts in keys.items()}
+        simulation = Simulation(
+            orders=[(*order, 1) for order in orders], keys=known, key_limits={"north": 60, "south": 240}
+        )
+        simulator = Simulator(dataclasses.replace(simulation, latency=LATENCY))
+        await simulator.start(port=PORT)
+        await go(simulator, settings, [orders[0], orders[-1]], key=credentials)
+        await asyncio.sleep(2 * MINUTE_S)  # both have a full bucket again
+        clock, seen, ended = current_loop().time, [], [0.0, 0.0]
+        async with Session(settings, lambda event: ended_at(event, ended)) as session:
+            proposal = await session.propose(Rows(orders))
+            asked = [
+                KeyAccounts(each.accounts or frozenset(), each.key.fingerprint(settings.host)) for each in credentials
+            ]
+            with open_ledger(settings.ledger).read() as reader:
+                paces = known_paces(reader, settings, time.time_ns() // 1_000_000, asked)
+            planned_s = [seconds_left(work_of(proposal.plan, settings, each.accounts), each.paces[0]) for each in paces]
+            job = await proposal.confirm(expect=len(orders))
+            begin_s = clock()
+            deleting = asyncio.ensure_future(job.delete(credentials, jitter=lambda: 0.5))
+            while not deleting.done():
+                await asyncio.sleep(STEP_S)
+                north, south = (each.seconds_left or 0.0 for each in job.progress().keys)
+                seen.append((clock(), north, south))
+            assert deleting.result().exit_code == 0
+        await simulator.close()
+        return (
+            planned_s,
+            [end_s - begin_s for end_s in ended],
+            [(at_s - begin_s, north, south) for at_s, north, south in seen],
+        )
+
+    planned_s, took_s, seen = virtual(main)
+    assert took_s[0] > took_s[1] > 2 * MINUTE_S
+    assert planned_s == pytest.approx(took_s, rel=0.1)
+    late = [
+        (took_s[key] - at_s, left_s[key]) for at_s, *left_s in seen for key in (0, 1) if MINUTE_S <= at_s < took_s[key]
+    ]
+    assert len(late) > 20
+    assert [each for each in late if abs(each[1] - each[0]) > max(0.1 * each[0], 3.0)] == []
+
+
+def ended_at(event: Event, ended: list[float]) -> None:
+    """Keep when the last attempt of each key ended: that of accounts 1 and 2, and that of account 3."""
+    if isinstance(event, AttemptEnded):
+        ended[event.order.account_id == 3] = current_loop().time()
 
 
 @pytest.mark.parametrize(("share", "seed"), [(0.02, 1), (0.1, 2)])
