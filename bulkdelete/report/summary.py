@@ -148,7 +148,11 @@ def summary_json(ending: Ending) -> dict[str, Any]:
     return {
         "ledger": str(ending.settings.ledger),
         "exit_code": summary.exit_code,
-        "outcomes": {state.label: summary.counts[state] for state in State},
+        "outcomes": _outcomes(summary.counts),
+        "accounts": [
+            {"account_id": account, "outcomes": _outcomes(Counts({account: states}))}
+            for account, states in sorted(summary.counts.by_account.items())
+        ],
         "left_alone": summary.left_alone,
         "rejected": summary.rejected,
         "not_backed_up": summary.kept_back,
@@ -167,6 +171,11 @@ def summary_json(ending: Ending) -> dict[str, Any]:
         "lookup_failure": None if summary.looked_up.failure is None else summary.looked_up.failure.detail,
         **{action.value: steps.get(action) for action in _IN_JSON},
     }
+
+
+def _outcomes(counts: Counts) -> dict[str, int]:
+    """All of them, so that a program need not ask whether one is there."""
+    return {state.label: counts[state] for state in State}
 
 
 def _count_lines(ending: Ending) -> list[str]:

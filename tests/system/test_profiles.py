@@ -100,7 +100,11 @@ def test_each_account_is_deleted_with_its_key(scene: Scene) -> None:
     """A preview, a backup and the deletion of three accounts in one run; the ledger is that of the profile."""
     done = scene.run("--yes", "--backup", "kept.jsonl", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["outcomes"]["deleted"] == len(ORDERS)
+    told = json.loads(done.stdout)
+    assert told["outcomes"]["deleted"] == len(ORDERS)
+    assert {each["account_id"]: each["outcomes"]["deleted"] for each in told["accounts"]} == dict.fromkeys(
+        ACCOUNTS, PER_ACCOUNT
+    )
     assert scene.server.deleted_orders() == set(ORDERS)
     assert {entry.status for entry in scene.server.journal} == {204}
     assert {entry.kind for entry in scene.server.reads} == {"read", "accounts"}

@@ -138,6 +138,7 @@ def test_text_and_json_say_the_same() -> None:
         "5 orders would stay refused: with <retry> refused added, that command sends them, too."
     )
     assert (told["outcomes"]["pending"], told["outcomes"]["refused"], told["exit_code"]) == (1200, 5, 5)
+    assert told["accounts"] == [{"account_id": 7, "outcomes": told["outcomes"]}]
     advice = ADVICE[StopReason.FAILURES].replace("{max_failures}", "<max_failures>")
     assert told["stops"] == [{"why": "failures", "detail": "5 orders", "next": advice}]
     assert told["messages"] == [{"account_id": 7, "status": 412, "message": "is invoiced", "orders": 5}]
@@ -159,7 +160,7 @@ def test_an_end_prints_no_control_characters() -> None:
 
 
 def test_several_accounts_are_a_table() -> None:
-    """A row by outcome, a column by account; what the columns do not show is in the last one."""
+    """A row by outcome, a column by account; what the columns do not show is in the last one. For programs each account is there."""
     few = Counts({71: {State.DELETED: 1_203, State.REFUSED: 10}, 72: {State.DELETED: 5}})
     summary = Summary(few, (), (), 0, 0, 9, 1, 61.0)
     assert summary_text(shown(summary)).split("\n")[:4] == [
@@ -168,6 +169,9 @@ def test_several_accounts_are_a_table() -> None:
         "  deleted  1,208       1,203           5",
         "  refused     10          10           0",
     ]
+    told = summary_json(shown(summary))["accounts"]
+    assert [each["account_id"] for each in told] == [71, 72]
+    assert [(each["outcomes"]["deleted"], each["outcomes"]["refused"]) for each in told] == [(1_203, 10), (5, 0)]
     many = Summary(Counts({n: {State.DELETED: n} for n in range(1, 9)}), (), (), 0, 0, 9, 1, 61.0)
     assert summary_text(shown(many)).split("\n")[1:3] == [
         "           total  account 1  account 2  account 3  account 4  4 others",
