@@ -34,7 +34,7 @@ PYTEST = (
 
 # By file or room, the first that fits: the tests of the thing itself, and those beside it. None of them lets real time pass or
 # starts the command.
-_PACING = "tests/unit/run/test_throttle.py tests/unit/run/test_learned.py tests/unit/run/test_own_limits.py"
+_PACING = "tests/unit/run/test_throttle.py tests/unit/run/test_learned.py tests/bench/pacing/test_own_limits.py"
 NEAR = {
     "core/estimator.py": ("tests/unit/core/test_core_estimator.py tests/unit/core/test_core_pace.py", _PACING),
     "core/mirror.py": ("tests/unit/core/test_core_mirror.py tests/unit/core/test_core_pace.py", _PACING),
@@ -69,13 +69,13 @@ NEAR = {
     "run/guard_state.py": ("tests/unit/core/test_core_guard.py", "tests/unit/run/test_pipeline.py"),
     "run/": (
         "tests/unit/run/test_events.py tests/unit/run/test_pipeline.py tests/unit/run/test_lanes.py",
-        "tests/unit/run/test_learned.py tests/unit/run/test_own_limits.py tests/unit/run/test_shared_key.py",
+        "tests/unit/run/test_learned.py tests/bench/pacing/test_own_limits.py tests/bench/pacing/test_shared_key.py",
     ),
 }
 # For what all those let pass: pacing over long runs, the whole command, random faults.
 WIDE = (
     "tests/bench/pacing/test_real_runs.py",
-    "tests/unit/run/test_shared_key.py",
+    "tests/bench/pacing/test_shared_key.py",
     "tests/system/test_plan.py",
     "tests/system/test_commands.py",
 )
