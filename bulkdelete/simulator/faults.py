@@ -88,7 +88,7 @@ class Fault:
 
     `times` bounds it: 1 by default, unlimited with a probability; with `nth` it is that many requests from the nth on.
     `acts` overrides whether the order is deleted, for the kinds where both are possible. `gap_s`: between pieces (a
-    drip's bytes, a late body). `after_s`: the value of Retry-After.
+    drip's bytes, a late body). `after_s`: the value of Retry-After. `status` and `message`: of a `FaultKind.STATUS`.
     """
 
     kind: FaultKind | str
@@ -98,6 +98,7 @@ class Fault:
     times: int | None = None
     acts: bool | None = None
     status: int = 500
+    message: str = "As configured"
     wait: Wait = Wait.ABSENT
     after_s: int = 2
     gap_s: float = 0.05

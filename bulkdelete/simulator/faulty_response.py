@@ -184,7 +184,7 @@ _WHOLE: dict[FaultKind, Callable[[Fault, FaultContext], SimulatedResponse]] = {
     ),
     FaultKind.REDIRECT_301: lambda _, context: redirect(301, context),
     FaultKind.REDIRECT_303: lambda _, context: redirect(303, context),
-    FaultKind.STATUS: lambda fault, context: error_response(fault.status, "As configured", context.headers),
+    FaultKind.STATUS: lambda fault, context: error_response(fault.status, fault.message, context.headers),
     FaultKind.KEY_ECHO: lambda _, context: key_echo(context),
     FaultKind.HUGE_BODY: lambda _, context: error_response(400, "x" * HUGE_BODY_BYTES, context.headers),
     FaultKind.GZIP_BOMB: lambda _, context: SimulatedResponse(

@@ -87,9 +87,9 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )
 
-    async def picture(self) -> bytes:
-        """The whole page as PNG."""
-        found = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    async def picture(self, *, whole: bool = True) -> bytes:
+        """The page as PNG: the whole of it, or what its window shows."""
+        found = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         return base64.b64decode(found["data"])
 
     async def printed(self) -> bytes:
