@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 import re
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bulkdelete.ledger import InputReport
 from bulkdelete.ledger.sqlite.ledger import SqliteLedger
 from bulkdelete.model import Order, Origin
+from bulkdelete.report.export import Format, export
 from bulkdelete.simulator import OrderFacts, Simulation
 from tests.rigs.kill.server import serving
 from tests.support.command import call
+from tests.support.ledger import arm, opened, orders
 from tests.support.process import environment
 
 MEASURED = """
@@ -159,3 +164,29 @@ def test_invariant_26_memory_does_not_grow_with_a_backup(tmp_path: Path) -> None
         assert (tmp_path / f"{rows}.jsonl").stat().st_size > rows * 8_000
         peaks.append(peak_in(done.stderr))
     assert peaks[1] < peaks[0] + MORE_KIB
+
+
+@pytest.mark.parametrize("form", list(Format))
+async def test_invariant_26_memory_does_not_grow_with_an_export(tmp_path: Path, form: Format) -> None:
+    """Three times as many orders go out in the same memory: that of a page."""
+
+    class Sink(io.TextIOBase):
+        chars = 0
+
+        def write(self, text: Any) -> int:
+            self.chars += len(text)
+            return len(text)
+
+    peaks = []
+    for n in (6_000, 18_000):
+        path = tmp_path / f"{n}.db"
+        async with opened(path) as ledger:
+            await arm(ledger, orders(*range(1, n + 1)))
+        sink: Any = Sink()
+        tracemalloc.start()
+        try:
+            assert export(path, sink, form, frozenset()) == n
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]

@@ -68,15 +68,17 @@ def arguments(server: Server, file: Path, *more: str) -> list[str]:
     return [*PROGRAM, "run", str(file), "--account-id", "1", "--keep-stock", "--api-url", server.url, *more]
 
 
-def call(*words: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with nothing on stdin."""
+def call(
+    *words: str, stdin: str | Path = os.devnull, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with this file on stdin."""
     env = env or environment()
-    if words[: len(PROGRAM)] != PROGRAM or not is_warm(env):
-        return subprocess.run(
-            words, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=cwd, env=env, timeout=PATIENCE_S
-        )
-    with open(os.devnull) as nothing, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        streams = (nothing.fileno(), out.fileno(), err.fileno())
+    with open(stdin) as given, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        if words[: len(PROGRAM)] != PROGRAM or not is_warm(env):
+            return subprocess.run(
+                words, capture_output=True, text=True, stdin=given, cwd=cwd, env=env, timeout=PATIENCE_S
+            )
+        streams = (given.fileno(), out.fileno(), err.fileno())
         code = WarmProcess(words[len(PROGRAM) :], streams, env, cwd).wait(PATIENCE_S)
         out.seek(0)
         err.seek(0)

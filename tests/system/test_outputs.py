@@ -210,7 +210,7 @@ def test_a_log_is_appended_to(server: Server, tmp_path: Path) -> None:
     assert log.read_text().startswith("before\n{")
 
 
-ENCODINGS = ("ascii", "cp1252", "latin-1", "utf-8", "ascii:strict", "cp850:strict")
+ENCODINGS = ("ascii", "utf-8", "cp1252", "latin-1", "ascii:strict", "cp850:strict")  # the first two in every way
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -221,7 +221,8 @@ def test_an_output_that_cannot_hold_a_character_escapes_it(tmp_path: Path, encod
     env = environment(PYTHONIOENCODING=encoding)
     name = encoding.partition(":")[0]
     rejects = tmp_path / "r.csv"
-    for more in ((), ("--json",), ("--rejects", str(rejects)), ("--column", "日本"), ("--ledger", str(file) + "/x")):
+    ways = ((), ("--json",), ("--rejects", str(rejects)), ("--column", "日本"), ("--ledger", str(file) + "/x"))
+    for more in ways if encoding in ENCODINGS[:2] else ways[:2]:
         done = subprocess.run(
             [*PROGRAM, "plan", file, *GIVEN, *more], capture_output=True, stdin=subprocess.DEVNULL, env=env, timeout=60
         )
@@ -231,7 +232,8 @@ def test_an_output_that_cannot_hold_a_character_escapes_it(tmp_path: Path, encod
         assert ("жук" in said or "日本" in said) == (name == "utf-8" and more[:1] != ("--ledger",))
         if more == ("--json",):
             assert json.loads(done.stdout.decode(name))["rejects"][0]["cell"] == "жук"
-    assert "жук" in rejects.read_text(encoding="utf-8")
+    assert rejects.exists() == (encoding in ENCODINGS[:2])
+    assert not rejects.exists() or "жук" in rejects.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])

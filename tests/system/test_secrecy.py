@@ -53,10 +53,7 @@ def test_invariant_29_the_file_of_the_key_is_no_input(scene: Path, command: str,
     env = environment(
         None, BULKDELETE_API_KEY_FILE="a.key", CREDENTIALS_DIRECTORY=str(scene / "credentials"), PYTHONPATH=os.getcwd()
     )
-    with (scene / "a.key").open() as stdin:
-        done = subprocess.run(
-            [*PROGRAM, *words], stdin=stdin, capture_output=True, text=True, cwd=scene, env=env, timeout=60
-        )
+    done = call(*PROGRAM, *words, stdin=scene / "a.key", cwd=scene, env=env)
     assert done.returncode == 2, done.stderr
     assert "Name the files of the orders alone" in done.stderr
     assert leaks(KEY, done.stdout.encode() + done.stderr.encode()) == []

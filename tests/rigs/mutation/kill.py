@@ -56,7 +56,7 @@ NEAR = {
     "core/online.py": ("tests/unit/core/test_core_profile.py", "tests/unit/run/test_online.py"),
     "core/run_summary.py": ("tests/unit/core/test_run_summary.py", "tests/unit/run/test_pipeline.py"),
     "ledger/": (
-        "tests/unit/ledger",
+        "tests/unit/ledger tests/rigs/test_ledger_stateful.py",
         "tests/unit/report tests/unit/run/test_pipeline.py tests/unit/run/test_lanes.py tests/unit/run/test_learned.py",
     ),
     "run/throttle.py": (

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -139,32 +138,6 @@ async def test_invariant_30_formulas_in_csv(tmp_path: Path) -> None:
     assert [row["message"] for row in rows] == [safe_cell(message) for message in messages]
     assert [row["message"][0] for row in rows[:4]] == ["'"] * 4
     assert {row["file"] for row in rows} == {"'=ventas;1.csv"}
-
-
-@pytest.mark.parametrize("form", list(Format))
-async def test_memory_does_not_grow(tmp_path: Path, form: Format) -> None:
-    """Three times as many orders go out in the same memory: that of a page."""
-
-    class Sink(io.TextIOBase):
-        chars = 0
-
-        def write(self, text: Any) -> int:
-            self.chars += len(text)
-            return len(text)
-
-    peaks = []
-    for n in (6_000, 18_000):
-        path = tmp_path / f"{n}.db"
-        async with opened(path) as ledger:
-            await arm(ledger, orders(*range(1, n + 1)))
-        sink: Any = Sink()
-        tracemalloc.start()
-        try:
-            assert export(path, sink, form, frozenset()) == n
-            peaks.append(tracemalloc.get_traced_memory()[1])
-        finally:
-            tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0]
 
 
 @pytest.mark.parametrize("form", list(Format))
