@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.rigs.reader.tables import ACCOUNT_NAMES, ID_NAMES, NO, STOCK_NAMES, TOTALS, YES, Table
+from tests.rigs.reader.tables import ACCOUNT_NAMES, ID_NAMES, STOCK_NAMES, TOTALS, Table
 
 __all__ = ["ExpectedRow", "Refused", "seen"]
 
@@ -24,7 +24,10 @@ _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "
 _TOTALS = {word.rstrip(":").casefold() for word in TOTALS}
 _TOP = 20
 _A_BIT_OFF = ("Id da Orden", "ID da la Orden", "ID de da Orden")  # one flipped bit away from a name, and a name as well
-_FLAGS = {word.casefold(): True for word in YES} | {word.casefold(): False for word in NO}
+_FLAGS = {  # every word that is understood: damage makes any of them
+    **dict.fromkeys(["true", "verdadero", "verdadeiro", "1", "sí", "si", "sim", "s", "yes", "y"], True),
+    **dict.fromkeys(["false", "falso", "0", "no", "não", "nao", "n"], False),
+}
 
 
 class Refused(Exception):
