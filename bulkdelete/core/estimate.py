@@ -1,8 +1,8 @@
 """The one estimate of how long a run takes, for a plan, a prompt, a progress display and a status. Pure functions of values.
 
-Every bound on the rate is a token bucket: the server's limit, with its burst, and the user's own, which has none. Orders are treated as
-a fluid, so that no run has to be simulated. An order in doubt is sent last, once the settling delay is over. What cannot be foreseen is
-left out: outages, other users of the key, and a limit that changes.
+Every bound on the rate is a token bucket: the server's limit, with its burst, and the user's own, which has none; or it is a fixed
+window, if the server counts in such. Orders are treated as a fluid, so that no run has to be simulated. An order in doubt is sent last,
+once the settling delay is over. What cannot be foreseen is left out: outages, other users of the key, and a limit that changes.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bulkdelete.core.bucket import PacingOptions, narrow
+from bulkdelete.core.bucket import PacingOptions, RoundTrip, narrow
 from bulkdelete.core.estimator import Estimator, Phase, level
+from bulkdelete.core.mirror import FIXED_RESET_S, Mirror
 from bulkdelete.core.pace import PacingState
 from bulkdelete.core.policy import resend_delay_s
 from bulkdelete.model import Learned
 
-__all__ = ["Bucket", "Pace", "Work", "pace_now", "pace_of", "runs_needed", "seconds_left", "settling_s"]
+__all__ = ["Bucket", "Pace", "Window", "Work", "pace_now", "pace_of", "runs_needed", "seconds_left", "settling_s"]
 
 _PASSES = 3  # over the doubts; what needs more is rare
+_TOKENS_UNSPENT = 2.0  # a run that has orders to send never leaves more in a bucket
 _MIDDLE = 0.5  # of the jitter of a wait, which is between 0 and 1
 
 
@@ -41,10 +43,42 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A fixed window: `tokens` are left of it, and it ends in `ends_s` seconds. Each later one gives `burst` tokens at once, and lasts
+    `window_s` seconds. They are spent at `spent_per_s`, which other bounds allow."""
+
+    burst: float
+    tokens: float
+    ends_s: float
+    window_s: float
+    spent_per_s: float
+
+    @property
+    def rate_per_s(self) -> float:
+        return self.burst / self.window_s
+
+    def after(self, orders: float, seconds: float) -> Window:
+        """Once so many tokens were taken within this time."""
+        if seconds < self.ends_s:
+            return replace(self, tokens=self.tokens - orders, ends_s=self.ends_s - seconds)
+        whole, into_s = divmod(seconds - self.ends_s, self.window_s)
+        taken = max(0.0, orders - self.tokens - whole * self.burst)
+        return replace(self, tokens=self.burst - taken, ends_s=self.window_s - into_s)
+
+    def seconds(self, orders: float) -> float:
+        """Until it has given so many tokens, and they were spent."""
+        more = orders - self.tokens
+        if more <= 0:
+            return orders / self.spent_per_s
+        whole = math.ceil(more / self.burst) - 1
+        return self.ends_s + whole * self.window_s + (more - whole * self.burst) / self.spent_per_s
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """What bounds the requests of one key: each of them takes a token of every bucket, and slots let `slots_per_s` of them pass."""
 
-    buckets: tuple[Bucket, ...]
+    buckets: tuple[Bucket | Window, ...]
     slots_per_s: float = math.inf
     trip_s: float = 0.0  # from the last request to its response
 
@@ -125,31 +159,64 @@ def settling_s(settling_delay_s: float, backoff_s: float) -> float:
     return resend_delay_s(1, 0.0, _MIDDLE, settling_s=settling_delay_s, backoff_s=backoff_s, longest_s=backoff_s)
 
 
-def pace_of(learned: Learned | None, options: PacingOptions, spent_s: Iterable[float] = ()) -> Pace | None:
+def pace_of(
+    learned: Learned | None, options: PacingOptions, spent_s: Iterable[float] = (), running_s: float | None = None
+) -> Pace | None:
     """The pace of a run that has not begun, or of one in another process. `learned`: what is known of the key's limit, None: nothing;
-    `spent_s`: how many seconds ago its last requests left. None if neither the limit nor the user bounds it."""
-    buckets, spent_s = [], list(spent_s)
+    `spent_s`: how many seconds ago its last requests left; `running_s`: since when a run has orders to send, None: it has none. None if
+    neither the limit nor the user bounds it."""
+    buckets: list[Bucket | Window] = []
+    spent_s = list(spent_s)
     if learned is not None:
-        reserve = min(1.0, (learned.burst - 1) / 2) + options.reserve * learned.burst
-        burst = max(1.0, learned.burst - reserve)
-        tokens = level(learned.rate_per_s, learned.burst, spent_s) - (learned.burst - burst)
-        buckets.append(Bucket(learned.rate_per_s, burst, tokens))
+        seen = _window_seen(learned, options, [ago_s for ago_s in spent_s if ago_s <= (running_s or 0.0)])
+        buckets.append(seen or _bucket_of(learned, options, spent_s))
     if options.rate_max_per_s is not None:
         burst = narrow(options.rate_max_per_s)
         buckets.append(Bucket(options.rate_max_per_s, burst, level(options.rate_max_per_s, burst, spent_s)))
     return Pace(tuple(buckets)) if buckets else None
 
 
+def _bucket_of(learned: Learned, options: PacingOptions, spent_s: Iterable[float]) -> Bucket:
+    reserve = min(1.0, (learned.burst - 1) / 2) + options.reserve * learned.burst
+    burst = max(1.0, learned.burst - reserve)
+    tokens = level(learned.rate_per_s, learned.burst, spent_s) - (learned.burst - burst)
+    return Bucket(learned.rate_per_s, burst, tokens)
+
+
+def _window_seen(learned: Learned, options: PacingOptions, spent_s: Iterable[float]) -> Window | None:
+    """The window that a run in progress shows, although nothing but its limit is known: for a while it sends nothing, which it would with
+    a bucket. None: it shows none. The window ends its length after the first of the requests that left close together last."""
+    window_s = learned.burst / learned.rate_per_s
+    gap_s, ages_s = FIXED_RESET_S + _TOKENS_UNSPENT / learned.rate_per_s, sorted(spent_s)
+    together = next((n for n in range(1, len(ages_s)) if ages_s[n] - ages_s[n - 1] >= gap_s), len(ages_s))
+    if not ages_s or not (ages_s[0] >= gap_s or together < len(ages_s)) or ages_s[together - 1] > window_s:
+        return None
+    burst = max(1.0, math.floor((1 - options.reserve) * learned.burst))
+    ends_s = window_s - ages_s[together - 1]
+    return Window(burst, max(0.0, burst - together), ends_s, window_s, options.rate_max_per_s or math.inf)
+
+
 def pace_now(state: PacingState, slots: int, now_s: float) -> Pace | None:
     """The pace of a run in progress. None while nothing is known of the limit, nor bounds the user the rate."""
     known, user_limit, trip = state.known.refilled(now_s), state.user_limit, state.round_trip
-    buckets: list[Bucket] = []
+    buckets: list[Bucket | Window] = []
+    slots_per_s = slots / trip.mean_s if trip.mean_s else math.inf
     guessing = isinstance(known, Estimator) and known.phase is Phase.RAMP and not (known.target_per_s or trip.known)
-    if not guessing:
+    if isinstance(known, Mirror) and known.ends_s is not None:
+        spent_per_s = min(slots_per_s, user_limit.rate_per_s if user_limit else math.inf)
+        buckets.append(_window(known, state.round_trip, spent_per_s))
+    elif not guessing:
         offer = known.offer(state.round_trip, cold=False)
         buckets.append(Bucket(offer.rate_per_s, max(offer.bucket, offer.tokens), offer.tokens))
     if user_limit is not None:
         user_limit = user_limit.refilled(now_s)
         buckets.append(Bucket(user_limit.rate_per_s, narrow(user_limit.rate_per_s), user_limit.tokens))
-    slots_per_s = slots / trip.mean_s if trip.mean_s else math.inf
     return Pace(tuple(buckets), slots_per_s, trip.mean_s) if buckets else None
+
+
+def _window(known: Mirror, round_trip: RoundTrip, spent_per_s: float) -> Window:
+    """The window that the headers show, as it is at the time of `known`."""
+    burst = known.per_window(round_trip)
+    tokens = max(0, math.floor(known.tokens - (known.limit - burst)))
+    ends_s = max(0.0, known.probe_s - known.at_s)
+    return Window(max(1, math.floor(burst)), tokens, ends_s, known.window_s, spent_per_s)

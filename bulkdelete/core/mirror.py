@@ -7,6 +7,7 @@ A fixed window is recognised by a reset time that does not move while requests a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from bulkdelete.core.bucket import Offer, Permit, RoundTrip
@@ -244,13 +245,22 @@ class Mirror:
         if self.ends_s and tokens >= 1.0:  # a window: spend what remains ...
             return Offer(self.claim_per_s, self.limit, tokens, int(max(3.0, self.tokens / 2)))
         if self.ends_s:  # ... then send one probe at its end
-            return Offer(self.claim_per_s, 1.0, 1.0, 1, self.ends_s[1] + self.late_s)
+            return Offer(self.claim_per_s, 1.0, 1.0, 1, self.probe_s)
         return Offer(
             self.rate_per_s,
             max(1.0, self.limit - reserve),
             tokens,
             int(max(3.0, 2 * (round_trip.mean_s + 2 * round_trip.dev_s) * self.rate_per_s, self.tokens / 4)),
         )
+
+    @property
+    def probe_s(self) -> float:
+        """When the next window is probed."""
+        return -math.inf if self.ends_s is None else self.ends_s[1] + self.late_s
+
+    def per_window(self, round_trip: RoundTrip) -> float:
+        """The requests that are sent in each fixed window."""
+        return self.limit - self._reserve(round_trip)
 
     def _reserve(self, round_trip: RoundTrip) -> float:
         """Tokens that are not spent, because the copy is a round trip older than the original. They cost once, not per second."""

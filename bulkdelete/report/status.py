@@ -127,9 +127,10 @@ def _seconds_left(
     settings = Settings(Path(), rate_max_per_s=float(rate) if rate else None, reserve=float(reserve or 0.0))
     options = PacingOptions(settings.rate_max_per_s, settings.reserve)
     pace = measured(traffic) if sum(Counts({each: accounts[each]}).open > 0 for each in accounts) > 1 else None
-    pace = pace or pace_of(reader.learned(), options, spent_s(reader, settings, now_ms)) or measured(traffic)
     rule = recorded_value(run.options, "doubts")
     left = _work_left(selected, doubts, Doubts(rule) if rule else None, settings, now_ms)
+    running_s = (now_ms - run.started_ms) / 1000 if left.orders else None
+    pace = pace or pace_of(reader.learned(), options, spent_s(reader, settings, now_ms), running_s) or measured(traffic)
     return None if pace is None else round(seconds_left(left, pace))
 
 

@@ -18,7 +18,18 @@ from bulkdelete.job import Session
 from bulkdelete.ledger.open import open_ledger
 from bulkdelete.report.pace import KeyAccounts, known_pace, known_paces, work_of
 from bulkdelete.report.status import read_status
-from bulkdelete.simulator import Fault, FaultKind, Latency, Simulation, Simulator
+from bulkdelete.simulator import (
+    Decision,
+    Fault,
+    FaultKind,
+    HeaderMode,
+    Latency,
+    Rounding,
+    Simulation,
+    Simulator,
+    quotas,
+)
+from tests.bench.pacing.servers import FixedWindow
 from tests.support.rig import KEY, PORT, Rows, go, settings_of, shuffled, simulation_of, virtual
 from tests.support.virtual import current_loop
 
@@ -98,6 +109,53 @@ def test_the_estimate_of_a_run(tmp_path: Path, limit: int, n: int, settings: dic
         assert seen.planned_s == pytest.approx(seen.seconds, rel=0.1)
     errors = seen.errors()
     assert len(errors) > 10
+    assert [each for each in errors if abs(each[1]) > max(0.1 * each[0], 3.0)] == []
+
+
+class Windows:
+    """In place of the simulator's bucket: the fixed windows of a key, told in the same headers."""
+
+    other_allowed = 0
+
+    def __init__(self, limit: int, phase_s: float | None, rounding: Rounding) -> None:
+        self._limit = limit
+        self._windows = FixedWindow(limit, phase_s, rounding=rounding, headers=HeaderMode.FULL)
+
+    def throttle(self, now_s: float, n: int = 1) -> Decision:
+        assert n == 1
+        allowed, headers = self._windows.ask(now_s)
+        remaining, reset_s = (int(headers[f"x-ratelimit-{name}"]) for name in ("remaining", "reset"))
+        return Decision(allowed, self._limit, remaining, reset_s, -1 if allowed else reset_s)
+
+
+@pytest.mark.parametrize(
+    ("limit", "n", "phase_s", "rounding", "settings"),
+    [
+        (30, 140, None, Rounding.UP, {}),
+        (60, 250, 17.0, Rounding.DOWN, {}),
+        (300, 1500, None, Rounding.DOWN, {}),
+        (300, 1650, 17.0, Rounding.UP, {}),
+        (300, 1500, None, Rounding.UP, {"rate_max_per_s": 8.0}),
+        (300, 900, 17.0, Rounding.UP, {"rate_max_per_s": 4.0}),
+        (300, 700, 17.0, Rounding.UP, {"reserve": 0.5}),
+    ],
+)
+def test_the_estimate_of_a_run_in_windows(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    n: int,
+    phase_s: float | None,
+    rounding: Rounding,
+    settings: dict[str, Any],
+) -> None:
+    """Where the server counts in fixed windows, of the clock or of the first request, what is left comes in steps: within 10 % or three
+    seconds, from the second minute on."""
+    monkeypatch.setattr(quotas, "KeyQuota", lambda *_args: Windows(limit, phase_s, rounding))
+    seen = watched(tmp_path, n, settings, limit=limit)
+    assert seen.seconds > 3 * MINUTE_S
+    errors = seen.errors()
+    assert len(errors) > 20
     assert [each for each in errors if abs(each[1]) > max(0.1 * each[0], 3.0)] == []
 
 
