@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from bulkdelete.cli.files import check_inputs, check_outputs, replaced
+from bulkdelete.cli.files import check_inputs, check_outputs, replaced, unwritable
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.given import Given, filled, reading_of
 from bulkdelete.cli.inputs import fetched
@@ -171,4 +171,4 @@ def _written(options: ExportOptions, write: Callable[[IO[Any]], T], is_text: boo
         with replaced(options.output, options.overwrite) as out:
             return write(out if is_text else out.buffer)
     except OSError as error:
-        raise UsageError(f"--output: {_shown(options)} cannot be written ({error.strerror})") from None
+        raise unwritable("--output", options.output, error) from None

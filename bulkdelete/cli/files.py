@@ -26,11 +26,12 @@ from bulkdelete.ledger.open import files_of, is_of_a_ledger
 from bulkdelete.report.metrics import BEGINNING
 from bulkdelete.words import escaped
 
-__all__ = ["appended", "check_inputs", "check_outputs", "replaced"]
+__all__ = ["appended", "check_inputs", "check_outputs", "replaced", "unwritable"]
 
 _NO_KEY = Access()
 _APPENDED = ("--log-file", "--journal", "--backup")  # the other outputs are new files
-_METRICS = "--metrics-file"  # replaced again and again, if it is one of ours
+_OPENED_EARLY = ("--log-file", "--journal")  # before anything is read or sent
+_METRICS = "--metrics-file"  # replaced again and again, if it is one of ours; a run without it is worth more than none
 _SYSTEMS_FOLDERS = (
     "/dev",
     "/dev/fd",
@@ -64,10 +65,17 @@ def check_outputs(
                 raise UsageError(f"{option} {_shown(output)} is {what}: name another file")
         if is_of_a_ledger(output):
             raise UsageError(f"{option} {_shown(output)} is a ledger or a file of one: name another file")
+        if option not in (*_OPENED_EARLY, _METRICS):
+            _check_place(option, output)
+        if option in _APPENDED:
+            continue
+        _check_plain(output, f"{option} ")
         if option == _METRICS:
             _check_metrics(output)
-        elif option not in _APPENDED and not overwrite:
-            _check_free(option, output)
+        elif not overwrite and os.path.lexists(output):
+            raise UsageError(
+                f"{option} {_shown(output)} exists already. Name a new file, or replace it with --overwrite"
+            )
 
 
 def check_inputs(inputs: Iterable[str], access: Access = _NO_KEY) -> None:
@@ -123,17 +131,10 @@ def _same(one: Path | os.stat_result, other: Path | os.stat_result) -> bool:
     return os.path.samestat(status, there) and not stat.S_ISCHR(status.st_mode)  # a terminal or /dev/null may be both
 
 
-def _check_free(option: str, path: Path) -> None:
-    if os.path.lexists(path):
-        _check_plain(path)
-        raise UsageError(f"{option} {_shown(path)} exists already. Name a new file, or replace it with --overwrite")
-
-
 def _check_metrics(path: Path) -> None:
     """Refuse a file that exists and is not known to be one of ours. Raises UsageError."""
     if not os.path.lexists(path):
         return
-    _check_plain(path)
     try:
         with path.open("rb") as file:
             beginning = file.read(len(BEGINNING))
@@ -145,13 +146,34 @@ def _check_metrics(path: Path) -> None:
         raise UsageError(f"{_METRICS} {_shown(path)} exists and holds no metrics of bulkdelete: name another file")
 
 
-def _check_plain(path: Path) -> None:
-    if path.is_symlink() or (os.path.lexists(path) and not path.is_file()):
-        raise UsageError(f"{_shown(path)} is not a regular file: name another one")
+def _check_plain(path: Path, option: str = "") -> None:
+    # os.path also takes a name that the system rejects, such as one that is too long; whoever opens it says why.
+    if os.path.islink(path) or (os.path.lexists(path) and not os.path.isfile(path)):  # noqa: PTH113, PTH114
+        raise UsageError(f"{option}{_shown(path)} is not a regular file: name another one")
+
+
+def _check_place(option: str, path: Path) -> None:
+    """Refuse a file that could not be made when there is something to write. Raises UsageError."""
+    try:
+        path.lstat()
+    except FileNotFoundError as error:
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise unwritable(option, path, error) from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise unwritable(option, path, PermissionError(errno.EACCES, os.strerror(errno.EACCES))) from None
+    except OSError as error:
+        raise unwritable(option, path, error) from None
 
 
 def _shown(path: Path) -> str:
     return escaped(str(path))
+
+
+def unwritable(option: str, path: Path, error: OSError) -> UsageError:
+    """What is said of the file of an option that the system does not let this process write."""
+    remedy = "Make its folder, or name another file" if error.errno == errno.ENOENT else "Name another file"
+    return UsageError(f"{option}: {_shown(path)} cannot be written ({error.strerror}). {remedy}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bulkdelete.cli.access import Profile
-from bulkdelete.cli.files import replaced
+from bulkdelete.cli.files import replaced, unwritable
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.secrecy import hidden
 from bulkdelete.errors import LedgerRefused, UsageError
@@ -19,7 +19,6 @@ from bulkdelete.intake import STDIN, Source, matches
 from bulkdelete.ledger import Plan
 from bulkdelete.model import Reject
 from bulkdelete.report.proposal import REJECT_COLUMNS, reject_cells
-from bulkdelete.words import escaped
 
 __all__ = [
     "NOTHING",
@@ -99,7 +98,7 @@ def csv_to(
             writer.writerow(columns)
             yield lambda cells: _write(writer, cells, option, path)
     except OSError as error:
-        raise _unwritable(option, path, error) from None
+        raise unwritable(option, path, error) from None
 
 
 def _harmless(reject: Reject) -> Reject:
@@ -110,8 +109,4 @@ def _write(writer: Any, cells: Iterable[object], option: str, path: Path) -> Non
     try:
         writer.writerow(cells)
     except OSError as error:
-        raise _unwritable(option, path, error) from None
-
-
-def _unwritable(option: str, path: Path, error: OSError) -> UsageError:
-    return UsageError(f"{option}: {escaped(str(path))} cannot be written ({error.strerror}). Name another file")
+        raise unwritable(option, path, error) from None

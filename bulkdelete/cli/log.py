@@ -9,12 +9,11 @@ from typing import Any
 
 import structlog
 
-from bulkdelete.cli.files import appended
+from bulkdelete.cli.files import appended, unwritable
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.streams import say
 from bulkdelete.cli.terminal import is_colored
 from bulkdelete.cli.writer import BackgroundWriter
-from bulkdelete.errors import UsageError
 from bulkdelete.report.progress import Level
 from bulkdelete.words import counted, escaped
 
@@ -54,7 +53,7 @@ class Log:
                 with appended(file) as opened:
                     fd = os.dup(opened.fileno())  # never closed: the writer's thread may hang in a write
             except OSError as error:
-                raise UsageError(f"--log-file: {file} cannot be written ({error.strerror})") from None
+                raise unwritable("--log-file", file, error) from None
             self._to_file = BackgroundWriter(fd, gap=_gap)
             self._file = _logger(_json(), self._to_file, _UTC)
 

@@ -29,7 +29,7 @@ _ANNOUNCED_S = 5.0  # whoever waits longer is told for how long
 @command("report", argument("ledger", type=FILE), examples=_EXAMPLES)
 def report(ledger: Path, output: Path | None, overwrite: bool) -> None:
     """Write a page about LEDGER: outcomes, orders in doubt, refusals, throughput, runs and inputs, in one HTML file that loads nothing."""
-    from bulkdelete.cli.files import check_outputs, replaced
+    from bulkdelete.cli.files import check_outputs, replaced, unwritable
     from bulkdelete.cli.ledgers import given_ledger
     from bulkdelete.report.page import page_of, size_of
 
@@ -54,7 +54,7 @@ def report(ledger: Path, output: Path | None, overwrite: bool) -> None:
         with replaced(output, overwrite) as out:
             out.write(page)
     except OSError as error:
-        raise UsageError(f"--output: {escaped(str(output))} cannot be written ({error.strerror})") from None
+        raise unwritable("--output", output, error) from None
     say(f"a report about {counted(orders, 'order')} was written to {escaped(str(output))}")
 
 

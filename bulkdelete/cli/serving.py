@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
-from bulkdelete.cli.files import appended, check_inputs, check_outputs
+from bulkdelete.cli.files import appended, check_inputs, check_outputs, unwritable
 from bulkdelete.cli.given import Given, filled, reading_of
 from bulkdelete.cli.inputs import fetched
 from bulkdelete.cli.streams import write_result
@@ -27,7 +27,7 @@ from bulkdelete.simulator import (
     Simulation,
     Simulator,
 )
-from bulkdelete.words import counted, escaped
+from bulkdelete.words import counted
 
 __all__ = ["serve"]
 
@@ -153,7 +153,7 @@ def _check_journal(path: Path) -> None:
     try:
         appended(path).close()
     except OSError as error:
-        raise UsageError(f"--journal: {escaped(str(path))} cannot be written ({error.strerror})") from None
+        raise unwritable("--journal", path, error) from None
 
 
 def _limits(server: Server, keys: list[SimulatedKey]) -> str:

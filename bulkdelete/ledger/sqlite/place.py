@@ -61,7 +61,7 @@ def scratch_names(ledger: Path) -> tuple[Path, Path]:
 
 def side(ledger: Path, suffix: str) -> Path:
     """A file beside the ledger."""
-    return ledger.with_name(ledger.name + suffix)
+    return Path(f"{ledger}{suffix}")  # `with_name` fails for a path without a name, which is refused when it is opened
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -87,7 +87,9 @@ def header(ledger: Path) -> Header | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise LedgerRefused(f"{ledger}: cannot be read ({error.strerror})") from None
+        raise LedgerRefused(
+            f"{ledger}: cannot be read ({error.strerror}). Name another file with `settings.ledger`"
+        ) from None
     if len(head) < _HEAD_BYTES or not _is_ours(head):
         raise LedgerRefused(f"{ledger}: this is not a ledger of bulkdelete. Name another file with `settings.ledger`")
     version = struct.unpack(">I", head[60:64])[0]
@@ -152,7 +154,9 @@ def check_owner(ledger: Path) -> None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise LedgerRefused(f"{path}: cannot be looked at ({error.strerror})") from None
+            raise LedgerRefused(
+                f"{path}: cannot be looked at ({error.strerror}). Name another ledger with `settings.ledger`"
+            ) from None
         if not stat.S_ISREG(found.st_mode):
             raise LedgerRefused(
                 f"{path}: is no plain file. Move it away, or name another ledger with `settings.ledger`"

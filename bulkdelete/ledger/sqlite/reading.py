@@ -23,7 +23,7 @@ LACKING = (
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """A reader's connection, beside a run or at rest, to a ledger whose schema is ours. Raises LedgerRefused, LedgerLocked."""
     if not place.check_file(path):
-        raise LedgerRefused(f"{path}: no ledger there")
+        raise LedgerRefused(f"{path}: no ledger there. Check the name and the folder")
     try:
         try:
             return reader(path)
