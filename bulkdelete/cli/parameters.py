@@ -7,7 +7,7 @@ here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -72,11 +72,23 @@ class CheckedOption(click.Option):
         given = opts.get(name)
         if isinstance(given, list):
             _check_filled(given, self, ctx)
+            self._check_no_option(given, ctx)
             if not self.multiple:
                 if any(value != given[0] for value in given) and not ctx.resilient_parsing:
                     raise click.UsageError(self._contradiction(), ctx)
                 opts = {**opts, name: given[-1]}
         return super().consume_value(ctx, opts)
+
+    def _check_no_option(self, values: list[Any], ctx: click.Context) -> None:
+        """`--rejects $UNSET --skip-rejected` would name a file --skip-rejected, and skip nothing."""
+        flags = {flag for each in ctx.command.get_params(ctx) for flag in (*each.opts, *each.secondary_opts)}
+        for value in values:
+            if isinstance(value, str) and _is_flag(value, flags) and not ctx.resilient_parsing:
+                raise click.UsageError(
+                    f"{self.opts[-1]} has {value} as its value, which is an option itself: give {self.opts[-1]} a value (is a variable"
+                    " unset?), or leave it out",
+                    ctx,
+                )
 
     def value_is_missing(self, value: Any) -> bool:
         return value is None or super().value_is_missing(value)  # None: the table's default
@@ -93,6 +105,13 @@ class CheckedArgument(click.Argument):
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         _check_filled(value if isinstance(value, list | tuple) else [value], self, ctx)
         return super().process_value(ctx, value)
+
+
+def _is_flag(word: str, flags: Collection[str]) -> bool:
+    """Whether a word is an option, also with its value or as several short ones: --rate=5, -qq."""
+    if word[:1] != "-":
+        return False
+    return word.partition("=")[0] in flags or (len(word) > 1 and all(f"-{char}" in flags for char in word[1:]))
 
 
 def _check_filled(values: list[Any] | tuple[Any, ...], parameter: click.Parameter, ctx: click.Context) -> None:
