@@ -147,14 +147,13 @@ def meaning_of(name: str) -> Meaning:
     ):
         return found
     weak = Meaning.OTHER
+    unread = any(c.isalpha() and not c.isascii() for c in without)
     for cased in (plain, plain.lower()):  # aCcOuNt has capitals that start no words
         words = [part for word in _WORD.findall(cased) for part in _parts(word.lower())]
         if (found := _meaning(words)) is Meaning.SOME_STOCK:
             weak = found
-        elif found is Meaning.ORDER and any(c.isalpha() and not c.isascii() for c in without):
-            return Meaning.NUMBER  # beside the id stands a word that is not read: ID заказа, but also ID аккаунта
         elif found is not Meaning.OTHER:
-            return found
+            return _IF_UNREAD.get(found, found) if unread else found
     folded = fold(name)
     letters = "".join(filter(str.isalnum, folded))  # a blank or a mark inside a word: acc ountId, re|vertStock
     glued = _glued(letters, first=True) if len(letters) <= _LONGEST_WORD else ()
@@ -175,6 +174,9 @@ _AS_IT_LOOKS = {
     Meaning.SOME_STOCK: Meaning.SOME_STOCK,
 }
 """What a name with a foreign letter in it speaks of: never surely, and never of the order, so that no id is read from it."""
+
+_IF_UNREAD = _AS_IT_LOOKS | {Meaning.ORDER: Meaning.NUMBER}
+"""What a name speaks of with letters that are not read: ID заказа may be an order's, and ID аккаунта is not. ß may be a damaged `_`."""
 
 
 def lookalike(name: str) -> str | None:
@@ -211,7 +213,7 @@ def fold(name: str) -> str:
     """The name without case, accents, blanks, underscores, hyphens and the marks of abbreviation, and without quotes."""
     if name.isascii():
         return bare(name).lower().translate(_DROPPED_ASCII)
-    letters = unicodedata.normalize("NFKD", bare(name).replace("º", "")).casefold()
+    letters = unicodedata.normalize("NFKD", bare(name).replace("º", "")).lower()  # casefold would make two letters of ß
     return "".join(c for c in letters if c not in _DROPPED and unicodedata.category(c) not in _DROPPED_KINDS)
 
 

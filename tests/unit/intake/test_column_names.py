@@ -33,7 +33,7 @@ NAMES = {
     ),
     Meaning.UNCLEAR_ACCOUNT: (
         "subaccount id", "Sub-account", "sub_account_id", "subAccountId", "subcuenta", "ID de la subcuenta", "subconta id",
-        "parent account id",
+        "parent account id", "cuenta заказа", "id_cuentaø",
         "Cuenta principal", "master account", "cuenta madre", "subaccountid",
         "\u0430ccountId", "acc\u043euntId", "\u0421uenta", "id cuent\u03b1", "ACC\u039fUNT_ID", "account\u0406d", "acco\u03c5nt",
     ),
@@ -50,6 +50,7 @@ NAMES = {
         "manter estoque", "keep stock (y/n)", "conservar el stock", "no mantener stock",
         "devolver", "Devuelve", "¿Devolver?", "devolver (s/n)", "se devuelve", "no devolver", "Return", "revertir", "Revert", "a devolver",
         "hay que devolver", "r\u0435vert stock", "revertSt\u043eck", "dev\u043elver",
+        "REVERTßSTOCK", "revertøstock", "devolver stock возврат",
     ),
     Meaning.BARE_STOCK: ("stock", "Stock", "ESTOQUE", "inventario", "¿Stock?", "stock (s/n)", "El stock", "Existencias"),
     Meaning.SOME_STOCK: (
