@@ -17,6 +17,7 @@ __all__ = [
     "Endpoint",
     "Finding",
     "Intent",
+    "KeyAccounts",
     "Learned",
     "NoResponse",
     "NoResponseReason",
@@ -226,6 +227,14 @@ class Learned:
 
     rate_per_s: float
     burst: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAccounts:
+    """One key of several: its accounts, and its fingerprint, by which a ledger knows its limit; None: the key was not read."""
+
+    accounts: frozenset[int]
+    fingerprint: str | None = None
 
 
 class NoResponseReason(enum.StrEnum):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bulkdelete.errors import UsageError
-from bulkdelete.model import Doubts
+from bulkdelete.model import Doubts, KeyAccounts
 from bulkdelete.words import number, span
 
-__all__ = ["API_URL", "Settings", "recorded", "recorded_value", "url_of", "without_credentials"]
+__all__ = ["API_URL", "Settings", "recorded", "recorded_keys", "recorded_value", "url_of", "without_credentials"]
 
 API_URL = "https://api.alephcrm.com"
 _USUAL_PORT = re.compile(r"^(https://[^/]*):443(?=/|$)|^(http://[^/]*):80(?=/|$)")
@@ -130,9 +130,14 @@ class Settings:
         return f"{parts.scheme}://{name}:{port}{parts.path.rstrip('/')}"
 
 
-def recorded(settings: Settings) -> str:
-    """The settings of a run, as the ledger records them. They contain no key and no password."""
+_KEY = re.compile(r"([0-9]+(?:\+[0-9]+)*)@([0-9a-f]+)")
+
+
+def recorded(settings: Settings, keys: Iterable[KeyAccounts] = ()) -> str:
+    """The settings of a run, as the ledger records them, and its keys by their accounts and fingerprints, as far as their accounts were
+    named. They contain no key and no password."""
     values = asdict(settings)
+    values["keys"] = " ".join(f"{'+'.join(map(str, sorted(key.accounts)))}@{key.fingerprint}" for key in keys)
     if settings.proxy is not None:
         values["proxy"] = without_credentials(settings.proxy)
     text = ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)
@@ -143,6 +148,12 @@ def recorded_value(text: str, name: str) -> str | None:
     """The value of a setting in such a text; None if it was not set. What names a file comes before all others that are asked for."""
     found = re.findall(rf"(?:^|, ){name}=([^,]*)(?=, |$)", text)
     return found[-1] if found else None
+
+
+def recorded_keys(text: str) -> list[KeyAccounts]:
+    """The keys in such a text; none where none had named accounts, as in what earlier versions wrote."""
+    found = (_KEY.fullmatch(word) for word in (recorded_value(text, "keys") or "").split())
+    return [KeyAccounts(frozenset(map(int, key[1].split("+"))), key[2]) for key in found if key]
 
 
 def without_credentials(url: str) -> str:

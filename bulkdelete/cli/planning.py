@@ -18,8 +18,8 @@ from bulkdelete.intake import sources
 from bulkdelete.job import obstacle, plan
 from bulkdelete.ledger import Plan
 from bulkdelete.ledger.open import open_ledger
-from bulkdelete.model import Order
-from bulkdelete.report.pace import KeyAccounts, KnownPace, known_pace, known_paces
+from bulkdelete.model import KeyAccounts, Order
+from bulkdelete.report.pace import KnownPace, known_pace, known_paces
 from bulkdelete.report.proposal import Forecast, forecast_json, forecast_text
 from bulkdelete.settings import Settings
 

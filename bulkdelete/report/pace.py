@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from bulkdelete.core.bucket import PacingOptions
 from bulkdelete.core.estimate import Bucket, Pace, Work, pace_of, runs_needed, seconds_left, settling_s
 from bulkdelete.ledger import AccountPlan, LedgerReader, Plan, Traffic
-from bulkdelete.model import Learned
-from bulkdelete.settings import Settings
+from bulkdelete.model import KeyAccounts, Learned
+from bulkdelete.settings import Settings, recorded_keys
 from bulkdelete.words import counted, duration, key_name, number, span
 
 __all__ = [
     "LONG_ENOUGH_S",
     "PACE_WINDOW_MS",
-    "KeyAccounts",
     "KnownPace",
     "known_pace",
     "known_paces",
@@ -32,14 +31,6 @@ PACE_WINDOW_MS = 60_000  # of the attempts that a pace is measured by
 LONG_ENOUGH_S = 50.0  # a shorter measurement may consist of a burst alone
 _KEYS_SHOWN = 5  # of several, those that take the longest
 _SHOWN_PER_MIN = (30, 60, 300)  # where nothing is known of the limit
-
-
-@dataclass(frozen=True, slots=True)
-class KeyAccounts:
-    """One key of several: its accounts, and its fingerprint, by which a ledger knows its limit; None: the key was not read."""
-
-    accounts: frozenset[int]
-    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +53,17 @@ def known_pace(reader: LedgerReader | None, settings: Settings, now_ms: int) -> 
 def known_paces(
     reader: LedgerReader | None, settings: Settings, now_ms: int, keys: Sequence[KeyAccounts]
 ) -> tuple[KnownPace, ...]:
-    """The same for each of several keys. Which limit is that of a key that was not read cannot be known: any that was learned last may
-    be. What was measured is the pace of all keys together, so it is not used."""
+    """The same for each of several keys. A key that was not read is the one that the last run had for these accounts; if it had none, any
+    limit that was learned last may be that of the key. What was measured is the pace of all keys together, so it is not used."""
     limits = {} if reader is None else reader.limits()
-    latest = tuple(limits.values())[: len(keys)]
+    last = None if reader is None else reader.last_run()
+    known = {key.accounts: key.fingerprint for key in recorded_keys(last.options)} if last is not None else {}
 
     def learned(key: KeyAccounts) -> tuple[Learned, ...]:
-        if key.fingerprint is None:
-            return latest
-        return (limits[key.fingerprint],) if key.fingerprint in limits else ()
+        fingerprint = key.fingerprint or known.get(key.accounts)
+        if fingerprint is None:
+            return tuple(limits.values())[: len(keys)]
+        return (limits[fingerprint],) if fingerprint in limits else ()
 
     return tuple(_expected(reader, settings, now_ms, key.accounts, learned(key)) for key in keys)
 

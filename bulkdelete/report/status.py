@@ -19,7 +19,7 @@ from bulkdelete.model import Counts, Doubts, Learned, State
 from bulkdelete.report.messages import ServerMessage, message_lines, server_messages
 from bulkdelete.report.pace import LONG_ENOUGH_S, PACE_WINDOW_MS, measured, pace_in_ledger, spent_s
 from bulkdelete.report.results import harmless, seen_text, utc_second
-from bulkdelete.settings import Settings, recorded_value
+from bulkdelete.settings import Settings, recorded_keys, recorded_value
 from bulkdelete.words import counted, duration, escaped_lines
 
 __all__ = ["Status", "read_status", "status_json", "status_of", "status_text"]
@@ -118,38 +118,60 @@ def status_of(reader: LedgerReader, address: str, now_ms: int) -> Status:
 def _seconds_left(
     reader: LedgerReader, selected: Counts, doubts: Sequence[ResultRow], traffic: Traffic, now_ms: int
 ) -> int | None:
-    """How long the run in progress still takes, by the limit that it learned and its own settings; None if nothing of it is known.
-    `doubts`: the first of them, which stand for all. Several accounts may have several keys, so their pace is measured."""
-    run, accounts = reader.last_run(), selected.by_account
+    """How long the run in progress still takes: its slowest key, by the limit that this learned and the run's own settings. Where
+    nothing is known of the limit of a key, the pace of all is measured; None if that says nothing. `doubts`: the first of them, which
+    stand for all."""
+    run = reader.last_run()
     if run is None or not selected.open:
         return None
-    rate, reserve = (recorded_value(run.options, name) for name in ("rate_max_per_s", "reserve"))
+    rate, reserve, rule = (recorded_value(run.options, name) for name in ("rate_max_per_s", "reserve", "doubts"))
     settings = Settings(Path(), rate_max_per_s=float(rate) if rate else None, reserve=float(reserve or 0.0))
-    options = PacingOptions(settings.rate_max_per_s, settings.reserve)
-    pace = measured(traffic) if sum(Counts({each: accounts[each]}).open > 0 for each in accounts) > 1 else None
-    rule = recorded_value(run.options, "doubts")
-    left = _work_left(selected, doubts, Doubts(rule) if rule else None, settings, now_ms)
-    running_s = (now_ms - run.started_ms) / 1000 if left.orders else None
-    pace = pace or pace_of(reader.learned(), options, spent_s(reader, settings, now_ms), running_s) or measured(traffic)
-    return None if pace is None else round(seconds_left(left, pace))
+    resent = Doubts(rule) if rule else None
+    seconds: list[float] = []
+    for accounts, learned in _keys(reader, run):
+        left = _work_left(selected, doubts, accounts, resent, settings, now_ms)
+        if not (left.orders or left.doubts):
+            continue
+        spent = spent_s(reader, settings, now_ms, accounts)
+        running_s = (now_ms - run.started_ms) / 1000 if left.orders else None
+        pace = pace_of(learned, PacingOptions(settings.rate_max_per_s, settings.reserve), spent, running_s)
+        if pace is None:
+            pace, left = measured(traffic), _work_left(selected, doubts, None, resent, settings, now_ms)
+            return None if pace is None else round(seconds_left(left, pace))
+        seconds.append(seconds_left(left, pace))
+    return round(max(seconds, default=0.0))
+
+
+def _keys(reader: LedgerReader, run: RunRow) -> list[tuple[frozenset[int] | None, Learned | None]]:
+    """The accounts of each key of a run, and what is known of its limit. None: a single key for all accounts."""
+    limits = reader.limits()
+    keys = recorded_keys(run.options)
+    return [(key.accounts, limits.get(key.fingerprint or "")) for key in keys] or [(None, reader.learned())]
 
 
 def _work_left(
-    selected: Counts, doubts: Sequence[ResultRow], rule: Doubts | None, settings: Settings, now_ms: int
+    selected: Counts,
+    doubts: Sequence[ResultRow],
+    accounts: frozenset[int] | None,
+    rule: Doubts | None,
+    settings: Settings,
+    now_ms: int,
 ) -> Work:
-    """What a run in progress has left. Requests in flight have their tokens, and will soon be settled."""
+    """What a run in progress has left of these accounts. Requests in flight have their tokens, and will soon be settled."""
+    counts = selected.of(accounts)
     ended = [row for row in doubts if not row.in_flight]
+    in_flight = sum(row.in_flight for row in doubts if accounts is None or row.account_id in accounts)
     taken_up = [row for row in ended if rule is Doubts.VERIFY or resends(row.revert_stock, rule)]
     share = len(taken_up) / len(ended) if ended else 0.0
-    waiting = selected[State.PENDING] + selected[State.FAILED]
-    in_doubt = share * (selected[State.IN_DOUBT] - (len(doubts) - len(ended)))
+    waiting = counts[State.PENDING] + counts[State.FAILED]
+    in_doubt = share * (counts[State.IN_DOUBT] - in_flight)
     usual_s = settling_s(settings.settling_delay_s, settings.backoff_s)
     last_ms = max((row.changed_ms for row in taken_up), default=0)
     return Work(
         orders=waiting,
         doubts=in_doubt,
         settles_s=max(0.0, usual_s - (now_ms - last_ms) / 1000),
-        doubt_share=in_doubt / max(1, selected.total - waiting),
+        doubt_share=in_doubt / max(1, counts.total - waiting),
         settling_s=usual_s,
     )
 

@@ -23,7 +23,7 @@ from bulkdelete.core.run_summary import Summary, unproven_accounts
 from bulkdelete.errors import BulkDeleteError, LedgerBroken, LedgerBusy, LedgerReplaced, UsageError
 from bulkdelete.events import Event, LedgerGrows, LedgerWaits
 from bulkdelete.ledger import Caller, Hooks, Ledger, Plan, RunLedger, Staging
-from bulkdelete.model import OPEN, Counts, Endpoint, Finding, Scope, State, Stop, StopReason
+from bulkdelete.model import OPEN, Counts, Endpoint, Finding, KeyAccounts, Scope, State, Stop, StopReason
 from bulkdelete.run.doubts import DoubtLookup, Reader
 from bulkdelete.run.gauge import Gauge
 from bulkdelete.run.guard_state import GuardState
@@ -64,8 +64,8 @@ async def execute(
     lanes = gauge.lanes
     async with AsyncExitStack() as exits:
         with time_limit(settings.max_time_s, switch):
-            hooks = _hooks(settings, switch, on_event)
-            begun = await exits.enter_async_context(ledger.run(recorded(settings), hooks, caller))
+            hooks, named = _hooks(settings, switch, on_event), await _named(credentials, settings)
+            begun = await exits.enter_async_context(ledger.run(recorded(settings, named), hooks, caller))
             await _record(noted, begun, settings.page)
             async with AsyncExitStack() as clients:
                 for credential in credentials:
@@ -105,6 +105,15 @@ def _needed(credentials: tuple[Credential, ...], selected: Counts, settings: Set
     if len(needed) > settings.slots_in_all:
         raise UsageError(f"{len(needed)} API keys in one run; at most {settings.slots_in_all} can be used at once")
     return needed
+
+
+async def _named(credentials: Sequence[Credential], settings: Settings) -> list[KeyAccounts]:
+    """The keys whose accounts are named: whoever reads the ledger can tell whose limit it is."""
+    return [
+        KeyAccounts(each.accounts, await asyncio.to_thread(each.key.fingerprint, settings.host))
+        for each in credentials
+        if each.accounts is not None
+    ]
 
 
 async def _throttle(

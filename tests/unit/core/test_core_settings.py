@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkdelete.errors import UsageError
-from bulkdelete.settings import API_URL, Settings
+from bulkdelete.model import KeyAccounts
+from bulkdelete.settings import API_URL, Settings, recorded, recorded_keys, recorded_value
 
 LEDGER = Path("orders.ledger.db")
 
@@ -208,3 +209,21 @@ def test_any_text_is_taken_or_refused(text: str) -> None:
     except UsageError:
         return
     assert settings.host.startswith(("https://", "http://localhost:", "http://127.", "http://::1:"))
+
+
+def test_the_keys_of_a_run_are_recorded() -> None:
+    """By their accounts and fingerprints, beside the settings; nothing else is taken for a key."""
+    keys = [KeyAccounts(frozenset({72, 71}), "0a1b"), KeyAccounts(frozenset({2**63 - 1}), "ff")]
+    text = recorded(Settings(Path("l, keys=9@aa"), rate_max_per_s=2.0), keys)
+    assert recorded_keys(text) == keys
+    assert recorded_value(text, "rate_max_per_s") == "2.0"
+    for other in (
+        recorded(Settings(Path("l, keys=9@aa"))),
+        "",
+        "keys=",
+        "keys=71@",
+        "keys=71+@aa",
+        "keys=x@aa",
+        "keys=71@KEY",
+    ):
+        assert recorded_keys(other) == []

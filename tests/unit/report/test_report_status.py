@@ -15,10 +15,11 @@ from bulkdelete.errors import LedgerLocked, LedgerRefused
 from bulkdelete.ledger import Caller, Ruling, RulingSource
 from bulkdelete.ledger.sqlite import locks
 from bulkdelete.ledger.sqlite.ledger import SqliteLedger
-from bulkdelete.model import Endpoint, Learned, SeenOrder, Sighting, State, Stop, StopReason
+from bulkdelete.model import Endpoint, KeyAccounts, Learned, SeenOrder, Sighting, State, Stop, StopReason
 from bulkdelete.report.status import read_status, status_json, status_text, utc
+from bulkdelete.settings import Settings, recorded
 from bulkdelete.words import duration
-from tests.support.ledger import HOST, Clock, arm, ask, first, names, opened, orders, pending, send, settle
+from tests.support.ledger import HOST, Clock, arm, ask, first, names, opened, order, orders, pending, send, settle
 
 
 async def test_status_is_the_summary(tmp_path: Path) -> None:
@@ -229,6 +230,23 @@ async def test_the_pace(tmp_path: Path) -> None:
         status = read_status(path)
     assert status.per_min == pytest.approx(30_000, rel=0.01)
     assert status.eta_s is None, "the limit is not known, and the measurement may consist of a burst alone"
+
+
+async def test_the_slowest_key_is_left_last(tmp_path: Path) -> None:
+    """Each key of a run has its accounts and its limit; a key that is done counts no more, and one of which nothing is known spoils it."""
+    path = tmp_path / "l.db"
+    keys = [KeyAccounts(frozenset({n}), fingerprint) for n, fingerprint in ((7, "aa"), (8, "bb"), (9, "cc"))]
+    async with opened(path) as ledger:
+        await arm(ledger, [*orders(*range(1, 7)), *(order(20 + n, account=8) for n in range(13)), order(40, account=9)])
+        await ledger.begin(recorded(Settings(path), keys))
+        ledger.learn("aa", Endpoint.DELETE_ORDERS, Learned(0.5, 1.0))
+        ledger.learn("bb", Endpoint.DELETE_ORDERS, Learned(2.0, 1.0))
+        await ledger.flush()
+        assert read_status(path).eta_s is None
+        await send(ledger, {40: State.DELETED})
+        assert read_status(path).eta_s == 5 / 0.5
+        await send(ledger, dict.fromkeys(range(1, 7), State.DELETED))
+        assert read_status(path).eta_s == 12 / 2.0
 
 
 async def test_it_reads_a_folder_through_an_alias(tmp_path: Path) -> None:
