@@ -90,7 +90,7 @@ class OpenFile:
 
     def _known(self, header: place.Header) -> str | None:
         """Open the ledger that is there. Returns a warning, if it may lack something."""
-        missing = place.log_is_missing(self.path)
+        missing = place.log_is_missing(self.path, header)
         unclean = header.wal or any(place.side(self.path, suffix).exists() for suffix in ("-wal", "-journal"))
         self.connection = db = connection.connect(self.path)
         self._inspect(unclean)

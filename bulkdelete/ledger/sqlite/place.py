@@ -128,9 +128,11 @@ def is_of_a_ledger(path: Path) -> bool:
     return any(name and is_ledger(path.with_name(name)) for name in names)
 
 
-def log_is_missing(ledger: Path) -> bool:
-    """Whether the file says that a write-ahead log belongs to it, and none lies beside it, or an empty one."""
-    head = header(ledger)
+def log_is_missing(ledger: Path, head: Header | None) -> bool:
+    """Whether the file with this header says that a write-ahead log belongs to it, and none lies beside it, or an empty one.
+
+    The header is the caller's: once the file is locked, its first bytes cannot be read again.
+    """
     if head is None or not head.wal:
         return False
     try:

@@ -60,7 +60,7 @@ def lacking(db: sqlite3.Connection, path: Path) -> str | None:
     killed, if a database tool has written the log into the file since and removed it, by SQLite's rules: nothing tells the two apart,
     so this is no reason to refuse it.
     """
-    if not place.log_is_missing(path) or is_running(path) or check.ended(db):
+    if not place.log_is_missing(path, place.header(path)) or is_running(path) or check.ended(db):
         return None
     return LACKING.format(path=path, name=path.name)
 

@@ -74,6 +74,15 @@ async def test_a_database_tool_that_was_last(tmp_path: Path) -> None:
         assert not ledger.file.warnings
 
 
+async def test_a_run_that_was_killed_and_a_proposal_that_was_declined(tmp_path: Path) -> None:
+    """The proposal has folded the log into the file, so nothing is missing and nobody is told so, although the run has no end."""
+    copy = await copied(tmp_path, "", "-wal")  # as a killed run leaves it
+    for _proposal in range(3):
+        async with opened(copy) as ledger:
+            assert not ledger.file.warnings
+        assert read_status(copy).warning is None
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [
