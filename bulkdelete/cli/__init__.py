@@ -15,7 +15,7 @@ import click
 
 from bulkdelete.cli.codes import exit_code_of, is_of_stdout
 from bulkdelete.cli.signals import Interrupted
-from bulkdelete.cli.streams import give_back_stderr, prepare, say, write_json
+from bulkdelete.cli.streams import give_back_stderr, prepare, say, why_refused, write_json
 from bulkdelete.core.run_summary import EXIT_OF_REASON
 from bulkdelete.errors import BulkDeleteError
 from bulkdelete.model import StopReason
@@ -60,7 +60,7 @@ def _message(error: BaseException) -> str | None:
         case BrokenPipeError() | SystemExit():
             return None
         case OSError() if is_of_stdout(error):
-            return f"stdout cannot be written ({error.strerror}), so the output is incomplete"
+            return f"stdout cannot be written ({why_refused(error)}), so the output is incomplete"
     return _unforeseen(error)
 
 

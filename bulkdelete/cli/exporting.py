@@ -14,7 +14,7 @@ from bulkdelete.cli.given import Given, filled, reading_of
 from bulkdelete.cli.inputs import fetched
 from bulkdelete.cli.ledgers import given_ledger
 from bulkdelete.cli.options import option_of
-from bulkdelete.cli.streams import say
+from bulkdelete.cli.streams import say, why_refused
 from bulkdelete.errors import UsageError
 from bulkdelete.intake import ReadOptions, sources
 from bulkdelete.ledger.open import open_ledger
@@ -165,7 +165,7 @@ def _written(options: ExportOptions, write: Callable[[IO[Any]], T], is_text: boo
         except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
             pass
         except OSError as error:
-            raise UsageError(f"stdout cannot be written ({error.strerror}), so the output is incomplete") from None
+            raise UsageError(f"stdout cannot be written ({why_refused(error)}), so the output is incomplete") from None
         return None
     try:
         with replaced(options.output, options.overwrite) as out:

@@ -9,7 +9,7 @@ from pathlib import Path
 from bulkdelete.cli.flags import flagged
 from bulkdelete.cli.helping import Example, argument, command
 from bulkdelete.cli.parameters import FILE
-from bulkdelete.cli.streams import say
+from bulkdelete.cli.streams import say, why_refused
 from bulkdelete.errors import UsageError
 from bulkdelete.model import State
 from bulkdelete.words import counted, duration, escaped
@@ -75,4 +75,4 @@ def _write(page: str) -> None:
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         return
     except OSError as error:
-        raise UsageError(f"stdout cannot be written ({error.strerror}), so the page is incomplete") from None
+        raise UsageError(f"stdout cannot be written ({why_refused(error)}), so the page is incomplete") from None

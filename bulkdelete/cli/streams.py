@@ -8,12 +8,12 @@ a result that stdout does not accept is written to stderr.
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import json
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TextIO, cast
 
 from bulkdelete.cli.flags import flagged
@@ -27,6 +27,7 @@ __all__ = [
     "give_back_stderr",
     "prepare",
     "say",
+    "why_refused",
     "write_json",
     "write_result",
 ]
@@ -55,11 +56,15 @@ codecs.register_error(ESCAPING, _escaped)
 
 def prepare() -> None:
     """Open the streams that the parent process closed, and prevent UnicodeErrors. Undecodable input is kept, so that it is detected.
-    A key in the environment is never written, whether or not a command uses it."""
+    A key in the environment is never written, whether or not a command uses it.
+
+    A closed stdout still accepts nothing: what is a result is then written to stderr. Its descriptor is taken, so that no file gets it.
+    """
     know(os.environ.get("BULKDELETE_API_KEY", ""))
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
+            null = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            setattr(sys, name, open(null, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - for good, and by its descriptor
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape" if mode == "r" else ESCAPING)
@@ -98,6 +103,13 @@ def say(text: str) -> None:
     sys.stderr.write(flagged(hidden(text)) + "\n")
 
 
+def why_refused(error: OSError | ValueError) -> str:
+    """Why a stream accepted nothing."""
+    if isinstance(error, OSError) and error.errno == errno.EBADF:
+        return "it is closed, or not open for writing"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def write_json(fields: Mapping[str, object]) -> bool:
     """Write one JSON object to stdout, as `write_result` does."""
     return _written(flagged(json.dumps(hidden_in(fields), ensure_ascii=False)))
@@ -117,7 +129,6 @@ def _written(text: str) -> bool:
         else:
             write_all(fd, (text + "\n").encode(sys.stdout.encoding, ESCAPING))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        sys.stderr.write(f"stdout did not accept the result ({reason}). Here it is:\n{text}\n")
+        sys.stderr.write(f"stdout did not accept the result ({why_refused(error)}). Here it is:\n{text}\n")
         return False
     return True

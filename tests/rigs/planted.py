@@ -306,9 +306,8 @@ PLANTED = (
     ),
     _planted(
         "exit code of a stream", "outside", {36}, 1,
-        Edit("cli/streams.py", """        reason = error.strerror if isinstance(error, OSError) else str(error)
-""", """        os._exit(1)
-"""),
+        Edit("cli/streams.py", """        sys.stderr.write(f"stdout did not accept""", """        os._exit(1)
+        sys.stderr.write(f"stdout did not accept"""),
         only=("stdout without a reader, SIGTERM",),
     ),
     _planted(

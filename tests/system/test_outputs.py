@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -269,6 +270,37 @@ def test_a_stdout_that_is_full_is_told(scene: Path) -> None:
             env=environment(PYTHONPATH=os.getcwd()),
         )
         assert done.returncode == 0, done.stderr
+
+
+CLOSED = {
+    "plan": ("o.csv", *GIVEN, "--json"),
+    "resume": ("l.db", "--yes", "--json"),
+    "status": ("l.db",),
+    "verify": ("l.db", "--json"),
+    "settle": ("l.db", f"1:{IDS[0]}", "--as", "gone", "--note", "seen", "--json"),
+    "help": ("run",),
+    "--version": (),
+    "export": ("l.db",),
+    "report": ("l.db",),
+}
+
+
+@pytest.mark.parametrize("command", CLOSED)
+def test_a_stdout_that_is_closed_is_told(scene: Path, tmp_path_factory: pytest.TempPathFactory, command: str) -> None:
+    """As a full disk: what is a result is on stderr, with the exit code that it has elsewhere; half a file is exit 2. With both streams
+    closed the exit code is left, and nothing gets into the files that are open."""
+    env = environment(PYTHONPATH=os.getcwd())
+    words = shlex.join([*PROGRAM, command, *CLOSED[command]])
+    shutil.copytree(scene, again := tmp_path_factory.mktemp("other") / "again", symlinks=True)
+    fine = call("bash", "-c", f"cd {again}; exec {words}", env=env)
+    code = 2 if command in ("export", "report") else fine.returncode
+    closed = call("bash", "-c", f"cd {scene}; exec {words} >&-", env=env)
+    assert closed.returncode == code, closed.stderr
+    assert closed.stdout == ""
+    assert "it is closed, or not open for writing" in closed.stderr
+    if code != 2:
+        assert fine.stdout.splitlines()[0][:20] in closed.stderr
+    assert call("bash", "-c", f"cd {again}; exec {words} >&- 2>&-", env=env).returncode == code
 
 
 def test_an_output_on_a_full_disk(scene: Path) -> None:
