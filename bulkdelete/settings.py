@@ -11,9 +11,18 @@ from urllib.parse import unquote, urlsplit
 
 from bulkdelete.errors import UsageError
 from bulkdelete.model import Doubts, KeyAccounts
-from bulkdelete.words import number, span
+from bulkdelete.words import CREDENTIALS_HIDDEN, number, span
 
-__all__ = ["API_URL", "Settings", "recorded", "recorded_keys", "recorded_value", "url_of", "without_credentials"]
+__all__ = [
+    "API_URL",
+    "Settings",
+    "recorded",
+    "recorded_keys",
+    "recorded_value",
+    "secrets_of",
+    "url_of",
+    "without_credentials",
+]
 
 API_URL = "https://api.alephcrm.com"
 _USUAL_PORT = re.compile(r"^(https://[^/]*):443(?=/|$)|^(http://[^/]*):80(?=/|$)")
@@ -159,7 +168,15 @@ def recorded_keys(text: str) -> list[KeyAccounts]:
 def without_credentials(url: str) -> str:
     """The URL of a proxy, for people and for commands: `[credentials]` in place of its user and password, which is refused where a URL is
     read."""
-    return _USER.sub(rf"\1{_HIDDEN}@", url)
+    return _USER.sub(rf"\1{CREDENTIALS_HIDDEN}@", url)
+
+
+def secrets_of(proxy: str) -> tuple[str, ...]:
+    """What the URL of a proxy has to hide: its `user:password`, which is sent in base64, and the password, or a user without one."""
+    if (found := _USER.match(proxy)) is None:
+        return ()
+    user, _, password = map(unquote, found[2].partition(":"))
+    return f"{user}:{password}", password or user
 
 
 def url_of(host: str) -> str:
@@ -206,7 +223,6 @@ def _plain_host(url: str) -> str | None:
     return parts.hostname if known and not any(c in "@?#\\" or c.isspace() for c in url) else None
 
 
-_HIDDEN = "[credentials]"
 _USER = re.compile(r"^([^/]*//)([^/]*)@")
 _USER_TEXT = re.compile(r"(?:[\w.~!$&'()*+,;=:-]|%[0-9A-F]{2})*", re.ASCII | re.IGNORECASE)  # RFC 3986, 3.2.1
 
@@ -214,9 +230,9 @@ _USER_TEXT = re.compile(r"(?:[\w.~!$&'()*+,;=:-]|%[0-9A-F]{2})*", re.ASCII | re.
 def _check_proxy(proxy: str, api_url: str) -> None:
     """Raises UsageError. The message does not repeat the URL, which may contain a password."""
     bare = _USER.sub(r"\1", proxy)
-    if _HIDDEN in proxy:
+    if CREDENTIALS_HIDDEN in proxy:
         raise UsageError(
-            f"`settings.proxy` has {_HIDDEN} in place of the user and the password. Write them there, as USER:PASSWORD"
+            f"`settings.proxy` has {CREDENTIALS_HIDDEN} in place of the user and the password. Write them there, as USER:PASSWORD"
         )
     if _plain_host(bare) is None or urlsplit(bare).scheme != "http" or urlsplit(bare).path not in ("", "/"):
         raise UsageError(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable
 
 __all__ = [
+    "CREDENTIALS_HIDDEN",
     "KEY_HIDDEN",
     "KEY_PREFIX_CHARS",
     "clock_time",
@@ -24,8 +25,11 @@ __all__ = [
 KEY_HIDDEN = "[API key]"
 """Stands where an API key was taken out of a text."""
 
+CREDENTIALS_HIDDEN = "[credentials]"
+"""Stands where the user and the password of a proxy were taken out of a text."""
+
 KEY_PREFIX_CHARS = 4
-"""The shortest beginning of an API key that is taken out of a text: a shorter one reveals nothing."""
+"""The shortest beginning of a secret that is taken out of a text: a shorter one reveals nothing."""
 
 
 _ACCOUNTS_NAMED = 5

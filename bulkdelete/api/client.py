@@ -21,7 +21,7 @@ import aiohttp
 from aiohttp.client_exceptions import ClientConnectorCertificateError, ClientConnectorSSLError
 from yarl import URL
 
-from bulkdelete.api.keys import ApiKey
+from bulkdelete.api.keys import ApiKey, Secret
 from bulkdelete.api.orders import Urls, read_accounts, read_page
 from bulkdelete.api.text import Redactor, json_status, message_of
 from bulkdelete.api.wire import Connector, Deadline, SingleRequest, UnusableConnection, Withheld
@@ -30,8 +30,9 @@ from bulkdelete.core.pages import PageQuery, PageResult
 from bulkdelete.core.quota import quota_of
 from bulkdelete.errors import UsageError
 from bulkdelete.model import NoResponse, NoResponseReason, Order, Quota, Response, Result
-from bulkdelete.settings import Settings
+from bulkdelete.settings import Settings, secrets_of
 from bulkdelete.version import __version__
+from bulkdelete.words import KEY_PREFIX_CHARS
 
 __all__ = ["Client"]
 
@@ -67,8 +68,9 @@ class Client:
     def __init__(self, key: ApiKey, settings: Settings) -> None:
         self._settings = settings
         self._urls = Urls(key, settings.api_url)
-        self._redact = Redactor(key, settings.message_chars)
-        self._redact_seen = Redactor(key, _SEEN_CHARS)
+        proxy = _proxy_secrets(settings)  # a proxy that opens TLS may repeat what it was told
+        self._redact = Redactor(key, settings.message_chars, proxy)
+        self._redact_seen = Redactor(key, _SEEN_CHARS, proxy)
         self._session = aiohttp.ClientSession(
             connector=Connector(
                 limit=0,  # the throttle is the only wait
@@ -288,6 +290,12 @@ def _decoded(body: bytes, coding: str, bytes_max: int) -> tuple[bytes, bool]:
         with contextlib.suppress(zlib.error):
             return zlib.decompressobj(wbits).decompress(body, bytes_max), True
     return b"", False
+
+
+def _proxy_secrets(settings: Settings) -> list[Secret]:
+    """Not those that are shorter than what is taken out of a text: they are parts of ordinary words."""
+    found = secrets_of(settings.proxy) if settings.proxy is not None else ()
+    return [Secret(text) for text in found if len(text) >= KEY_PREFIX_CHARS]
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | bool:

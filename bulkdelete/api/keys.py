@@ -30,6 +30,7 @@ from bulkdelete.errors import UsageError
 __all__ = [
     "ApiKey",
     "Credential",
+    "Secret",
     "check_accounts",
     "credentials_of",
     "key_from_command",
@@ -96,19 +97,53 @@ _INVALID: _Rules = (
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-class ApiKey:
-    """An API key that only `reveal` returns. UsageError if the text cannot be a key."""
+class Secret:
+    """A text that only `reveal` returns."""
 
-    __slots__ = ("_value", "source")
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def encoded_forms(self) -> tuple[str, ...]:
+        """The text in every encoding in which a server could repeat it, the longest first; base64 also within other text."""
+        plain = self._value
+        forms = {plain, quote(plain, safe="").lower(), quote_plus(plain)}
+        forms |= {quote(plain, safe=safe) for safe in ("", "/", "!$'()*,;:@/?=-._~+")}
+        for raw in {plain.encode(), plain.encode("latin-1", "replace")}:  # the second is that of Basic authentication
+            for encode in (base64.b64encode, base64.urlsafe_b64encode):
+                text = encode(raw).decode()
+                forms |= {text, text.rstrip("=")}
+                forms |= {
+                    inner
+                    for n in range(3)
+                    if len(inner := _own_characters(encode(bytes(n) + raw).decode(), n, len(raw))) >= len(plain)
+                }
+            forms |= {raw.hex()}
+        forms |= {json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1]}
+        forms |= {plain.encode("unicode_escape").decode(), plain.encode("utf-8").decode("latin-1")}
+        return tuple(sorted(forms, key=len, reverse=True))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(hidden)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret must not be pickled")
+
+
+class ApiKey(Secret):
+    """An API key. UsageError if the text cannot be one."""
+
+    __slots__ = ("source",)
 
     def __init__(self, value: str, source: str = "the caller") -> None:
         key = value.strip()
         _refuse(_INVALID, key, source)
-        self._value = key
+        super().__init__(key)
         self.source = source
-
-    def reveal(self) -> str:
-        return self._value
 
     def fingerprint(self, host: str) -> str:
         """Distinguishes the keys of one host without revealing any. It takes 60 ms of CPU on purpose: call it off the event loop.
@@ -116,38 +151,6 @@ class ApiKey:
         The plain hash of a short key could be reversed by trying all keys; with scrypt that takes years.
         """
         return hashlib.scrypt(self._value.encode(), salt=host.encode(), n=2**14, r=8, p=1, dklen=8).hex()
-
-    def encoded_forms(self) -> tuple[str, ...]:
-        """The key in every encoding in which a server could repeat it, the longest first; base64 also within other text."""
-        key = self._value
-        forms = {
-            key,
-            quote(key, safe=""),
-            quote(key, safe="").lower(),
-            quote_plus(key),
-            quote(key, safe="/"),
-            quote(key),
-        }
-        forms |= {quote(key, safe="!$'()*,;:@/?=-._~+")}
-        raw = key.encode()
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            text = encode(raw).decode()
-            forms |= {text, text.rstrip("=")}
-            forms |= {
-                inner
-                for n in range(3)
-                if len(inner := _own_characters(encode(bytes(n) + raw).decode(), n, len(raw))) >= len(key)
-            }
-        forms |= {raw.hex()}
-        forms |= {json.dumps(key)[1:-1], json.dumps(key, ensure_ascii=False)[1:-1]}
-        forms |= {key.encode("unicode_escape").decode(), key.encode("utf-8").decode("latin-1")}
-        return tuple(sorted(forms, key=len, reverse=True))
-
-    def __repr__(self) -> str:
-        return "ApiKey(hidden)"
-
-    def __reduce__(self) -> str:
-        raise TypeError("an API key must not be pickled")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Prepare a server's text for storage and display: remove the key, escape control characters, then shorten it, in this order.
+"""Prepare a server's text for storage and display: remove secrets, escape control characters, then shorten it, in this order.
 
-It never lets a key through: if in doubt, it withholds the whole text.
+It never lets a key through, nor the password of a proxy: if in doubt, it withholds the whole text.
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ import html
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 from html.entities import codepoint2name
 from typing import Any
 from urllib.parse import unquote
 
-from bulkdelete.api.keys import ApiKey
-from bulkdelete.words import KEY_HIDDEN, KEY_PREFIX_CHARS, shortened
+from bulkdelete.api.keys import ApiKey, Secret
+from bulkdelete.words import CREDENTIALS_HIDDEN, KEY_HIDDEN, KEY_PREFIX_CHARS, shortened
 
 __all__ = ["Redactor", "json_status", "message_of"]
 
-_WITHHELD = "(message withheld: it contained the API key)"
+_WITHHELD = {
+    KEY_HIDDEN: "(message withheld: it contained the API key)",
+    CREDENTIALS_HIDDEN: "(message withheld: it contained the password of the proxy)",
+}
 # Linear on hostile text: an unclosed tag ends with the text or before the next one (else 64 KiB of "<" took 2.4 s), and comments and
 # attributes are bounded.
 _ANY_TAG = r"""<!--.{0,300}?-->|<(?:[^<>"']|"[^"<]{0,300}"|'[^'<]{0,300}')*>|<[^<>]*>"""
@@ -39,68 +43,96 @@ _EXAMINED_FACTOR = 16  # times the longest result are examined; the rest is not 
 
 
 class Redactor:
-    """Removes a key from text, and makes the text harmless on a terminal.
+    """Removes an API key, and other secrets, from text, and makes the text harmless on a terminal.
 
-    Replaced: the whole key, raw or as servers encode it (percent, base64, hexadecimal, HTML, JSON, a wrong charset), and a prefix of it
-    at the end of the text. Withheld completely: a text that contains the key once blanks, tags and format characters are removed, in
-    whatever encoding. If a key is split up like that, no pattern can say which pieces are safe to show.
+    Replaced: the whole secret, raw or as servers encode it (percent, base64, hexadecimal, HTML, JSON, a wrong charset), and a prefix of it
+    at the end of the text. Withheld completely: a text that contains a secret once blanks, tags and format characters are removed, in
+    whatever encoding. If one is split up like that, no pattern can say which pieces are safe to show.
     """
 
-    def __init__(self, key: ApiKey, longest: int) -> None:
-        forms = key.encoded_forms()
-        patterns = [_pattern_of(char) for char in key.reveal()]
-        self._key = re.compile("|".join(("".join(patterns), *map(re.escape, forms))), re.IGNORECASE)
-        self._forms = tuple(form.lower() for form in forms)
-        self._chars = tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
+    def __init__(self, key: ApiKey, longest: int, others: Iterable[Secret] = ()) -> None:
+        found = (*(_Traces(secret, CREDENTIALS_HIDDEN) for secret in others), _Traces(key, KEY_HIDDEN))
+        self._secrets = found
+        self._heads = tuple({head for each in found for head in each.heads})
         self._longest = longest
-        self._heads = tuple({form[:KEY_PREFIX_CHARS] for form in self._forms})
 
     def __call__(self, text: str) -> str:
         text = text[: _EXAMINED_FACTOR * self._longest]
         if self._is_free(text):
             return shortened(" ".join(text.split()), self._longest)
-        hidden = self._key.sub(KEY_HIDDEN, text)
-        hidden = hidden[: len(hidden) - self._partial_key_chars(hidden)]
-        if self._is_in_pieces(hidden):
-            return shortened(_WITHHELD, self._longest)
+        hidden = self._replaced(text)
+        hidden = hidden[: len(hidden) - max(each.partial_chars(hidden) for each in self._secrets)]
+        if (mark := self._in_pieces(hidden)) is not None:
+            return shortened(_WITHHELD[mark], self._longest)
         return shortened(" ".join("".join(map(_escaped, hidden)).split()), self._longest)
 
     def hidden(self, text: str) -> str:
-        """The whole text with the key replaced, neither escaped nor shortened; "" for a text that has to be withheld."""
-        hidden = self._key.sub(KEY_HIDDEN, text)
-        return "" if self._is_in_pieces(hidden) else hidden
+        """The whole text with each secret replaced, neither escaped nor shortened; "" for a text that has to be withheld."""
+        hidden = self._replaced(text)
+        return "" if self._in_pieces(hidden) is not None else hidden
+
+    def _replaced(self, text: str) -> str:
+        for each in self._secrets:
+            text = each.replaced(text)
+        return text
 
     def _is_free(self, text: str) -> bool:
-        """Whether a text of plain characters has not even the beginning of a key: most of a page of orders. The full examination takes 50
-        times as long."""
+        """Whether a text of plain characters has not even the beginning of a secret: most of a page of orders. The full examination takes
+        50 times as long."""
         joined = "".join(text.split()).lower()
         return _PLAIN.fullmatch(text) is not None and not any(head in joined for head in self._heads)
 
-    def _is_in_pieces(self, text: str) -> bool:
-        """Whether the text contains a form of the key split by blanks, tags or format characters, or ends with most of one."""
-        text = text.replace(KEY_HIDDEN, "|")
+    def _in_pieces(self, text: str) -> str | None:
+        """The mark of a secret of which the text contains a form split by blanks, tags or format characters, or ends with most of one."""
+        text = text.replace(KEY_HIDDEN, "|").replace(CREDENTIALS_HIDDEN, "|")
         for _ in range(_LAYERS):
             joined = "".join(filter(_is_visible, _TAG.sub("", text))).lower()
-            for form in self._forms:
-                if form in joined or joined.endswith(form[: max(KEY_PREFIX_CHARS, len(form) * 3 // 4)]):
-                    return True
+            for each in self._secrets:
+                if each.is_in(joined):
+                    return each.mark
             # Encoded text may also contain tags and blanks.
             decoded = unquote(html.unescape(_ESCAPED.sub(_unescaped, text)))
             if decoded == text:
-                return False
+                return None
             text = decoded
-        return False
+        return None
 
-    def _partial_key_chars(self, text: str) -> int:
-        """The length of a key's prefix at the end of the text: a body may be cut in the middle of a key."""
+
+class _Traces:
+    """What a text can contain of one secret. `heads`: how its forms begin."""
+
+    def __init__(self, secret: Secret, mark: str) -> None:
+        forms = secret.encoded_forms()
+        patterns = [_pattern_of(char) for char in secret.reveal()]
+        self.mark = mark
+        self._whole = re.compile("|".join(("".join(patterns), *map(re.escape, forms))), re.IGNORECASE)
+        self._forms = tuple(form.lower() for form in forms)
+        self._chars = tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
+        self._joined = tuple(
+            "".join(filter(_is_visible, form)) for form in self._forms
+        )  # a password may contain blanks
+        self.heads = {form[:KEY_PREFIX_CHARS] for form in self._joined}
+
+    def replaced(self, text: str) -> str:
+        return self._whole.sub(self.mark, text)
+
+    def is_in(self, joined: str) -> bool:
+        """Whether a text in lower case and without blanks contains a form of the secret, or ends with most of one."""
+        return any(
+            form in joined or joined.endswith(form[: max(KEY_PREFIX_CHARS, len(form) * 3 // 4)])
+            for form in self._joined
+        )
+
+    def partial_chars(self, text: str) -> int:
+        """The length of a secret's prefix at the end of the text: a body may be cut in the middle of one."""
         first = max(0, len(text) - _ENCODED_CHARS_MAX * len(self._chars))
         for start in range(first, len(text) - KEY_PREFIX_CHARS + 1):
-            if self._starts_key(text, start):
+            if self._starts(text, start):
                 return len(text) - start
         return 0
 
-    def _starts_key(self, text: str, start: int) -> bool:
-        """Whether the text from `start` on is a prefix of a key: of one of its forms, or character by character."""
+    def _starts(self, text: str, start: int) -> bool:
+        """Whether the text from `start` on is a prefix of the secret: of one of its forms, or character by character."""
         rest = text[start:].lower()
         if any(form.startswith(rest) for form in self._forms):
             return True

@@ -14,6 +14,7 @@ from typing import Any, cast
 import click
 from click.core import ParameterSource
 
+from bulkdelete.cli.secrecy import know_proxy
 from bulkdelete.settings import without_credentials
 from bulkdelete.words import number, span
 
@@ -137,7 +138,11 @@ class Text(click.ParamType[str]):
 
 
 class ProxyUrl(Text):
-    """The URL of a proxy, which may contain a password: `written` leaves it out."""
+    """The URL of a proxy, which may contain a password: it is hidden from now on, and `written` leaves it out."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        know_proxy(str(value))
+        return value
 
     def written(self, setting: object) -> str:
         return without_credentials(str(setting))

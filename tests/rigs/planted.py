@@ -274,7 +274,7 @@ PLANTED = (
     ),
     _planted(
         "a key in pieces is shown", "proxy", {29}, 3,
-        Edit("api/text.py", "if self._is_in_pieces(hidden):", "if not hidden:"),
+        Edit("api/text.py", "if (mark := self._in_pieces(hidden)) is not None:", "if (mark := None) is not None:"),
         only=("echo_split",),
     ),
     _planted(

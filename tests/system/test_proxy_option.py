@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import shlex
@@ -10,6 +11,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -44,9 +46,10 @@ class Scene:
         return ("--profile", "far", "--config", str(path))
 
     def silent(self, *said: str) -> None:
-        """The password is in nothing that was said, and not in the ledger."""
+        """The password is in nothing that was said, and not in the ledger, nor what the header has of it."""
         made = b"".join(path.read_bytes() for path in self.folder.glob("o.csv.ledger.db*"))
-        assert PASSWORD.encode() not in "".join(said).encode() + made
+        for form in (PASSWORD.encode(), base64.b64encode(USER.encode())):
+            assert form not in "".join(said).encode() + made
 
 
 @pytest.fixture
@@ -142,3 +145,99 @@ def test_profile_does_not_show_the_password(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "http://[credentials]@p.test:3128" in done.stdout
     assert PASSWORD not in done.stdout
+
+
+ECHOED = {
+    "refused for good": b"HTTP/1.1 403 No tunnel for {}\r\nX-Was: {}\r\nContent-Length: {n}\r\n\r\n{}",
+    "asked for another": b'HTTP/1.1 407 Not {}\r\nProxy-Authenticate: Basic realm="{}"\r\nContent-Length: {n}\r\n\r\n{}',
+    "busy": b"HTTP/1.1 503 {}\r\nRetry-After: 1\r\nContent-Length: {n}\r\n\r\n{}",
+    "no HTTP": b"{} {}\r\n\r\n{}",
+    "a header that is none": b"HTTP/1.1 200 OK\r\n{}\r\n\r\n",
+}
+"""What a proxy says instead of a tunnel; {} is what it repeats."""
+
+
+def echoes(answer: bytes) -> bytes:
+    """With everything that the proxy has been told, as it may repeat it."""
+    basic = base64.b64encode(USER.encode())
+    said = b"%s %s %s %s" % (basic, USER.encode(), PASSWORD.encode(), quote(PASSWORD, safe="").encode())
+    return answer.replace(b"{}", said).replace(b"{n}", b"%d" % len(said))
+
+
+@pytest.mark.parametrize("kind", ECHOED)
+async def test_a_proxy_that_repeats_its_password(scene: Scene, kind: str) -> None:
+    """In its reason, its headers and its body: neither the password nor the header that carries it is said, logged or recorded."""
+    answer = echoes(ECHOED[kind])
+    async with ConnectProxy(*[answer] * 40) as proxy:
+        log = scene.folder / "log"
+        done = await scene.run(
+            *scene.profile(proxy.url.replace("//", f"//{USER}@")), "-v", "--log-file", str(log), "--patience", "2s"
+        )
+        assert len(proxy.heads) >= 1
+    assert done.returncode in (2, 75), done.stderr
+    scene.silent(done.stdout, done.stderr, log.read_text())
+
+
+class Inspecting(ConnectProxy):
+    """A proxy that opens TLS with a certificate that is trusted, and answers in place of the server. It repeats all that it was told."""
+
+    def __init__(self, pem: Path, status: int, form: str) -> None:
+        super().__init__(user=USER)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(pem)
+        self._status, self._form = status, form
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError), contextlib.closing(writer):
+            self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await writer.start_tls(self._context)
+            await reader.readuntil(b"\r\n\r\n")
+            basic = base64.b64encode(USER.encode()).decode()
+            said = self._form.format(basic=basic, user=USER, password=PASSWORD, percent=quote(USER, safe=""))
+            body = json.dumps({"Status": self._status, "Message": said}).encode()
+            head = f"HTTP/1.1 {self._status} {said}\r\nX-Was: {said}\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            await writer.drain()
+
+
+REPEATED = (
+    "Proxy-Authorization: Basic {basic}",
+    "user {user}",
+    "the password was {password}",
+    "http://{percent}@proxy/",
+    "<b>{basic}</b>{password}",
+)
+
+
+@pytest.mark.parametrize("status", [400, 404, 502])
+@pytest.mark.parametrize("form", REPEATED)
+async def test_an_inspecting_proxy_that_repeats_its_password(scene: Scene, status: int, form: str) -> None:
+    """Its responses are those of the server, and recorded as such, without what it was told."""
+    log = scene.folder / "log"
+    async with Inspecting(scene.pem, status, form) as proxy:
+        given = scene.profile(proxy.url.replace("//", f"//{USER}@"))
+        done = await scene.run(*given, "-v", "--log-file", str(log), "--max-time", "2s")
+        assert len(proxy.heads) >= 3
+    assert "refused" in done.stdout or "not_found" in done.stdout or "in_doubt" in done.stdout
+    said = [done.stdout, done.stderr, log.read_text()]
+    for words in (("status",), ("export",), ("export", "-f", "jsonl"), ("report",)):
+        shown = await asyncio.to_thread(
+            call, *PROGRAM, *words, str(scene.folder / "o.csv.ledger.db"), env=environment()
+        )
+        assert shown.returncode == 0, shown.stderr
+        said.append(shown.stdout)
+    scene.silent(*said)
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_an_input_that_contains_the_password(tmp_path: Path, command: str) -> None:
+    """Messages quote what they read, but not this."""
+    (tmp_path / "o.csv").write_text(f"orderId\n5\nhttp://{USER}@p.test:3128\n")
+    words = (command, "o.csv", "--account-id", "1", "--keep-stock", "--proxy", f"http://{USER}@p.test:3128")
+    done = call(
+        *PROGRAM, *words, *(("--online",) if command == "plan" else ("--yes",)), cwd=tmp_path, env=environment()
+    )
+    assert done.returncode == 3, done.stderr
+    assert "[credentials]" in done.stdout + done.stderr
+    assert PASSWORD not in done.stdout + done.stderr

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -13,7 +15,8 @@ from urllib.parse import quote
 import pytest
 
 from bulkdelete.api.client import Client
-from bulkdelete.api.keys import ApiKey
+from bulkdelete.api.keys import ApiKey, Secret
+from bulkdelete.api.text import Redactor
 from bulkdelete.core.policy import Case, case_of
 from bulkdelete.errors import UsageError
 from bulkdelete.model import NoResponse, NoResponseReason, Order, OrderHistory, Origin, Response
@@ -172,3 +175,32 @@ def test_the_password_is_in_no_text_of_the_settings() -> None:
     assert PASSWORD not in repr(settings)
     assert "proxy=http://[credentials]@p.test:3128" in recorded(settings)
     assert PASSWORD not in recorded(settings)
+
+
+USER_AND_PASSWORD = "ana:s3cret of Zoë"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user ana:s3cret of Zoë",
+        "the password s3cret of Zoë is old",
+        base64.b64encode(USER_AND_PASSWORD.encode()).decode(),
+        base64.b64encode(USER_AND_PASSWORD.encode("latin-1")).decode(),
+        "http://ana:s3cret%20of%20Zo%C3%AB@proxy.example",
+        json.dumps({"was": "s3cret of Zoë"}),
+        "cut off: ana:s3cret of",
+    ],
+)
+def test_the_password_of_a_proxy_is_taken_out(text: str) -> None:
+    """As a key is, also as Basic authentication encodes it, and told apart from a key."""
+    hide = Redactor(ApiKey(KEY), 500, [Secret(USER_AND_PASSWORD), Secret("s3cret of Zoë")])
+    assert "s3cret" not in hide(text)
+    assert "czNj" not in hide(text)
+    assert "[API key]" not in hide(text)
+    assert hide(f"{KEY} and {USER_AND_PASSWORD}!") == "[API key] and [credentials]!"
+    assert (
+        hide(f"a {USER_AND_PASSWORD[:6]}\r\n{USER_AND_PASSWORD[6:]} b")
+        == "(message withheld: it contained the password of the proxy)"
+    )
+    assert hide("order 5 does not exist") == "order 5 does not exist"
