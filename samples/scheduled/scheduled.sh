@@ -1,5 +1,6 @@
 #!/bin/sh
-# One scheduled run. Its options, such as --rate and --max-time, are added to those below.
+# One scheduled run. Its options, such as --rate and --max-time, are added to those below. For several accounts, write
+# --profile shops --config /etc/bulkdelete/config.toml in place of --ledger, --account-id and --api-key-file.
 #
 # The log of all runs is in scheduled.log. The result of a run that a person has to look at is mailed and, if CHAT_URL is set, posted to a
 # chat (Slack, Mattermost and others take {"text": ...}).
