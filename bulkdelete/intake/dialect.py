@@ -48,8 +48,7 @@ def find_dialect(head: str, reading: ReadOptions, name: str) -> Dialect:
     top = {mark: _first_rows(lines, mark) for mark in CANDIDATES}
     first = {mark: rows[0] if rows else [] for mark, rows in top.items()}
     used = {mark: len(cells) - 1 for mark, cells in first.items() if len(cells) > 1}
-    alone = any(is_lone_number(first[mark]) for mark in used)  # with a delimiter behind it, it is an order and no title
-    if not alone and not any(names_order(cells, reading) for cells in first.values()):
+    if not _order_above(top, reading) and not any(names_order(cells, reading) for cells in first.values()):
         below = [mark for mark in CANDIDATES if find_header(top[mark], reading) != 0]
         if below and len(top[below[0]][0]) == 1 and all(len(row) == 1 for mark in below for row in top[mark]):
             return Dialect(",")  # a title over one column
@@ -77,6 +76,12 @@ def find_dialect(head: str, reading: ReadOptions, name: str) -> Dialect:
                 " for cells"
             )
     return Dialect(_only(likely, name))
+
+
+def _order_above(top: dict[str, list[list[str]]], reading: ReadOptions) -> bool:
+    """Whether a line above the header is a number with a delimiter behind it, whatever that is: an order and no title."""
+    above = max((find_header(rows, reading) or 1 for rows in top.values()), default=0)
+    return any(len(cells) > 1 and is_lone_number(cells) for rows in top.values() for cells in rows[:above])
 
 
 def _below_a_title(top: dict[str, list[list[str]]], reading: ReadOptions) -> str | None:

@@ -308,6 +308,14 @@ def test_orders_with_a_delimiter_behind_them_above_a_header(mark: str, before: s
     assert "a number alone above the header" in refusal(tmp_path, text)
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("above", ["Ventas\n", "Ventas\n\nde hoy\n", "Id de \nOrden@\n"])
+def test_orders_between_a_title_and_a_header(mark: str, above: str, tmp_path: Path) -> None:
+    """A line break in a header leaves something like a title; the orders below it are none."""
+    text = f"{above}266013@\n799449@\nId de Orden@\n700001@\n"
+    refusal(tmp_path, text.replace("@", mark))
+
+
 @pytest.mark.parametrize(
     "names", ["orderId,orderId.1", "Id,Id_1", "Id_x,Id", "orderId,orderId (2)", "order id,Order ID 2"]
 )
