@@ -169,7 +169,10 @@ def _check_timers(folder: Path, url: str) -> None:
     begin = words.index("bulkdelete")
     assert "LoadCredential=bulkdelete-api-key:" + str(folder / "alephee.key") in words[:begin]
     assert isinstance(program, click.Group)
-    program.commands[words[begin + 1]].make_context("run", words[begin + 2 :])
+    parent = click.Context(
+        program, **program.context_settings
+    )  # click keeps what it made of -h for the tests that follow
+    program.commands[words[begin + 1]].make_context("run", words[begin + 2 :], parent=parent)
 
 
 def _installed(folder: Path, command: list[str], **more: str) -> subprocess.CompletedProcess[str]:

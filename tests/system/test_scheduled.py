@@ -134,7 +134,8 @@ def test_every_option_is_one_of_the_program(name: str) -> None:
     command, *words = COMMANDS[name]
     assert Path(command).name == "bulkdelete"
     assert words[0] == "run"
-    with program.commands["run"].make_context("run", words[1:], parent=click.Context(program)) as ctx:
+    parent = click.Context(program, **program.context_settings)
+    with program.commands["run"].make_context("run", words[1:], parent=parent) as ctx:
         assert ctx.args == []
 
 
