@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Log:
             sort_keys=False,
         )
         self._least = 20 - 10 * min(max(verbosity, -2), 1)
-        self._stderr = _logger(console if people else _json(), _Stream(), _CLOCK if people else _UTC)
+        self._stderr = _logger(_Stream(), _CLOCK, _short, console) if people else _logger(_Stream(), _UTC, _json())
         self._path = file
         self._to_file: BackgroundWriter | None = None
         self._file = None
@@ -55,7 +56,7 @@ class Log:
             except OSError as error:
                 raise unwritable("--log-file", file, error) from None
             self._to_file = BackgroundWriter(fd, gap=_gap)
-            self._file = _logger(_json(), self._to_file, _UTC)
+            self._file = _logger(self._to_file, _UTC, _json())
 
     def __call__(self, level: Level, event: str, **fields: Any) -> None:
         if _RANK[level] >= self._least:
@@ -87,14 +88,23 @@ _UTC = structlog.processors.TimeStamper(fmt="iso", utc=True)
 _CLOCK = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)  # for people, in the time of their clock
 
 
-def _logger(renderer: Any, stream: Any, stamp: Any) -> Any:
+def _short(_logger: Any, _name: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """For people: without fields that say nothing, and without the level of a line that needs no attention."""
+    usual = fields["level"] != "warning"
+    return {
+        name: value
+        for name, value in fields.items()
+        if not (value is None or value == "" or (usual and name == "level"))
+    }
+
+
+def _logger(stream: Any, *processors: Any) -> Any:
     return structlog.wrap_logger(
         structlog.WriteLogger(stream),
         processors=[
             structlog.processors.add_log_level,
-            stamp,
             structlog.processors.format_exc_info,
-            renderer,
+            *processors,
             lambda _logger, _name, line: flagged(str(line)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(0),
