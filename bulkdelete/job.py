@@ -344,7 +344,10 @@ def obstacle(plan: Plan, settings: Settings, has_input: bool = True) -> str | No
     if has_input and not plan.orders and not settings.allow_empty:
         return "the input names no order, so nothing was sent. If that is meant, use `settings.allow_empty`"
     if settings.max_orders is not None and plan.to_send > settings.max_orders:
-        return f"{counted(plan.to_send, 'order')} would be sent, more than `settings.max_orders` {settings.max_orders}. Nothing was sent"
+        return (
+            f"{counted(plan.to_send, 'order')} would be sent, more than `settings.max_orders` {settings.max_orders}. Nothing was sent. If"
+            " all of them are meant, raise that number"
+        )
     return None
 
 

@@ -306,4 +306,6 @@ def _tls(settings: Settings) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"`settings.ca_file`: {ca_file} cannot be read as certificates ({error})") from None
+        raise UsageError(
+            f"`settings.ca_file`: {ca_file} cannot be read as certificates ({error}). Name a file in PEM format"
+        ) from None

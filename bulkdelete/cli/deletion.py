@@ -92,7 +92,9 @@ def _check_expected(what: str, plan: Plan, expected: int | str | None) -> None:
         return
     orders = counted(plan.orders, "order")
     if isinstance(expected, int):
-        raise NothingSent(f"{what} {orders}, --expect says {expected}. Nothing was sent")
+        raise NothingSent(
+            f"{what} {orders}, --expect says {expected}. Nothing was sent. If these are the right orders, give --expect {plan.orders}"
+        )
     raise NothingSent(
         f"{what} {orders} ({plan.to_send:,} to send) with the digest {plan.digest}, --expect says {expected}. Nothing was sent: another"
         " order, account or stock rule makes another digest. `plan` with the options of this run shows what it would send"

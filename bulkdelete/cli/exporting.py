@@ -165,7 +165,9 @@ def _written(options: ExportOptions, write: Callable[[IO[Any]], T], is_text: boo
         except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
             pass
         except OSError as error:
-            raise UsageError(f"stdout cannot be written ({why_refused(error)}), so the output is incomplete") from None
+            raise UsageError(
+                f"stdout cannot be written ({why_refused(error)}), so the output is incomplete. Name a file with --output"
+            ) from None
         return None
     try:
         with replaced(options.output, options.overwrite) as out:

@@ -75,4 +75,6 @@ def _write(page: str) -> None:
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         return
     except OSError as error:
-        raise UsageError(f"stdout cannot be written ({why_refused(error)}), so the page is incomplete") from None
+        raise UsageError(
+            f"stdout cannot be written ({why_refused(error)}), so the page is incomplete. Name a file with --output"
+        ) from None

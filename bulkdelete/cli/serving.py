@@ -143,7 +143,7 @@ def _orders(source: Source, account_id: int | None) -> list[Order]:
             continue
         if rejects := [row for row in rows if isinstance(row, Reject)]:
             raise UsageError(
-                f"--orders: {counted(len(rejects), 'row', ('is', 'are'))} rejected, the first: {rejects[0]}"
+                f"--orders: {counted(len(rejects), 'row', ('is', 'are'))} rejected. Correct the file; the first is {rejects[0]}"
             )
         return [row for row in rows if isinstance(row, Order)]
     raise refused or UsageError(f"--orders: {source.path} cannot be read")

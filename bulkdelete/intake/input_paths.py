@@ -61,5 +61,5 @@ def _identity(path: str) -> object:
         raise InputRefused(f"{escaped(path)}: there is no such file. Check the name and the folder") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise InputRefused(f"{escaped(path)} cannot be read: {why}. Check its permissions") from None
+        raise InputRefused(f"{escaped(path)} cannot be read: {why}. Check its name and its permissions") from None
     return status.st_dev, status.st_ino

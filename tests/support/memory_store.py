@@ -416,7 +416,7 @@ class MemoryDraft:
             raise NothingSent("an order is named twice")
         for why in (obstacle(self._store, ruling) for ruling in rulings):
             if why is not None:
-                raise NothingSent(f"{why}. Nothing was recorded")
+                raise NothingSent(f"{why}. Nothing was recorded. Correct it, or leave it out")
         for ruling in rulings:
             self._store.rule(ruling, None)
 

@@ -188,6 +188,25 @@ def test_invariant_46_the_result_of_a_finished_run(server: Server, tmp_path: Pat
     assert "the input names 3 orders" in call(*arguments(server, file, "--expect", "0")).stderr
 
 
+@pytest.mark.parametrize(
+    ("wrong", "advice", "right"),
+    [
+        (("--expect", "2"), "If these are the right orders, give --expect 3", ("--expect", "3")),
+        (("--yes", "--max-orders", "2"), "If all of them are meant, raise that number", ("--yes", "--max-orders", "3")),
+    ],
+    ids=["--expect", "--max-orders"],
+)
+def test_invariant_46_after_another_number(
+    server: Server, tmp_path: Path, wrong: tuple[str, ...], advice: str, right: tuple[str, ...]
+) -> None:
+    """Nothing is sent, and what the message names works."""
+    file = write(tmp_path / "o.csv", IDS[:3])
+    refused = call(*arguments(server, file, *wrong))
+    assert (refused.returncode, server.journal()) == (3, [])
+    assert refused.stderr.rstrip().endswith(advice)
+    assert call(*arguments(server, file, *right)).returncode == 0
+
+
 @pytest.mark.parametrize("server", [("--limit", "3000", "--key", "another")], indirect=True)
 def test_invariant_46_after_a_refused_key(server: Server, tmp_path: Path) -> None:
     """The same command, once the key is another: the file of the key is named from any folder."""

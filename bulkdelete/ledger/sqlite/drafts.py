@@ -173,7 +173,7 @@ class SqliteStaging(SqliteDraft):
             raise NothingSent(f"{self._file.path}: this ledger knows no order yet, so nothing was recorded")
         why = await self._change(lambda db, now_ms: rulings.rule_all(db, given, now_ms))
         if why is not None:
-            raise NothingSent(f"{self._file.path}: {why}. Nothing was recorded")
+            raise NothingSent(f"{self._file.path}: {why}. Nothing was recorded. Correct it, or leave it out")
 
     async def _change(self, operation: Callable[[sqlite3.Connection, int], T]) -> T:
         """One transaction, in the newest format: an earlier one has no room for what it writes."""
