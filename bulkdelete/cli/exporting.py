@@ -67,7 +67,11 @@ def export_ledger(ledger: Path, given: Given) -> None:
     options = filled(ExportOptions, given, ledger=given_ledger(ledger), reading=options.reading)
     if (warning := missing_log(options.ledger)) is not None:
         say(f"warning: {escaped(warning)}")
-    check_outputs({"--output": options.output}, options.joins, options.ledger, overwrite=options.overwrite)
+    is_meant = options.form is not None or bool(options.joins)  # a copy has the format of its input
+    written = options.ending if is_meant else f".{_format(options)}"
+    check_outputs(
+        {"--output": options.output}, options.joins, options.ledger, overwrite=options.overwrite, written=written
+    )
     if options.joins:
         _export_joined(options)
     else:

@@ -32,6 +32,9 @@ _NO_KEY = Access()
 _APPENDED = ("--log-file", "--journal", "--backup")  # the other outputs are new files
 _OPENED_EARLY = ("--log-file", "--journal")  # before anything is read or sent
 _METRICS = "--metrics-file"  # replaced again and again, if it is one of ours; a run without it is worth more than none
+_NO_TEXTS = frozenset(
+    {".xlsx", ".xls", ".ods", ".pdf", ".gz", ".bz2", ".xz", ".zst", ".zip"}
+)  # whose endings programs go by
 _SYSTEMS_FOLDERS = (
     "/dev",
     "/dev/fd",
@@ -50,9 +53,11 @@ def check_outputs(
     overwrite: bool = False,
     access: Access = _NO_KEY,
     ca_file: Path | None = None,
+    written: str = "",
 ) -> None:
-    """Refuse an output, by its option, that is an input (a name or a pattern), a key, certificates, a ledger or another output,
-    and one that would replace a file unless it may. It opens no input. Raises UsageError.
+    """Refuse an output, by its option, that is an input (a name or a pattern), a key, certificates, a ledger or another output, one whose
+    name says another format, and one that would replace a file unless it may. `written`: the ending of what is written, if it is none of
+    a text. It opens no input. Raises UsageError.
     """
     given = {option: path for option, path in outputs.items() if path is not None and str(path) != "-"}
     for (option, one), (other_option, other) in combinations(given.items(), 2):
@@ -65,6 +70,10 @@ def check_outputs(
                 raise UsageError(f"{option} {_shown(output)} is {what}: name another file")
         if is_of_a_ledger(output):
             raise UsageError(f"{option} {_shown(output)} is a ledger or a file of one: name another file")
+        if (ending := output.suffix.lower()) in _NO_TEXTS and ending != written:
+            raise UsageError(
+                f"{option} {_shown(output)}: what is written there is no {ending[1:]} file. Name one that ends otherwise"
+            )
         if option not in (*_OPENED_EARLY, _METRICS):
             _check_place(option, output)
         if option in _APPENDED:

@@ -281,7 +281,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             " reads its input. May be repeated.",
         ),
         Option("--account-id", between(1, name="ID"), "simulate", "The account of every order whose row names no account.  [default: 1]"),
-        Option("--others", NUMBER, "simulate", "The number of further orders that exist in the same accounts.", default=100),
+        Option("--others", between(0, 10**6), "simulate", "The number of further orders that exist in the same accounts.", default=100),
         Option("--limit", between(1, 10**6), "simulate", "The rate limit in requests per minute, and the size of a burst.", default=30),
         Option(
             "--read-limit", between(1, 10**6), "simulate",
