@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from bulkdelete.cli.access import Access
+from bulkdelete.cli.replacing import needed
 from bulkdelete.cli.streams import ESCAPING
 from bulkdelete.disk import sync_folder
 from bulkdelete.errors import UsageError
@@ -57,7 +58,7 @@ def check_outputs(
 ) -> None:
     """Refuse an output, by its option, that is an input (a name or a pattern), a key, certificates, a ledger or another output, one whose
     name says another format, and one that would replace a file unless it may. `written`: the ending of what is written, if it is none of
-    a text. It opens no input. Raises UsageError.
+    a text. It opens no input. Raises UsageError, LedgerRefused.
     """
     given = {option: path for option, path in outputs.items() if path is not None and str(path) != "-"}
     for (option, one), (other_option, other) in combinations(given.items(), 2):
@@ -81,10 +82,12 @@ def check_outputs(
         _check_plain(output, f"{option} ")
         if option == _METRICS:
             _check_metrics(output)
-        elif not overwrite and os.path.lexists(output):
-            raise UsageError(
-                f"{option} {_shown(output)} exists already. Name a new file, or replace it with --overwrite"
-            )
+        elif os.path.lexists(output):
+            if not overwrite:
+                raise UsageError(
+                    f"{option} {_shown(output)} exists already. Name a new file, or replace it with --overwrite"
+                )
+            _check_needless(option, output, ledger)
 
 
 def check_inputs(inputs: Iterable[str], access: Access = _NO_KEY) -> None:
@@ -153,6 +156,18 @@ def _check_metrics(path: Path) -> None:
         ) from None
     if beginning != BEGINNING:
         raise UsageError(f"{_METRICS} {_shown(path)} exists and holds no metrics of bulkdelete: name another file")
+
+
+def _check_needless(option: str, path: Path, ledger: Path | None) -> None:
+    """Refuse to replace what somebody needs, although no option of this command names it. Raises UsageError, LedgerRefused."""
+    try:
+        what = needed(path, ledger)
+    except OSError as error:
+        raise UsageError(
+            f"{option} {_shown(path)} exists and cannot be read ({error.strerror}): name another file, or remove it"
+        ) from None
+    if what is not None:
+        raise UsageError(f"{option} {_shown(path)} is {what}: name another file")
 
 
 def _check_plain(path: Path, option: str = "") -> None:

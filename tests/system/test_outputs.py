@@ -82,6 +82,28 @@ def test_what_an_export_must_never_be(scene: Path, command: str, words: tuple[st
     assert contents(scene) == before
 
 
+@pytest.mark.parametrize("command", ["export", "export --join again.csv", "report", "run --rejects"])
+async def test_what_a_ledger_was_made_of_is_replaced_by_nothing(server: Server, tmp_path: Path, command: str) -> None:
+    """An input that it confirmed, also after it has grown or under another name, and a key that no option names: exit 2 and all files
+    as they were, although --overwrite is given."""
+    file = write(tmp_path / "o.csv", IDS)
+    assert call(*arguments(server, file, "--yes")).returncode == 0
+    for name in ("copy.csv", "again.csv"):
+        shutil.copy(file, tmp_path / name)
+    file.write_text(file.read_text() + "\n9999")
+    (tmp_path / "new.csv").write_text("orderId\n77\n")
+    (tmp_path / "alephee.key").write_text("SENTINEL-OF-A-KEY\n")
+    ledger, before = f"{file.name}.ledger.db", contents(tmp_path)
+    for taken in ("o.csv", "copy.csv", "alephee.key"):
+        first_word, *more = command.split()
+        words = ["run", "new.csv", *GIVEN, "--ledger", ledger, "--yes", *more, taken]
+        if first_word != "run":
+            words = [first_word, ledger, *more, "-o", taken]
+        done = call(*PROGRAM, *words, "--overwrite", cwd=tmp_path, env=environment(PYTHONPATH=os.getcwd()))
+        assert (done.returncode, "name another file" in done.stderr) == (2, True), done.stderr
+        assert contents(tmp_path) == before
+
+
 def test_an_input_on_stdin_is_no_output(scene: Path) -> None:
     """`- < o.csv` names the file as well as its name does."""
     with (scene / "o.csv").open() as stdin:
