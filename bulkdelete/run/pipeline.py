@@ -63,6 +63,7 @@ async def attempt(task: Task, permit: Permit, lane: Lane) -> None:
         nonlocal left
         left = lane.may_send(permit)
         lane.run.totals.requests += left
+        lane.slots.unanswered += left
         return left
 
     intent = await lane.ledger.intend(task)  # durable from here on
@@ -72,6 +73,8 @@ async def attempt(task: Task, permit: Permit, lane: Lane) -> None:
         if not left:
             lane.withdraw(task, intent, permit)
         raise
+    finally:
+        lane.slots.unanswered -= left  # before the result is judged: a stop over it does not wait for it
     if isinstance(result, NoResponse) and result.reason is NoResponseReason.WITHHELD:
         lane.withdraw(task, intent, permit)
     else:
@@ -145,7 +148,7 @@ class Lane:
         self.ledger = ledger
         self.run = run
         self.slots = Slots(config.slots, on_failure=self._failed)
-        self.switch = run.switch.part(lambda: self.slots.in_flight)
+        self.switch = run.switch.part(lambda: self.slots.unanswered)
         self.doubts: DoubtLookup | None = None
         if reader is not None:
             self.doubts = DoubtLookup(reader, ledger, run.settings, self.switch, run.on_event, self._stays_in_doubt)

@@ -18,9 +18,13 @@ _LAST_TURNS = 10
 
 
 class Slots:
-    """At most `size` attempts at once. `on_failure` receives the exception of an attempt, unless the attempt was cancelled."""
+    """At most `size` attempts at once. `on_failure` receives the exception of an attempt, unless the attempt was cancelled.
+
+    `unanswered`: requests that have left and have no result yet, as the attempts count them. A slot is in use for longer.
+    """
 
     def __init__(self, size: int, on_failure: Callable[[BaseException], None]) -> None:
+        self.unanswered = 0
         self._size = size
         self._on_failure = on_failure
         self._attempts: set[asyncio.Task[None]] = set()

@@ -14,7 +14,7 @@ import pytest
 
 from bulkdelete.model import Scope, Stop, StopReason
 from bulkdelete.report.progress import stopping
-from tests.support.command import IDS, Server, arguments, started, write
+from tests.support.command import IDS, Server, arguments, call, started, write
 from tests.support.process import environment, until
 
 UNSEEN = ("--yes", "--preview", "off")  # the slow server would hold up the preview, too
@@ -95,3 +95,11 @@ def test_a_progress_bar_of_a_run_that_stops(server: Server, tmp_path: Path) -> N
     assert "stopping " in after
     assert "deleting " not in after.partition("\n")[2]
     assert not re.search(r"\d:\d\d:\d\d ?\r", after.partition("\n")[2])
+
+
+@pytest.mark.parametrize("server", [("--key", "another-key", "--latency", "0.1")], indirect=True)
+def test_the_response_that_stops_a_run_is_not_waited_for(server: Server, tmp_path: Path) -> None:
+    """It was read, so the only request of this run is not in flight any more."""
+    done = call(*arguments(server, write(tmp_path / "o.csv", IDS), *UNSEEN))
+    assert (done.returncode, len(server.journal())) == (4, 1), done.stderr
+    assert ": no requests are in flight.\n" in done.stderr
