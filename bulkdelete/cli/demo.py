@@ -14,7 +14,9 @@ _EXAMPLES = (
 
 @command("demo", examples=_EXAMPLES)
 def demo() -> int:
-    """The whole journey against the simulator, in a temporary folder: plan, run, interrupt, resume, export. Nothing real is touched."""
+    """Play the whole journey against the simulator.
+
+    It plans, runs, interrupts, resumes and exports in a temporary folder. Nothing real is touched."""
     from bulkdelete.cli.journey import demonstrate
 
     return demonstrate()

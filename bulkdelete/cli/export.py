@@ -25,7 +25,9 @@ _EXAMPLES = (
 
 @command("export", argument("ledger", type=FILE), examples=_EXAMPLES)
 def export(ledger: Path, **given: object) -> None:
-    """Write one row per order of LEDGER: its outcome, when it changed, and where the order was read."""
+    """Write one row per order of LEDGER, with what happened to it.
+
+    A row has the outcome, when it changed, and where the order was read."""
     from bulkdelete.cli.exporting import export_ledger
 
     export_ledger(ledger, given)

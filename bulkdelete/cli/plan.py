@@ -28,9 +28,10 @@ _EXAMPLES = (
 
 @command("plan", argument("files", nargs=-1, required=True, metavar="FILES..."), examples=_EXAMPLES)
 def plan(files: tuple[str, ...], ledger: Path | None, **given: object) -> int:
-    """Show what `run` would send, what it would leave out and why, and how long it would take.
+    """Show what `run` would send, and how long it would take.
 
-    It sends nothing and leaves no file behind. It works offline, unless --online looks up the orders."""
+    It also shows what would be left out, and why. It sends nothing and leaves no file behind. It works
+    offline, unless --online looks up the orders."""
     from bulkdelete.cli.configuration import chosen_profile
     from bulkdelete.cli.inputs import ledger_of
 

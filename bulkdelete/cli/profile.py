@@ -16,7 +16,7 @@ _EXAMPLES = (
 
 @command("profile", argument("name"), examples=_EXAMPLES)
 def profile(name: str, config: Path | None) -> None:
-    """Show what applies with the profile NAME, and where each value comes from.
+    """Show what applies with the profile NAME, and where it is set.
 
     It shows no key, opens no file of a key, and runs no command that prints one."""
     from bulkdelete.cli.configuration import read_profile

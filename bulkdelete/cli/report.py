@@ -28,7 +28,9 @@ _ANNOUNCED_S = 5.0  # whoever waits longer is told for how long
 
 @command("report", argument("ledger", type=FILE), examples=_EXAMPLES)
 def report(ledger: Path, output: Path | None, overwrite: bool) -> None:
-    """Write a page about LEDGER: outcomes, orders in doubt, refusals, throughput, runs and inputs, in one HTML file that loads nothing."""
+    """Write a page about LEDGER, to look at, to print or to send.
+
+    One HTML file, which loads nothing, shows outcomes, orders in doubt, refusals, throughput, runs and inputs."""
     from bulkdelete.cli.files import check_outputs, replaced, unwritable
     from bulkdelete.cli.ledgers import given_ledger
     from bulkdelete.report.page import page_of, size_of

@@ -28,7 +28,7 @@ _EXAMPLES = (
     examples=_EXAMPLES,
 )
 def settle(ledger: Path, orders: tuple[str, ...], word: str, note: str, as_json: bool) -> int:
-    """Record what a person knows of orders in doubt: gone or kept, and how they know it.
+    """Record what a person knows of orders in doubt: gone or kept.
 
     Orders that are gone become presumed_deleted, orders that are kept become pending. All of them are settled, or none if one is not
     in doubt. `status` and `export` show who said so, and why."""

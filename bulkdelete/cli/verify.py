@@ -29,7 +29,7 @@ _EXAMPLES = (
     examples=_EXAMPLES,
 )
 def verify(ledger: Path, files: tuple[str, ...], **given: object) -> int:
-    """Prove what LEDGER says: compare it with itself, with the orders that FILES name, and with the server.
+    """Compare LEDGER with itself, with FILES, and with the server.
 
     It changes nothing, and deletes nothing. Orders of FILES are compared by their ids, so that neither an account nor a stock rule has to
     be given. With --online, deleted and not found orders must be absent, and refused and pending orders present."""
