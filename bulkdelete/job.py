@@ -39,7 +39,7 @@ from bulkdelete.run.preview import preview_of
 from bulkdelete.run.reading import Reading
 from bulkdelete.run.stop import StopSwitch
 from bulkdelete.settings import Settings
-from bulkdelete.words import counted
+from bulkdelete.words import counted, plural
 
 __all__ = ["Job", "Proposal", "Readable", "Session", "caller", "obstacle", "plan", "settle"]
 
@@ -336,11 +336,20 @@ class Job:
         self.switch.drain(Stop(StopReason.INTERRUPTED))
 
 
+def _advice(rejected: int, orders: int) -> str:
+    """What to do about rejected rows. Where they are the most, what was read is not what was meant, and must not be sent at a word."""
+    leave = f"leave {plural(rejected, 'it', 'them')} out with `settings.skip_rejected`"
+    if rejected <= orders:
+        return f"Fix the input, or {leave}"
+    wrong = "Is this the right file, column, account and ledger?"
+    return f"{wrong} If {counted(orders, 'order')} and no more are meant, {leave}" if orders else wrong
+
+
 def obstacle(plan: Plan, settings: Settings, has_input: bool = True) -> str | None:
     """Why this plan must not be confirmed, and what to do about it; None if it may be confirmed."""
     if plan.rejected and not settings.skip_rejected:
         rows = counted(plan.rejected, "row", ("is", "are"))
-        return f"{rows} rejected, so nothing was sent. Fix the input, or leave them out with `settings.skip_rejected`"
+        return f"{rows} rejected, so nothing was sent. {_advice(plan.rejected, plan.orders)}"
     if has_input and not plan.orders and not settings.allow_empty:
         return "the input names no order, so nothing was sent. If that is meant, use `settings.allow_empty`"
     if settings.max_orders is not None and plan.to_send > settings.max_orders:

@@ -103,9 +103,8 @@ class Settings:
         for name, (write, per, low, high) in _BOUNDS.items():
             value = getattr(self, name)
             if value is not None and not low <= per * value <= high and not low <= round(per * value, 9) <= high:
-                raise UsageError(
-                    f"`settings.{name}` is {write(per * value)}: give a value from {write(low)} to {write(high)}"
-                )
+                bounds = f"from {write(low)} to {write(high)}" if high < _ANY else f"of at least {write(low)}"
+                raise UsageError(f"`settings.{name}` is {write(per * value)}: give a value {bounds}")
         host = _plain_host(self.api_url)
         if host is None:
             raise UsageError(
@@ -193,8 +192,9 @@ def _per_min(value: float) -> str:
     return f"{number(60 * value)}/h" if value < 1 else f"{number(value)}/min"
 
 
+_ANY = 2**63 - 1  # what an integer of SQLite holds: as a bound it helps nobody
 _BOUNDS: dict[str, tuple[Callable[[float], str], float, float, float]] = {
-    "account_id": (number, 1, 1, 2**63 - 1),
+    "account_id": (number, 1, 1, _ANY),
     "slots": (number, 1, 1, 512),
     "answer_timeout_s": (span, 1, 0.1, 3600),
     "attempts": (number, 1, 1, 100),
@@ -202,9 +202,9 @@ _BOUNDS: dict[str, tuple[Callable[[float], str], float, float, float]] = {
     "grace_s": (span, 1, 0, 3600),
     "guard": (number, 1, 1, 10**9),
     "max_consecutive_failures": (number, 1, 1, 10**9),
-    "max_orders": (number, 1, 0, 2**63 - 1),
-    "limit": (number, 1, 1, 2**63 - 1),
-    "max_failures": (number, 1, 1, 2**63 - 1),
+    "max_orders": (number, 1, 0, _ANY),
+    "limit": (number, 1, 1, _ANY),
+    "max_failures": (number, 1, 1, _ANY),
     "max_failures_percent": (_percent, 1, 0.001, 100),
     "max_time_s": (span, 1, 1, 365 * 86400),
     "rate_max_per_s": (_per_min, 60, 1 / 60, 600_000),

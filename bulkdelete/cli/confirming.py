@@ -49,4 +49,6 @@ def ask(question: str, number: int) -> None:
     except OSError:  # the terminal is gone
         typed = ""
     if typed.strip() not in (str(number), f"{number:,}"):
-        raise NothingSent("not confirmed, so nothing was sent")
+        # What was typed is not repeated: it may be a key.
+        missed = f": what was typed is not the number {number}" if typed.strip() else ""
+        raise NothingSent(f"not confirmed, so nothing was sent{missed}")

@@ -170,7 +170,7 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     "Pacing": (
         Option(
             "--rate", RATE, "run resume plan verify", field="rate_max_per_s", part=_SETTINGS, in_resume=True, in_profile=True,
-            help="Never send more requests than this, even if the rate limit allows more, for example 60/min, 1/s or 1800/h."
+            help="Never send more requests than this with one key, even if the rate limit allows more, for example 60/min, 1/s or 1800/h."
             " Without it, the rate limit alone decides.",
         ),
         Option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import signal
 from dataclasses import dataclass, field
@@ -187,7 +188,9 @@ async def _serve(simulation: Simulation, port: int, orders: int, limits: str) ->
     try:
         bound = await simulator.start(port=port)
     except (OSError, OverflowError) as error:
-        raise UsageError(f"port {port} cannot be used ({error}); name another with --port") from None
+        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = "is in use: end the program that uses it, or" if in_use else f"cannot be used ({error}):"
+        raise UsageError(f"port {port} {why} name another with --port") from None
     try:
         write_result(f"{counted(orders, 'order', ('exists', 'exist'))}, {limits}. Add to bulkdelete run:")
         write_result(f"  --api-url http://127.0.0.1:{bound}")

@@ -81,7 +81,7 @@ def question(plan: Plan, settings: Settings, keys: Sequence[KnownPace]) -> str:
     ids = ", ".join(str(order.order_id) for order in plan.first) + ", ..." * (plan.to_send > len(plan.first))
     orders = _to_send(plan)
     lacking = (
-        f"{counted(plan.kept_back, 'order', ('is', 'are'))} not backed up and left out. " if plan.kept_back else ""
+        f"{counted(plan.kept_back, 'order', ('is', 'are'))} not backed up and left out\n" if plan.kept_back else ""
     )
     return (
         f"{orders} would be DELETED at {settings.host}, account {accounts}{source}, {stock}: {ids}\n{lacking}"
@@ -151,8 +151,9 @@ def reject_cells(reject: Reject) -> list[str | int]:
 def _input_lines(report: InputReport) -> list[str]:
     read_as = f" ({report.read_as})" if report.read_as else ""
     rows, orders = counted(report.data_rows, "row"), counted(report.orders, "order")
+    column = f" in column {report.column}" if report.column else ""  # an empty file has none
     return [
-        f"{report.path}{read_as}: {rows}, {orders} in column {report.column or '(none)'}",
+        f"{report.path}{read_as}: {rows}, {orders}{column}",
         *(f"  note: {form} ({n:,})" for form, n in report.notices),
     ]
 

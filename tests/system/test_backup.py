@@ -306,7 +306,7 @@ def test_a_person_sees_what_is_left_out(starts: Starts, tmp_path: Path) -> None:
         "looking up",
         "240 of 242 orders are in it",
         "240 orders would be DELETED",
-        "2 orders are not backed up and left out",
+        "2 orders are not backed up and left out\nabout ",
         "This cannot be undone. Type 240",
         "240 deleted",
         "2 orders not backed up and left out",

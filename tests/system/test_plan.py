@@ -84,6 +84,21 @@ def test_rejected_rows_stop_a_run_unless_they_are_skipped(server: Server, tmp_pa
     assert outcomes(Path(f"{file}.ledger.db")) == {500001: "deleted", 500003: "deleted"}
 
 
+def test_most_rows_rejected(server: Server, tmp_path: Path) -> None:
+    """Then it is the file, the column, the account or the ledger that is wrong: what is left is not offered as if it were meant."""
+    file = tmp_path / "o.csv"
+    file.write_text("orderId,total\n500001,1.5\n500003,2.5\n500005,3\n")
+    wrong = call(*arguments(server, file, "--yes", "--column", "total"))
+    assert wrong.returncode == 3
+    assert (
+        "2 rows are rejected, so nothing was sent. Is this the right file, column, account and ledger?" in wrong.stderr
+    )
+    assert "If 1 order and no more are meant, leave them out with --skip-rejected" in wrong.stderr
+    file.write_text("orderId,total\n500001,1.5\n")
+    wrong = call(*arguments(server, file, "--yes", "--column", "total"))
+    assert wrong.stderr.endswith("Is this the right file, column, account and ledger?\n")
+
+
 def test_stdin_several_files_and_globs(server: Server, tmp_path: Path) -> None:
     """One ledger for all of them, named; without it exit 2."""
     write(tmp_path / "a1.csv", IDS[:10])
@@ -231,6 +246,7 @@ def test_help_is_fast_and_lists_every_command() -> None:
     )
     for command in ("plan", "run", "resume", "status", "export", "report", "verify", "settle", "demo", "simulate"):
         assert f"  {command} " in run.stdout
+    assert "..." not in run.stdout.partition("Commands:")[2], "a sentence is cut"
 
 
 def test_stdin_is_not_both_the_input_and_the_key(tmp_path: Path) -> None:
@@ -281,6 +297,8 @@ def test_a_plan_of_little_and_of_nothing(tmp_path: Path) -> None:
     )
     empty = plan(write(tmp_path / "c.csv", []))
     assert (empty.returncode, "--allow-empty" in empty.stdout) == (3, True)
+    (tmp_path / "d.csv").touch()
+    assert plan(tmp_path / "d.csv").stdout.startswith(f"{tmp_path / 'd.csv'}: 0 rows, 0 orders\n")
     assert plan(tmp_path / "c.csv", "--allow-empty").returncode == 0
     assert plan(tmp_path / "b.csv", "--max-orders", "4").returncode == 3
 

@@ -197,6 +197,7 @@ def test_how_long_each_key_takes(scene: Scene) -> None:
     with Shell(scene.folder, scene.env) as shell:
         code, shown = shell.paste(shlex.join([*PROGRAM, *words]), {"to continue": "no\n"})
     assert code == 3
+    assert "not confirmed, so nothing was sent: what was typed is not the number 58\n" in shown
     assert "about 0 s, that of the slowest key\n" in shown
     for line in (
         "key of account 71, 72: 39 orders, about 0 s at 600 per minute (as this ledger learned)",

@@ -153,3 +153,14 @@ async def test_reading_has_a_limit_and_faults_of_its_own() -> None:
     with serving("--limit", "2") as url:
         shown = [await page(url, accountId=1) for _ in range(3)]
     assert [(status, len(results)) for status, results in shown] == [(200, 100), (200, 100), (429, 0)]
+
+
+def test_a_port_that_is_in_use() -> None:
+    """Exit 2, and what to do about it, without the system's numbers."""
+    with serving() as url:
+        port = url.rpartition(":")[2]
+        done = call(*PROGRAM, "simulate", "--port", port)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"bulkdelete: port {port} is in use: end the program that uses it, or name another with --port\n"
+    )
