@@ -176,3 +176,18 @@ def test_every_stream_says_options(tmp_path: Path, capsys: pytest.CaptureFixture
     for written, times in ((shown.out, 2), (shown.err, 2), ((tmp_path / "log").read_text(), 1)):
         assert written.count("use --ledger") == times
         assert "settings" not in written
+
+
+OF_THE_TABLE = (
+    "test_option_table.py",
+    "test_options.py",
+    "test_refused_values.py",
+)  # these name options without using them
+
+
+@pytest.mark.parametrize("flag", sorted({flag for each in ROWS for flag in each.flag.replace("/", " ").split()}))
+def test_every_option_is_used_by_a_test_of_the_command(flag: str) -> None:
+    """In each of its spellings; tests/system/test_refused_values.py has what each one refuses."""
+    used = re.compile(rf"""["' ]{re.escape(flag)}(?![\w-])""")
+    tests = [path for path in Path(__file__).parent.glob("test_*.py") if path.name not in OF_THE_TABLE]
+    assert any(used.search(path.read_text("utf-8")) for path in tests)

@@ -310,7 +310,7 @@ CLOSED = {
 @pytest.mark.parametrize("command", CLOSED)
 def test_a_stdout_that_is_closed_is_told(scene: Path, tmp_path_factory: pytest.TempPathFactory, command: str) -> None:
     """As a full disk: what is a result is on stderr, with the exit code that it has elsewhere; half a file is exit 2. With both streams
-    closed the exit code is left, and nothing gets into the files that are open."""
+    closed the exit code is left, and nothing gets into the files that are open. A closed stderr changes nothing on stdout."""
     env = environment(PYTHONPATH=os.getcwd())
     words = shlex.join([*PROGRAM, command, *CLOSED[command]])
     shutil.copytree(scene, again := tmp_path_factory.mktemp("other") / "again", symlinks=True)
@@ -323,6 +323,8 @@ def test_a_stdout_that_is_closed_is_told(scene: Path, tmp_path_factory: pytest.T
     if code != 2:
         assert fine.stdout.splitlines()[0][:20] in closed.stderr
     assert call("bash", "-c", f"cd {again}; exec {words} >&- 2>&-", env=env).returncode == code
+    silent = call("bash", "-c", f"cd {again}; exec {words} 2>&-", env=env)
+    assert (silent.returncode, silent.stdout[:20], silent.stderr) == (fine.returncode, fine.stdout[:20], "")
 
 
 def test_an_output_on_a_full_disk(scene: Path) -> None:
