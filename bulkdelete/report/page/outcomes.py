@@ -40,13 +40,17 @@ class Outcome:
 
 
 def headline(counts: Counts) -> str:
-    """How many orders are deleted."""
-    gone = counts[State.DELETED] + counts[State.PRESUMED_DELETED]
+    """How many orders are deleted, and how many of them nobody saw being deleted."""
+    presumed = counts[State.PRESUMED_DELETED]
+    gone = counts[State.DELETED] + presumed
     if not counts.total:
         return "This ledger has no orders."
+    if counts.total == 1 == gone:
+        return "The order is presumably deleted." if presumed else "The order is deleted."
+    of_them = f", {presumed:,} of them presumably" if presumed else ""
     if gone == counts.total:
-        return f"All {counted(gone, 'order')} are deleted." if gone > 1 else "The order is deleted."
-    return f"{gone:,} of {counted(counts.total, 'order', ('is', 'are'))} deleted."
+        return f"All {counted(gone, 'order')} are deleted{of_them}."
+    return f"{gone:,} of {counted(counts.total, 'order', ('is', 'are'))} deleted{of_them}."
 
 
 def outcomes_of(counts: Counts) -> list[Outcome]:

@@ -40,7 +40,7 @@ async def test_a_page_says_what_the_ledger_says(tmp_path: Path) -> None:
         await ledger.end((Stop(StopReason.MAX_TIME, detail="8 h are over"),))
     found = Parsed.of(page(path))
     text = found.text
-    assert "3 of 10 orders are deleted." in text
+    assert "3 of 10 orders are deleted, 1 of them presumably." in text
     rows = re.findall(r"^([a-z ]+)\n(\d+)\n([\d.]+ %)\n", text, re.MULTILINE)
     assert [(name, n) for name, n, _ in rows[:8]] == [
         ("deleted", "2"), ("presumed deleted", "1"), ("not found", "1"), ("refused", "1"), ("in doubt", "1"), ("failed", "1"),
@@ -89,7 +89,9 @@ async def test_nothing_was_sent_yet(tmp_path: Path) -> None:
     ("n", "ends", "headline"),
     [
         (1, {1: State.DELETED}, "The order is deleted."),
-        (2, {1: State.DELETED, 2: State.PRESUMED_DELETED}, "All 2 orders are deleted."),
+        (2, {1: State.DELETED, 2: State.DELETED}, "All 2 orders are deleted."),
+        (2, {1: State.DELETED, 2: State.PRESUMED_DELETED}, "All 2 orders are deleted, 1 of them presumably."),
+        (1, {1: State.PRESUMED_DELETED}, "The order is presumably deleted."),
         (1, {1: State.NOT_FOUND}, "0 of 1 order is deleted."),
     ],
 )
