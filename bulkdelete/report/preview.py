@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from bulkdelete.core.preview import AccountPreview, Looked, Preview
-from bulkdelete.words import counted, escaped_lines
+from bulkdelete.words import counted, escaped_lines, plural
 
 __all__ = ["preview_fields", "preview_text"]
 
@@ -51,7 +51,8 @@ def preview_fields(preview: Preview) -> list[dict[str, Any]]:
 
 def _account_lines(account: AccountPreview) -> list[str]:
     name = f" ({account.name})" if account.name else ""
-    lines = [f"account {account.account_id}{name}, as the API knows its {counted(account.orders, 'order')}:"]
+    orders, them = counted(account.orders, "order"), plural(account.orders, "it", "them")
+    lines = [f"account {account.account_id}{name}, {orders} of this run as the API knows {them}:"]
     places = _PLACES.get(len(account.looked), ())
     lines += [f"  {place} {_order_text(looked)}" for place, looked in zip(places, account.looked, strict=True)]
     if account.problem:

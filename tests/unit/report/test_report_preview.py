@@ -25,7 +25,7 @@ def test_three_orders_of_an_account() -> None:
         7, 300, (Looked(840001, FULL), Looked(840002, None), Looked(840003, BARE)), name="Tienda Sur"
     )
     assert preview_text(Preview((account,))).splitlines() == [
-        "account 7 (Tienda Sur), as the API knows its 300 orders:",
+        "account 7 (Tienda Sur), 300 orders of this run as the API knows them:",
         "  first 840001: external number MLA-1, 2029-11-03T10:15:00, Paid, MercadoLibre Marketplace, total 1000.50 ARS",
         "  middle 840002: does not exist",
         "  last 840003: exists, without external number, date, status, channel and total",
@@ -36,7 +36,7 @@ def test_one_and_two_orders() -> None:
     """They are the only one, or the first and the last."""
     seen = SeenOrder(1, status="New")
     one = preview_text(Preview((AccountPreview(7, 1, (Looked(1, seen),)),)))
-    assert one == "account 7, as the API knows its 1 order:\n  only 1: New"
+    assert one == "account 7, 1 order of this run as the API knows it:\n  only 1: New"
     two = preview_text(Preview((AccountPreview(7, 2, (Looked(1, seen), Looked(2, None, known=False))),)))
     assert two.splitlines()[1:] == ["  first 1: New", "  last 2: could not be read"]
 
