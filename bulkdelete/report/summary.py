@@ -274,9 +274,11 @@ def _next_lines(ending: Ending) -> list[str]:
             case Action.VERIFY:
                 lines.append(f"{_doubts(summary)} may or may not be deleted. To look them up: {command}")
             case Action.RESEND if Action.VERIFY in steps:
-                lines.append(f"To send them again without a look: {command}")
+                lines.append(f"To send them again without a look{_caution(ending.settings)}: {command}")
             case Action.RESEND:
-                lines.append(f"{_doubts(summary)} may or may not be deleted. To send them again: {command}")
+                lines.append(
+                    f"{_doubts(summary)} may or may not be deleted. To send them again{_caution(ending.settings)}: {command}"
+                )
                 lines.append("Or look at them in AlephCRM: `settle` records what a person saw.")
             case Action.CONTINUE if Action.RESEND not in steps and (summary.stops or summary.exit_code not in (0, 1)):
                 lines.append(f"Continue with: {command}")
@@ -291,6 +293,11 @@ def _next_lines(ending: Ending) -> list[str]:
 
 def _doubts(summary: Summary) -> str:
     return counted(summary.counts[State.IN_DOUBT], "order")
+
+
+def _caution(settings: Settings) -> str:
+    """What a repeat may do. A run that was resumed knows no stock rule, since each order has its own."""
+    return "" if settings.revert_stock is False else ", which may return their stock a second time where it is returned"
 
 
 def _advice(reason: StopReason, spelling: Spelling) -> str:

@@ -108,7 +108,8 @@ def test_why_doubts_stay() -> None:
         "2 orders in doubt are absent, but no order of the account was shown at all: archived orders may be hidden.",
         "1,000 orders in doubt were not decided by what the API showed.",
         "Orders could not be looked up: HTTP 403: no. This API key may not read orders, or not those of this account.",
-        "1,003 orders may or may not be deleted. To send them again: continue {'doubts': 'resend'}",
+        "1,003 orders may or may not be deleted. To send them again, which may return their stock a second time where it is returned: "
+        "continue {'doubts': 'resend'}",
         "Or look at them in AlephCRM: `settle` records what a person saw.",
     ]
     told = json.loads(json.dumps(summary_json(ending)))
@@ -122,8 +123,11 @@ def test_what_to_do_about_doubts() -> None:
     text = summary_text(shown(ended({State.IN_DOUBT: 2}))).split("\n")
     assert text[3:] == [
         "2 orders may or may not be deleted. To look them up: continue {'doubts': 'verify'}",
-        "To send them again without a look: continue {'doubts': 'resend'}",
+        "To send them again without a look, which may return their stock a second time where it is returned: "
+        "continue {'doubts': 'resend'}",
     ]
+    kept = dataclasses.replace(shown(ended({State.IN_DOUBT: 2})), settings=Settings(Path("l.db"), revert_stock=False))
+    assert summary_text(kept).endswith("To send them again without a look: continue {'doubts': 'resend'}")
 
 
 def test_text_and_json_say_the_same() -> None:
