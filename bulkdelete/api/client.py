@@ -259,7 +259,7 @@ def _reason(error: aiohttp.ClientConnectorError | ClientConnectorCertificateErro
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"the name {error.host} cannot be resolved (DNS: {error.strerror})"
     if isinstance(cause, OSError) and cause.errno == errno.ECONNREFUSED:
-        return f"the connection is refused ({cause.strerror})"
+        return f"the connection is refused ({error.host}:{error.port})"
     return (cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause or type(error).__name__))[
         :200
     ]

@@ -127,7 +127,7 @@ async def test_a_proxy_that_is_not_there(pem: Path) -> None:
         answer = await client.delete(ORDER)
         assert isinstance(answer, NoResponse)
         assert (answer.sent, answer.reason) == (False, NoResponseReason.CONNECT)
-        assert answer.message.startswith("the proxy: the connection is refused")
+        assert answer.message == f"the proxy: the connection is refused ({proxy.url.rpartition('/')[2]})"
 
 
 async def test_a_proxy_whose_name_is_not_known(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
