@@ -189,8 +189,11 @@ def _key_text(time: _KeyTime) -> str:
 
 
 def _runs_text(runs: Iterable[int], longest_s: float | None) -> str:
-    needed = " or ".join(counted(n, "run") for n in dict.fromkeys(runs))
-    return f": {needed} of at most {span(longest_s)} each" if needed and longest_s is not None else ""
+    numbers = list(dict.fromkeys(runs))
+    if not numbers or longest_s is None:
+        return ""
+    each = "" if numbers == [1] else " each"
+    return f": {' or '.join(counted(n, 'run') for n in numbers)} of at most {span(longest_s)}{each}"
 
 
 def _key_fields(time: _KeyTime) -> dict[str, object]:

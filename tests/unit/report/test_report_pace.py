@@ -87,6 +87,8 @@ def test_how_many_runs_several_keys_need() -> None:
         "about 3 min 12 s to 41 min, that of the slowest key: 1 run or 4 runs of "
     )
     assert time_json(PLAN, settings, GUESSED)["runs"] == {"30": 4, "300": 1}
+    longer = dataclasses.replace(SETTINGS, max_time_s=3600.0)
+    assert time_text(PLAN, longer, KNOWN).startswith("about 20 min, that of the slowest key: 1 run of at most 1h\n")
 
 
 def test_only_keys_with_orders_are_shown() -> None:
