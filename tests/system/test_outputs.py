@@ -314,7 +314,7 @@ def test_a_stdout_that_is_closed_is_told(scene: Path, tmp_path_factory: pytest.T
     env = environment(PYTHONPATH=os.getcwd())
     words = shlex.join([*PROGRAM, command, *CLOSED[command]])
     shutil.copytree(scene, again := tmp_path_factory.mktemp("other") / "again", symlinks=True)
-    fine = call("bash", "-c", f"cd {again}; exec {words}", env=env)
+    fine = call(*PROGRAM, command, *CLOSED[command], cwd=again, env=env)
     code = 2 if command in ("export", "report") else fine.returncode
     closed = call("bash", "-c", f"cd {scene}; exec {words} >&-", env=env)
     assert closed.returncode == code, closed.stderr
