@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from bulkdelete.errors import UsageError
 from bulkdelete.model import Doubts, KeyAccounts
-from bulkdelete.words import CREDENTIALS_HIDDEN, number, span
+from bulkdelete.words import CREDENTIALS_HIDDEN, SECRET_CHARS_MIN, number, span
 
 __all__ = [
     "API_URL",
@@ -171,11 +171,13 @@ def without_credentials(url: str) -> str:
 
 
 def secrets_of(proxy: str) -> tuple[str, ...]:
-    """What the URL of a proxy has to hide: its `user:password`, which is sent in base64, and the password, or a user without one."""
+    """What the URL of a proxy has to hide: its `user:password`, which is sent in base64, and the password, or a user without one. None of
+    them is shorter than `SECRET_CHARS_MIN`."""
     if (found := _USER.match(proxy)) is None:
         return ()
     user, _, password = map(unquote, found[2].partition(":"))
-    return f"{user}:{password}", password or user
+    texts = (f"{user}:{password}", password) if password else (user,)
+    return tuple(text for text in texts if len(text) >= SECRET_CHARS_MIN)
 
 
 def url_of(host: str) -> str:

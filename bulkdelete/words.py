@@ -9,6 +9,7 @@ __all__ = [
     "CREDENTIALS_HIDDEN",
     "KEY_HIDDEN",
     "KEY_PREFIX_CHARS",
+    "SECRET_CHARS_MIN",
     "clock_time",
     "counted",
     "duration",
@@ -31,6 +32,9 @@ CREDENTIALS_HIDDEN = "[credentials]"
 KEY_PREFIX_CHARS = 4
 """The shortest beginning of a secret that is taken out of a text: a shorter one reveals nothing."""
 
+SECRET_CHARS_MIN = 8
+"""The shortest secret that is taken out of text, except for an API key in text of the server. A shorter one may be part of ordinary words
+and ids: taking it out would damage them, and the gap would reveal it."""
 
 _ACCOUNTS_NAMED = 5
 

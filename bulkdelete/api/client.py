@@ -32,7 +32,6 @@ from bulkdelete.errors import UsageError
 from bulkdelete.model import NoResponse, NoResponseReason, Order, Quota, Response, Result
 from bulkdelete.settings import Settings, secrets_of
 from bulkdelete.version import __version__
-from bulkdelete.words import KEY_PREFIX_CHARS
 
 __all__ = ["Client"]
 
@@ -68,7 +67,8 @@ class Client:
     def __init__(self, key: ApiKey, settings: Settings) -> None:
         self._settings = settings
         self._urls = Urls(key, settings.api_url)
-        proxy = _proxy_secrets(settings)  # a proxy that opens TLS may repeat what it was told
+        # A proxy that opens TLS may repeat what it was told.
+        proxy = [Secret(text) for text in secrets_of(settings.proxy or "")]
         self._redact = Redactor(key, settings.message_chars, proxy)
         self._redact_seen = Redactor(key, _SEEN_CHARS, proxy)
         self._session = aiohttp.ClientSession(
@@ -290,12 +290,6 @@ def _decoded(body: bytes, coding: str, bytes_max: int) -> tuple[bytes, bool]:
         with contextlib.suppress(zlib.error):
             return zlib.decompressobj(wbits).decompress(body, bytes_max), True
     return b"", False
-
-
-def _proxy_secrets(settings: Settings) -> list[Secret]:
-    """Not those that are shorter than what is taken out of a text: they are parts of ordinary words."""
-    found = secrets_of(settings.proxy) if settings.proxy is not None else ()
-    return [Secret(text) for text in found if len(text) >= KEY_PREFIX_CHARS]
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | bool:

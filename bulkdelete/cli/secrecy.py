@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from bulkdelete.errors import UsageError
 from bulkdelete.settings import secrets_of
-from bulkdelete.words import CREDENTIALS_HIDDEN, KEY_HIDDEN, KEY_PREFIX_CHARS
+from bulkdelete.words import CREDENTIALS_HIDDEN, KEY_HIDDEN, KEY_PREFIX_CHARS, SECRET_CHARS_MIN
 
 if TYPE_CHECKING:
     from bulkdelete.api.keys import Secret
 
 __all__ = ["hidden", "hidden_in", "know", "know_proxy"]
-
-_SHORTEST = 8  # characters; a shorter key may be part of ordinary words, and removing these would reveal the key
 
 _known: dict[str, tuple[re.Pattern[str], str]] = {}  # and what stands in its place
 
@@ -31,7 +29,7 @@ def know(value: str) -> None:
     from bulkdelete.api.keys import ApiKey  # loaded only once a key is known: `--help` needs none
 
     for word in value.split():
-        if len(word) >= _SHORTEST and word not in _known:
+        if len(word) >= SECRET_CHARS_MIN and word not in _known:
             with suppress(UsageError):
                 _known[word] = _pattern(ApiKey(word)), KEY_HIDDEN
 
@@ -41,8 +39,7 @@ def know_proxy(url: str) -> None:
     from bulkdelete.api.keys import Secret
 
     for text in secrets_of(url):
-        if len(text) >= _SHORTEST:
-            _known.setdefault(text, (_pattern(Secret(text)), CREDENTIALS_HIDDEN))
+        _known.setdefault(text, (_pattern(Secret(text)), CREDENTIALS_HIDDEN))
 
 
 def hidden(text: str) -> str:

@@ -20,7 +20,7 @@ from bulkdelete.api.text import Redactor
 from bulkdelete.core.policy import Case, case_of
 from bulkdelete.errors import UsageError
 from bulkdelete.model import NoResponse, NoResponseReason, Order, OrderHistory, Origin, Response
-from bulkdelete.settings import Settings, recorded
+from bulkdelete.settings import Settings, recorded, secrets_of
 from bulkdelete.simulator import Simulation, Simulator
 from tests.support.certificates import certificate
 from tests.support.connect_proxy import ConnectProxy
@@ -119,11 +119,12 @@ async def test_a_proxy_that_refuses_has_let_nothing_leave(pem: Path, case: str) 
         assert (len(proxy.heads), simulator.journal) == (1, [])
 
 
-async def test_a_proxy_that_is_not_there(pem: Path) -> None:
-    """The message says that it is the proxy, and not the server."""
+@pytest.mark.parametrize("user", ["", "proxy@", "ana:refused@"])
+async def test_a_proxy_that_is_not_there(pem: Path, user: str) -> None:
+    """The message says that it is the proxy, and not the server, also where the proxy's user or password is a word of it."""
     async with ConnectProxy() as proxy:
         pass
-    async with behind(proxy.url, pem) as (client, _):
+    async with behind(proxy.url.replace("//", f"//{user}"), pem) as (client, _):
         answer = await client.delete(ORDER)
         assert isinstance(answer, NoResponse)
         assert (answer.sent, answer.reason) == (False, NoResponseReason.CONNECT)
@@ -175,6 +176,24 @@ def test_the_password_is_in_no_text_of_the_settings() -> None:
     assert PASSWORD not in repr(settings)
     assert "proxy=http://[credentials]@p.test:3128" in recorded(settings)
     assert PASSWORD not in recorded(settings)
+
+
+@pytest.mark.parametrize(
+    ("user", "secrets"),
+    [
+        ("", ()),
+        ("ana:s3cret%20of%20Zo%C3%AB", ("ana:s3cret of Zoë", "s3cret of Zoë")),
+        ("a-token-alone", ("a-token-alone",)),
+        ("a-token-alone:", ("a-token-alone",)),
+        ("ana:1234", ("ana:1234",)),  # in the number of an order stands 1234, too
+        ("u:1234", ()),
+        ("gateway:", ()),
+    ],
+)
+def test_what_a_proxy_has_to_hide(user: str, secrets: tuple[str, ...]) -> None:
+    """Nothing that may be a part of ordinary words and ids: without it a backup of an order would be none."""
+    assert secrets_of(f"http://{user}@p.test:3128") == secrets
+    assert secrets_of("http://p.test:3128") == ()
 
 
 USER_AND_PASSWORD = "ana:s3cret of Zoë"
