@@ -24,7 +24,7 @@ from yarl import URL
 from bulkdelete.api.keys import ApiKey, Secret
 from bulkdelete.api.orders import Urls, read_accounts, read_page
 from bulkdelete.api.text import Redactor, json_status, message_of
-from bulkdelete.api.wire import Connector, Deadline, SingleRequest, UnusableConnection, Withheld
+from bulkdelete.api.wire import LONGEST_HEAD, Connector, Deadline, SingleRequest, UnusableConnection, Withheld
 from bulkdelete.core.accounts import AccountsResult
 from bulkdelete.core.pages import PageQuery, PageResult
 from bulkdelete.core.quota import quota_of
@@ -86,6 +86,10 @@ class Client:
             },
             timeout=aiohttp.ClientTimeout(total=None),  # `_send` sets the deadlines
             trust_env=False,
+            # By default a head with a line of 8 KiB (a gateway's cookies, its security policy) or 128 lines would lose its status code.
+            max_line_size=LONGEST_HEAD,
+            max_field_size=LONGEST_HEAD,
+            max_headers=LONGEST_HEAD // len("a:\r\n"),
             auto_decompress=False,  # a coding that aiohttp does not know (br) would lose the status code; `_decoded` does it
         )
 

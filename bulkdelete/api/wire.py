@@ -18,14 +18,16 @@ from aiohttp import ClientRequest, ClientResponse, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-__all__ = ["Connector", "Deadline", "HeadFirst", "SingleRequest", "UnusableConnection", "Withheld"]
+__all__ = ["LONGEST_HEAD", "Connector", "Deadline", "HeadFirst", "SingleRequest", "UnusableConnection", "Withheld"]
 
 # Iterations of the event loop, at most, until a socket is read empty; each one reads up to 256 KiB.
 _ITERATIONS_MAX = 100
 # Further iterations, until the task that waits for the data has run.
 _QUIET_ITERATIONS = 3
 
-_LONGEST_HEAD = 64 * 1024  # bytes; beyond that, aiohttp's own limits apply
+LONGEST_HEAD = 64 * 1024
+"""Bytes of a status line and its headers. One that goes on is no response: memory does not grow with what a server sends."""
+_NO_HEAD = b"\0\r\n\r\n"  # both parsers refuse it
 _LONGEST_REST = 64 * 1024
 _BODYLESS = (b"204", b"304")
 
@@ -149,10 +151,10 @@ class HeadFirst(asyncio.Protocol):
         self._on_rest = on_rest
         self._head = b""
         self._reading_head = True
-        self._bodyless = False
+        self._ended = False
 
     def data_received(self, data: bytes) -> None:
-        if self._bodyless:
+        if self._ended:
             return
         if not self._reading_head:
             self._inner.data_received(data)
@@ -162,7 +164,7 @@ class HeadFirst(asyncio.Protocol):
             head, self._head = self._head[:end], self._head[end:]
             status = head.split(None, 2)[1][:3] if len(head.split(None, 2)) > 1 else b""
             if status in _BODYLESS:
-                self._bodyless = True
+                self._ended = True
                 self._on_rest(self._head[:_LONGEST_REST])
                 self._head = b""
                 self._inner.data_received(head)
@@ -171,8 +173,9 @@ class HeadFirst(asyncio.Protocol):
             if not status.startswith(b"1") or status == b"101":
                 self._pass_on()
                 return
-        if len(self._head) > _LONGEST_HEAD:
-            self._pass_on()
+        if len(self._head) > LONGEST_HEAD:
+            self._head, self._ended = b"", True
+            self._inner.data_received(_NO_HEAD)
 
     def _pass_on(self) -> None:
         self._reading_head = False
@@ -190,7 +193,7 @@ class HeadFirst(asyncio.Protocol):
 
     def _flush(self) -> None:
         """Pass an incomplete head on to aiohttp, which handles it."""
-        if self._reading_head and not self._bodyless:
+        if self._reading_head and not self._ended:
             self._pass_on()
 
     def pause_writing(self) -> None:

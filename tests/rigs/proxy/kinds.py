@@ -184,6 +184,13 @@ def garbage(said: Said) -> Iterable[bytes]:
     return (b"\x16\x03\x01\x00\xff no HTTP \x00 " + said.target.encode() + b"\r\n\r\n",)
 
 
+def long_head(said: Said) -> Iterable[bytes]:
+    """A gateway's cookies and policies, in one line or many."""
+    lines, chars = ((1, 30_000), (400, 50), (4, 9_000))[said.n % 3]
+    filler = b"".join(b"X-Of-A-Gateway-%d: %s\r\n" % (n, b"x" * chars) for n in range(lines))
+    return (said.answer.replace(b"\r\n", b"\r\n" + filler, 1),)
+
+
 def coded(said: Said) -> Iterable[bytes]:
     """200 MiB of zeros in 200 kB."""
     return (encode(SimulatedResponse(400, bomb(), headers=(("Content-Encoding", "gzip"),))),)
@@ -229,6 +236,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("body_cut_reset", _H, text(NO[:-5]), End.RESET, a("412", "disconnected"), states=frozenset({None, State.IN_DOUBT})),
     Kind("garbage", _A, garbage, End.CLOSE, a("garbage")),
     Kind("huge_head", _A, text(b"HTTP/1.1 204 No Content\r\nX-Filler: " + b"x" * (256 << 10) + b"\r\n\r\n"), End.KEEP, a("garbage")),
+    Kind("long_head", _A, long_head, End.KEEP, a(TRUE)),
     Kind("endless_head", _A, endless(b"HTTP/1.1 204 No Content\r\n", b"x: y\r\n"), End.KEEP, a("timeout"), 0.01),
     Kind("huge_body", _H, lambda _: (encode(error_response(400, "x" * (8 << 20))),), End.KEEP, a("400"), states=_STRANGE),
     Kind("endless_body", _H, endless(EVER, b"never"), End.KEEP, a("400"), 0.01, states=_STRANGE),

@@ -419,6 +419,33 @@ async def test_invariant_21_head_without_end() -> None:
         assert bare(await client.delete(order())) == TIMEOUT
 
 
+LONG_HEADS = {
+    "one line": b"Content-Security-Policy: " + b"x" * 40_000 + b"\r\n",
+    "lines": b"".join(b"X-%d: of a gateway\r\n" % n for n in range(1_000)),
+    "cookies": b"Set-Cookie: a=" + b"c" * 9_000 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("status", [204, 401, 404, 429])
+@pytest.mark.parametrize("kind", LONG_HEADS)
+@pytest.mark.parametrize("pieces", [1, 5])
+async def test_a_long_head_costs_nothing(kind: str, status: int, pieces: int) -> None:
+    """The status code and the wait that it asks for arrive, whatever a gateway adds to the head."""
+    head = f"HTTP/1.1 {status} Some\r\n".encode() + LONG_HEADS[kind] + b"Retry-After: 7\r\nContent-Length: 0\r\n\r\n"
+    size = -(-len(head) // pieces)
+    answer = await said(*(head[at : at + size] for at in range(0, len(head), size)))
+    assert isinstance(answer, Response)
+    assert (answer.status, answer.quota.retry_after_s) == (status, 7.0)
+
+
+@pytest.mark.parametrize("line", [b"x" * 1_000, b"x: y\r\n" * 200])
+async def test_invariant_26_a_head_without_end_is_bounded(line: bytes) -> None:
+    """A head of more than 64 KiB is no response, and costs less than 2 MB of memory, however fast it arrives."""
+    answer, peak = await peak_bytes(Script(b"HTTP/1.1 204 No Content\r\nX: ", line, forever=True, gap_s=0.0))
+    assert bare(answer) == GARBAGE
+    assert peak < 2_000_000
+
+
 @pytest.mark.parametrize("later", [False, True])
 async def test_broken_chunks(later: bool) -> None:
     """A body that is no HTTP is a cut body under a good status, whichever parser trips over it."""
