@@ -177,17 +177,19 @@ def _check_plain(path: Path, option: str = "") -> None:
 
 
 def _check_place(option: str, path: Path) -> None:
-    """Refuse a file that could not be made when there is something to write. Raises UsageError."""
+    """Refuse a file that could not be written when there is something to write. Raises UsageError."""
+    written = folder = path.absolute().parent  # where a new file is made, also if it replaces another one
     try:
         path.lstat()
+        written = path if option in _APPENDED else folder
     except FileNotFoundError as error:
-        folder = path.absolute().parent
         if not folder.is_dir():
             raise unwritable(option, path, error) from None
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise unwritable(option, path, PermissionError(errno.EACCES, os.strerror(errno.EACCES))) from None
     except OSError as error:
         raise unwritable(option, path, error) from None
+    if not os.access(written, os.W_OK if written is path else os.W_OK | os.X_OK):
+        code = errno.EROFS if os.statvfs(written).f_flag & os.ST_RDONLY else errno.EACCES
+        raise unwritable(option, path, OSError(code, os.strerror(code)))
 
 
 def _shown(path: Path) -> str:

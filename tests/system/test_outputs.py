@@ -327,10 +327,40 @@ def test_a_stdout_that_is_closed_is_told(scene: Path, tmp_path_factory: pytest.T
     assert (silent.returncode, silent.stdout[:20], silent.stderr) == (fine.returncode, fine.stdout[:20], "")
 
 
-def test_an_output_on_a_full_disk(scene: Path) -> None:
-    """Exit 2, naming the option, and no draft is left."""
+@pytest.fixture
+def name_space() -> None:
+    """What is mounted below /mnt is seen by the command alone."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
         pytest.skip("NOT TESTED: no name space of our own here")
+
+
+WRITTEN = (
+    "run --rejects new.csv",
+    "run --overwrite --rejects mine.txt",
+    "run --backup new.jsonl",
+    "run --backup mine.txt",
+    "export l.db --output new.csv",
+    "report l.db --overwrite --output mine.txt",
+)
+
+
+@pytest.mark.usefixtures("name_space")
+@pytest.mark.parametrize("words", WRITTEN)
+def test_an_output_that_cannot_be_written_is_refused_first(scene: Path, words: str) -> None:
+    """Before the input is read, which is not there, and before the ledger is: exit 2, with the reason of the system."""
+    command, *more = words.split()
+    given = ("/missing.csv", *GIVEN, "--ledger", f"{scene}/new.db", "--yes") if command == "run" else ()
+    line = shlex.join([*PROGRAM, command, *given, *more])
+    script = f"mount --bind {scene} /mnt && mount -o remount,bind,ro /mnt && cd /mnt && {line}"
+    done = call("unshare", "-rm", "bash", "-c", script, env=environment(PYTHONPATH=os.getcwd()))
+    option, name = more[-2:]
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr == f"bulkdelete: {option}: {name} cannot be written (Read-only file system). Name another file\n"
+
+
+@pytest.mark.usefixtures("name_space")
+def test_an_output_on_a_full_disk(scene: Path) -> None:
+    """Exit 2, naming the option, and no draft is left."""
     file = write(scene / "many.csv", list(range(1, 10)))
     file.write_text("orderId\n" + "x\n" * 5000)
     command = " ".join([*PROGRAM, "plan", str(file), *GIVEN, "--rejects", "/mnt/r.csv"])
