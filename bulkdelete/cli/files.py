@@ -33,9 +33,8 @@ _NO_KEY = Access()
 _APPENDED = ("--log-file", "--journal", "--backup")  # the other outputs are new files
 _OPENED_EARLY = ("--log-file", "--journal")  # before anything is read or sent
 _METRICS = "--metrics-file"  # replaced again and again, if it is one of ours; a run without it is worth more than none
-_NO_TEXTS = frozenset(
-    {".xlsx", ".xls", ".ods", ".pdf", ".gz", ".bz2", ".xz", ".zst", ".zip"}
-)  # whose endings programs go by
+# Formats that are no text. Programs choose by the ending how to open a file.
+_NO_TEXTS = frozenset({".xlsx", ".xls", ".ods", ".pdf", ".gz", ".bz2", ".xz", ".zst", ".zip"})
 _SYSTEMS_FOLDERS = (
     "/dev",
     "/dev/fd",
@@ -57,8 +56,8 @@ def check_outputs(
     written: str = "",
 ) -> None:
     """Refuse an output, by its option, that is an input (a name or a pattern), a key, certificates, a ledger or another output, one whose
-    name says another format, and one that would replace a file unless it may. `written`: the ending of what is written, if it is none of
-    a text. It opens no input. Raises UsageError, LedgerRefused.
+    name says another format, one that cannot be written, and one that would replace a file unless it may. `written`: the ending of what
+    is written, if that is no text. It opens no input. Raises UsageError, LedgerRefused.
     """
     given = {option: path for option, path in outputs.items() if path is not None and str(path) != "-"}
     for (option, one), (other_option, other) in combinations(given.items(), 2):
@@ -87,7 +86,7 @@ def check_outputs(
                 raise UsageError(
                     f"{option} {_shown(output)} exists already. Name a new file, or replace it with --overwrite"
                 )
-            _check_needless(option, output, ledger)
+            _check_not_needed(option, output, ledger)
 
 
 def check_inputs(inputs: Iterable[str], access: Access = _NO_KEY) -> None:
@@ -158,7 +157,7 @@ def _check_metrics(path: Path) -> None:
         raise UsageError(f"{_METRICS} {_shown(path)} exists and holds no metrics of bulkdelete: name another file")
 
 
-def _check_needless(option: str, path: Path, ledger: Path | None) -> None:
+def _check_not_needed(option: str, path: Path, ledger: Path | None) -> None:
     """Refuse to replace what somebody needs, although no option of this command names it. Raises UsageError, LedgerRefused."""
     try:
         what = needed(path, ledger)

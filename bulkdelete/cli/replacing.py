@@ -15,8 +15,10 @@ from bulkdelete.ledger.open import open_ledger
 
 __all__ = ["needed"]
 
-_KEY = re.compile(rb"(?:\xef\xbb\xbf)?[^\s,;|\"'<>{}]{8,}\s*")  # one word; each output of ours has delimiters or markup
-_KEY_BYTES = 4096  # a longer file is none
+_KEY_BYTES = 4096  # a longer word is none
+_KEY = re.compile(  # one word; each output of ours has delimiters or markup
+    rb"(?:\xef\xbb\xbf)?[^\s,;|\"'<>{}]{8,%d}\s*" % _KEY_BYTES
+)
 _PAGE = 1000  # inputs that are read at once
 
 

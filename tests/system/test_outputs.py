@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bulkdelete.cli.files import check_outputs
+from bulkdelete.cli.replacing import needed
 from bulkdelete.errors import UsageError
 from tests.support.command import IDS, Server, arguments, call, write
 from tests.support.ledger import first
@@ -325,6 +326,14 @@ def test_a_stdout_that_is_closed_is_told(scene: Path, tmp_path_factory: pytest.T
     assert call("bash", "-c", f"cd {again}; exec {words} >&- 2>&-", env=env).returncode == code
     silent = call("bash", "-c", f"cd {again}; exec {words} 2>&-", env=env)
     assert (silent.returncode, silent.stdout[:20], silent.stderr) == (fine.returncode, fine.stdout[:20], "")
+
+
+@pytest.mark.parametrize(("chars", "may_be_key"), [(7, False), (8, True), (4096, True), (4097, False)])
+def test_a_word_that_may_be_a_key(tmp_path: Path, chars: int, may_be_key: bool) -> None:
+    """A file with nothing but one word is not replaced; a word that is too short or too long for a key is something else."""
+    file = tmp_path / "f"
+    file.write_text("x" * chars + "\n")
+    assert ("may be an API key" in (needed(file, ledger=None) or "")) == may_be_key
 
 
 @pytest.fixture
