@@ -15,6 +15,7 @@ from bulkdelete.errors import LedgerRefused
 from bulkdelete.ledger.sqlite import locks
 from bulkdelete.ledger.sqlite.migrations import VERSION
 from bulkdelete.ledger.sqlite.schema import APPLICATION_ID
+from bulkdelete.words import counted
 
 __all__ = [
     "SIDES",
@@ -40,6 +41,8 @@ SIDES = ("-wal", "-shm", "-journal", ".lock")
 """What may lie beside a ledger while a run works, and after one that was killed."""
 
 _SCRATCH = (".staging", ".new")
+_LONGEST_SIDE = len(".staging-journal")  # bytes that a name beside the ledger has more than the ledger's
+_PATH_BYTES_MAX = 511  # SQLite opens no longer one (MAX_PATHNAME in its os_unix.c)
 _HEAD_BYTES = 100
 _MAGIC = b"SQLite format 3\0"
 _WAL = 2  # the file format's version at bytes 18 and 19, while there is a write-ahead log
@@ -176,15 +179,31 @@ def check_owner(ledger: Path) -> None:
 
 
 def check_folder(ledger: Path) -> None:
-    """Refuse a folder that is missing or on a network file system: neither locks nor durable writes can be trusted there."""
+    """Refuse a folder that is missing, that has no room for the ledger's name, or that is on a network file system: neither locks nor
+    durable writes can be trusted there."""
     folder = ledger.parent
     if not folder.is_dir():
         raise LedgerRefused(f"{folder}: no such folder. Make it, or name another ledger with `settings.ledger`")
+    _check_length(ledger)
     kind = _file_system(folder)
     if kind in _NETWORK:
         raise LedgerRefused(
             f"{folder}: a network file system ({kind}). Name a ledger on a local disk with `settings.ledger`"
         )
+
+
+def _check_length(ledger: Path) -> None:
+    """Refuse a name that fits, while those of the files beside it do not: only a run would notice, and a plan would promise too much."""
+    for what, path, most in (
+        ("name", ledger.name, os.pathconf(ledger.parent, "PC_NAME_MAX")),
+        ("path", str(ledger), _PATH_BYTES_MAX),
+    ):
+        excess = len(os.fsencode(path)) + _LONGEST_SIDE - most
+        if excess > 0:
+            raise LedgerRefused(
+                f"{ledger}: the {what} of the ledger is too long by {counted(excess, 'byte')}, since the files beside it have longer ones."
+                f" Name a ledger with a shorter {what} with `settings.ledger`"
+            )
 
 
 def check_left_over(ledger: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 from bulkdelete.errors import LedgerBroken, LedgerLocked, LedgerRefused
 from bulkdelete.ledger.sqlite import locks, place
 from bulkdelete.ledger.sqlite.migrations import VERSION
+from bulkdelete.ledger.sqlite.planned import planning
 from bulkdelete.ledger.sqlite.reading import connect_read_only
 from bulkdelete.ledger.sqlite.schema import APPLICATION_ID
 from bulkdelete.model import State
@@ -348,6 +349,42 @@ async def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(LedgerRefused, match=r"nowhere: no such folder.*`settings.ledger`"):
         await hold(tmp_path / "nowhere" / "l.db", HOST)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("bytes_over", [-1, 0, 1, 5, 60])
+@pytest.mark.parametrize("letter", ["l", "ñ"])
+async def test_a_name_without_room_for_the_files_beside_it(tmp_path: Path, letter: str, bytes_over: int) -> None:
+    """A plan and a run agree on it, and say by how much it is too long: in bytes, as file systems count."""
+    room = os.pathconf(tmp_path, "PC_NAME_MAX") - len(".staging-journal") + bytes_over
+    count = room // len(letter.encode())
+    path = tmp_path / (letter * count + "l" * (room - count * len(letter.encode())))
+    if bytes_over <= 0:
+        with planning(path, HOST):
+            pass
+        await hold(path, HOST)
+        return
+    said = f"the name of the ledger is too long by {bytes_over} bytes?,.*`settings.ledger`"
+    with pytest.raises(LedgerRefused, match=said), planning(path, HOST):
+        pass
+    with pytest.raises(LedgerRefused, match=said):
+        await hold(path, HOST)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("bytes_over", [0, 1])
+async def test_a_path_that_sqlite_does_not_open(tmp_path: Path, bytes_over: int) -> None:
+    """The same for the whole path, which the system itself would take."""
+    length = 511 - len(".staging-journal") + bytes_over
+    folder = tmp_path
+    while (rest := length - len(str(folder)) - 1) > 200:
+        folder /= "d" * 100
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ("l" * rest)
+    if not bytes_over:
+        await hold(path, HOST)
+        return
+    with pytest.raises(LedgerRefused, match="the path of the ledger is too long by 1 byte,"):
+        await hold(path, HOST)
 
 
 async def test_a_network_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
