@@ -24,7 +24,7 @@ from bulkdelete.words import escaped
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Contents", "FileKind", "Stream", "check_workbook", "kind_of"]
+__all__ = ["Contents", "FileKind", "Stream", "check_workbook", "is_lock_file", "is_system_file", "kind_of"]
 
 UNPACKED_BYTES = 4 * 1024**3
 UNPACKED_RATIO = 200  # order lists are compressed 5 to 40 times, a bomb a thousand times
@@ -180,7 +180,11 @@ def check_workbook(file: BinaryIO, name: str) -> None:
 
 
 def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    members = [m for m in archive.infolist() if not m.is_dir() and not _is_system_file(m.filename)]
+    members = [
+        m
+        for m in archive.infolist()
+        if not m.is_dir() and not (is_system_file(m.filename) or _is_in_system_folder(m.filename))
+    ]
     if len(members) != 1:
         names = ", ".join(escaped(m.filename) for m in members[:_NAMES_SHOWN]) + ", …" * (len(members) > _NAMES_SHOWN)
         what = f"{len(members)} files: {names}" if members else "no file"
@@ -190,11 +194,24 @@ def _only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     return members[0]
 
 
-def _is_system_file(path: str) -> bool:
+def is_system_file(path: str) -> bool:
     """Whether the system added this file: macOS and Windows add such files to folders, and office programs add lock files."""
-    *folders, file = path.replace("\\", "/").lower().split("/")
-    locks = file.startswith("~$") or (file.startswith(".~lock.") and file.endswith("#"))
-    return locks or file.startswith("._") or file in _SYSTEM_FILES or not _SYSTEM_FILES.isdisjoint(folders)
+    file = _parts(path)[-1]
+    return is_lock_file(path) or file.startswith("._") or file in _SYSTEM_FILES
+
+
+def is_lock_file(path: str) -> bool:
+    """Whether an office program made this file, because another one is open in it."""
+    file = _parts(path)[-1]
+    return file.startswith("~$") or (file.startswith(".~lock.") and file.endswith("#"))
+
+
+def _is_in_system_folder(path: str) -> bool:
+    return not _SYSTEM_FILES.isdisjoint(_parts(path)[:-1])
+
+
+def _parts(path: str) -> list[str]:
+    return path.replace("\\", "/").lower().split("/")
 
 
 class Stream(io.RawIOBase):

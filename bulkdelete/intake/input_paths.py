@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bulkdelete.errors import InputRefused
+from bulkdelete.intake.container import is_lock_file, is_system_file
 from bulkdelete.intake.input_file import STDIN
 from bulkdelete.intake.read_options import NO_OPTIONS, ReadOptions
 from bulkdelete.intake.reader import Source
@@ -19,8 +20,8 @@ __all__ = ["matches", "sources"]
 def sources(patterns: Iterable[str], reading: ReadOptions = NO_OPTIONS, allow_none: bool = False) -> list[Source]:
     """The sources in the given order, the files of one pattern sorted by name. An existing path is never a pattern.
 
-    Raises InputRefused for a pattern without a match (unless `allow_none`), a folder, a missing file, and a file that is given
-    twice.
+    Raises InputRefused for a pattern without a match (unless `allow_none`), a folder, a missing file, a file that is given twice, and
+    one that the system or an office program added.
     """
     named: dict[object, str] = {}
     for pattern in patterns:
@@ -41,10 +42,12 @@ def sources(patterns: Iterable[str], reading: ReadOptions = NO_OPTIONS, allow_no
 
 
 def matches(pattern: str) -> list[str]:
-    """The files that a pattern matches; otherwise the path itself, whether or not it exists."""
+    """The files that a pattern matches, except those that the system or an office program added; otherwise the path itself, whether or
+    not it exists."""
     if pattern == STDIN or os.path.lexists(pattern) or not glob.has_magic(pattern):
         return [pattern]
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
+    return sorted(path for path in found if not is_system_file(path))
 
 
 def _identity(path: str) -> object:
@@ -62,4 +65,16 @@ def _identity(path: str) -> object:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputRefused(f"{escaped(path)} cannot be read: {why}. Check its name and its permissions") from None
+    _check_not_of_the_system(path)
     return status.st_dev, status.st_ino
+
+
+def _check_not_of_the_system(path: str) -> None:
+    """A shell resolves `*.xlsx` itself, and names the lock of a workbook that is open, too."""
+    if is_lock_file(path):
+        raise InputRefused(
+            f"{escaped(path)} is no list of orders, but the lock of an office program that has another file open. Close that file there,"
+            " or leave this one out"
+        )
+    if is_system_file(path):
+        raise InputRefused(f"{escaped(path)} is no list of orders, but a file of the operating system. Leave it out")

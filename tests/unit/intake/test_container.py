@@ -288,9 +288,24 @@ def test_names_and_patterns(tmp_path: Path) -> None:
     assert all(source.reading is reading for source in found)
 
 
+def test_locks_of_office_programs_beside_a_file(tmp_path: Path) -> None:
+    """A pattern leaves aside what a computer adds, as a zip does; a name that looks like a lock's is a file of its own."""
+    for name in ("~$a.csv", ".~lock.a.csv#", "._a.csv", "desktop.ini", "a.csv", "~b.csv"):
+        (tmp_path / name).write_bytes(TEXT)
+    assert [Path(source.path).name for source in sources([str(tmp_path / "*")])] == ["a.csv", "~b.csv"]
+
+
 @pytest.mark.parametrize(
     ("patterns", "sign"),
     [
+        (
+            ["~$a.csv"],
+            "~$a.csv is no list of orders, but the lock of an office program that has another file open. Close",
+        ),
+        ([".~lock.a.csv#"], "the lock of an office program"),
+        (["a.csv", "._a.csv"], "._a.csv is no list of orders, but a file of the operating system. Leave it out"),
+        (["desktop.ini"], "a file of the operating system"),
+        (["[~]$*"], "no file matches"),
         (["*.csv", "a.csv"], "a.csv is named twice: its orders"),
         (["a.csv", "link.csv"], "named twice (as "),
         (["-", "-"], "- is named twice"),
@@ -305,7 +320,8 @@ def test_names_that_are_refused(
 ) -> None:
     """Nothing is dropped or taken twice in silence."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.csv").write_bytes(TEXT)
+    for name in ("a.csv", "~$a.csv", ".~lock.a.csv#", "._a.csv", "desktop.ini"):
+        (tmp_path / name).write_bytes(TEXT)
     if "link.csv" in patterns:
         (tmp_path / "link.csv").symlink_to("a.csv")
     (tmp_path / "folder").mkdir()
