@@ -24,6 +24,7 @@ from bulkdelete.words import escaped_lines
 __all__ = ["main"]
 
 
+_PROGRAM = Path(__file__).parents[1]  # a folder of this name may hold a whole environment: /opt/bulkdelete/lib
 _OF_SIGNALS = (EXIT_OF_REASON[StopReason.INTERRUPTED], EXIT_OF_REASON[StopReason.TERMINATED])
 
 
@@ -72,7 +73,7 @@ def _unforeseen(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):  # the error of one of several tasks
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "bulkdelete" in Path(frame.filename).parts] or frames
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PROGRAM)] or frames
     place = f" in {Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else ""
     why = f" ({error.strerror})" if isinstance(error, OSError) else ""
     what = "a bug in this program, or an error of the system that it does not expect"

@@ -37,4 +37,4 @@ def is_of_stdout(error: OSError) -> bool:
     import traceback
 
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return last.name == "echo" and "click" in Path(last.filename).parts
+    return last.name == "echo" and Path(last.filename).is_relative_to(Path(click.__file__).parent)
