@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from bulkdelete.errors import LedgerBroken
 from bulkdelete.ledger import AccountPlan, AccountSample, Plan, Retry
 from bulkdelete.ledger.sqlite import rules
-from bulkdelete.ledger.sqlite.rows import counts_of
-from bulkdelete.model import Doubts, Order, Origin, State
+from bulkdelete.ledger.sqlite.rows import counts_of, kept_counts
+from bulkdelete.model import OPEN, Doubts, Order, Origin, State
 
-__all__ = ["ACCOUNTS_SHOWN", "Sent", "plan_of", "refuse_changed", "selected", "sent_of"]
+__all__ = ["ACCOUNTS_SHOWN", "Sent", "plan_of", "refuse_changed", "refuse_torn_index", "selected", "sent_of"]
 
 ACCOUNTS_SHOWN = 100
 _ENDS_SHOWN = 3  # orders at either end of a proposal
@@ -138,6 +138,7 @@ def selected(db: sqlite3.Connection, sent: Sent) -> Plan:
     Raises LedgerBroken if an order that is to be sent has changed, or if open orders are missing or too many.
     """
     refuse_changed(db, sent.rows)
+    refuse_torn_index(db, "orders")
     found = plan_of(db, sent)
     counts, ever = counts_of(db, selected=True), counts_of(db, selected=False)
     if counts.open != found.waiting + found.doubtful:
@@ -156,3 +157,18 @@ def refuse_changed(db: sqlite3.Connection, rows: str) -> None:
     row = db.execute(f"SELECT o.account_id, o.order_id FROM {rows} AND {rules.CHANGED} LIMIT 1").fetchone()
     if row is not None:
         raise LedgerBroken(f"damaged: the row of order {row[1]} of account {row[0]} has changed")
+
+
+def refuse_torn_index(db: sqlite3.Connection, orders: str) -> None:
+    """Raise LedgerBroken unless the index of open orders has each of them, and each once: what it lacks would never be sent.
+
+    `orders`: the table. 1.5 s per million open orders.
+    """
+    entries, strays, repeated = db.execute(
+        f"""SELECT count(*), total(state > {max(OPEN)}), total((account_id, order_id) <= (account_before, order_before))
+            FROM (SELECT o.account_id, o.order_id, +o.state AS state,
+                lag(o.account_id) OVER in_order AS account_before, lag(o.order_id) OVER in_order AS order_before
+              FROM {orders} o WHERE {rules.IS_OPEN} WINDOW in_order AS (ORDER BY o.account_id, o.order_id))"""
+    ).fetchone()
+    if strays or repeated or entries != sum(n for _, _, state, n in kept_counts(db) if state <= max(OPEN)):
+        raise LedgerBroken("damaged: the index of open orders disagrees with the orders")

@@ -33,6 +33,7 @@ class SqliteLedger:
         self._path = path
         self._host = host
         self._now_ms = now_ms
+        self._checked: set[str] = set()  # tables that a reader has checked
         self._staged: Commits | None = None  # of the `stage` that is entered
 
     def exists(self) -> bool:
@@ -68,7 +69,7 @@ class SqliteLedger:
         with closing(connect_read_only(self._path)) as db:
             try:
                 db.execute("BEGIN")
-                reader = SqliteReader(db, self._path)
+                reader = SqliteReader(db, self._path, self._checked)
                 if self._host:
                     reader.check_server(self._host)
                 yield reader

@@ -122,5 +122,6 @@ def _unusable(folder: str, why: str) -> NothingSent:
 def _attach(db: sqlite3.Connection, path: Path, host: str) -> None:
     db.execute("ATTACH ? AS ledger", (f"{path.as_uri()}?mode=ro",))
     version = check.schema(db, path, "ledger")
+    check.small(db, path, version, "ledger")
     check.server(path, check.host_of(db, version, "ledger"), host, version)
     db.execute(_ORDERS)

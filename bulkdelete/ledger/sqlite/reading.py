@@ -37,11 +37,12 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def reader(path: Path) -> sqlite3.Connection:
-    """The same for a file that is known to be a ledger. Its schema is compared before any view of it is read."""
+    """The same for a file that is known to be a ledger. Its schema is compared before any view of it is read, and no small table of it has
+    lost a row."""
     db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
     try:
         connection.prepare(db)
-        check.schema(db, path)
+        check.small(db, path, check.schema(db, path))
     except BaseException:
         db.close()
         raise

@@ -20,7 +20,7 @@ from bulkdelete.core.run_summary import conserved
 from bulkdelete.errors import NothingSent
 from bulkdelete.ledger import InputReport, Plan
 from bulkdelete.ledger.sqlite import place, rules
-from bulkdelete.ledger.sqlite.facts import ACCOUNTS_SHOWN, Sent, plan_of, refuse_changed
+from bulkdelete.ledger.sqlite.facts import ACCOUNTS_SHOWN, Sent, plan_of, refuse_changed, refuse_torn_index
 from bulkdelete.ledger.sqlite.rows import Transaction, recount
 from bulkdelete.ledger.sqlite.schema import ORDER_COLUMNS, crc, crc_of, values
 from bulkdelete.model import Counts, Doubts, Order, Origin, Reject, State
@@ -205,6 +205,7 @@ class Scratch:
         known = f"{self._ledger}.orders o"
         refuse_changed(db, f"scratch.staged s CROSS JOIN {known} USING (account_id, order_id) WHERE 1")
         refuse_changed(db, f"{known} WHERE {rules.IS_OPEN}")
+        refuse_torn_index(db, f"{self._ledger}.orders")
         for statement in (_TWO_ACCOUNTS, _OTHER_ACCOUNT, _OTHER_STOCK, _REJECT):
             db.execute(statement)
         self._inputs = tuple(self._counted(db, index, report) for index, report in enumerate(inputs))

@@ -9,6 +9,7 @@ import json
 import random
 import sqlite3
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from tests.support.ledger import (
     states,
 )
 
+PAGE_BYTES = 1024
 ENDS = (None, *State)
 SEEN = (*VIEWS, "inputs", "runs", "orders", "attempts", "counts", "pace", "callers", "lookups", "rulings")
 
@@ -104,16 +106,19 @@ async def shown(path: Path) -> list[object]:
     ]
 
 
-async def flip_at_rest(flips: int, seed: int) -> Counter[str]:
-    """The same for a ledger whose run came to its end, which is not read whole: whoever touches a changed row refuses it."""
+Place = tuple[int, int]
+"""A byte and a bit of it."""
+
+
+async def flip_at_rest(places: Callable[[int], Iterable[Place]]) -> Counter[str]:
+    """What became of single flips in a ledger whose run came to its end, which is not read whole: whoever touches a changed row, or a page
+    that lost one, refuses it. `places` gets the size of the file."""
     became: Counter[str] = Counter()
     with in_memory() as folder:
         path = folder / "l.db"
         await mixed(path, ended=True)
         good, before = path.read_bytes(), await shown(path)
-        bits = random.Random(seed)
-        for _ in range(flips):
-            at, bit = bits.randrange(len(good)), bits.randrange(8)
+        for at, bit in places(len(good)):
             bad = bytearray(good)
             bad[at] ^= 1 << bit
             path.write_bytes(bad)
@@ -124,6 +129,23 @@ async def flip_at_rest(flips: int, seed: int) -> Counter[str]:
                 became["refused" if str(refusal).startswith(str(path)) else "refused, of no file"] += 1
             assert names(folder) == ["l.db"], f"byte {at} bit {bit}"
     return became
+
+
+def anywhere(flips: int, seed: int) -> Callable[[int], Iterable[Place]]:
+    """So many, at random."""
+    bits = random.Random(seed)
+    return lambda size: ((bits.randrange(size), bits.randrange(8)) for _ in range(flips))
+
+
+def numbers_of_rows(size: int) -> Iterator[Place]:
+    """Each bit of the number of rows that a page says it has."""
+    return ((page + at, bit) for page in range(PAGE_BYTES, size, PAGE_BYTES) for at in (3, 4) for bit in range(8))
+
+
+def each_byte(part: int, parts: int, seed: int) -> Callable[[int], Iterable[Place]]:
+    """One bit of every byte of a part of the file."""
+    bits = random.Random(seed)
+    return lambda size: ((at, bits.randrange(8)) for at in range(part, size, parts))
 
 
 async def flip(flips: int, seed: int) -> Counter[str]:
@@ -157,7 +179,8 @@ async def flip(flips: int, seed: int) -> Counter[str]:
 
 async def test_invariant_11_any_flipped_bit_is_detected_or_harmless() -> None:
     """150 single flips, anywhere in the file: the ledger is refused and left as it is, or says what it said before."""
-    for became in (await flip(150, random.randrange(2**32)), await flip_at_rest(150, random.randrange(2**32))):
+    at_rest = await flip_at_rest(anywhere(150, random.randrange(2**32)))
+    for became in (await flip(150, random.randrange(2**32)), at_rest):
         assert became["refused"] > 10
         assert became["harmless"] > 10
 
@@ -167,7 +190,19 @@ async def test_invariant_11_any_flipped_bit_is_detected_or_harmless() -> None:
 async def test_invariant_11_a_thousand_flipped_bits(seed: int) -> None:
     """The same, longer."""
     assert (await flip(1000, seed))["refused"] > 100
-    assert (await flip_at_rest(1000, seed))["refused"] > 100
+    assert (await flip_at_rest(anywhere(1000, seed)))["refused"] > 100
+
+
+async def test_invariant_11_a_page_that_lost_a_row() -> None:
+    """A row that is gone has no CRC that anybody could find wrong: its page is."""
+    assert (await flip_at_rest(numbers_of_rows))["refused"] > 100
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(8))
+async def test_invariant_11_each_byte(part: int) -> None:
+    """No byte of the file is forgotten."""
+    assert (await flip_at_rest(each_byte(part, 8, random.randrange(2**32))))["refused"] > 100
 
 
 @pytest.mark.parametrize(
