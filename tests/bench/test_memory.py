@@ -1,4 +1,4 @@
-"""How much memory a command takes, however much it is given to read."""
+"""How much memory a command takes, however much it is given to read, and what a large input does where there is no room for it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from bulkdelete.ledger import InputReport
+from bulkdelete.intake import Source
+from bulkdelete.ledger import InputReport, Ledger, ResultRow
 from bulkdelete.ledger.sqlite.ledger import SqliteLedger
-from bulkdelete.model import Order, Origin
+from bulkdelete.model import Order, Origin, State
 from bulkdelete.report.export import Format, export
+from bulkdelete.report.joined import Join
 from bulkdelete.simulator import OrderFacts, Simulation
 from tests.rigs.kill.server import serving
-from tests.support.command import call
-from tests.support.ledger import arm, opened, orders
-from tests.support.process import environment
+from tests.support.command import call, write
+from tests.support.copies import Results, result
+from tests.support.ledger import arm, opened, order, orders
+from tests.support.mounts import mounted
+from tests.support.process import PROGRAM, environment
 
 MEASURED = """
 import atexit, sys
@@ -190,3 +194,57 @@ async def test_invariant_26_memory_does_not_grow_with_an_export(tmp_path: Path, 
         finally:
             tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_invariant_26_memory_does_not_grow_with_a_joined_copy(tmp_path: Path) -> None:
+    """Three times as many rows are copied in the same memory, and the ledger is asked for a page at a time."""
+
+    class Sink(io.BytesIO):
+        def write(self, data: Any) -> int:
+            return len(data)
+
+    class Everything(dict[int, ResultRow]):
+        def __contains__(self, key: object) -> bool:
+            return True
+
+        def __missing__(self, key: int) -> ResultRow:
+            return result(order(key, file="a.csv"), State.REFUSED, "no")
+
+    peaks = []
+    for count in (6_000, 18_000):
+        path = tmp_path / f"{count}.csv"
+        path.write_text("orderId,n\n" + "".join(f"{n},x\n" for n in range(700_001, 700_001 + count)))
+        results = Results(Everything())
+        join = Join(cast(Ledger, results), [Source(str(path))], frozenset())
+        tracemalloc.start()
+        try:
+            join.read()
+            assert join.write(Sink()).rows == count
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert results.asked == 2_000
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_a_run_that_cannot_sort_its_input(tmp_path: Path) -> None:
+    """SQLite sorts a large input in the temporary folder: where that is full, exit 3 and a message that names TMPDIR. The ledger's disk is
+    not to blame, and with room the same command goes on."""
+    file = write(tmp_path / "o.csv", [n * 7_919 % 600_011 for n in range(1, 600_000)])
+    words = [
+        *PROGRAM,
+        "run",
+        str(file),
+        "--account-id",
+        "1",
+        "--keep-stock",
+        "--expect",
+        "5",
+        "--api-url",
+        "http://127.0.0.1:9",
+    ]
+    done = mounted("size=64k", words, TMPDIR="/mnt")
+    assert (done.returncode, "TMPDIR" in done.stderr, "/mnt" in done.stderr) == (3, True, True), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["o.csv"]
+    done = mounted("size=100m", words, TMPDIR="/mnt")
+    assert (done.returncode, "--expect says 5" in done.stderr) == (3, True), done.stderr

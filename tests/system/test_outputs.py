@@ -17,6 +17,7 @@ from bulkdelete.cli.replacing import needed
 from bulkdelete.errors import UsageError
 from tests.support.command import IDS, Server, arguments, call, write
 from tests.support.ledger import first
+from tests.support.mounts import in_own_mounts
 from tests.support.process import PROGRAM, environment
 
 GIVEN = ("--account-id", "1", "--keep-stock")
@@ -336,13 +337,6 @@ def test_a_word_that_may_be_a_key(tmp_path: Path, chars: int, may_be_key: bool) 
     assert ("may be an API key" in (needed(file, ledger=None) or "")) == may_be_key
 
 
-@pytest.fixture
-def name_space() -> None:
-    """What is mounted below /mnt is seen by the command alone."""
-    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
-        pytest.skip("NOT TESTED: no name space of our own here")
-
-
 WRITTEN = (
     "run --rejects new.csv",
     "run --overwrite --rejects mine.txt",
@@ -353,7 +347,6 @@ WRITTEN = (
 )
 
 
-@pytest.mark.usefixtures("name_space")
 @pytest.mark.parametrize("words", WRITTEN)
 def test_an_output_that_cannot_be_written_is_refused_first(scene: Path, words: str) -> None:
     """Before the input is read, which is not there, and before the ledger is: exit 2, with the reason of the system."""
@@ -361,19 +354,18 @@ def test_an_output_that_cannot_be_written_is_refused_first(scene: Path, words: s
     given = ("/missing.csv", *GIVEN, "--ledger", f"{scene}/new.db", "--yes") if command == "run" else ()
     line = shlex.join([*PROGRAM, command, *given, *more])
     script = f"mount --bind {scene} /mnt && mount -o remount,bind,ro /mnt && cd /mnt && {line}"
-    done = call("unshare", "-rm", "bash", "-c", script, env=environment(PYTHONPATH=os.getcwd()))
+    done = in_own_mounts(script)
     option, name = more[-2:]
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr == f"bulkdelete: {option}: {name} cannot be written (Read-only file system). Name another file\n"
 
 
-@pytest.mark.usefixtures("name_space")
 def test_an_output_on_a_full_disk(scene: Path) -> None:
     """Exit 2, naming the option, and no draft is left."""
     file = write(scene / "many.csv", list(range(1, 10)))
     file.write_text("orderId\n" + "x\n" * 5000)
     command = " ".join([*PROGRAM, "plan", str(file), *GIVEN, "--rejects", "/mnt/r.csv"])
     script = f"mount -t tmpfs -o size=8k none /mnt && {command}; echo code $?; ls -A /mnt"
-    done = call("unshare", "-rm", "bash", "-c", script)
+    done = in_own_mounts(script)
     assert done.stdout == "code 2\n"
     assert "--rejects" in done.stderr

@@ -342,12 +342,12 @@ def test_a_plan_knows_that_a_rate_has_no_burst(tmp_path: Path) -> None:
 
 
 def test_a_plan_says_how_many_nights_it_takes(tmp_path: Path) -> None:
-    """200,000 orders at one a second are seven runs of eight hours; without a limit of time nobody asked, and a bad one is refused."""
-    file = write(tmp_path / "o.csv", list(range(1, 200_001)))
-    shown = plan(file, "--rate", "60/min", "--max-time", "8h").stdout
-    assert "about 2 d 7 h at 60 per minute (as given): 7 runs of at most 8h each" in shown
-    told = json.loads(plan(file, "--rate", "60/min", "--max-time", "8h", "--json").stdout)
-    assert told["runs"] == {"60": 7}
+    """6,600 orders at two a minute are seven runs of eight hours; without a limit of time nobody asked, and a bad one is refused."""
+    file = write(tmp_path / "o.csv", list(range(1, 6_601)))
+    shown = plan(file, "--rate", "2/min", "--max-time", "8h").stdout
+    assert "about 2 d 6 h at 2 per minute (as given): 7 runs of at most 8h each" in shown
+    told = json.loads(plan(file, "--rate", "2/min", "--max-time", "8h", "--json").stdout)
+    assert told["runs"] == {"2": 7}
     assert json.loads(plan(file, "--json").stdout)["runs"] == {}
     refused = plan(file, "--max-time", "0s")
     assert (refused.returncode, "--max-time" in refused.stderr) == (2, True)

@@ -5,27 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import call, serving, write
-from tests.support.process import PROGRAM, environment
+from tests.support.mounts import mounted
+from tests.support.process import PROGRAM
 
 IDS = list(range(8_520_001, 8_521_001))
 GIVEN = ("--account-id", "1", "--keep-stock")
-
-
-def mounted(mount: str, command: list[str], before: str = "true", **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command where /mnt is a small file system of its own, and nobody else sees it."""
-    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
-        pytest.skip("NOT TESTED: no name space of our own here")
-    words = " ".join(command)
-    return call(
-        "unshare", "-rm", "bash", "-c", f"mount -t tmpfs -o {mount} none /mnt && {before} && {words}",
-        env=environment(**variables, PYTHONPATH=os.getcwd()),
-    )  # fmt: skip
 
 
 PIPED = "{ echo orderId; seq 8520001 8521000; } |"
@@ -47,18 +36,6 @@ def test_ids_on_stdin_and_little_room(tmp_path: Path) -> None:
         assert room.returncode == 0, room.stderr
     entries = [json.loads(line) for line in journal.read_text().splitlines()]
     assert sorted(entry["order_id"] for entry in entries if entry["kind"] == "delete") == IDS
-
-
-def test_a_run_that_cannot_sort_its_input(tmp_path: Path) -> None:
-    """SQLite sorts a large input in the temporary folder: where that is full, exit 3 and a message that names TMPDIR. The ledger's disk is
-    not to blame, and with room the same command goes on."""
-    file = write(tmp_path / "o.csv", [n * 7_919 % 600_011 for n in range(1, 600_000)])
-    words = [*PROGRAM, "run", str(file), *GIVEN, "--expect", "5", "--api-url", "http://127.0.0.1:9"]
-    done = mounted("size=64k", words, TMPDIR="/mnt")
-    assert (done.returncode, "TMPDIR" in done.stderr, "/mnt" in done.stderr) == (3, True, True), done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["o.csv"]
-    done = mounted("size=100m", words, TMPDIR="/mnt")
-    assert (done.returncode, "--expect says 5" in done.stderr) == (3, True), done.stderr
 
 
 @pytest.mark.parametrize(("mount", "folder"), [("ro", "/mnt"), ("size=1m", "/mnt/none"), ("size=1m", "/etc/hostname")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -243,37 +242,6 @@ def test_an_output_that_fails_is_not_blamed_on_the_input(tmp_path: Path) -> None
     join.read()
     with pytest.raises(OSError, match="No space left"):
         join.write(Full())
-
-
-def test_memory_does_not_grow(tmp_path: Path) -> None:
-    """Three times as many rows are copied in the same memory, and the ledger is asked for a page at a time."""
-
-    class Sink(io.BytesIO):
-        def write(self, data: Any) -> int:
-            return len(data)
-
-    class Everything(dict[int, ResultRow]):
-        def __contains__(self, key: object) -> bool:
-            return True
-
-        def __missing__(self, key: int) -> ResultRow:
-            return result(order(key), State.REFUSED, "no")
-
-    peaks = []
-    for count in (6_000, 18_000):
-        path = tmp_path / f"{count}.csv"
-        path.write_text("orderId,n\n" + "".join(f"{n},x\n" for n in range(700_001, 700_001 + count)))
-        results = Results(Everything())
-        join = Join(cast(Ledger, results), [Source(str(path))], frozenset())
-        tracemalloc.start()
-        try:
-            join.read()
-            assert join.write(Sink()).rows == count
-            peaks.append(tracemalloc.get_traced_memory()[1])
-        finally:
-            tracemalloc.stop()
-        assert results.asked == 2_000
-    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_the_copy_of_a_file_with_its_header_among_the_rows_can_be_read_again(tmp_path: Path) -> None:
