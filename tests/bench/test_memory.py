@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import io
 import json
-import re
 import subprocess
 import sys
 import tracemalloc
@@ -28,12 +27,10 @@ from tests.support.command import call, write
 from tests.support.copies import Results, result
 from tests.support.ledger import arm, opened, order, orders
 from tests.support.mounts import mounted
+from tests.support.peak import TELLS, peak_in
 from tests.support.process import PROGRAM, environment
 
-MEASURED = """
-import atexit, sys
-from pathlib import Path
-atexit.register(lambda: print(Path("/proc/self/status").read_text(), file=sys.stderr))
+MEASURED = f"""{TELLS}
 from bulkdelete.cli import main
 main()
 """
@@ -53,13 +50,6 @@ def peak_of(*words: str) -> tuple[int, subprocess.CompletedProcess[str]]:
     """The most memory that the command took of the machine at once, and how it ended."""
     done = call(sys.executable, "-c", MEASURED, *words, env=environment())
     return peak_in(done.stderr), done
-
-
-def peak_in(status: str) -> int:
-    """The peak in KiB that a process told of itself."""
-    found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
-    assert found is not None, status
-    return int(found[1])
 
 
 def ledger(file: Path, rows: int) -> Path:
