@@ -16,10 +16,12 @@ import io
 import json
 import os
 import pkgutil
+import selectors
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -97,35 +99,41 @@ _STARTERS: list[subprocess.Popen[bytes]] = []  # kept: a Popen that is collected
 
 
 def _fork_for_each(requests: socket.socket) -> None:
-    """Returns in each child that is to run a command, and nowhere else."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
-    while True:
-        data, fds, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, _FDS)
-        if not data:
-            os._exit(0)
-        while not data.endswith(b"\n"):
-            data += requests.recv(_REQUEST_BYTES)
-        if os.fork() == 0:
-            requests.close()
-            if _waited_for(fds):
-                return _become(json.loads(data), fds)
-        for fd in fds:
-            os.close(fd)
+    """Returns in each child that is to run a command, and nowhere else. One fork for a command: the way to learn its end is a pidfd."""
+    running: dict[int, tuple[int, int]] = {}  # by pidfd: the pid, and where its exit code is written
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(requests, selectors.EVENT_READ)
+        while True:
+            for key, _ in waiting.select():
+                if key.fileobj is not requests:
+                    waiting.unregister(key.fd)
+                    _tell_end(*running.pop(key.fd))
+                    os.close(key.fd)
+                    continue
+                data, fds, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, _FDS)
+                if not data:
+                    os._exit(0)
+                while not data.endswith(b"\n"):
+                    data += requests.recv(_REQUEST_BYTES)
+                if (pid := os.fork()) == 0:
+                    for pidfd, (_, told) in running.items():
+                        os.close(pidfd)
+                        os.close(told)
+                    requests.close()
+                    return _become(json.loads(data), fds)
+                *streams, told = fds
+                for fd in streams:
+                    os.close(fd)
+                os.write(told, b"%d\n" % pid)
+                running[pidfd := os.pidfd_open(pid)] = pid, told
+                waiting.register(pidfd, selectors.EVENT_READ)
 
 
-def _waited_for(fds: list[int]) -> bool:
-    """True in a child; its parent waits for it, tells how it ended, and ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    if (pid := os.fork()) == 0:
-        return True
-    *streams, told = fds
-    for fd in (*streams, 0, 1, 2):
-        os.close(fd)
-    os.write(told, b"%d\n" % pid)
+def _tell_end(pid: int, told: int) -> None:
     _, status = os.waitpid(pid, 0)
     with contextlib.suppress(BrokenPipeError):
         os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
-    os._exit(0)
+    os.close(told)
 
 
 def _become(request: dict[str, Any], fds: list[int]) -> None:
@@ -160,9 +168,19 @@ def _import_all() -> None:
     gc.freeze()
 
 
+def _run() -> None:
+    """Run the command and end as the interpreter does, but leave it to the system to free what was imported: that took four fifths."""
+    from bulkdelete.cli import main
+
+    try:
+        main()
+    except SystemExit as end:
+        threading._shutdown()  # type: ignore[attr-defined]  # joins threads and ends executors
+        atexit._run_exitfuncs()
+        os._exit(int(end.code or 0))
+
+
 if __name__ == "__main__":
     _import_all()
     _fork_for_each(socket.socket(fileno=int(sys.argv[1])))
-    from bulkdelete.cli import main
-
-    main()
+    _run()
