@@ -69,17 +69,24 @@ def arguments(server: Server, file: Path, *more: str) -> list[str]:
 
 
 def call(
-    *words: str, stdin: str | Path = os.devnull, cwd: Path | None = None, env: dict[str, str] | None = None
+    *words: str,
+    stdin: str | Path = os.devnull,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    script: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with this file on stdin."""
+    """Run a command to its end, with this file on stdin. A `script` changes the program and calls its `main`; the words are PROGRAM's."""
     env = env or environment()
     with open(stdin) as given, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
         if words[: len(PROGRAM)] != PROGRAM or not is_warm(env):
+            if script:
+                words = (sys.executable, "-c", script, *words[len(PROGRAM) :])
             return subprocess.run(
                 words, capture_output=True, text=True, stdin=given, cwd=cwd, env=env, timeout=PATIENCE_S
             )
         streams = (given.fileno(), out.fileno(), err.fileno())
-        code = WarmProcess(words[len(PROGRAM) :], streams, env, cwd).wait(PATIENCE_S)
+        more = {"script": script} if script else {}
+        code = WarmProcess(words[len(PROGRAM) :], streams, env, cwd, **more).wait(PATIENCE_S)
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(words, code, out.read(), err.read())
@@ -96,10 +103,7 @@ main()
 
 def at_once(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The command, without the wait before orders in doubt are looked up."""
-    return subprocess.run(
-        [sys.executable, "-c", _AT_ONCE, *words],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env or environment(), timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    return call(*PROGRAM, *words, env=env, script=_AT_ONCE)
 
 
 def started(command: list[str], **options: Any) -> subprocess.Popen[str]:

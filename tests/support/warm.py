@@ -35,17 +35,27 @@ __all__ = ["WarmProcess", "is_warm"]
 
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ")
 _REQUEST_BYTES = 1 << 16
+_MAIN = "from bulkdelete.cli import main; main()"
 _FDS = 4  # stdin, stdout, stderr, and where pid and exit code are written
 
 
 class WarmProcess:
-    """One command: `words` follow the program's name, the streams are descriptors that the caller closes."""
+    """One command: `words` follow the program's name, the streams are descriptors that the caller closes.
+
+    A `script` runs in the place of `main`, as after `python -c`. The program is imported by then: what a module
+    took from another by name stays as it was.
+    """
 
     def __init__(
-        self, words: Sequence[str], streams: tuple[int, int, int], env: Mapping[str, str], cwd: Path | None = None
+        self,
+        words: Sequence[str],
+        streams: tuple[int, int, int],
+        env: Mapping[str, str],
+        cwd: Path | None = None,
+        script: str = _MAIN,
     ) -> None:
         os.umask(mask := os.umask(0o077))
-        request = {"words": words, "env": dict(env), "cwd": str(cwd or Path.cwd()), "umask": mask}
+        request = {"words": words, "env": dict(env), "cwd": str(cwd or Path.cwd()), "umask": mask, "script": script}
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(_starter(), [json.dumps(request).encode() + b"\n"], [*streams, theirs.fileno()])
@@ -98,8 +108,8 @@ def _starter() -> socket.socket:
 _STARTERS: list[subprocess.Popen[bytes]] = []  # kept: a Popen that is collected while its process lives is a warning
 
 
-def _fork_for_each(requests: socket.socket) -> None:
-    """Returns in each child that is to run a command, and nowhere else. One fork for a command: the way to learn its end is a pidfd."""
+def _fork_for_each(requests: socket.socket) -> str:
+    """Returns what to run in each child, and nowhere else. One fork for a command: a pidfd tells of its end."""
     running: dict[int, tuple[int, int]] = {}  # by pidfd: the pid, and where its exit code is written
     with selectors.DefaultSelector() as waiting:
         waiting.register(requests, selectors.EVENT_READ)
@@ -136,7 +146,7 @@ def _tell_end(pid: int, told: int) -> None:
     os.close(told)
 
 
-def _become(request: dict[str, Any], fds: list[int]) -> None:
+def _become(request: dict[str, Any], fds: list[int]) -> str:
     *streams, told = fds
     for number, (fd, name) in enumerate(zip(streams, ("stdin", "stdout", "stderr"), strict=True)):
         os.dup2(fd, number)
@@ -149,6 +159,7 @@ def _become(request: dict[str, Any], fds: list[int]) -> None:
     os.environ.update(request["env"])
     sys.argv[1:] = request["words"]
     time.tzset()
+    return str(request["script"])
 
 
 def _stream(fd: int, earlier: io.TextIOWrapper) -> io.TextIOWrapper:
@@ -168,12 +179,10 @@ def _import_all() -> None:
     gc.freeze()
 
 
-def _run() -> None:
-    """Run the command and end as the interpreter does, but leave it to the system to free what was imported: that took four fifths."""
-    from bulkdelete.cli import main
-
+def _run(script: str) -> None:
+    """Run it and end as the interpreter does, but leave it to the system to free what was imported: that took four fifths."""
     try:
-        main()
+        exec(script, {"__name__": "__main__"})
     except SystemExit as end:
         threading._shutdown()  # type: ignore[attr-defined]  # joins threads and ends executors
         atexit._run_exitfuncs()
@@ -182,5 +191,4 @@ def _run() -> None:
 
 if __name__ == "__main__":
     _import_all()
-    _fork_for_each(socket.socket(fileno=int(sys.argv[1])))
-    _run()
+    _run(_fork_for_each(socket.socket(fileno=int(sys.argv[1]))))

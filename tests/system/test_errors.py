@@ -98,7 +98,7 @@ def test_a_crash_is_70(server: Server, tmp_path: Path, module: str, owner: str, 
     """One line says that it is a bug, the log says where, without local variables and without the key. The ledger is not locked."""
     file = write(tmp_path / "o.csv", IDS)
     script = CRASH.format(module=module, owner=owner, name=name, error=error.replace("KEY)", f"{KEY!r})"))
-    run = call(sys.executable, "-c", script, *arguments(server, file, "--yes", "--json")[3:])
+    run = call(*arguments(server, file, "--yes", "--json"), script=script)
     code, said = told(run)
     assert code == 70, run.stderr
     assert said.startswith("a bug in this program, or an error of the system")
@@ -128,6 +128,6 @@ def test_a_crash_of_another_command_is_70(server: Server, tmp_path: Path, comman
     script = f"import {module} as m; m.{name} = None\nfrom bulkdelete.cli import main\nmain()"
     more = {"plan": GIVEN, "settle": ("1:5", "--as", "gone", "--note", "x")}.get(command, ())
     words = (str(file) if command == "plan" else f"{file}.ledger.db", *more)
-    run = call(sys.executable, "-c", script, command, *words)
+    run = call(sys.executable, "-c", script, command, *words)  # before the modules that take this name from there
     assert run.returncode == 70
     assert "a bug in this program, or an error of the system that it does not expect: TypeError" in run.stderr
