@@ -75,7 +75,7 @@ def call(
     env: dict[str, str] | None = None,
     script: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with this file on stdin. A `script` changes the program and calls its `main`; the words are PROGRAM's."""
+    """Run a command to its end, with this file on stdin. A `script` runs in the place of PROGRAM, changes it and calls its `main`."""
     env = env or environment()
     with open(stdin) as given, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
         if words[: len(PROGRAM)] != PROGRAM or not is_warm(env):
@@ -85,8 +85,7 @@ def call(
                 words, capture_output=True, text=True, stdin=given, cwd=cwd, env=env, timeout=PATIENCE_S
             )
         streams = (given.fileno(), out.fileno(), err.fileno())
-        more = {"script": script} if script else {}
-        code = WarmProcess(words[len(PROGRAM) :], streams, env, cwd, **more).wait(PATIENCE_S)
+        code = WarmProcess(words[len(PROGRAM) :], streams, env, cwd, script).wait(PATIENCE_S)
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(words, code, out.read(), err.read())

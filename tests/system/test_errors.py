@@ -128,6 +128,6 @@ def test_a_crash_of_another_command_is_70(server: Server, tmp_path: Path, comman
     script = f"import {module} as m; m.{name} = None\nfrom bulkdelete.cli import main\nmain()"
     more = {"plan": GIVEN, "settle": ("1:5", "--as", "gone", "--note", "x")}.get(command, ())
     words = (str(file) if command == "plan" else f"{file}.ledger.db", *more)
-    run = call(sys.executable, "-c", script, command, *words)  # before the modules that take this name from there
+    run = call(sys.executable, "-c", script, command, *words)  # not forked: others import this name when they start
     assert run.returncode == 70
     assert "a bug in this program, or an error of the system that it does not expect: TypeError" in run.stderr
