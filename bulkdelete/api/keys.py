@@ -137,20 +137,25 @@ class Secret:
 class ApiKey(Secret):
     """An API key. UsageError if the text cannot be one."""
 
-    __slots__ = ("source",)
+    __slots__ = ("_fingerprints", "source")
 
     def __init__(self, value: str, source: str = "the caller") -> None:
         key = value.strip()
         _refuse(_INVALID, key, source)
         super().__init__(key)
         self.source = source
+        self._fingerprints: dict[str, str] = {}
 
     def fingerprint(self, host: str) -> str:
-        """Distinguishes the keys of one host without revealing any. It takes 60 ms of CPU on purpose: call it off the event loop.
+        """Distinguishes the keys of one host without revealing any. The first time for a host it takes 60 ms of CPU on purpose: call it
+        off the event loop.
 
         The plain hash of a short key could be reversed by trying all keys; with scrypt that takes years.
         """
-        return hashlib.scrypt(self._value.encode(), salt=host.encode(), n=2**14, r=8, p=1, dklen=8).hex()
+        if host not in self._fingerprints:
+            hashed = hashlib.scrypt(self._value.encode(), salt=host.encode(), n=2**14, r=8, p=1, dklen=8)
+            self._fingerprints[host] = hashed.hex()
+        return self._fingerprints[host]
 
 
 @dataclass(frozen=True, slots=True)

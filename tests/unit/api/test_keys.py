@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -464,3 +465,19 @@ def test_a_sealed_process(monkeypatch: pytest.MonkeyPatch, platform: str) -> Non
     seal_process()
     assert "SSLKEYLOGFILE" not in os.environ
     assert calls == [(4, 0, 0, 0, 0)] * (platform == "linux") + [(resource.RLIMIT_CORE, (0, 0))]
+
+
+def test_a_fingerprint_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each throttle of a run asks for it: the 60 ms are paid once for a host."""
+    computed: list[bytes] = []
+
+    def counted(*words: Any, salt: bytes, **more: Any) -> bytes:
+        computed.append(salt)
+        return scrypt(*words, salt=salt, **more)
+
+    scrypt = hashlib.scrypt
+    monkeypatch.setattr(hashlib, "scrypt", counted)
+    key = ApiKey("short1")
+    first = [key.fingerprint(host) for host in ("https://a:443", "https://b:443")]
+    assert [key.fingerprint(host) for host in ("https://a:443", "https://b:443")] == first
+    assert computed == [b"https://a:443", b"https://b:443"]

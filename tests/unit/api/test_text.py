@@ -383,3 +383,13 @@ def test_ordinary_text_of_a_page_takes_the_short_examination() -> None:
     """A hundred orders have hundreds of texts, and each would take a quarter of a millisecond."""
     assert all(map(redact._is_free, ("", "2030-01-02T03:04:05.123", "EXT-1234", "Paid", "2 movements, last 2030 +3")))
     assert not any(map(redact._is_free, (KEY, "a%20b", "Ana López", "<b>", "a\\u0020", "k+/=")))
+
+
+@pytest.mark.parametrize("blank", [chr(code) for code in range(128)], ids=lambda char: f"{ord(char):02x}")
+@pytest.mark.parametrize("other", ["", "\u00d1"], ids=["ascii", "other text"])
+def test_a_character_is_invisible_in_any_text(blank: str, other: str) -> None:
+    """A key that is split by it is withheld, in a text of ASCII as in any other."""
+    split = ApiKey("PlainSentinel77")
+    text = f"{other} Plain{blank}Sentinel77 ok"
+    invisible = blank.isspace() or unicodedata.category(blank) == "Cc"
+    assert (Redactor(split, LONGEST).hidden(text) == "") == invisible
