@@ -6,6 +6,7 @@ machine that is busy with something else fails none of them.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -32,6 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
     short = "not soak" in str(config.getoption("markexpr"))
     settings.register_profile("unhurried", parent=settings(), deadline=None, derandomize=short)
     settings.load_profile("unhurried")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Six processes, since many tests wait; four where campaigns measure time, which two cores can still give them."""
+    return 4 if any("rigs" in name or "bench" in name for name in config.args) else 6
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # thousands of tests, which each collection of garbage would look through: 6 % of the time
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -156,9 +156,7 @@ def _is_visible(char: str) -> bool:
     return not char.isspace() and unicodedata.category(char) not in ("Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me")
 
 
-_INVISIBLE_ASCII = {
-    code: None for code in range(128) if not _is_visible(chr(code))
-}  # a hundred times as fast
+_INVISIBLE_ASCII = {code: None for code in range(128) if not _is_visible(chr(code))}  # a hundred times as fast
 
 
 def _unescaped(found: re.Match[str]) -> str:

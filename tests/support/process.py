@@ -37,5 +37,5 @@ def until(condition: Callable[[], object], over: Callable[[], bool] = lambda: Fa
             return bool(condition())
         if time.monotonic() > end_s:
             raise TimeoutError("what a test waits for does not come")
-        time.sleep(0.002)
+        time.sleep(0.01)  # some conditions read a ledger or a journal
     return True
